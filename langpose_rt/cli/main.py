@@ -1,0 +1,67 @@
+"""`langpose-rt`: picks a command, and turns errors into one line and an exit code.
+
+Exit codes: 0 done, 1 failed while running, 2 wrong option, file or model, 130 interrupted.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import langpose_rt
+from langpose_rt.cli import bench, demo, evaluate, export, lift, publish, serve
+from langpose_rt.errors import LangPoseError
+
+COMMANDS = {
+    "demo": demo,
+    "serve": serve,
+    "publish": publish,
+    "lift": lift,
+    "evaluate": evaluate,
+    "bench": bench,
+    "export": export,
+}
+"""In the order a newcomer meets them."""
+
+_INTERRUPTED = 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; imports nothing heavy."""
+    parser = argparse.ArgumentParser(
+        prog="langpose-rt",
+        description="Live 2D keypoints in, 3D human poses out. Start with: langpose-rt demo",
+    )
+    parser.add_argument("--version", action="version", version=f"langpose-rt {langpose_rt.__version__}")
+    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, module in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=module.SUMMARY,
+            description=module.SUMMARY,
+            epilog=f"example:\n  {module.EXAMPLE}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the return value is the exit code."""
+    arguments = build_parser().parse_args(argv)
+    logging.basicConfig(
+        level=arguments.log_level.upper(), format="%(levelname).1s %(name)s: %(message)s", stream=sys.stderr
+    )
+    try:
+        return int(arguments.run(arguments) or 0)
+    except LangPoseError as error:
+        print(f"langpose-rt: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has gone, as in `langpose-rt ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1

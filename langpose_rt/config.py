@@ -1,0 +1,124 @@
+"""What a model is: sizes, attention, input. A checkpoint, a manifest and an engine all carry one."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from langpose_rt.errors import ConfigError
+
+NS_PER_S = 1_000_000_000
+
+ROW_CHANNELS = 3
+"""Channels of one joint of one input row: x, y, score."""
+
+EXTRA_CHANNELS = 7
+"""Channels a whole frame adds: anchor azimuth and elevation, log body size, gravity xyz and whether it is known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Sizes and attention of one pose encoder and its lifter.
+
+    Args:
+        name: What people call it.
+        input: ``anchored`` rays in the person's own frame (ours) or ``screen`` coordinates (paper).
+        tokens: One token per joint (paper) or one per frame (ours, for small CPUs).
+        streams: 2 for spatial-temporal and temporal-spatial streams with learned fusion, 1 for the first alone.
+        depth: Layers; each has one temporal attention per stream.
+        width: Channels of a token.
+        heads: Attention heads; they divide the width.
+        mlp_ratio: Hidden channels of an MLP over the width.
+        window: Causal: earlier frames that temporal attention sees beside the newest; 0 is a single-frame
+            model. Bidirectional: frames of the clip the model sees at once.
+        causal: Whether a frame sees only itself and its past.
+        max_age_s: Keys older than this are not seen (causal only).
+        representation: Channels of the motion representation the lifter reads.
+        embedding: Channels of the projected motion embedding.
+
+    Raises:
+        ConfigError: If the numbers do not fit together.
+    """
+
+    name: str = "live"
+    input: Literal["anchored", "screen"] = "anchored"
+    tokens: Literal["joint", "frame"] = "frame"
+    streams: int = 1
+    depth: int = 4
+    width: int = 256
+    heads: int = 8
+    mlp_ratio: int = 2
+    window: int = 32
+    causal: bool = True
+    max_age_s: float = 2.0
+    representation: int = 256
+    embedding: int = 128
+
+    def __post_init__(self) -> None:
+        if self.width % (2 * self.heads):
+            raise ConfigError(f"width {self.width} must be an even multiple of heads {self.heads}")
+        if self.streams not in (1, 2):
+            raise ConfigError(f"streams must be 1 or 2, got {self.streams}")
+        if self.tokens == "frame" and self.streams == 2:
+            raise ConfigError("two streams need joint tokens; one token a frame has nothing spatial")
+        if not self.causal and self.window < 1:
+            raise ConfigError("a bidirectional model needs a window of at least one frame")
+
+    @property
+    def token_count(self) -> int:
+        """Tokens of one frame."""
+        return 17 if self.tokens == "joint" else 1
+
+    @property
+    def blocks(self) -> int:
+        """Temporal attentions of the whole encoder; each keeps keys and values."""
+        return self.depth * self.streams
+
+    @property
+    def channels(self) -> int:
+        """Channels of one cell of a key or value ring: all tokens of one frame."""
+        return self.token_count * self.width
+
+    @property
+    def feature_channels(self) -> int:
+        """Channels of one frame's motion representation, all tokens."""
+        return self.token_count * self.representation
+
+    @property
+    def max_age_ns(self) -> int:
+        """Age beyond which a key is not seen, in nanoseconds."""
+        return round(self.max_age_s * NS_PER_S)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for a manifest or a checkpoint header."""
+        return asdict(self)
+
+
+def config_from_dict(values: dict[str, Any]) -> ModelConfig:
+    """The config a manifest or checkpoint header describes.
+
+    Raises:
+        ConfigError: If a value is unknown to this version.
+    """
+    unknown = set(values) - {field.name for field in fields(ModelConfig)}
+    if unknown:
+        raise ConfigError(f"model config has unknown values {sorted(unknown)}; it is from a newer langpose-rt")
+    return ModelConfig(**values)
+
+
+def _paper(name: str, width: int, mlp_ratio: int) -> ModelConfig:
+    return ModelConfig(
+        name=name, input="screen", tokens="joint", streams=2, depth=5, width=width, heads=8,
+        mlp_ratio=mlp_ratio, window=243, causal=False, representation=512, embedding=256,
+    )  # fmt: skip
+
+
+PRESETS = {
+    "live": ModelConfig(),
+    "live-l": ModelConfig(name="live-l", tokens="joint", streams=2, depth=5, width=128, heads=4, window=27),
+    "paper": _paper("paper", 512, 2),
+    "lite": _paper("lite", 256, 4),
+}
+"""``live`` is what is served, ``live-l`` needs a GPU, ``paper`` and ``lite`` are the published setting.
+
+Source: five dual-stream layers and T = 243 second-hand from the paper; widths from MotionBERT (its
+full and Lite sizes); ``live`` ours, chosen by what a CPU trains and serves.
+"""

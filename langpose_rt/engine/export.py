@@ -1,0 +1,172 @@
+"""A checkpoint becomes a model folder: ONNX encoder and lifter, hashes, and parity in mm.
+
+Weights are stored in half precision and computed in float32: ONNX Runtime widens them once, on loading.
+The shipped checkpoint is rounded the same way, so torch and ONNX run the same numbers.
+"""
+
+import datetime
+import logging
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+
+import langpose_rt
+from langpose_rt.engine.parity import ParityClip, parity
+from langpose_rt.errors import ConfigError
+from langpose_rt.manifest import MANIFEST_VERSION, Manifest, Product, file_sha256, write_manifest
+from langpose_rt.model import checkpoint
+from langpose_rt.model.graphs import (
+    ENCODER_INPUTS,
+    ENCODER_OUTPUTS,
+    LIFTER_INPUTS,
+    LIFTER_OUTPUTS,
+    EncoderStep,
+    LifterStep,
+    example_inputs,
+)
+from langpose_rt.model.langpose import LangPose
+from langpose_rt.runtime.onnx import OnnxNetwork
+from langpose_rt.runtime.ring import RingBackend
+from langpose_rt.runtime.torch import CHECKPOINT_NAME, TorchNetwork
+
+OPSET = 18
+_SMALLEST_STORED_HALF = 64
+
+
+def model_folder_from_checkpoint(
+    path: Path, folder: Path, clip: ParityClip, *, precisions: tuple[str, ...], command: str
+) -> Manifest:
+    """Export a checkpoint and prove the result on a clip.
+
+    Args:
+        path: Checkpoint.
+        folder: Made if missing; files of an earlier export are replaced.
+        clip: Real keypoints the parity is measured on.
+        precisions: ``fp32`` and, if wanted, ``int8``.
+        command: Written into the manifest.
+
+    Returns:
+        The manifest, already written.
+
+    Raises:
+        ModelError: If the checkpoint cannot be read.
+        ConfigError: If the model keeps no ring, and so cannot be served.
+    """
+    model, card = checkpoint.load(path)
+    if not model.config.causal or model.config.window < 1:
+        raise ConfigError(f"model {model.config.name!r} keeps no ring; only causal models are exported")
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint.save(folder / CHECKPOINT_NAME, model, card, half=True)
+    model, _ = checkpoint.load(folder / CHECKPOINT_NAME)
+    names = _write_graphs(model, folder, int8="int8" in precisions)
+    files = {name: file_sha256(folder / name) for name in (CHECKPOINT_NAME, *names)}
+    manifest = Manifest(
+        version=MANIFEST_VERSION,
+        name=model.config.name,
+        made_by=f"langpose-rt {langpose_rt.__version__}",
+        command=command,
+        date=datetime.date.today().isoformat(),
+        config=model.config.to_dict(),
+        card=card,
+        files=files,
+        products={},
+        opset=OPSET,
+    )
+    products = {name: _product(name, folder, manifest, clip, model) for name in precisions}
+    manifest = _with_products(manifest, products)
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def _with_products(manifest: Manifest, products: dict[str, Product]) -> Manifest:
+    values = {name: getattr(manifest, name) for name in manifest.__struct_fields__}
+    return Manifest(**(values | {"products": products}))
+
+
+def _product(
+    precision: str, folder: Path, manifest: Manifest, clip: ParityClip, model: LangPose
+) -> Product:
+    encoder = "encoder.onnx" if precision == "fp32" else "encoder.int8.onnx"
+    network = OnnxNetwork(folder / encoder, folder / "lifter.onnx", precision=precision, threads=1)
+    reference = RingBackend(TorchNetwork(model), manifest, slots=1)
+    measured = parity(RingBackend(network, manifest, slots=1), reference, clip)
+    return Product(encoder=encoder, lifter="lifter.onnx", parity=measured)
+
+
+def _write_graphs(model: LangPose, folder: Path, *, int8: bool) -> list[str]:
+    encoder_inputs, lifter_inputs = example_inputs(model, batch=2)
+    encoder = _onnx_from_module(EncoderStep(model), encoder_inputs, ENCODER_INPUTS, ENCODER_OUTPUTS)
+    lifter = _onnx_from_module(LifterStep(model), lifter_inputs, LIFTER_INPUTS, LIFTER_OUTPUTS)
+    names = ["encoder.onnx", "lifter.onnx"]
+    if int8:
+        _write_int8(encoder, folder / "encoder.int8.onnx")
+        names.append("encoder.int8.onnx")
+    for graph, name in ((encoder, "encoder.onnx"), (lifter, "lifter.onnx")):
+        _store_weights_half(graph)
+        onnx.save(graph, folder / name)
+    return names
+
+
+def _onnx_from_module(
+    module: torch.nn.Module,
+    inputs: tuple[torch.Tensor, ...],
+    input_names: tuple[str, ...],
+    output_names: tuple[str, ...],
+) -> onnx.ModelProto:
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            module.eval(),
+            inputs,
+            input_names=input_names,
+            output_names=output_names,
+            dynamic_shapes=tuple({0: batch} for _ in inputs),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    graph = program.model_proto
+    del graph.graph.value_info[:]
+    for node in graph.graph.node:  # the exporter leaves file paths of this machine in here
+        del node.metadata_props[:]
+        node.doc_string = ""
+    onnx.checker.check_model(graph)
+    return graph
+
+
+def _store_weights_half(model: onnx.ModelProto) -> None:
+    """Replace large float32 weights by float16 ones and a cast, in place."""
+    casts = []
+    for tensor in model.graph.initializer:
+        large = int(np.prod(tensor.dims)) >= _SMALLEST_STORED_HALF
+        if tensor.data_type != onnx.TensorProto.FLOAT or not large:
+            continue
+        name, stored = tensor.name, tensor.name + ".half"
+        half = numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(numpy_helper.from_array(half, stored))
+        casts.append(onnx.helper.make_node("Cast", [stored], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _write_int8(encoder: onnx.ModelProto, path: Path) -> None:
+    """Dynamic int8 of the encoder's weight products; everything else stays float32."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    logging.getLogger().setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch) / "encoder.onnx"
+        onnx.save(encoder, source)
+        quantize_dynamic(
+            source, path, weight_type=QuantType.QInt8, per_channel=True,
+            op_types_to_quantize=["MatMul", "Gemm"],
+        )  # fmt: skip

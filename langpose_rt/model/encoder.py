@@ -1,0 +1,190 @@
+"""The pose encoder: rows of 2D joints in, a motion representation per frame out.
+
+Layers hold one or two streams (spatial then temporal, temporal then spatial) that a learned weight
+fuses, as in MotionBERT's DSTformer; with one token a frame the spatial part falls away. The same weights
+run over a whole clip (`forward`) and frame by frame against a ring (`step`).
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S, ROW_CHANNELS, ModelConfig
+from langpose_rt.model.blocks import LAYER_NORM_EPS, Mlp, Rotary, SpatialPart, TemporalPart
+from langpose_rt.rotary import rotary_periods_ns
+
+MASKED = -30000.0
+"""Bias of a key that is not seen: finite in half precision, and zero weight after any softmax."""
+
+
+class Stream(nn.Module):
+    """One order of spatial and temporal attention."""
+
+    def __init__(self, config: ModelConfig, *, spatial_first: bool) -> None:
+        super().__init__()
+        sizes = (config.width, config.heads, config.width * config.mlp_ratio)
+        self.spatial = SpatialPart(*sizes) if config.tokens == "joint" else None
+        self.temporal = TemporalPart(*sizes)
+        self.spatial_first = spatial_first
+
+    def _mix_joints(self, x: Tensor, *, first: bool) -> Tensor:
+        if self.spatial is None or first != self.spatial_first:
+            return x
+        return Tensor(self.spatial(x))
+
+    def over_clip(self, x: Tensor, rotary: Rotary | None, bias: Tensor | None) -> Tensor:
+        """All frames at once, [batch, frame, token, width]."""
+        x = self._mix_joints(x, first=True)
+        return self._mix_joints(self.temporal.over_clip(x, rotary, bias), first=False)
+
+    def step(
+        self, x: Tensor, rotary: Rotary, ring: tuple[Tensor, Tensor], bias: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One new frame, [batch, token, width], and its key and value."""
+        x, key, value = self.temporal.step(self._mix_joints(x, first=True), rotary, ring, bias)
+        return self._mix_joints(x, first=False), key, value
+
+
+class Layer(nn.Module):
+    """One or two streams and, for two, their fusion."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.streams = nn.ModuleList(
+            Stream(config, spatial_first=index == 0) for index in range(config.streams)
+        )
+        self.fusion = nn.Linear(2 * config.width, 2) if config.streams == 2 else None
+        if self.fusion is not None:
+            nn.init.zeros_(self.fusion.weight)
+            nn.init.constant_(self.fusion.bias, 0.5)
+
+    def fuse(self, outputs: list[Tensor]) -> Tensor:
+        """Weighted sum of the streams, weights learned per token."""
+        if self.fusion is None:
+            return outputs[0]
+        weights = self.fusion(torch.cat(outputs, dim=-1)).softmax(dim=-1)
+        return outputs[0] * weights[..., :1] + outputs[1] * weights[..., 1:]
+
+
+class Encoder(nn.Module):
+    """Rows to motion representation, over clips or frame by frame."""
+
+    rotary_periods_ns: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        if config.tokens == "frame":
+            self.embed: nn.Module = nn.Linear(17 * ROW_CHANNELS + EXTRA_CHANNELS, width)
+            self.embed_mlp = Mlp(width, width)
+        else:
+            self.embed = nn.Linear(ROW_CHANNELS, width)
+            self.joint_position = nn.Parameter(nn.init.trunc_normal_(torch.empty(17, width), std=0.02))
+            if config.input == "anchored":
+                self.embed_extras = nn.Linear(EXTRA_CHANNELS, width)
+        if not config.causal:
+            time_position = nn.init.trunc_normal_(torch.empty(config.window, 1, width), std=0.02)
+            self.time_position = nn.Parameter(time_position)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+        self.to_representation = nn.Linear(width, config.representation)
+        self.to_embedding = nn.Linear(config.representation, config.embedding)
+        periods = torch.from_numpy(rotary_periods_ns(width // config.heads // 2))
+        self.register_buffer("rotary_periods_ns", periods, persistent=False)
+
+    def _tokens(self, rows: Tensor, extras: Tensor) -> Tensor:
+        if self.config.tokens == "frame":
+            x = nn.functional.gelu(self.embed(torch.cat((rows.flatten(-2), extras), dim=-1)))
+            return Tensor((x + self.embed_mlp(x))[..., None, :])
+        x = self.embed(rows) + self.joint_position
+        if self.config.input == "anchored":
+            x = x + self.embed_extras(extras)[..., None, :]
+        return Tensor(x)
+
+    def _representation(self, x: Tensor) -> Tensor:
+        return torch.tanh(self.to_representation(self.norm(x)))
+
+    def embedding(self, features: Float[Tensor, "*batch token rep"]) -> Float[Tensor, "*batch emb"]:
+        """Projected motion embedding of every frame, not normalised."""
+        return Tensor(self.to_embedding(features.mean(dim=-2)))
+
+    def rotary(self, time_ns: Int[Tensor, "*batch"]) -> Rotary:
+        """Phases of the given times; equal to `langpose_rt.rotary.rotary_table`."""
+        periods = self.rotary_periods_ns
+        phase = (time_ns[..., None] % periods).double() * (2.0 * torch.pi / periods.double())
+        return Rotary(phase.cos().float(), phase.sin().float())
+
+    def clip_bias(self, time_ns: Int[Tensor, "batch frame"]) -> Float[Tensor, "batch frame frame"]:
+        """Bias [query, key] of causal attention banded by count and by age."""
+        age_ns = time_ns[:, :, None] - time_ns[:, None, :]
+        index = torch.arange(time_ns.shape[1], device=time_ns.device)
+        back = index[:, None] - index
+        seen = (back >= 0) & (back <= self.config.window)
+        seen = seen & ((age_ns <= self.config.max_age_ns) | (back == 0))
+        return torch.where(seen, 0.0, MASKED)
+
+    def forward(
+        self,
+        rows: Float[Tensor, "batch frame 17 3"],
+        extras: Float[Tensor, "batch frame 7"],
+        time_ns: Int[Tensor, "batch frame"],
+    ) -> Float[Tensor, "batch frame token rep"]:
+        """Representation of every frame of a clip.
+
+        Causal models see for each frame itself and up to ``window`` earlier frames no older than
+        ``max_age_s``; bidirectional ones see the whole clip, at most ``window`` frames.
+
+        Args:
+            rows: Joints as the config's input wants them.
+            extras: Frame channels; not read by screen input.
+            time_ns: Capture times, rising.
+        """
+        x = self._tokens(rows, extras)
+        rotary, bias = None, None
+        if self.config.causal:
+            rotary, bias = self.rotary(time_ns), self.clip_bias(time_ns)
+        else:
+            x = x + self.time_position[: x.shape[1]]
+        for layer in self.layers:
+            x = layer.fuse([stream.over_clip(x, rotary, bias) for stream in layer.streams])
+        return self._representation(x)
+
+    def step(
+        self,
+        rows: Float[Tensor, "batch 17 3"],
+        extras: Float[Tensor, "batch 7"],
+        rotary: Rotary,
+        ring: tuple[Tensor, Tensor],
+        bias: Float[Tensor, "batch frame"],
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Representation of one new frame of every person, and what the ring must keep of it.
+
+        Args:
+            rows: Joints of the new frame.
+            extras: Its frame channels.
+            rotary: Its phases.
+            ring: Keys and values [batch, block, frame, token * width], keys rotated.
+            bias: 0 or MASKED per ring cell.
+
+        Returns:
+            Representation [batch, token, rep]; keys and values [batch, block, token * width].
+        """
+        x = self._tokens(rows, extras)
+        keys, values = [], []
+        for layer in self.layers:
+            outputs = []
+            for stream in layer.streams:
+                block = len(keys)
+                own_ring = (ring[0][:, block], ring[1][:, block])
+                output, key, value = stream.step(x, rotary, own_ring, bias)
+                outputs.append(output)
+                keys.append(key)
+                values.append(value)
+            x = layer.fuse(outputs)
+        return self._representation(x), torch.stack(keys, dim=1), torch.stack(values, dim=1)
+
+
+def seconds(time_ns: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+    """Whole nanoseconds as float32 seconds; for differences, not for times of day."""
+    return (time_ns.double() / NS_PER_S).float()

@@ -1,0 +1,59 @@
+"""LangPose as one module: the pose encoder and the lifter that reads it."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from langpose_rt.config import ModelConfig
+from langpose_rt.model.encoder import Encoder, seconds
+from langpose_rt.model.lifter import Lifter
+
+
+class LangPose(nn.Module):
+    """Encoder and lifter with one config.
+
+    Source: Liao and Zheng, arXiv 2409.00449; five dual-stream layers and T = 243 second-hand, the causal
+    family, anchored input, sigma and lag ours.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.lifter = Lifter(config)
+
+    def forward(
+        self,
+        rows: Float[Tensor, "batch frame 17 3"],
+        extras: Float[Tensor, "batch frame 7"],
+        time_ns: Int[Tensor, "batch frame"],
+        frames_back: int = 0,
+    ) -> tuple[Float[Tensor, "batch answered 17 3"], Float[Tensor, "batch answered 17"]]:
+        """Poses of a whole clip at a fixed number of frames of lookahead.
+
+        Args:
+            rows: Joints of every frame.
+            extras: Frame channels.
+            time_ns: Capture times, rising.
+            frames_back: Later frames each answer waits for; the last frames get no answer.
+
+        Returns:
+            Pose and log sigma of frames ``0 .. frame - frames_back - 1``.
+        """
+        features = self.encoder(rows, extras, time_ns)
+        count = features.shape[1] - frames_back
+        lag_s = seconds(time_ns[:, frames_back:] - time_ns[:, :count])
+        pose, log_sigma = self.lifter(features[:, frames_back:], features[:, :count], lag_s)
+        return pose, log_sigma
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Numbers a module learns."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def seeded(config: ModelConfig, seed: int) -> LangPose:
+    """A model whose random weights depend on the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return LangPose(config)

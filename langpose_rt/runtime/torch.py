@@ -1,0 +1,54 @@
+"""The reference backend: the checkpoint itself in float32 torch, on the CPU."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from langpose_rt.errors import ConfigError, ModelError
+from langpose_rt.manifest import Manifest
+from langpose_rt.model.checkpoint import load
+from langpose_rt.model.graphs import EncoderStep, LifterStep
+from langpose_rt.model.langpose import LangPose
+from langpose_rt.runtime.ring import RingBackend
+
+CHECKPOINT_NAME = "model.safetensors"
+
+
+class TorchNetwork:
+    """Encoder and lifter as torch modules."""
+
+    name = "torch"
+    precision = "fp32"
+    persons_per_call = 64
+
+    def __init__(self, model: LangPose) -> None:
+        self._encoder = EncoderStep(model)
+        self._lifter = LifterStep(model)
+
+    def encode(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """Run the encoder."""
+        return _run(self._encoder, inputs)
+
+    def lift(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """Run the lifter."""
+        return _run(self._lifter, inputs)
+
+
+def open_torch(
+    folder: Path, manifest: Manifest, *, slots: int, threads: int, precision: str
+) -> RingBackend:
+    """The torch backend of a checked model folder; arguments as in `open_backend`."""
+    if precision != "fp32":
+        raise ConfigError(f"the torch backend runs fp32, not {precision}; use '--backend onnx'")
+    if CHECKPOINT_NAME not in manifest.files:
+        raise ModelError(f"model {manifest.name!r} carries no {CHECKPOINT_NAME}; export it again")
+    torch.set_num_threads(threads)
+    model, _ = load(folder / CHECKPOINT_NAME)
+    return RingBackend(TorchNetwork(model), manifest, slots=slots)
+
+
+@torch.inference_mode()
+def _run(module: torch.nn.Module, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+    outputs = module(*(torch.from_numpy(np.ascontiguousarray(value)) for value in inputs.values()))
+    return [output.numpy() for output in outputs]

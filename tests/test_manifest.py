@@ -1,0 +1,66 @@
+"""Manifests: a product is what its manifest says, or it is refused in one sentence."""
+
+from pathlib import Path
+
+import pytest
+
+from langpose_rt.config import PRESETS
+from langpose_rt.errors import ModelError
+from langpose_rt.manifest import MANIFEST_NAME, Manifest, file_sha256, read_manifest, write_manifest
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "weights.bin").write_bytes(b"weights")
+    write_manifest(tmp_path, manifest_of({"weights.bin": file_sha256(tmp_path / "weights.bin")}))
+    return tmp_path
+
+
+def manifest_of(files: dict[str, str], version: int = 1) -> Manifest:
+    return Manifest(
+        version=version, name="live", made_by="test", command="test", date="2026-01-01",
+        config=PRESETS["live"].to_dict(), card={}, files=files, products={}, opset=18,
+    )  # fmt: skip
+
+
+def test_a_manifest_reads_back_as_it_was_written(folder: Path) -> None:
+    manifest = read_manifest(folder)
+    assert manifest.model_config == PRESETS["live"]
+    assert manifest == manifest_of(manifest.files)
+    assert not manifest.aligned
+
+
+def test_a_changed_file_is_named_with_both_hashes(folder: Path) -> None:
+    (folder / "weights.bin").write_bytes(b"weightz")
+    with pytest.raises(ModelError, match=r"weights\.bin is damaged: its hash is \w{12}, the manifest says \w{12}"):
+        read_manifest(folder)
+
+
+def test_a_missing_file_is_named(folder: Path) -> None:
+    (folder / "weights.bin").unlink()
+    with pytest.raises(ModelError, match=r"weights\.bin' is missing"):
+        read_manifest(folder)
+
+
+def test_a_file_name_cannot_leave_the_folder(folder: Path) -> None:
+    write_manifest(folder, manifest_of({"../weights.bin": "0"}))
+    with pytest.raises(ModelError, match="missing"):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"version": "x"}', b"\xff\xfe"])
+def test_a_damaged_manifest_is_one_sentence(folder: Path, damage: bytes) -> None:
+    (folder / MANIFEST_NAME).write_bytes(damage)
+    with pytest.raises(ModelError, match="damaged"):
+        read_manifest(folder)
+
+
+def test_an_empty_folder_says_how_to_make_a_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="langpose-rt export"):
+        read_manifest(tmp_path)
+
+
+def test_a_manifest_of_another_version_names_both(folder: Path) -> None:
+    write_manifest(folder, manifest_of({}, version=9))
+    with pytest.raises(ModelError, match="version 9, this langpose-rt reads 1"):
+        read_manifest(folder)
