@@ -27,8 +27,12 @@ COMMANDS = {
 _INTERRUPTED = 130
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line; imports nothing heavy."""
+def build_parser(chosen: str | None) -> argparse.ArgumentParser:
+    """The parser of the whole command line.
+
+    Args:
+        chosen: The one command whose options are declared; the others cost no import.
+    """
     parser = argparse.ArgumentParser(
         prog="langpose-rt",
         description="Live 2D keypoints in, 3D human poses out. Start with: langpose-rt demo",
@@ -44,14 +48,17 @@ def build_parser() -> argparse.ArgumentParser:
             epilog=f"example:\n  {module.EXAMPLE}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        module.add_arguments(command)
+        if name == chosen:
+            module.add_arguments(command)
         command.set_defaults(run=module.run)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit code."""
-    arguments = build_parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    chosen = next((word for word in words if word in COMMANDS), None)
+    arguments = build_parser(chosen).parse_args(words)
     logging.basicConfig(
         level=arguments.log_level.upper(), format="%(levelname).1s %(name)s: %(message)s", stream=sys.stderr
     )

@@ -140,11 +140,16 @@ class Encoder(nn.Module):
             extras: Frame channels; not read by screen input.
             time_ns: Capture times, rising.
         """
-        x = self._tokens(rows, extras)
-        rotary, bias = None, None
         if self.config.causal:
-            rotary, bias = self.rotary(time_ns), self.clip_bias(time_ns)
-        else:
+            return self.over_clip(rows, extras, self.rotary(time_ns), self.clip_bias(time_ns))
+        return self.over_clip(rows, extras, None, None)
+
+    def over_clip(
+        self, rows: Tensor, extras: Tensor, rotary: Rotary | None, bias: Tensor | None
+    ) -> Float[Tensor, "batch frame token rep"]:
+        """As `forward`, with phases and bias already made; both None for bidirectional models."""
+        x = self._tokens(rows, extras)
+        if not self.config.causal:
             x = x + self.time_position[: x.shape[1]]
         for layer in self.layers:
             x = layer.fuse([stream.over_clip(x, rotary, bias) for stream in layer.streams])

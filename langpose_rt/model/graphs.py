@@ -1,4 +1,4 @@
-"""The two graphs that leave torch: one encoder step and one lifter call, with named inputs and outputs.
+"""The graphs that leave torch: one encoder step and one lifter call, with named inputs and outputs.
 
 The ring is an input and never an output: the encoder returns only the newest key and value, and whoever
 owns the ring writes them into it.
@@ -12,6 +12,7 @@ from langpose_rt.model.langpose import LangPose
 
 ENCODER_INPUTS = ("rows", "extras", "cos", "sin", "ring_keys", "ring_values", "bias")
 ENCODER_OUTPUTS = ("feature", "embedding", "key", "value")
+WINDOW_INPUTS = ("rows", "extras", "cos", "sin", "bias")
 LIFTER_INPUTS = ("newest", "answered", "lag_s")
 LIFTER_OUTPUTS = ("pose", "sigma")
 
@@ -32,6 +33,21 @@ class EncoderStep(nn.Module):
             rows, extras, Rotary(cos, sin), (ring_keys, ring_values), bias
         )
         return feature.flatten(1), self.encoder.embedding(feature), key, value
+
+
+class EncoderWindow(nn.Module):
+    """A whole window through the same weights, for comparison: WINDOW_INPUTS to the newest feature.
+
+    This is what a lifter without a ring pays for every new frame.
+    """
+
+    def __init__(self, model: LangPose) -> None:
+        super().__init__()
+        self.encoder = model.encoder
+
+    def forward(self, rows: Tensor, extras: Tensor, cos: Tensor, sin: Tensor, bias: Tensor) -> Tensor:
+        """Representation [batch, token * rep] of the last of the frames [batch, frame, ...]."""
+        return self.encoder.over_clip(rows, extras, Rotary(cos, sin), bias)[:, -1].flatten(1)
 
 
 class LifterStep(nn.Module):

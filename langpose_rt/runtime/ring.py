@@ -5,7 +5,7 @@ the step, and writes the new keys, values and representation back. ONNX Runtime 
 the network, so they cannot differ in anything else.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -16,6 +16,7 @@ from langpose_rt.rotary import rotary_periods_ns, rotary_table
 from langpose_rt.window.host import Window, feature_at, key_bias, push, reset
 
 
+@runtime_checkable
 class Network(Protocol):
     """The arithmetic of one model in one library; keeps no state between calls."""
 

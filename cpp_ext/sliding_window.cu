@@ -1,0 +1,210 @@
+// The sliding window as CUDA kernels: one launch serves many persons whose rings stand at different
+// cells. Slot indices go in, nothing that is already in a ring is moved.
+//
+// Here: the kernels, extern "C", to be loaded as cubin, fat binary or through NVRTC. Their arithmetic is
+// in sliding_window.cuh; langpose_rt/window/reference.py defines what they must give. Launching them,
+// streams and graphs belong to the caller.
+//
+// Layout, C order, as in langpose_rt.window.reference.Window:
+//   keys, values  Stored  [slot][block][frame][channel]     features  float  [slot][frame][channel_f]
+//   time_ns       int64   [slot][frame]                     head, fill  int  [slot]
+// Preconditions: base addresses are multiples of 16 bytes; no slot twice in one push; 0 <= slot
+// < slots, or slot < 0 for a padded row of a step captured for a larger batch: it changes no ring, is
+// masked everywhere and reads as zeros.
+//
+// Grids: push, reset (chunks, persons), gather and feature_at (chunks, persons), key_bias (chunks).
+// Threads stride over the work, so any number of chunks is right; kThreads threads a block.
+//
+// Floor of push, in bytes of memory traffic for one person:
+//   read   4 x (2 x blocks x channels + channel_f) + 8 (time) + 4 (slot) + 8 (head, fill)
+//   write  sizeof(Stored) x 2 x blocks x channels + 4 x channel_f + 8 (time) + 8 (head, fill)
+// With B blocks x C channels in half that is 12 B C + 8 channel_f bytes and a few more: 5 blocks of one
+// 128-wide token 7.7 kB, 10 blocks of 17 such tokens 261 kB. key_bias reads 8 and writes 4 bytes a cell;
+// gather reads 4 and writes sizeof(Out) bytes a number. At 4 TB/s both pushes of 64 persons (0.5 and
+// 16.7 MB; computed, not measured) are below or near the 2 us that one launch costs.
+#include "sliding_window.cuh"
+
+namespace langpose {
+
+constexpr int kThreads = 256;
+
+// N numbers that are loaded or stored by one instruction.
+template <typename T, int N>
+struct alignas(sizeof(T) * N) Pack {
+  T at[N];
+};
+
+template <typename T, int N>
+__device__ __forceinline__ Pack<T, N> load(const T* from) {
+  return *reinterpret_cast<const Pack<T, N>*>(from);
+}
+
+template <typename Out, int N>
+__device__ __forceinline__ void store(Out* to, const Pack<float, N>& numbers) {
+  Pack<Out, N> out;
+#pragma unroll
+  for (int k = 0; k < N; ++k) out.at[k] = stored<Out>(numbers.at[k]);
+  *reinterpret_cast<Pack<Out, N>*>(to) = out;
+}
+
+__device__ __forceinline__ int first_item() { return blockIdx.x * blockDim.x + threadIdx.x; }
+__device__ __forceinline__ int item_stride() { return gridDim.x * blockDim.x; }
+
+// Neighbouring threads take neighbouring packs of one frame: loads and stores are coalesced.
+template <typename Stored, int N>
+__device__ __forceinline__ void write_cell(Stored* ring, const float* newest, int blocks, int frames,
+                                           int channels, int cell) {
+  const int packs = channels / N;
+  for (int i = first_item(); i < blocks * packs; i += item_stride()) {
+    const int block = i / packs, channel = i % packs * N;
+    const long long to = (static_cast<long long>(block) * frames + cell) * channels + channel;
+    store<Stored, N>(ring + to, load<float, N>(newest + static_cast<long long>(i) * N));
+  }
+}
+
+template <typename Stored>
+__device__ __forceinline__ void write_any(Stored* ring, const float* newest, int blocks, int frames,
+                                          int channels, int cell) {
+  if (channels % 4 == 0) {
+    write_cell<Stored, 4>(ring, newest, blocks, frames, channels, cell);
+  } else {
+    write_cell<Stored, 1>(ring, newest, blocks, frames, channels, cell);
+  }
+}
+
+// True in one thread of the last thread block of this person to get here. What every block has read of
+// head and fill it has read before, so that this thread may change them within the same launch.
+__device__ __forceinline__ bool is_last_block(int* arrived) {
+  __syncthreads();
+  if (threadIdx.x != 0) return false;
+  __threadfence();
+  if (atomicAdd(arrived, 1) != static_cast<int>(gridDim.x) - 1) return false;
+  *arrived = 0;  // ready for the next launch
+  return true;
+}
+
+template <typename Stored>
+__device__ __forceinline__ void push(Stored* keys, Stored* values, float* features, long long* time_ns,
+                                     int* head, int* fill, int* arrived, const int* slots,
+                                     const float* new_keys, const float* new_values,
+                                     const float* new_features, const long long* new_time_ns,
+                                     int blocks, int frames, int channels, int feature_channels) {
+  const long long person = blockIdx.y;
+  const int slot = slots[person];
+  if (slot < 0) return;
+  const int cell = head[slot];
+  const long long ring = static_cast<long long>(slot) * blocks * frames * channels;
+  const long long newest = person * blocks * channels;
+  write_any(keys + ring, new_keys + newest, blocks, frames, channels, cell);
+  write_any(values + ring, new_values + newest, blocks, frames, channels, cell);
+  write_any(features + static_cast<long long>(slot) * frames * feature_channels,
+            new_features + person * feature_channels, 1, frames, feature_channels, cell);
+  if (is_last_block(arrived + slot)) {
+    time_ns[static_cast<long long>(slot) * frames + cell] = new_time_ns[person];
+    head[slot] = next_cell(cell, frames);
+    if (fill[slot] < frames) fill[slot] += 1;
+  }
+}
+
+template <typename Out, int N>
+__device__ __forceinline__ void gather_packs(Out* out, const float* ring, int head, int fill, int frames,
+                                             int channels) {
+  const int packs = channels / N;
+  for (int i = first_item(); i < frames * packs; i += item_stride()) {
+    const int cell = cell_in_order(head, fill, i / packs, frames), channel = i % packs * N;
+    const float* from = ring + static_cast<long long>(cell) * channels + channel;
+    store<Out, N>(out + static_cast<long long>(i) * N, load<float, N>(from));
+  }
+}
+
+template <typename Out>
+__device__ __forceinline__ void gather(Out* out, const float* features, const int* head, const int* fill,
+                                       const int* slots, int frames, int channels) {
+  const long long person = blockIdx.y, size = static_cast<long long>(frames) * channels;
+  const int slot = slots[person];
+  out += person * size;
+  if (slot < 0) {
+    for (long long i = first_item(); i < size; i += item_stride()) out[i] = stored<Out>(0.0f);
+  } else if (channels % 4 == 0) {
+    gather_packs<Out, 4>(out, features + slot * size, head[slot], fill[slot], frames, channels);
+  } else {
+    gather_packs<Out, 1>(out, features + slot * size, head[slot], fill[slot], frames, channels);
+  }
+}
+
+template <typename T>
+__device__ __forceinline__ void clear(T* from, long long count) {
+  for (long long i = first_item(); i < count; i += item_stride()) from[i] = T(0);
+}
+
+template <typename Stored>
+__device__ __forceinline__ void reset(Stored* keys, Stored* values, float* features, long long* time_ns,
+                                      int* head, int* fill, const int* slots, int blocks, int frames,
+                                      int channels, int feature_channels) {
+  const long long slot = slots[blockIdx.y];
+  if (slot < 0) return;
+  const long long size = static_cast<long long>(blocks) * frames * channels;
+  clear(keys + slot * size, size);
+  clear(values + slot * size, size);
+  clear(features + slot * frames * feature_channels, static_cast<long long>(frames) * feature_channels);
+  clear(time_ns + slot * frames, frames);
+  if (first_item() == 0) head[slot] = fill[slot] = 0;
+}
+
+}  // namespace langpose
+
+// The arguments of push and reset, spelled once for both precisions. `arrived` is int [slot], zero before
+// the first launch; the kernel leaves it zero.
+#define LANGPOSE_KERNEL extern "C" __global__ void __launch_bounds__(langpose::kThreads)
+#define LANGPOSE_DEFINE(Stored, suffix)                                                                \
+  LANGPOSE_KERNEL window_push_##suffix(                                                                \
+      Stored* keys, Stored* values, float* features, long long* time_ns, int* head, int* fill,         \
+      int* arrived, const int* slots, const float* new_keys, const float* new_values,                  \
+      const float* new_features, const long long* new_time_ns, int blocks, int frames, int channels,   \
+      int feature_channels) {                                                                          \
+    langpose::push(keys, values, features, time_ns, head, fill, arrived, slots, new_keys, new_values,  \
+                   new_features, new_time_ns, blocks, frames, channels, feature_channels);             \
+  }                                                                                                    \
+  LANGPOSE_KERNEL window_gather_##suffix(Stored* out, const float* features, const int* head,          \
+                                         const int* fill, const int* slots, int frames,                \
+                                         int feature_channels) {                                       \
+    langpose::gather(out, features, head, fill, slots, frames, feature_channels);                      \
+  }                                                                                                    \
+  LANGPOSE_KERNEL window_reset_##suffix(Stored* keys, Stored* values, float* features,                 \
+                                        long long* time_ns, int* head, int* fill, const int* slots,    \
+                                        int blocks, int frames, int channels, int feature_channels) {  \
+    langpose::reset(keys, values, features, time_ns, head, fill, slots, blocks, frames, channels,      \
+                    feature_channels);                                                                 \
+  }
+
+LANGPOSE_DEFINE(float, float)
+LANGPOSE_DEFINE(langpose::Half, half)
+
+// bias [person][frame]: 0 where the cell is seen from now_ns[person], kMasked elsewhere.
+LANGPOSE_KERNEL window_key_bias(float* bias, const long long* time_ns, const int* fill, const int* slots,
+                                const long long* now_ns, int persons, int frames,
+                                long long max_age_ns) {
+  for (int i = langpose::first_item(); i < persons * frames; i += langpose::item_stride()) {
+    const int person = i / frames, cell = i % frames;
+    const long long slot = slots[person];
+    bias[i] = slot < 0 ? langpose::kMasked
+                       : langpose::key_bias(cell, fill[slot], now_ns[person],
+                                            time_ns[slot * frames + cell], max_age_ns);
+  }
+}
+
+// out [person][channel_f]: the frame `frames_back` before the newest; beyond the ring, its oldest frame.
+LANGPOSE_KERNEL window_feature_at(float* out, const float* features, const int* head, const int* fill,
+                                  const int* slots, const int* frames_back, int frames,
+                                  int feature_channels) {
+  const long long person = blockIdx.y, slot = slots[person];
+  long long from = 0;
+  if (slot >= 0) {
+    const int back = langpose::clamp_back(frames_back[person], fill[slot]);
+    const int cell = langpose::cell_back(head[slot], back, frames);
+    from = (slot * frames + cell) * feature_channels;
+  }
+  for (int i = langpose::first_item(); i < feature_channels; i += langpose::item_stride()) {
+    out[person * feature_channels + i] = slot < 0 ? 0.0f : features[from + i];
+  }
+}

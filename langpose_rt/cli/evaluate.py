@@ -1,0 +1,79 @@
+"""`langpose-rt evaluate`: error of lifted poses in mm against the 3D that a clip carries."""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from langpose_rt.cli.lift import (
+    add_clip_arguments,
+    add_lifting_arguments,
+    clip_from_arguments,
+    lifted_from_arguments,
+)
+from langpose_rt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from langpose_rt.cli.scores import Scores
+    from langpose_rt.formats.clip import Clip
+
+SUMMARY = "lift clips that carry 3D, and print the error in mm beside the best pose that never moves"
+EXAMPLE = "langpose-rt evaluate clip.npz --lookahead-ms 130 --smoothing off --json"
+
+_COLUMNS = (
+    ("MPJPE", "mpjpe_mm", "mm"),
+    ("N-MPJPE", "n_mpjpe_mm", "mm"),
+    ("P-MPJPE", "p_mpjpe_mm", "mm"),
+    ("MPJPE, never moving", "constant_mpjpe_mm", "mm"),
+    ("P-MPJPE, never moving", "constant_p_mpjpe_mm", "mm"),
+    ("velocity error", "velocity_error_mm_s", "mm/s"),
+    ("velocity error, never moving", "still_velocity_error_mm_s", "mm/s"),
+    ("jitter", "jitter_mm", "mm"),
+    ("jitter of the truth", "true_jitter_mm", "mm"),
+    ("PCK at 150 mm", "pck_150mm", ""),
+    ("AUC", "auc", ""),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "clips", type=Path, nargs="+", metavar="CLIP.npz",
+        help="clip with pose3d (F,17,3) metres in camera axes of the person in column 0",
+    )  # fmt: skip
+    add_clip_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print the scores as JSON")
+    add_lifting_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Lift every clip and print its scores."""
+    scores = {str(path): _score(arguments, path) for path in arguments.clips}
+    if arguments.json:
+        print(json.dumps({name: one.to_dict() for name, one in scores.items()}, indent=2))
+        return 0
+    for name, one in scores.items():
+        print(f"{name}: {one.frames} frames")
+        for label, field, unit in _COLUMNS:
+            value = getattr(one, field)
+            print(f"  {label:<30}{value:>9.{1 if unit else 3}f} {unit}")
+    return 0
+
+
+def _score(arguments: argparse.Namespace, path: Path) -> "Scores":
+    from langpose_rt.cli.scores import scores_of_poses
+
+    clip = first_person(clip_from_arguments(arguments, path))
+    lifted = lifted_from_arguments(arguments, clip)
+    if not lifted.ids.size:
+        raise ConfigError(f"{path}: nobody is in column 0 of the keypoints; nothing can be compared")
+    return scores_of_poses(lifted.pose[:, 0], clip)
+
+
+def first_person(clip: "Clip") -> "Clip":
+    """The person in column 0 alone, whom pose3d belongs to, under one id."""
+    import numpy as np
+
+    ids = np.zeros((len(clip.t_ns), 1), np.int64)
+    return replace(clip, keypoints=clip.keypoints[:, :1], ids=ids)

@@ -1,0 +1,77 @@
+"""Playing a clip as a rig would: at its true rate, with its own capture times, one epoch per loop."""
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from langpose_rt.config import NS_PER_S
+from langpose_rt.formats.clip import Clip
+from langpose_rt.streaming.client import RigPublisher
+from langpose_rt.streaming.offline import rig_camera_of_clip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Playback:
+    """How a clip is played.
+
+    Args:
+        speed: 2 plays twice as fast; capture times stay the file's own.
+        loops: Times the clip is played; 0 plays until stopped.
+    """
+
+    speed: float = 1.0
+    loops: int = 1
+
+
+def publisher_of_clip(clip: Clip, endpoint: str, rig: str, camera: str) -> RigPublisher:
+    """A publisher that says of its camera what the clip knows."""
+    return RigPublisher(
+        endpoint,
+        rig,
+        camera,
+        skeleton=clip.skeleton.name,
+        size=clip.size,
+        intrinsics=rig_camera_of_clip(clip),
+        person_height_m=clip.person_height_m,
+    )
+
+
+def play(
+    clip: Clip,
+    publisher: RigPublisher,
+    playback: Playback,
+    *,
+    on_frame: Callable[[int], None] = lambda frames: None,
+) -> int:
+    """Publish a clip frame by frame, in its own time.
+
+    Every loop is a new epoch: the same capture times come again, which no running stream may do.
+
+    Args:
+        clip: What is played.
+        publisher: From `publisher_of_clip`, already wanted by a server.
+        playback: Speed and loops.
+        on_frame: Called with the number of frames sent.
+
+    Returns:
+        Frames sent.
+    """
+    start_s = time.perf_counter()
+    last_step_ns = int(clip.t_ns[-1] - clip.t_ns[-2]) if len(clip.t_ns) > 1 else NS_PER_S
+    loop_ns = int(clip.t_ns[-1] - clip.t_ns[0]) + last_step_ns
+    sent = 0
+    for loop in range(playback.loops) if playback.loops else itertools.count():
+        if loop:
+            publisher.restart()
+        for index, t_ns in enumerate(clip.t_ns.tolist()):
+            due_ns = loop * loop_ns + t_ns - int(clip.t_ns[0])
+            wait_s = start_s + due_ns / playback.speed / NS_PER_S - time.perf_counter()
+            if wait_s > 0:
+                time.sleep(wait_s)
+            present = clip.present[index]
+            ids = None if clip.ids is None else clip.ids[index, present]
+            publisher.publish(clip.keypoints[index, present], ids, t_ns)
+            sent += 1
+            on_frame(sent)
+    return sent

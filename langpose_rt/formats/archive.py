@@ -1,0 +1,161 @@
+"""Arrays from npz files that anyone may have written, checked as they are taken out.
+
+What the arrays mean is the business of `clip_npz.py` and `lifted_npz.py`. Nothing is unpickled.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy.lib.npyio import NpzFile
+
+from langpose_rt.errors import ConfigError
+
+
+class Archive:
+    """An npz file, open for reading; a context manager.
+
+    Shapes are written as in the documents: "F,17,3" is any number of frames, 17 and 3.
+
+    Raises:
+        ConfigError: If the file cannot be read or is no npz file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = path.open("rb")
+            self._arrays = self._opened()
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
+
+    def _opened(self) -> NpzFile:
+        try:
+            loaded = np.load(self._file, allow_pickle=False)
+        except Exception:  # noqa: BLE001 - zipfile, zlib and numpy name damage in a dozen ways
+            self._file.close()
+            raise ConfigError(
+                f"{self.path} is damaged or no npz file; write it with numpy.savez"
+            ) from None
+        if not isinstance(loaded, NpzFile):
+            self._file.close()
+            raise ConfigError(
+                f"{self.path} is a single array; expected named arrays in an npz file"
+            )
+        return loaded
+
+    def __enter__(self) -> "Archive":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._arrays.close()
+        self._file.close()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._arrays.files
+
+    def wrong(self, found: str, expected: str) -> ConfigError:
+        """The sentence that names the file, to be raised."""
+        return ConfigError(f"{self.path}: found {found}; expected {expected}")
+
+    def numbers(self, key: str, *shapes: str) -> Float[np.ndarray, "..."]:
+        """Numbers of one of those shapes, as float64; they may be NaN or infinite.
+
+        Raises:
+            ConfigError: If the key is missing, or no numbers, or of another shape.
+        """
+        array = self._array(key, shapes)
+        if array.dtype.kind not in "fiu":
+            raise self.wrong(f'"{key}" of type {array.dtype}', "numbers")
+        with np.errstate(over="ignore"):
+            return array.astype(np.float64)
+
+    def number(self, key: str) -> float:
+        """One finite number.
+
+        Raises:
+            ConfigError: If the key is missing, or is something else.
+        """
+        value = float(self.numbers(key, "", "1").reshape(()))
+        if not np.isfinite(value):
+            raise self.wrong(f'"{key}" is {value}', "a finite number")
+        return value
+
+    def integers(self, key: str, *shapes: str) -> Int[np.ndarray, "..."]:
+        """Integers of one of those shapes, as int64.
+
+        Raises:
+            ConfigError: If the key is missing, or no integers, or of another shape.
+        """
+        array = self._array(key, shapes)
+        if array.dtype.kind not in "iu" or np.any(array > np.iinfo(np.int64).max):
+            raise self.wrong(f'"{key}" of type {array.dtype}', "integers of at most 64 bits")
+        return array.astype(np.int64)
+
+    def flags(self, key: str, *shapes: str) -> Bool[np.ndarray, "..."]:
+        """True and False, or 1 and 0, of one of those shapes.
+
+        Raises:
+            ConfigError: If the key is missing, or is something else.
+        """
+        array = self._array(key, shapes)
+        if array.dtype.kind not in "biu" or not np.isin(array, (0, 1)).all():
+            raise self.wrong(f'"{key}" of type {array.dtype}', "true and false")
+        return array.astype(bool)
+
+    def text(self, key: str) -> str:
+        """One word.
+
+        Raises:
+            ConfigError: If the key is missing, or is something else.
+        """
+        array = self._array(key, ("", "1"))
+        if array.dtype.kind not in "US":
+            raise self.wrong(f'"{key}" of type {array.dtype}', "text")
+        word = array.reshape(()).item()
+        return word.decode("ascii", "replace") if isinstance(word, bytes) else str(word)
+
+    def _array(self, key: str, shapes: tuple[str, ...]) -> np.ndarray:
+        if key not in self:
+            raise self.wrong(f'no "{key}"', f'"{key}" of shape {_shapes_named(shapes)}')
+        try:
+            array = np.asarray(self._arrays[key])
+        except Exception:  # noqa: BLE001 - as above
+            raise ConfigError(f'{self.path} is damaged: "{key}" cannot be read') from None
+        if not any(_matches(array.shape, shape) for shape in shapes):
+            raise self.wrong(f'"{key}" of shape {array.shape}', f"shape {_shapes_named(shapes)}")
+        return array
+
+
+def arrays_to_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write named arrays, compressed; a file of that name is replaced whole or not at all.
+
+    Raises:
+        ConfigError: If the file cannot be written.
+    """
+    unfinished = path.with_name(path.name + ".part")
+    try:
+        with unfinished.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def _matches(shape: tuple[int, ...], wanted: str) -> bool:
+    sizes = wanted.split(",") if wanted else []
+    return len(sizes) == len(shape) and all(
+        not size.isdigit() or int(size) == found for size, found in zip(sizes, shape, strict=True)
+    )
+
+
+def _shapes_named(shapes: tuple[str, ...]) -> str:
+    return " or ".join(f"({shape})" for shape in shapes)

@@ -1,0 +1,153 @@
+"""A clip: the keypoints of one camera over time, and what is known about them.
+
+Here lives what every clip file becomes once read; the files themselves are `clip_npz.py` and
+`openpose_json.py`. `read_clip` tells them apart.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from langpose_rt.camera import Intrinsics
+from langpose_rt.errors import ConfigError
+from langpose_rt.skeleton import Skeleton
+
+DEMO_CLIP = Path(__file__).parents[1] / "assets" / "demo" / "pose2sim_balancing_cam01.npz"
+"""The clip that ships with the package; its licence and README lie beside it."""
+
+Size = tuple[int, int]
+"""Width and height of an image, pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What whoever opens a clip says about it; None is left to the file.
+
+    Raises:
+        ConfigError: If the frame rate or the image size is impossible.
+    """
+
+    skeleton: Skeleton | None = None
+    size: Size | None = None
+    fps: float | int | None = None
+    intrinsics: Intrinsics | None = None
+
+    def __post_init__(self) -> None:
+        if self.size is not None:
+            check_size(self.size, "options")
+        if self.fps is not None:
+            check_fps(self.fps, "options")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Clip:
+    """Keypoints of the people one camera saw, frame by frame.
+
+    Args:
+        keypoints: x, y in pixels and score; a missing keypoint, or person, is all 0.
+        skeleton: The format of the keypoints.
+        size: Width and height of the image.
+        t_ns: When each frame was captured; strictly rising.
+        ids: Who is in which column; -1 where that is not known, or nobody is there.
+        intrinsics: The lens, if the file knows it.
+        gravity: Unit vector that points down, in camera axes, if the file knows it.
+        person_height_m: How tall the people are, if the file knows it.
+        pose3d: True joints of the person in column 0: metres, camera axes, absolute or relative to
+            the root; NaN where unknown.
+        valid: Frames of pose3d that count; None for all.
+        valid_joints: Joints of every frame of pose3d that count; None for all.
+        joints: Indices of the joints of pose3d that count; None for all.
+    """
+
+    keypoints: Float[np.ndarray, "frame person keypoint 3"]
+    skeleton: Skeleton
+    size: Size
+    t_ns: Int[np.ndarray, " frame"]
+    ids: Int[np.ndarray, "frame person"]
+    intrinsics: Intrinsics | None = None
+    gravity: Float[np.ndarray, "3"] | None = None
+    person_height_m: float | None = None
+    pose3d: Float[np.ndarray, "frame 17 3"] | None = None
+    valid: Bool[np.ndarray, " frame"] | None = None
+    valid_joints: Bool[np.ndarray, "frame 17"] | None = None
+    joints: tuple[int, ...] | None = None
+
+    @property
+    def present(self) -> Bool[np.ndarray, "frame person"]:
+        """Whose keypoints there are in which frame."""
+        return np.asarray((self.keypoints[..., 2] > 0).any(-1))
+
+    @property
+    def counted(self) -> Bool[np.ndarray, "frame 17"]:
+        """Which joints of which frames of pose3d count, by valid, valid_joints and joints."""
+        counts = np.zeros((len(self.t_ns), 17), bool)
+        counts[:, slice(None) if self.joints is None else list(self.joints)] = True
+        if self.valid is not None:
+            counts &= self.valid[:, None]
+        if self.valid_joints is not None:
+            counts &= self.valid_joints
+        return counts
+
+
+def keypoints_normalised(
+    keypoints: Float[np.ndarray, "*batch 3"],
+) -> Float[np.ndarray, "*batch 3"]:
+    """A float32 copy where every missing keypoint (score not above 0, or not finite) is all 0."""
+    with np.errstate(over="ignore"):
+        copied = keypoints.astype(np.float32)
+    seen = np.isfinite(copied).all(-1) & (copied[..., 2] > 0)
+    return np.where(seen[..., None], copied, np.float32(0))
+
+
+def read_clip(path: str | Path, given: Given | None = None) -> Clip:
+    """A clip from an npz file or from a folder of OpenPose JSON, one file a frame.
+
+    Args:
+        path: The file or folder.
+        given: What the file may leave out; it holds against the file.
+
+    Raises:
+        ConfigError: If it is neither, is damaged, or leaves out what nobody gave.
+    """
+    from langpose_rt.formats.clip_npz import clip_from_npz
+    from langpose_rt.formats.openpose_json import clip_from_openpose
+
+    path = Path(path)
+    if not path.exists():
+        raise ConfigError(
+            f"{path} does not exist; expected an npz file or a folder of OpenPose JSON"
+        )
+    if path.suffix == ".json":
+        raise ConfigError(f"{path} is one JSON file; give the folder that has one a frame")
+    return (clip_from_openpose if path.is_dir() else clip_from_npz)(path, given or Given())
+
+
+def times_from_fps(
+    frames: Int[np.ndarray, " frame"], fps: float | int
+) -> Int[np.ndarray, " frame"]:
+    """When frames of those numbers were captured, in ns from the first one on."""
+    return np.asarray(np.rint((frames - frames[:1]) * (1e9 / fps)), np.int64)
+
+
+def check_fps(fps: float | int, where: str) -> float:
+    """The same frame rate.
+
+    Raises:
+        ConfigError: If it is not from 1 to 1000 frames per second.
+    """
+    if not 1.0 <= fps <= 1000.0:
+        raise ConfigError(f"{where}: found {fps:g} frames per second; expected 1 to 1000")
+    return float(fps)
+
+
+def check_size(size: Size, where: str) -> Size:
+    """The same image size.
+
+    Raises:
+        ConfigError: If a side is not from 1 to 100000 pixels.
+    """
+    if not 1 <= min(size) <= max(size) <= 100_000:
+        raise ConfigError(f"{where}: found an image of {size[0]} x {size[1]}; expected pixels")
+    return size

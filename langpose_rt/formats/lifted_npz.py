@@ -1,0 +1,69 @@
+"""The file of lifted poses: what `lift` writes.
+
+    pose     (F,P,17,3)  joints relative to the root: metres, camera axes
+    root     (F,P,3)     where the root is: metres, camera axes
+    sigma_m  (F,P,17)    standard deviation that the model predicts for each joint, metres
+    ids      (F,P)       who is in which column, -1 for nobody
+    t_ns     (F)         capture time of every frame
+
+Nobody there is NaN. Clips of keypoints are another file: `clip_npz.py`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from langpose_rt.formats.archive import Archive, arrays_to_npz
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Lifted:
+    """The poses of a clip; the names and units are those of the file."""
+
+    pose: Float[np.ndarray, "frame person 17 3"]
+    root: Float[np.ndarray, "frame person 3"]
+    sigma_m: Float[np.ndarray, "frame person 17"]
+    ids: Int[np.ndarray, "frame person"]
+    t_ns: Int[np.ndarray, " frame"]
+
+    @classmethod
+    def empty(cls, t_ns: Int[np.ndarray, " frame"], persons: int) -> "Lifted":
+        """A clip with nobody in it yet, to be filled in place."""
+        shape = (len(t_ns), persons)
+        return cls(
+            pose=np.full((*shape, 17, 3), np.nan, np.float32),
+            root=np.full((*shape, 3), np.nan, np.float32),
+            sigma_m=np.full((*shape, 17), np.nan, np.float32),
+            ids=np.full(shape, -1, np.int64),
+            t_ns=t_ns.copy(),
+        )
+
+
+def lifted_to_npz(path: str | Path, lifted: Lifted) -> None:
+    """Write the poses of a clip.
+
+    Raises:
+        ConfigError: If the file cannot be written.
+    """
+    names = ("pose", "root", "sigma_m", "ids", "t_ns")
+    arrays_to_npz(Path(path), {name: getattr(lifted, name) for name in names})
+
+
+def lifted_from_npz(path: str | Path) -> Lifted:
+    """Read the poses of a clip again.
+
+    Raises:
+        ConfigError: If the file is damaged, or no file of poses.
+    """
+    with Archive(Path(path)) as archive:
+        pose = archive.numbers("pose", "F,P,17,3")
+        shape = f"{pose.shape[0]},{pose.shape[1]}"
+        return Lifted(
+            pose=pose.astype(np.float32),
+            root=archive.numbers("root", f"{shape},3").astype(np.float32),
+            sigma_m=archive.numbers("sigma_m", f"{shape},17").astype(np.float32),
+            ids=archive.integers("ids", shape),
+            t_ns=archive.integers("t_ns", str(pose.shape[0])),
+        )

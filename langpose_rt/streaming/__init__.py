@@ -1,0 +1,1 @@
+"""The live service: wire, streams, pipeline, server and client."""

@@ -1,0 +1,299 @@
+"""The client library: a rig that publishes 2D keypoints, a consumer that receives 3D poses.
+
+This is the only place beside the server that touches ZeroMQ and the clock. Each object belongs to
+one thread; once closed it raises LangPoseError. The bytes are specified in `messages.py`.
+"""
+
+import contextlib
+import math
+import secrets
+import time
+from collections.abc import Iterator
+from typing import TypeVar
+
+import numpy.typing as npt
+import zmq
+
+from langpose_rt.camera import Intrinsics
+from langpose_rt.errors import ConfigError, LangPoseError, MessageError
+from langpose_rt.streaming.header import MAX_UINT, topic_of
+from langpose_rt.streaming.keypoint_message import encode_keypoints
+from langpose_rt.streaming.notices import Heartbeat
+from langpose_rt.streaming.pose_backlog import PoseBacklog
+from langpose_rt.streaming.pose_message import PoseMessage
+from langpose_rt.streaming.rig_camera import RigCamera
+from langpose_rt.streaming.rig_frames import empty_frame, frame_with_people
+
+ALIVE_S = 3.0
+"""A server whose last heartbeat is older is not alive; it sends one a second."""
+
+MOST_WAITING = 1000
+"""Messages a subscriber holds; beyond that the oldest are skipped."""
+
+_OPTIONS = {
+    zmq.LINGER: 1000,
+    zmq.SNDHWM: 64,
+    zmq.RCVHWM: MOST_WAITING,
+    zmq.HEARTBEAT_IVL: 500,
+    zmq.HEARTBEAT_TIMEOUT: 1500,
+    zmq.TCP_KEEPALIVE: 1,
+}
+
+ConnectionT = TypeVar("ConnectionT", bound="_Connection")
+
+
+class _Connection:
+    """One connected socket with a life cycle."""
+
+    def __init__(
+        self,
+        socket_type: int,
+        endpoint: str,
+        server_key: str | None,
+        key_pair: tuple[str, str] | None,
+    ) -> None:
+        port = endpoint.rpartition(":")[2]
+        if endpoint.startswith("tcp:") and port.isdecimal() and int(port) > 65535:
+            # ZeroMQ would take it for another one without a word
+            raise ConfigError(f'cannot connect to "{endpoint}": ports end at 65535')
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(socket_type)
+        try:
+            for option, value in _OPTIONS.items():
+                self._socket.set(option, value)
+            # a rig forgets a server that has gone; a consumer subscribes without being polled
+            self._socket.set(zmq.IMMEDIATE, int(socket_type == zmq.XPUB))
+            if server_key is not None:
+                public, secret = key_pair or (key.decode() for key in zmq.curve_keypair())
+                self._socket.setsockopt_string(zmq.CURVE_PUBLICKEY, public)
+                self._socket.setsockopt_string(zmq.CURVE_SECRETKEY, secret)
+                self._socket.setsockopt_string(zmq.CURVE_SERVERKEY, server_key)
+            self._socket.connect(endpoint)
+        except (zmq.ZMQError, ValueError, TypeError) as error:
+            self._socket.close(linger=0)
+            raise ConfigError(f'cannot connect to "{endpoint}": {error}') from None
+
+    def close(self) -> None:
+        """Close the socket; what is queued is sent for a second at most. Twice is harmless."""
+        self._socket.close()
+
+    def __enter__(self: ConnectionT) -> ConnectionT:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _arrived(self) -> list[list[bytes]]:
+        """Whole messages that are there already, at most MOST_WAITING."""
+        if self._socket.closed:
+            raise LangPoseError(f"this {type(self).__name__} is closed; make a new one")
+        messages: list[list[bytes]] = []
+        with contextlib.suppress(zmq.Again):
+            while len(messages) < MOST_WAITING:
+                messages.append(self._socket.recv_multipart(zmq.NOBLOCK))
+        return messages
+
+    def _wait(self, deadline_s: float | None) -> bool:
+        """Wait for a message; False once the deadline, in seconds of time.monotonic, is over."""
+        left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
+        return bool(self._socket.poll(None if left_s is None else math.ceil(1000 * left_s)))
+
+
+class RigPublisher(_Connection):
+    """Publishes the keypoints of one camera to a server.
+
+        with RigPublisher("tcp://127.0.0.1:5555", "rig0", "cam0", size=(1920, 1080)) as publisher:
+            publisher.wait_for_server(timeout_s=5.0)
+            publisher.publish(keypoints)
+
+    Publishing never blocks: without a server, or when it cannot keep up, frames are lost.
+
+    Args:
+        endpoint: Where the server listens for keypoints, such as "tcp://127.0.0.1:5555".
+        rig, camera: Names of this machine and of the camera.
+        skeleton: Keypoint format.
+        size: Width and height of the image in pixels.
+        fps: Nominal frame rate in Hz.
+        intrinsics: What is known of the camera; a RigCamera may also say position and gravity.
+        person_height_m: Standing height of the people, if known.
+        clk: Clock of the capture times: "unix", "ptp" or "mono:<boot id>".
+        server_key: Public CURVE key of the server; encrypts, and proves the server.
+        key_pair: Public and secret CURVE key of this rig; new ones if only server_key is given.
+
+    Raises:
+        ConfigError: If one of these cannot be.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        rig: str,
+        camera: str,
+        *,
+        skeleton: str = "coco17",
+        size: tuple[int, int],
+        fps: float | None = None,
+        intrinsics: Intrinsics | RigCamera | None = None,
+        person_height_m: float | None = None,
+        clk: str = "unix",
+        server_key: str | None = None,
+        key_pair: tuple[str, str] | None = None,
+    ) -> None:
+        self._nobody = empty_frame(
+            rig,
+            camera,
+            epoch=secrets.randbelow(MAX_UINT + 1),
+            skeleton=skeleton,
+            size=size,
+            fps=fps,
+            intrinsics=intrinsics,
+            person_height_m=person_height_m,
+            clk=clk,
+        )
+        self._seq = 0
+        self._subscriptions: set[bytes] = set()
+        # XPUB sends exactly as PUB does, and also hears who subscribes
+        super().__init__(zmq.XPUB, endpoint, server_key, key_pair)
+
+    def wait_for_server(self, timeout_s: float) -> bool:
+        """Wait until a server is connected and wants this stream; before, frames are lost.
+
+        Returns:
+            Whether there is one.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while not self._is_wanted():
+            if not self._wait(deadline_s):
+                return False
+        return True
+
+    def publish(
+        self,
+        keypoints: npt.ArrayLike,
+        ids: npt.ArrayLike | None = None,
+        t_ns: int | None = None,
+    ) -> int:
+        """Send one frame.
+
+        Args:
+            keypoints: [P, K, 3], or [K, 3] for one person: x and y in pixels and score; a missing
+                joint is NaN or has score 0. An empty list is a frame with nobody in it.
+            ids: A number for every person, -1 for untracked; all -1 if left out.
+            t_ns: When the image was captured, in nanoseconds of `clk`; now if left out.
+
+        Returns:
+            The frame's number.
+
+        Raises:
+            MessageError: If the arrays do not fit together; nothing is sent.
+        """
+        self._is_wanted()
+        frame = frame_with_people(
+            self._nobody,
+            keypoints,
+            ids,
+            seq=self._seq,
+            t_ns=time.time_ns() if t_ns is None else t_ns,
+        )
+        self._socket.send_multipart(encode_keypoints(frame), zmq.NOBLOCK)
+        self._seq += 1
+        return frame.seq
+
+    def _is_wanted(self) -> bool:
+        """Whether anybody is subscribed to this stream, after reading the latest word on it."""
+        for (frame,) in self._arrived():
+            change = (
+                self._subscriptions.add if frame[:1] == b"\x01" else self._subscriptions.discard
+            )
+            change(frame[1:])
+        topic = self._nobody.topic.encode()
+        return any(topic.startswith(prefix) for prefix in self._subscriptions)
+
+
+class PoseSubscriber(_Connection):
+    """Receives the poses of a server, of one rig or of one camera.
+
+        with PoseSubscriber("tcp://127.0.0.1:5556", rig="rig0", latest=True) as poses:
+            for message in poses:
+                print(message.topic, message.ids, message.poses.shape)
+
+    Args:
+        endpoint: Where the server publishes, such as "tcp://127.0.0.1:5556".
+        rig: Only this rig; all of them if empty.
+        camera: Only this camera of the rig; all of them if empty.
+        latest: Of every camera hand out only the newest of the messages that have arrived.
+        timeout_s: Iteration ends when no pose came for so long; None waits for ever.
+        server_key: Public CURVE key of the server.
+        key_pair: Public and secret CURVE key of this consumer.
+
+    Raises:
+        ConfigError: If one of these cannot be.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        rig: str = "",
+        camera: str = "",
+        *,
+        latest: bool = False,
+        timeout_s: float | None = None,
+        server_key: str | None = None,
+        key_pair: tuple[str, str] | None = None,
+    ) -> None:
+        if camera and not rig:
+            raise ConfigError(f'camera "{camera}" is given without its rig; name the rig too')
+        try:
+            topic = topic_of("pose3d", *filter(None, (rig, camera)))
+        except MessageError as error:
+            raise ConfigError(error.detail) from None
+        super().__init__(zmq.SUB, endpoint, server_key, key_pair)
+        for prefix in (topic, "hb/"):
+            self._socket.subscribe(prefix)
+        self._timeout_s = timeout_s
+        self._backlog = PoseBacklog(latest=latest, most=MOST_WAITING)
+
+    @property
+    def heartbeat(self) -> Heartbeat | None:
+        """The server's last sign of life; None before the first."""
+        return self._read().heartbeat
+
+    @property
+    def heartbeat_age_s(self) -> float:
+        """Seconds since the last heartbeat was read; infinite before the first."""
+        return time.monotonic() - self._read().heartbeat_s
+
+    @property
+    def alive(self) -> bool:
+        """Whether a server was heard in the last ALIVE_S seconds; tells silence from death."""
+        return self.heartbeat_age_s <= ALIVE_S
+
+    @property
+    def skipped(self) -> int:
+        """Poses that were passed over because newer ones were there."""
+        return self._backlog.skipped
+
+    @property
+    def rejected(self) -> int:
+        """Messages that could not be read."""
+        return self._backlog.rejected
+
+    def receive(self, timeout_s: float | None = None) -> PoseMessage | None:
+        """The next poses, or None when none came in time.
+
+        Args:
+            timeout_s: How long to wait; None waits for ever.
+        """
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while (message := self._read().take()) is None:
+            if not self._wait(deadline_s):
+                return None
+        return message
+
+    def __iter__(self) -> Iterator[PoseMessage]:
+        """Poses as they come, until none came for the timeout of this subscriber."""
+        while (message := self.receive(self._timeout_s)) is not None:
+            yield message
+
+    def _read(self) -> PoseBacklog:
+        self._backlog.put(self._arrived(), time.monotonic())
+        return self._backlog

@@ -1,0 +1,88 @@
+"""The capture clock of one rig: how its time stamps become the model's time and the server's time.
+
+Nothing here reads a clock; both times of a frame are arguments.
+"""
+
+from dataclasses import dataclass
+
+from langpose_rt.config import NS_PER_S
+
+STEP_NS = NS_PER_S
+"""A change of the offset between the clocks beyond this is a step of the capture clock."""
+
+_SMALLEST_ADVANCE_NS = 1_000
+_MEMORY_NS = 30 * NS_PER_S
+_SPREAD_SHARE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """The times of one frame.
+
+    Attributes:
+        time_ns: Time since the stream's origin; rises with every frame.
+        t_srv_ns: Capture time by the server's clock.
+        t_unc_ns: Usual deviation of the network's delay, so about the uncertainty of t_srv_ns.
+        stepped: The capture clock stepped, and this frame was timed by the receive clock.
+    """
+
+    time_ns: int
+    t_srv_ns: int
+    t_unc_ns: int
+    stepped: bool
+
+
+class CaptureClock:
+    """Follows the offset between a rig's capture clock and the server's, for one epoch.
+
+    A network only ever delays, so the offset is the smallest difference of the last half to whole
+    minute. A frame that is merely late leaves it alone, and its capture time is as good as ever:
+    only a clock that ran ahead, or back, by more than STEP_NS has stepped. The first frame is the
+    origin.
+    """
+
+    def __init__(self, t_ns: int, now_ns: int) -> None:
+        self._zero_ns = t_ns
+        self._t_ns, self._now_ns, self._time_ns = t_ns, now_ns, -_SMALLEST_ADVANCE_NS
+        self._spread_ns = 0
+        self._restart_offset(now_ns - t_ns, now_ns)
+
+    @property
+    def offset_ns(self) -> int:
+        """What to add to a capture time to have it on the server's clock."""
+        return min(self._least_ns, self._least_before_ns)
+
+    def stamp(self, t_ns: int, now_ns: int) -> Stamp:
+        """Times of the next frame.
+
+        Args:
+            t_ns: Its capture time, of any size.
+            now_ns: When it was received, by the server's clock.
+        """
+        advance_ns, elapsed_ns = t_ns - self._t_ns, max(now_ns - self._now_ns, 0)
+        beyond_ns = now_ns - t_ns - self.offset_ns
+        stepped = beyond_ns < -STEP_NS or (beyond_ns > STEP_NS and advance_ns <= 0)
+        by_receive_ns = self._time_ns + max(elapsed_ns, _SMALLEST_ADVANCE_NS)
+        if stepped:
+            time_ns = by_receive_ns
+            self._zero_ns = t_ns - time_ns
+            self._restart_offset(now_ns - t_ns, now_ns)
+        elif advance_ns <= 0:
+            time_ns = max(t_ns - self._zero_ns, by_receive_ns)
+        else:
+            time_ns = max(t_ns - self._zero_ns, self._time_ns + _SMALLEST_ADVANCE_NS)
+        self._follow(now_ns - t_ns, now_ns)
+        self._t_ns, self._now_ns, self._time_ns = t_ns, now_ns, time_ns
+        return Stamp(time_ns, t_ns + self.offset_ns, self._spread_ns, stepped)
+
+    def _restart_offset(self, offset_ns: int, now_ns: int) -> None:
+        self._least_ns = self._least_before_ns = offset_ns
+        self._half_since_ns = now_ns
+
+    def _follow(self, offset_ns: int, now_ns: int) -> None:
+        if now_ns - self._half_since_ns > _MEMORY_NS:
+            self._least_before_ns, self._least_ns = self._least_ns, offset_ns
+            self._half_since_ns = now_ns
+        self._least_ns = min(self._least_ns, offset_ns)
+        spread_ns = min(offset_ns - self.offset_ns, STEP_NS)
+        self._spread_ns += (spread_ns - self._spread_ns) // _SPREAD_SHARE

@@ -1,0 +1,123 @@
+"""A clip through the very pipeline that serves live, without sockets or a clock.
+
+Every frame is encoded as a rig would send it, received, stepped and decoded, so what a file gives is
+what the same people in front of a camera would have got.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from jaxtyping import Int
+
+from langpose_rt.errors import ConfigError
+from langpose_rt.formats.clip import Clip
+from langpose_rt.formats.lifted_npz import Lifted
+from langpose_rt.runtime.base import Backend
+from langpose_rt.streaming.messages import (
+    KeypointMessage,
+    PoseMessage,
+    RigCamera,
+    decode_pose,
+    encode_keypoints,
+)
+from langpose_rt.streaming.options import PipelineConfig
+from langpose_rt.streaming.pipeline import Pipeline, Replies
+from langpose_rt.streaming.rig_frames import empty_frame, frame_with_people
+
+RIG, CAMERA = "file", "clip"
+
+
+def rig_camera_of_clip(clip: Clip) -> RigCamera | None:
+    """What the file knows of its camera, as a rig would say it."""
+    known = clip.intrinsics
+    if known is None and clip.gravity is None:
+        return None
+    return RigCamera(
+        k=None if known is None else (known.fx_px, known.fy_px, known.cx_px, known.cy_px),
+        dist=() if known is None else known.dist,
+        gravity=None if clip.gravity is None else tuple(clip.gravity.tolist()),
+    )
+
+
+def frames_of_clip(clip: Clip, rig: str, camera: str, *, epoch: int) -> Iterator[KeypointMessage]:
+    """The messages a rig would send for a clip; people who are not there are left out."""
+    nobody = empty_frame(
+        rig,
+        camera,
+        epoch=epoch,
+        skeleton=clip.skeleton.name,
+        size=clip.size,
+        intrinsics=rig_camera_of_clip(clip),
+        person_height_m=clip.person_height_m,
+    )
+    for seq, (present, t_ns) in enumerate(zip(clip.present, clip.t_ns, strict=True)):
+        ids = None if clip.ids is None else clip.ids[seq, present]
+        yield frame_with_people(nobody, clip.keypoints[seq, present], ids, seq=seq, t_ns=int(t_ns))
+
+
+def lift_clip(
+    clip: Clip,
+    backend: Backend,
+    config: PipelineConfig,
+    *,
+    progress: Callable[[int], None] = lambda frames: None,
+) -> Lifted:
+    """Lift every person of a clip.
+
+    Args:
+        clip: Keypoints and what is known of the camera.
+        backend: Its windows are used and left behind.
+        config: Options of the live pipeline; the last frames get what lookahead there is.
+        progress: Called with the number of frames done.
+
+    Returns:
+        Poses with one column per person, reused when somebody has left for good.
+
+    Raises:
+        ConfigError: If the pipeline refuses a frame of the clip.
+    """
+    pipeline = Pipeline(backend, config)
+    answers: list[PoseMessage] = []
+    for count, frame in enumerate(frames_of_clip(clip, RIG, CAMERA, epoch=1), start=1):
+        if not pipeline.receive(encode_keypoints(frame), frame.t_ns):
+            reasons = ", ".join(pipeline.stats.rejected) or "out of order"
+            raise ConfigError(f"frame {frame.seq} of the clip was refused: {reasons}")
+        answers += _poses(pipeline.step(frame.t_ns))
+        progress(count)
+    answers += _poses(pipeline.flush(int(clip.t_ns[-1])))
+    return _lifted_from_answers(answers, clip.t_ns)
+
+
+def _poses(replies: Replies) -> list[PoseMessage]:
+    return [decode_pose(parts) for parts in replies if parts[0].startswith(b"pose3d/")]
+
+
+def _lifted_from_answers(answers: list[PoseMessage], t_ns: Int[np.ndarray, " frame"]) -> Lifted:
+    columns = _columns_of_people(answers)
+    persons = 1 + max((max(own.values(), default=-1) for own in columns), default=-1)
+    lifted = Lifted.empty(t_ns, persons)
+    for answer, own in zip(answers, columns, strict=True):
+        frame, column = answer.src.seq, [own[person] for person in answer.ids.tolist()]
+        lifted.pose[frame, column] = answer.poses[..., :3]
+        lifted.sigma_m[frame, column] = answer.poses[..., 3]
+        lifted.ids[frame, column] = answer.ids
+        if answer.root is not None:
+            lifted.root[frame, column] = answer.root
+    return lifted
+
+
+def _columns_of_people(answers: list[PoseMessage]) -> list[dict[int, int]]:
+    """Column of every person in every answer: the lowest that is free for their whole stay."""
+    last_seen = {
+        person: index for index, answer in enumerate(answers) for person in answer.ids.tolist()
+    }
+    taken: dict[int, int] = {}
+    columns = []
+    for index, answer in enumerate(answers):
+        taken = {person: column for person, column in taken.items() if last_seen[person] >= index}
+        for person in answer.ids.tolist():
+            if person not in taken:
+                used = set(taken.values())
+                taken[person] = next(c for c in range(len(used) + 1) if c not in used)
+        columns.append({person: taken[person] for person in answer.ids.tolist()})
+    return columns

@@ -1,0 +1,148 @@
+"""What a user may set of the pipeline and the server; every field is a flag of a command."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from langpose_rt.camera import Intrinsics
+from langpose_rt.config import NS_PER_S
+from langpose_rt.errors import ConfigError
+from langpose_rt.streaming.filter import smoothing_named
+from langpose_rt.streaming.header import NAME_PATTERN
+
+NS_PER_MS = 1_000_000
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineConfig:
+    """How streams are lifted and what is published of them.
+
+    Args:
+        server: Name in the topic of the heartbeat.
+        lookahead_ms: An answer waits for this much of the future, and is better for it.
+        smoothing: Output filter: ``off``, ``low`` (delay 32 ms at rest, 11 ms at 1 m/s) or ``high``
+            (106 ms, 35 ms).
+        frame: ``world`` publishes world axes where a camera's place is known.
+        fov_deg: Field of view of the long side of unknown cameras; None assumes 60 degrees.
+        person_height_m: Stature of people whose rig does not say; None takes 1.70 m.
+        hold_s: A person who was not seen for longer has left.
+        backlog_ms: A stream's oldest waiting frames are skipped once they have waited longer.
+        max_streams: Cameras served at once.
+        idle_s: A silent stream is forgotten after this.
+
+    Raises:
+        ConfigError: If a value is out of range.
+    """
+
+    server: str = "langpose"
+    lookahead_ms: float = 0.0
+    smoothing: Literal["off", "low", "high"] = "low"
+    frame: Literal["camera", "world"] = "camera"
+    fov_deg: float | None = None
+    person_height_m: float | None = None
+    hold_s: float = 1.0
+    backlog_ms: float = 50.0
+    max_streams: int = 64
+    idle_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not NAME_PATTERN.fullmatch(self.server):
+            raise ConfigError(
+                f"server name {self.server!r} is not 1 to 64 letters, digits or any of _.-"
+            )
+        smoothing_named(self.smoothing)
+        if self.frame not in ("camera", "world"):
+            raise ConfigError(f"unknown frame {self.frame!r}; expected camera or world")
+        if self.fov_deg is not None:
+            Intrinsics.from_fov(2, 2, self.fov_deg)
+        if self.person_height_m is not None:
+            _require("person_height_m", self.person_height_m, 0.3, 3.0)
+        _require("lookahead_ms", self.lookahead_ms, 0.0, 2000.0)
+        _require("hold_s", self.hold_s, 0.0, 60.0)
+        _require("backlog_ms", self.backlog_ms, 1.0, 10_000.0)
+        _require("max_streams", self.max_streams, 1, 4096)
+        _require("idle_s", self.idle_s, 1.0, 86_400.0)
+
+    @property
+    def lookahead_ns(self) -> int:
+        """The lookahead in nanoseconds."""
+        return round(self.lookahead_ms * NS_PER_MS)
+
+    @property
+    def backlog_ns(self) -> int:
+        """The longest wait in nanoseconds."""
+        return round(self.backlog_ms * NS_PER_MS)
+
+    @property
+    def hold_ns(self) -> int:
+        """How long a person is waited for, in nanoseconds."""
+        return round(self.hold_s * NS_PER_S)
+
+    @property
+    def idle_ns(self) -> int:
+        """How long a silent stream is remembered, in nanoseconds."""
+        return round(self.idle_s * NS_PER_S)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerConfig:
+    """Where the server listens, and what its pipeline does.
+
+    Args:
+        port: Keypoints in; 0 takes any free port.
+        output_port: Poses out; None is the next one, or any free one if ``port`` is 0.
+        http_port: Health and metrics; 0 takes any free port, None serves none.
+        bind: Address to listen on.
+        insecure: Allow an address that others can reach although nothing is encrypted yet.
+        pipeline: Options of the pipeline.
+
+    Raises:
+        ConfigError: If a port is none, or the address is reachable and ``insecure`` is not set.
+    """
+
+    port: int = 5555
+    output_port: int | None = None
+    http_port: int | None = 9464
+    bind: str = "127.0.0.1"
+    insecure: bool = False
+    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("port", "output_port", "http_port"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 65535:
+                raise ConfigError(f"{name} is {value}; expected 0 (any free port) to 65535")
+        if self.output_port is None and self.port == 65535:
+            raise ConfigError("port 65535 leaves no next port for poses; choose another --port")
+        if not self.is_loopback and not self.insecure:
+            raise ConfigError(
+                f"{self.bind} can be reached from other machines and nothing is encrypted; "
+                "bind 127.0.0.1, or say --insecure if you trust the network"
+            )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return self.bind in LOOPBACK
+
+    @property
+    def pose_port(self) -> int:
+        """The port poses are to go out at."""
+        if self.output_port is not None:
+            return self.output_port
+        return self.port + 1 if self.port else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Ports a server really listens on; http is 0 where there is none."""
+
+    keypoints: int
+    poses: int
+    http: int
+
+
+def _require(name: str, value: float, least: float, most: float) -> None:
+    if not (math.isfinite(value) and least <= value <= most):
+        raise ConfigError(f"{name} is {value}; expected {least:g} to {most:g}")

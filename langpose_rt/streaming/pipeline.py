@@ -1,0 +1,299 @@
+"""The pipeline without sockets: bytes and times in, bytes out.
+
+    receive   a message is decoded, put in order and queued
+    step      one waiting frame of every stream goes through the model, all people together
+    tick      heartbeats, schemas, events, and streams that have fallen silent
+    flush     what still waits for its lookahead is answered with the one there is
+
+Nothing here reads a clock or a socket. `receive` may be called from another thread than the rest;
+it never waits for the model.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+
+from langpose_rt.camera import Camera
+from langpose_rt.config import NS_PER_S
+from langpose_rt.errors import BackendError, ConfigError, MessageError
+from langpose_rt.runtime.base import Backend
+from langpose_rt.streaming.bulletin import Bulletin
+from langpose_rt.streaming.emit import Emitter, stamp_of_backend
+from langpose_rt.streaming.inbox import Frame, Inbox
+from langpose_rt.streaming.lifting import Lifting, joints_of_frames
+from langpose_rt.streaming.messages import PoseMessage, encode_pose
+from langpose_rt.streaming.options import PipelineConfig
+from langpose_rt.streaming.persons import Persons
+from langpose_rt.streaming.reception import Reception
+from langpose_rt.streaming.snapshot import Snapshot
+from langpose_rt.streaming.stats import Rate, Stats
+from langpose_rt.streaming.stream import Sighting, Stream
+from langpose_rt.streaming.viewpoint import Viewpoints
+
+Replies = list[list[bytes]]
+"""Encoded messages to publish, in order."""
+
+
+class Pipeline:
+    """Many streams of keypoints through one backend.
+
+    Args:
+        backend: What computes; the caller closes it.
+        config: Options.
+        cameras: Calibrated cameras by "rig/camera" or "camera".
+        epoch: Random number of this start of the server.
+        clock: Reads the clock that ``now_ns`` comes from, for the latency of the stages; without it
+            no time passes within a call.
+
+    Raises:
+        ConfigError: If the model does not take live input.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        config: PipelineConfig | None = None,
+        cameras: Mapping[str, Camera] | None = None,
+        *,
+        epoch: int = 0,
+        clock: Callable[[], int] | None = None,
+    ) -> None:
+        model = backend.manifest.model_config
+        if model.input != "anchored" or not model.causal:
+            raise ConfigError(
+                f"model {model.name!r} is not causal and anchored; serve a live model"
+            )
+        self.config = config = config or PipelineConfig()
+        self.stats = Stats()
+        self._backend, self._now_ns = backend, 0
+        self._clock = clock or (lambda: self._now_ns)
+        self._persons = Persons(backend, config.smoothing)
+        self._lifting = Lifting(backend, self._persons, config.person_height_m, self._clock)
+        self._emitter = Emitter(backend, config, epoch)
+        self._bulletin = Bulletin(config.server, epoch, stamp_of_backend(backend))
+        self._reception = Reception(
+            config,
+            Viewpoints(cameras or {}, config.fov_deg),
+            epoch,
+            stats=self.stats,
+            bulletin=self._bulletin,
+            new_stream=self._new_stream,
+        )
+        self._rate: Rate | None = None
+        self._started_ns: int | None = None
+        self._degraded = self._draining = False
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a frame waits to be lifted."""
+        return self._reception.waiting
+
+    @property
+    def state(self) -> str:
+        """One of starting, ready, degraded, draining."""
+        if self._draining:
+            return "draining"
+        if self._started_ns is None:
+            return "starting"
+        return "degraded" if self._degraded else "ready"
+
+    def warm_up(self) -> None:
+        """Run the backend a few times over nobody, so that the first frame is not slow.
+
+        Raises:
+            BackendError: If it cannot.
+        """
+        self._lifting.warm_up()
+
+    def receive(self, parts: Sequence[bytes], now_ns: int) -> bool:
+        """Take one message from the network; a bad one is counted, reported and forgotten.
+
+        Args:
+            parts: Its parts as they came.
+            now_ns: When it arrived.
+
+        Returns:
+            Whether a frame was queued.
+        """
+        return self._reception.receive(parts, now_ns)
+
+    def step(self, now_ns: int) -> Replies:
+        """Lift one waiting frame of every stream that has one.
+
+        Returns:
+            Pose messages of all frames whose lookahead is complete.
+        """
+        self._now_ns = now_ns
+        taken = self._reception.take(now_ns)
+        if not taken:
+            return []
+        taken_ns = self._clock()
+        replies: Replies = []
+        sightings = []
+        joints = joints_of_frames([frame for _, frame in taken])
+        for (stream, frame), frame_joints in zip(taken, joints, strict=True):
+            replies += self._part(stream, frame)
+            ids = stream.identify(frame, frame_joints)
+            sightings.append(stream.seat(frame, frame_joints, ids, taken_ns))
+        self._count_refused()
+        replies += self._remember(sightings)
+        done_ns = self._clock()
+        for _, frame in taken:
+            self.stats.latency.add(done_ns - frame.received_ns)
+        return replies
+
+    def tick(self, now_ns: int) -> Replies:
+        """What is due at this moment: silent streams, events, a heartbeat, schemas."""
+        self._now_ns = now_ns
+        if self._rate is None:
+            self._started_ns, self._rate = now_ns, Rate(now_ns)
+        replies: Replies = []
+        for stream in self._reception.streams:
+            if now_ns - stream.inbox.heard_ns > self.config.hold_ns and not len(stream.inbox):
+                replies += self._answer_while([stream], lambda _: True)
+        for stream in self._reception.forget_silent(now_ns):
+            replies += self._answer_while([stream], lambda _: True)
+            self._guard(stream.leave)
+        if self._bulletin.heartbeat_due(now_ns):
+            self._rate.look(now_ns)
+            replies.append(self._bulletin.heartbeat(self.snapshot(now_ns), now_ns))
+        return replies + self._bulletin.schemas(now_ns) + self._bulletin.events(now_ns)
+
+    def flush(self, now_ns: int) -> Replies:
+        """Answer everything that waits: in the queues, and for its lookahead."""
+        replies: Replies = []
+        while self.waiting:
+            replies += self.step(now_ns)
+        return replies + self._answer_while(self._reception.streams, lambda _: True)
+
+    def drain(self, now_ns: int) -> Replies:
+        """Say that the server is about to stop."""
+        self._draining = True
+        self._bulletin.report("drain", "drain", "the server is about to stop")
+        return self._bulletin.events(now_ns, at_once=True)
+
+    def want_schemas(self) -> None:
+        """Say the schemas at the next tick: somebody has just come."""
+        self._bulletin.want_schemas()
+
+    def fault(self, detail: str) -> None:
+        """Count and report a fault of this program that cost one message or step."""
+        self.stats.internal_errors += 1
+        self._bulletin.report("fault", "internal_error", detail)
+
+    def snapshot(self, now_ns: int) -> Snapshot:
+        """Everything that can be said of the server at this moment; callable from any thread."""
+        return Snapshot.of(
+            self.stats,
+            self._reception.streams,
+            now_ns,
+            server=self.config.server,
+            state=self.state,
+            uptime_s=0.0 if self._started_ns is None else (now_ns - self._started_ns) / NS_PER_S,
+            model=self._emitter.model,
+            persons=self._persons.seated,
+            slots=self._backend.slots,
+            fps=0.0 if self._rate is None else self._rate.per_s,
+        )
+
+    def _new_stream(self, rig: str, camera: str, inbox: Inbox) -> Stream:
+        first_seq = self.stats.frames  # never below a number this topic has had before
+        hold_s = self.config.hold_s
+        return Stream(rig, camera, inbox, self._persons, hold_s=hold_s, first_seq=first_seq)
+
+    def _part(self, stream: Stream, frame: Frame) -> Replies:
+        """See off who has left by the time of this frame: all of an old epoch, or the long gone."""
+        replies: Replies = []
+        if stream.generation != frame.generation:
+            replies += self._answer_while([stream], lambda _: True)
+            self._guard(lambda: stream.restart(frame.generation))
+        gone = stream.gone(frame.stamp.time_ns)
+        if gone:
+            replies += self._answer_while([stream], lambda _: stream.awaits(gone))
+            self._guard(lambda: stream.leave(gone))
+        return replies
+
+    def _remember(self, sightings: list[Sighting]) -> Replies:
+        """Frames into the window, and answers for those that have their lookahead then."""
+        streams = [sighting.stream for sighting in sightings]
+        replies = self._answer_while(streams, self._about_to_leave_the_window)
+        try:
+            failed = self._lifting.remember(sightings)
+        except BackendError as error:
+            self._give_up(sightings, error)
+            return replies
+        self._count_forgotten(failed)
+        for sighting in sightings:
+            sighting.stream.newest_ns = sighting.time_ns
+            sighting.stream.unanswered.append(sighting)
+        lookahead_ns = self.config.lookahead_ns
+        return replies + self._answer_while(
+            streams, lambda oldest: oldest.time_ns <= oldest.stream.newest_ns - lookahead_ns
+        )
+
+    def _about_to_leave_the_window(self, oldest: Sighting) -> bool:
+        return self._lifting.frames_back(oldest) >= self._backend.frames - 1
+
+    def _answer_while(self, streams: Sequence[Stream], due: Callable[[Sighting], bool]) -> Replies:
+        """Answer the oldest frame of each stream as long as it is due, all streams' together."""
+        replies: Replies = []
+        while oldest := [
+            stream.unanswered.popleft()
+            for stream in streams
+            if stream.unanswered and due(stream.unanswered[0])
+        ]:
+            try:
+                lifted = self._lifting.answer(oldest)
+            except BackendError as error:
+                self._give_up(oldest, error)
+                continue
+            self._degraded = False
+            self._count_forgotten(lifted.failed)
+            for message in self._emitter.messages(lifted, self._clock()):
+                replies += self._encoded(message)
+        return replies
+
+    def _encoded(self, message: PoseMessage) -> Replies:
+        self.stats.frames += 1
+        try:
+            parts = encode_pose(message)
+        except MessageError as error:
+            self.stats.unsendable += 1
+            self._bulletin.report("fault", error.reason, error.detail, message.topic)
+            return []
+        self.stats.poses += len(message.ids)
+        if self._rate is not None:
+            self._rate.add(len(message.ids))
+        return [parts]
+
+    def _give_up(self, sightings: Sequence[Sighting], error: BackendError) -> None:
+        """The backend failed: these frames are lost and their people begin anew."""
+        self.stats.backend_errors += 1
+        self._degraded = True
+        self._bulletin.report("fault", "backend_error", str(error))
+        for sighting in sightings:
+            slots = np.array(sighting.slots, np.int32)
+            self._guard(partial(self._persons.reset, slots))
+
+    def _count_refused(self) -> None:
+        """Count people for whom there is no slot."""
+        refused = self._persons.refused - self.stats.seats_refused
+        if refused:
+            self.stats.seats_refused += refused
+            detail = f"all {self._backend.slots} slots are taken; people are left out"
+            self._bulletin.report("shed", "no_slot", detail, count=refused)
+
+    def _count_forgotten(self, failed: int) -> None:
+        if failed:
+            self.stats.forgotten += failed
+            detail = "the model gave impossible numbers; these people begin anew"
+            self._bulletin.report("fault", "impossible_numbers", detail, count=failed)
+
+    def _guard(self, forget: Callable[[], None]) -> None:
+        """Forget people; a backend that cannot is counted, and its windows expire by age."""
+        try:
+            forget()
+        except BackendError as error:
+            self.stats.backend_errors += 1
+            self._bulletin.report("fault", "backend_error", str(error))

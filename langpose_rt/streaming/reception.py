@@ -1,0 +1,145 @@
+"""The ingest side: messages from the network are decoded, put in order and queued per stream.
+
+Called by the thread that owns the socket; it never waits for the model. The lift side takes its
+frames here, so everything the two share is behind one lock, held for microseconds.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+
+from langpose_rt.errors import MessageError
+from langpose_rt.streaming.bulletin import Bulletin
+from langpose_rt.streaming.inbox import Frame, Inbox
+from langpose_rt.streaming.messages import (
+    JsonNumbering,
+    KeypointMessage,
+    decode_keypoints,
+    topic_names,
+)
+from langpose_rt.streaming.options import PipelineConfig
+from langpose_rt.streaming.stats import Stats
+from langpose_rt.streaming.stream import Stream
+from langpose_rt.streaming.viewpoint import Viewpoints
+
+TOO_MANY_STREAMS = "too_many_streams"
+"""Reason of a message that is fine, from one camera more than the server takes."""
+
+
+class Reception:
+    """All streams and what waits in them.
+
+    Args:
+        config: Options.
+        viewpoints: Where the cameras of the frames come from.
+        epoch: Of the server; numbers JSON messages that have no number.
+        stats: Where messages and losses are counted.
+        bulletin: Where they are reported.
+        new_stream: Makes the lift side of a stream from its name and inbox.
+    """
+
+    def __init__(
+        self,
+        config: PipelineConfig,
+        viewpoints: Viewpoints,
+        epoch: int,
+        *,
+        stats: Stats,
+        bulletin: Bulletin,
+        new_stream: Callable[[str, str, Inbox], Stream],
+    ) -> None:
+        self._config, self._viewpoints = config, viewpoints
+        self._sizes, self._numbering = viewpoints.sizes, JsonNumbering(epoch)
+        self._stats, self._bulletin, self._new_stream = stats, bulletin, new_stream
+        self._streams: dict[tuple[str, str], Stream] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def streams(self) -> list[Stream]:
+        """The streams there are."""
+        with self._lock:
+            return list(self._streams.values())
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a frame waits to be lifted."""
+        with self._lock:
+            return any(len(stream.inbox) for stream in self._streams.values())
+
+    def receive(self, parts: Sequence[bytes], now_ns: int) -> bool:
+        """Take one message; a bad one is counted, reported and forgotten.
+
+        Returns:
+            Whether a frame was queued.
+        """
+        self._stats.messages += 1
+        try:
+            message = decode_keypoints(
+                parts, now_ns=now_ns, numbering=self._numbering, sizes=self._sizes
+            )
+            with self._lock:
+                stream = self._stream_of(message)
+                generation = stream.inbox.generation
+                frame = stream.inbox.push(message, now_ns)
+        except MessageError as error:
+            self._stats.reject(error.reason)
+            self._bulletin.report("reject", error.reason, error.detail, _subject_of(parts))
+            return False
+        self._count(message, frame, generation)
+        return frame is not None
+
+    def take(self, now_ns: int) -> list[tuple[Stream, Frame]]:
+        """The oldest frame of every stream that has one worth lifting."""
+        with self._lock:
+            taken = [(stream, stream.inbox.take(now_ns)) for stream in self._streams.values()]
+        return [(stream, frame) for stream, frame in taken if frame is not None]
+
+    def forget_silent(self, now_ns: int) -> list[Stream]:
+        """Take out the streams that were not heard for long; the caller sees to their people."""
+        with self._lock:
+            silent = [
+                (name, stream)
+                for name, stream in self._streams.items()
+                if now_ns - stream.inbox.heard_ns > self._config.idle_ns and not len(stream.inbox)
+            ]
+            for name, stream in silent:
+                del self._streams[name]
+                self._stats.keep(stream.inbox.totals)
+        return [stream for _, stream in silent]
+
+    def _stream_of(self, message: KeypointMessage) -> Stream:
+        name = (message.rig, message.camera)
+        stream = self._streams.get(name)
+        if stream is None:
+            most = self._config.max_streams
+            if len(self._streams) >= most:
+                raise MessageError(
+                    TOO_MANY_STREAMS,
+                    f"the server takes {most} cameras at once; raise --max-streams",
+                )
+            inbox = Inbox(self._viewpoints, self._config.backlog_ns)
+            stream = self._streams[name] = self._new_stream(*name, inbox)
+        return stream
+
+    def _count(self, message: KeypointMessage, frame: Frame | None, generation: int) -> None:
+        stats = self._stats
+        stats.people_dropped += message.people_dropped
+        stats.clipped += message.clipped
+        stats.duplicate_ids += message.duplicate_ids
+        if frame is None:
+            return
+        stats.restarts += frame.generation - generation
+        if frame.stamp.stepped:
+            stats.clock_steps += 1
+            detail = (
+                "the capture clock stepped by over a second; the receive clock timed this frame"
+            )
+            self._bulletin.report("clock", "clock_step", detail, message.topic)
+
+
+def _subject_of(parts: Sequence[bytes]) -> str:
+    """The topic of a message from the network if it is one, else nothing."""
+    try:
+        rig, camera = topic_names(parts[0], "kp2d", 2)
+    except (MessageError, IndexError):
+        return ""
+    return f"kp2d/{rig}/{camera}/"

@@ -1,0 +1,164 @@
+"""Who is who from frame to frame, for rigs that do not track: ids for people whose id is -1.
+
+Works on 2D joints in image sizes. Slots, windows and given ids are not its business.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+from scipy.optimize import linear_sum_assignment
+
+from langpose_rt.config import NS_PER_S
+
+GATE_BODIES = 0.6
+"""Two sightings further apart than this many body sizes are two people, in the very next frame."""
+
+GATE_BODIES_PER_S = 1.2
+"""How much further a person may have moved off the prediction for every second out of sight."""
+
+SMALLEST_BODY = 0.03
+"""Size, in images, of somebody of whom too few joints are seen to tell."""
+
+_SIZE_WEIGHT = 0.5
+_CAP_BODIES = 2.0
+_VELOCITY_SMOOTHING_S = 0.12
+_VELOCITY_MEMORY_S = 0.4
+_SIZE_SMOOTHING_S = 0.5
+_JOINTS_FOR_A_SIZE = 6
+_MOST_TRACKS = 128
+_REFUSED = 1e6
+
+TRACK = np.dtype(
+    [
+        ("id", np.int64),
+        ("time_ns", np.int64),
+        ("joints", np.float64, (17, 2)),
+        ("known", np.bool_, (17,)),
+        ("velocity", np.float64, (2,)),
+        ("size", np.float64),
+    ]
+)
+"""One person as last seen.
+
+    joints      where every joint was last; those out of sight are carried along
+    known       which joints were ever seen
+    velocity    of the whole body, per second
+    size        usual spread of the joints, smoothed
+"""
+
+
+class Tracker:
+    """Gives every untracked person the id they had before.
+
+    People are matched to where their last motion would have taken them, by the mean distance of
+    their joints in body sizes, all at once so that the sum is least. A person is remembered for a
+    while.
+
+    Args:
+        new_id: Draws an id that nobody has.
+        memory_s: How long a person may be out of sight and keep the id.
+
+    Source: ours; the assignment is SciPy's.
+    """
+
+    def __init__(self, new_id: Callable[[], int], memory_s: float) -> None:
+        self._new_id, self._memory_ns = new_id, round(memory_s * NS_PER_S)
+        self._tracks = np.empty(0, TRACK)
+
+    def ids_of(self, joints: Float[np.ndarray, "person 17 3"], time_ns: int) -> list[int]:
+        """The id of every person of one frame.
+
+        Args:
+            joints: x, y in image sizes, and score; score 0 is missing. Everybody has a joint.
+            time_ns: Capture time; rises from call to call.
+        """
+        tracks = self._tracks
+        if len(tracks):
+            tracks = tracks[tracks["time_ns"] >= time_ns - self._memory_ns]
+        seen = np.zeros(len(joints), TRACK)
+        seen["time_ns"], seen["joints"], seen["known"] = (
+            time_ns,
+            joints[..., :2],
+            joints[..., 2] > 0,
+        )
+        seen["size"] = _spread(seen["joints"], seen["known"])
+        old, person = _matches(tracks, seen)
+        seen["id"][person] = tracks["id"][old]
+        known = np.zeros(len(seen), bool)
+        known[person] = True
+        seen["id"][~known] = [self._new_id() for _ in range(len(seen) - len(person))]
+        if len(person):
+            seen[person] = _followed(tracks[old], seen[person])
+        lost = np.delete(tracks, old)
+        if len(lost) + len(seen) > _MOST_TRACKS:
+            latest = np.argsort(lost["time_ns"], kind="stable")
+            lost = lost[latest[len(lost) + len(seen) - _MOST_TRACKS :]]
+        self._tracks = np.concatenate([lost, seen]) if len(lost) else seen
+        ids: list[int] = seen["id"].tolist()
+        return ids
+
+    def owns(self, number: int) -> bool:
+        """Whether a person who is remembered has this id."""
+        return bool((self._tracks["id"] == number).any())
+
+    def rename(self, number: int, other: int) -> None:
+        """Give the person with one id another."""
+        self._tracks["id"][self._tracks["id"] == number] = other
+
+
+def _spread(joints: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Size of a body: twice the root mean square distance of its joints from their centre."""
+    weight = known[..., None] / np.maximum(known.sum(-1), 1)[:, None, None]
+    centre = (weight * joints).sum(-2, keepdims=True)
+    variance = (weight * (joints - centre) ** 2).sum((-1, -2))
+    return np.asarray(np.maximum(2 * np.sqrt(variance), SMALLEST_BODY))
+
+
+def _matches(tracks: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tracks and the people they are now, as two lists of indices."""
+    if not len(tracks) or not len(seen):
+        return np.empty(0, np.intp), np.empty(0, np.intp)
+    age_s = (seen["time_ns"][0] - tracks["time_ns"]) / NS_PER_S
+    travelled_s = _VELOCITY_MEMORY_S * (1 - np.exp(-age_s / _VELOCITY_MEMORY_S))
+    predicted = tracks["joints"] + (tracks["velocity"] * travelled_s[:, None])[:, None]
+    cost = _distance(predicted, tracks, seen)
+    cost[cost > (GATE_BODIES + GATE_BODIES_PER_S * age_s)[:, None]] = _REFUSED
+    if cost.size == 1:
+        old = person = np.zeros(1, np.intp)
+    else:
+        old, person = linear_sum_assignment(cost)
+    near = cost[old, person] < _REFUSED
+    return old[near], person[near]
+
+
+def _distance(predicted: np.ndarray, tracks: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Cost [track, person]: mean joint distance in body sizes, and how much the sizes differ."""
+    sizes, size = tracks["size"][:, None], seen["size"][None]
+    away = predicted[:, None] - seen["joints"][None]
+    bodies = np.sqrt((away * away).sum(-1)) / np.maximum(sizes, size)[..., None]
+    both = tracks["known"][:, None] & seen["known"][None]
+    shared = both.sum(-1)
+    mean = (np.minimum(bodies, _CAP_BODIES) * both).sum(-1) / np.maximum(shared, 1)
+    ratio = np.minimum(np.abs(np.log(sizes / size)), 1)
+    cost = mean + _SIZE_WEIGHT * np.where(shared < _JOINTS_FOR_A_SIZE, 0, ratio)
+    return np.asarray(np.where(shared > 0, cost, _REFUSED))
+
+
+def _followed(tracks: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """What is now known of people who were known before; one row each."""
+    now = seen.copy()
+    dt_s = np.maximum((seen["time_ns"] - tracks["time_ns"]) / NS_PER_S, 1e-6)[:, None]
+    both = (seen["known"] & tracks["known"])[..., None]
+    steps = (seen["joints"] - tracks["joints"]) * both
+    moved = steps.sum(1) / np.maximum(both.sum(1), 1)
+    share = dt_s / (dt_s + _VELOCITY_SMOOTHING_S)
+    now["id"] = tracks["id"]
+    now["velocity"] = tracks["velocity"] + share * (moved / dt_s - tracks["velocity"])
+    carried = tracks["joints"] + moved[:, None]
+    now["joints"] = np.where(seen["known"][..., None], seen["joints"], carried)
+    now["known"] |= tracks["known"]
+    share = dt_s[:, 0] / (dt_s[:, 0] + _SIZE_SMOOTHING_S)
+    share = np.where(seen["known"].sum(-1) < _JOINTS_FOR_A_SIZE, 0, share)
+    now["size"] = tracks["size"] + share * (seen["size"] - tracks["size"])
+    return now

@@ -1,0 +1,248 @@
+"""The sliding window in NumPy: its state, and what push, reset and the reading functions mean.
+
+This file is the definition; host.py (C++) and cpp_ext/sliding_window.cu (CUDA) must equal it. It
+knows frames of numbers and their capture times, not models, rotary angles, streams or sockets.
+
+A slot belongs to one person. Its ring has W cells; `head` is the cell the next frame goes to and
+`fill` counts the frames it holds. After a reset cells are used from 0 on, so that cell < fill says
+which cells hold a frame. Frames of one slot are pushed in the order of their capture times (the
+stream drops late ones), so ring order is time order. Two threads must not use one window at a time.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float32, Int32, Int64
+
+from langpose_rt.errors import ConfigError
+
+MASKED = -30000.0
+"""Added to the logit of a key that must not be seen: finite in half, and exp() of it is 0."""
+
+HALF_MAX = 65504.0
+"""Largest finite half; larger values are stored as this one, because 0 x inf is no pose."""
+
+Stored = type[np.float32] | type[np.float16]
+"""What keys and values are stored as."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """The rings of all slots; every array is changed in place and never replaced or moved.
+
+    Args:
+        keys: Rotated keys of every temporal attention block; channel is tokens x width.
+        values: Values, in the dtype of the keys.
+        features: What the head reads (or, in window mode, the input rows), per frame.
+        time_ns: Capture time of the frame in each cell.
+        head: The cell the next frame is written to.
+        fill: How many cells hold a frame.
+    """
+
+    keys: Float[np.ndarray, "slot block frame channel"]
+    values: Float[np.ndarray, "slot block frame channel"]
+    features: Float32[np.ndarray, "slot frame channel_f"]
+    time_ns: Int64[np.ndarray, "slot frame"]
+    head: Int32[np.ndarray, " slot"]
+    fill: Int32[np.ndarray, " slot"]
+
+    @classmethod
+    def empty(
+        cls,
+        slots: int,
+        blocks: int,
+        frames: int,
+        channels: int,
+        feature_channels: int,
+        *,
+        dtype: Stored = np.float32,
+    ) -> "Window":
+        """A window of nobody.
+
+        Args:
+            slots: How many persons it can hold.
+            blocks: Temporal attention blocks of the model; 0 for a model without a K/V ring.
+            frames: Ring cells per person (W).
+            channels: Numbers of one key (or value) of one block, all tokens together.
+            feature_channels: Numbers of one feature.
+            dtype: What keys and values are stored as; features stay float32.
+
+        Raises:
+            ConfigError: If there is no slot or no frame, or a size is negative.
+        """
+        if min(slots, frames) < 1 or min(blocks, channels, feature_channels) < 0:
+            raise ConfigError(
+                f"a window needs a slot and a frame, got {slots} slots of {frames} frames, "
+                f"{blocks} blocks of {channels} channels and {feature_channels} feature channels"
+            )
+        return cls(
+            keys=np.zeros((slots, blocks, frames, channels), dtype),
+            values=np.zeros((slots, blocks, frames, channels), dtype),
+            features=np.zeros((slots, frames, feature_channels), np.float32),
+            time_ns=np.zeros((slots, frames), np.int64),
+            head=np.zeros(slots, np.int32),
+            fill=np.zeros(slots, np.int32),
+        )
+
+    @property
+    def slots(self) -> int:
+        """How many persons it can hold."""
+        return int(self.head.shape[0])
+
+    @property
+    def frames(self) -> int:
+        """Ring cells per person."""
+        return int(self.time_ns.shape[1])
+
+
+def push(  # noqa: PLR0917 - the arrays of one frame
+    window: Window,
+    slots: Int32[np.ndarray, " person"],
+    keys: Float32[np.ndarray, "person block channel"],
+    values: Float32[np.ndarray, "person block channel"],
+    features: Float32[np.ndarray, "person channel_f"],
+    time_ns: Int64[np.ndarray, " person"],
+) -> None:
+    """Write the newest frame of every given person over the oldest one of its ring.
+
+    Args:
+        window: Changed in place: one cell per slot, head and fill.
+        slots: Whose frames these are; no slot twice.
+        keys: Stored in the dtype of the ring: float32 as they are, half rounded to nearest even and
+            saturated at HALF_MAX.
+        values: As keys.
+        features: Copied.
+        time_ns: Capture time of the frame; not before that of the slot's last frame.
+
+    Raises:
+        IndexError: If a slot is outside the window.
+        ValueError: If a slot is given twice.
+    """
+    _check_slots(window, slots)
+    if np.unique(slots).size != slots.size:
+        raise ValueError("a slot is given twice in one push; a step holds one frame per person")
+    cell = window.head[slots]
+    window.keys[slots, :, cell] = _stored(keys, window.keys.dtype)
+    window.values[slots, :, cell] = _stored(values, window.values.dtype)
+    window.features[slots, cell] = features
+    window.time_ns[slots, cell] = time_ns
+    window.head[slots] = (cell + 1) % window.frames
+    window.fill[slots] = np.minimum(window.fill[slots] + 1, window.frames)
+
+
+def key_bias(
+    window: Window,
+    slots: Int32[np.ndarray, " person"],
+    time_ns: Int64[np.ndarray, " person"],
+    max_age_ns: int,
+) -> Float32[np.ndarray, "person frame"]:
+    """What to add to the logits of the cached keys, cell by cell.
+
+    Args:
+        window: Read only.
+        slots: Whose rings; a slot may be given more than once.
+        time_ns: Capture time of the frame that looks back.
+        max_age_ns: Oldest age that is still seen, 0 or more.
+
+    Returns:
+        A new array: 0 where the cell holds a frame of age 0 to max_age_ns, both included; MASKED
+        elsewhere.
+
+    Raises:
+        IndexError: If a slot is outside the window.
+        ValueError: If max_age_ns is negative.
+    """
+    _check_slots(window, slots)
+    if max_age_ns < 0:
+        raise ValueError(f"max_age_ns must not be negative, got {max_age_ns}")
+    then, now = window.time_ns[slots], time_ns[:, None]
+    # Unsigned: the difference of any two int64 in this order fits, that of signed ones may not.
+    age = now.view(np.uint64) - then.view(np.uint64)
+    seen = (then <= now) & (age <= np.uint64(max_age_ns))
+    seen &= np.arange(window.frames) < window.fill[slots][:, None]
+    return np.where(seen, np.float32(0), np.float32(MASKED))
+
+
+def feature_at(
+    window: Window,
+    slots: Int32[np.ndarray, " person"],
+    frames_back: Int32[np.ndarray, " person"],
+) -> Float32[np.ndarray, "person channel_f"]:
+    """The feature of the frame `frames_back` pushes before the newest; 0 is the newest.
+
+    Returns:
+        A new array.
+
+    Raises:
+        IndexError: If a slot is outside the window or does not hold that frame.
+    """
+    _check_slots(window, slots)
+    _check_held(window, slots, frames_back)
+    cell = (window.head[slots] - 1 - frames_back) % window.frames
+    return np.asarray(window.features[slots, cell])
+
+
+def gather(
+    window: Window,
+    slots: Int32[np.ndarray, " person"],
+    *,
+    dtype: Stored = np.float32,
+) -> Float[np.ndarray, "person frame channel_f"]:
+    """The features of every person in time order, oldest first, for models that see a whole window.
+
+    Args:
+        window: Read only.
+        slots: Whose rings; a slot may be given more than once.
+        dtype: Of the result; half is rounded and saturated as in push.
+
+    Returns:
+        A new array of W frames; a ring not yet full is padded on the left with its oldest frame.
+
+    Raises:
+        IndexError: If a slot is outside the window or holds no frame.
+    """
+    _check_slots(window, slots)
+    _check_held(window, slots, np.zeros_like(slots))
+    back = np.minimum(np.arange(window.frames)[::-1], window.fill[slots][:, None] - 1)
+    cell = (window.head[slots][:, None] - 1 - back) % window.frames
+    return _stored(window.features[slots[:, None], cell], np.dtype(dtype))
+
+
+def reset(window: Window, slots: Int32[np.ndarray, " person"]) -> None:
+    """Forget these persons: afterwards their slots equal those of Window.empty, bit for bit.
+
+    A masked key still enters attention as 0 x value, so a number that is not finite must not
+    outlive the person it came from.
+
+    Args:
+        window: Changed in place.
+        slots: Whose; a slot may be given more than once.
+
+    Raises:
+        IndexError: If a slot is outside the window.
+    """
+    _check_slots(window, slots)
+    for ring in (window.keys, window.values, window.features, window.time_ns):
+        ring[slots] = 0
+    window.head[slots] = 0
+    window.fill[slots] = 0
+
+
+def _stored(numbers: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    if dtype == np.float16:
+        numbers = np.clip(numbers, -HALF_MAX, HALF_MAX)
+    return numbers.astype(dtype, copy=False)
+
+
+def _check_slots(window: Window, slots: np.ndarray) -> None:
+    outside = slots[(slots < 0) | (slots >= window.slots)]
+    if outside.size:
+        raise IndexError(f"slot {outside[0]} is outside the window of {window.slots} slots")
+
+
+def _check_held(window: Window, slots: np.ndarray, frames_back: np.ndarray) -> None:
+    missing = (frames_back < 0) | (frames_back >= window.fill[slots])
+    if missing.any():
+        slot, back = slots[missing][0], frames_back[missing][0]
+        held = window.fill[slot]
+        raise IndexError(f"slot {slot} holds {held} frames, the frame {back} back was asked for")

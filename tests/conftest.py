@@ -1,0 +1,36 @@
+"""What every test runs under: shapes and dtypes are checked, and `gpu` tests need a driver."""
+
+import ctypes
+import os
+
+import pytest
+from jaxtyping import install_import_hook
+
+# Before anything imports the package: from here on every annotated shape in it is an assertion.
+install_import_hook("langpose_rt", "beartype.beartype")
+
+
+def why_no_gpu() -> str | None:
+    """The reason `gpu` tests cannot run here, or None if they can."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return "no NVIDIA driver: libcuda.so.1 cannot be loaded"
+    status = driver.cuInit(0)
+    if status:
+        return f"the NVIDIA driver does not start: cuInit gave {status}"
+    count = ctypes.c_int(0)
+    driver.cuDeviceGetCount(ctypes.byref(count))
+    return None if count.value else "the NVIDIA driver sees no device"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a `gpu` test where there is no GPU, or fail it if one was promised."""
+    if item.get_closest_marker("gpu") is None:
+        return
+    reason = why_no_gpu()
+    if reason is None:
+        return
+    if os.environ.get("LANGPOSE_REQUIRE_GPU") == "1":
+        pytest.fail(f"LANGPOSE_REQUIRE_GPU=1, but {reason}", pytrace=False)
+    pytest.skip(reason)

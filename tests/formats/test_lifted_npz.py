@@ -1,0 +1,66 @@
+"""The file of lifted poses: nobody is NaN, and what is written is read again."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from langpose_rt.errors import ConfigError
+from langpose_rt.formats.lifted_npz import Lifted, lifted_from_npz, lifted_to_npz
+
+T_NS = np.array([0, 20, 50]) * 1_000_000
+
+
+def one_person_in_the_middle() -> Lifted:
+    lifted = Lifted.empty(T_NS, persons=2)
+    rng = np.random.default_rng(0)
+    lifted.pose[1, 0] = rng.normal(size=(17, 3))
+    lifted.root[1, 0] = rng.normal(size=3)
+    lifted.sigma_m[1, 0] = rng.random(17)
+    lifted.ids[1, 0] = 12
+    return lifted
+
+
+def test_an_empty_clip_has_nobody_in_it() -> None:
+    lifted = Lifted.empty(T_NS, persons=2)
+    assert lifted.pose.shape == (3, 2, 17, 3)
+    assert lifted.root.shape == (3, 2, 3)
+    assert lifted.sigma_m.shape == (3, 2, 17)
+    assert all(np.isnan(array).all() for array in (lifted.pose, lifted.root, lifted.sigma_m))
+    assert (lifted.ids == -1).all()
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    lifted = one_person_in_the_middle()
+    lifted_to_npz(tmp_path / "out.npz", lifted)
+    again = lifted_from_npz(str(tmp_path / "out.npz"))
+    for name in Lifted.__dataclass_fields__:
+        before, after = getattr(lifted, name), getattr(again, name)
+        assert before.dtype == after.dtype
+        np.testing.assert_array_equal(before, after)
+
+
+def test_the_file_has_the_documented_arrays(tmp_path: Path) -> None:
+    lifted_to_npz(tmp_path / "out", one_person_in_the_middle())
+    with np.load(tmp_path / "out", allow_pickle=False) as arrays:
+        assert set(arrays.files) == {"pose", "root", "sigma_m", "ids", "t_ns"}
+        assert arrays["pose"].dtype == np.float32
+        assert arrays["t_ns"].tolist() == T_NS.tolist()
+
+
+def test_a_file_that_does_not_fit_together_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "out.npz"
+    lifted_to_npz(path, one_person_in_the_middle())
+    arrays = dict(np.load(path))
+    np.savez(path, **{**arrays, "root": np.zeros((3, 1, 3))})
+    with pytest.raises(ConfigError, match=r'"root" of shape \(3, 1, 3\); expected shape \(3,2,3\)'):
+        lifted_from_npz(path)
+    del arrays["sigma_m"]
+    np.savez(path, **arrays)
+    with pytest.raises(ConfigError, match='found no "sigma_m"'):
+        lifted_from_npz(path)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"gone/out.npz cannot be written: No such file"):
+        lifted_to_npz(tmp_path / "gone" / "out.npz", one_person_in_the_middle())

@@ -1,0 +1,83 @@
+"""The reader of the mocap folder, on files in the published layout."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from langpose_rt.errors import ConfigError
+from training.data.mocap import SOURCE_SHARES, Mocap, is_commercial, read_mocap
+
+
+def test_joints_are_hip_plus_scaled_pose(mocap_folder: Path, mocap: Mocap) -> None:
+    clip = mocap.clips[1]
+    assert (clip.name, clip.action, clip.fps, clip.frames) == ("cmu_train_1", "walk", 60.0, 150)
+    with np.load(mocap_folder / "train_cmu.npz") as file:
+        truth = file["pose"][200:350] * 1e-4 + file["root"][200:350, None]
+    own = mocap.joints_m[clip.start : clip.start + clip.frames]
+    np.testing.assert_allclose(own, truth, atol=1e-6)
+    assert own.dtype == np.float32
+
+
+def test_splits_are_kept_apart(mocap_folder: Path, mocap: Mocap) -> None:
+    validation = read_mocap(mocap_folder, "val")
+    assert {clip.name.split("_")[1] for clip in validation.clips} == {"val"}
+    assert not np.array_equal(validation.joints_m, mocap.joints_m)
+
+
+def test_commercial_only_leaves_out_nc_licences_and_says_the_rest(mocap_folder: Path) -> None:
+    kept = read_mocap(mocap_folder, "train", commercial_only=True)
+    assert kept.sources == ("cmu", "deepmimic")
+    assert set(kept.licences) == {"cmu", "deepmimic"}
+    assert all(is_commercial(licence) for licence in kept.licences.values())
+    assert not is_commercial("CC BY-NC 4.0 (c) 2021 Sony Interactive Entertainment")
+
+
+def test_sources_can_be_chosen(mocap_folder: Path) -> None:
+    assert read_mocap(mocap_folder, "train", sources=["bandai1"]).sources == ("bandai1",)
+
+
+def test_clips_are_chosen_by_source_and_action_not_by_their_number(mocap: Mocap) -> None:
+    chances = mocap.clip_probabilities()
+    by_source = {
+        source: chances[[clip.source == source for clip in mocap.clips]].sum()
+        for source in mocap.sources
+    }
+    assert chances.sum() == pytest.approx(1)
+    assert by_source["cmu"] / by_source["deepmimic"] == pytest.approx(
+        SOURCE_SHARES["cmu"] / SOURCE_SHARES["deepmimic"]
+    )
+    walk, jump = chances[0] + chances[1], chances[2]
+    assert walk / jump == pytest.approx((350 / 120) ** 0.5)
+    assert chances[0] / chances[1] == pytest.approx(200 / 150)
+
+
+@pytest.mark.parametrize("lost", ["index.json", "train_cmu.npz"])
+def test_a_missing_file_is_named_with_what_was_expected(
+    mocap_folder: Path, tmp_path: Path, lost: str
+) -> None:
+    shutil.copytree(mocap_folder, tmp_path / "m")
+    (tmp_path / "m" / lost).unlink()
+    with pytest.raises(ConfigError, match=f"{lost}.*expected"):
+        read_mocap(tmp_path / "m", "train")
+
+
+def test_a_file_with_other_keys_is_named(mocap_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(mocap_folder, tmp_path / "m")
+    np.savez(tmp_path / "m" / "train_cmu.npz", joints=np.zeros(3))
+    with pytest.raises(ConfigError, match=r"train_cmu\.npz.*pose int16"):
+        read_mocap(tmp_path / "m", "train")
+
+
+@pytest.mark.parametrize("text", ["not json", json.dumps({"clips": []}), "[]"])
+def test_a_wrong_index_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "index.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"index\.json"):
+        read_mocap(tmp_path, "train")
+
+
+def test_an_empty_choice_is_refused(mocap_folder: Path) -> None:
+    with pytest.raises(ConfigError, match="no clip"):
+        read_mocap(mocap_folder, "train", sources=["nobody"])

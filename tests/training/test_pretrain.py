@@ -1,0 +1,89 @@
+"""The command, from flags to checkpoint."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from langpose_rt.model import checkpoint
+from training.loop import STATE_FILE, WEIGHTS_FILE
+from training.pretrain import main
+
+FLAGS = (
+    "--commercial-only --steps {steps} --log-every 2 --save-every 2 --validate-every 4 "
+    "--clips 3 --frames 8 --workers 0 --depth 1 --width 16 --heads 2 --representation 16 "
+    "--embedding 4 --seed 5"
+)
+
+STEPS = 400
+SELDOM = ("--log-every", "20", "--save-every", "20", "--validate-every", "1000")
+
+
+def words(mocap_folder: Path, out: Path, steps: int, *more: str) -> list[str]:
+    flags = FLAGS.format(steps=steps).split()
+    return ["--mocap", str(mocap_folder), "--out", str(out), *flags, *more]
+
+
+def test_a_run_leaves_weights_with_a_card_a_state_and_a_log(
+    mocap_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(mocap_folder, tmp_path, 4)) == 0
+    model, card = checkpoint.load(tmp_path / WEIGHTS_FILE)
+    assert model.config.width == 16
+    assert card["seed"] == 5
+    assert card["step"] == 4
+    assert set(card["data"]) == {"cmu", "deepmimic"}
+    assert "--commercial-only" in card["command"]
+    assert card["training"]["data"]["clips"] == 3
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4]
+    assert lines[1]["val_mpjpe_mm"] > lines[1]["val_p_mpjpe_mm"] > 0
+    printed = capsys.readouterr().out
+    assert "frames/s" in printed
+    assert "val_mpjpe_mm" in printed
+
+
+def test_a_run_killed_outright_and_resumed_equals_one_that_was_not(
+    mocap_folder: Path, tmp_path: Path
+) -> None:
+    """The killed run is a process of its own; the kill comes some time after step 40."""
+    command = [sys.executable, "-u", "-m", "training.pretrain"]
+    command += words(mocap_folder, tmp_path / "cut", STEPS, *SELDOM)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("step 40 "):
+                process.kill()
+                break
+    assert process.wait() == -signal.SIGKILL
+    before = torch.load(tmp_path / "cut" / STATE_FILE, weights_only=True)["step"]
+    assert 40 <= before < STEPS
+    assert main(words(mocap_folder, tmp_path / "cut", STEPS, *SELDOM, "--resume")) == 0
+    assert main(words(mocap_folder, tmp_path / "whole", STEPS, *SELDOM)) == 0
+    cut, whole = (
+        torch.load(tmp_path / name / STATE_FILE, weights_only=True) for name in ("cut", "whole")
+    )
+    assert cut["step"] == whole["step"] == STEPS
+    for part in ("model", "averaged"):
+        for name, value in whole[part].items():
+            assert torch.equal(value, cut[part][name]), name
+
+
+def test_a_wrong_folder_is_one_line_and_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(tmp_path / "nothing", tmp_path / "out", 2)) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "index.json" in error
+
+
+def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--help"])
+    assert stopped.value.code == 0
+    assert "example:" in capsys.readouterr().out

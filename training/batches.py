@@ -1,0 +1,215 @@
+"""Training batches: motion, body, camera, detector and masks, put together for the network.
+
+A batch depends on (seed, number) alone, so that a resumed run sees the same ones. Torch-free, so
+that worker processes start small; loader.py runs them.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64
+
+from langpose_rt.anchor import AnchorState, anchor_step
+from langpose_rt.camera import ASSUMED_FOV_DEG
+from langpose_rt.skeleton import REFERENCE_STATURE_M, stature_m
+from training.bodies import draw_bones_m, mean_bones_m, mirror, mix, rebone
+from training.cameras import CameraConfig, Shots, project, shoot
+from training.data.mocap import Mocap
+from training.definitions import redefine
+from training.masks import MaskConfig, apply_masks, draw_masks
+from training.motion import TimeConfig, draw_clips, draw_times, draw_windows
+from training.noise import NoiseConfig, detect
+from training.processes import steps_s
+
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What a batch is made of. Source: ours; every range is wider than what is expected in use.
+
+    Args:
+        clips, frames: Size of a batch.
+        reboned: Share of clips with drawn bone lengths; the others keep their rig's.
+        mixed: Share of clips with another clip's upper body.
+        redefined: Share of clips whose detector defines joints in its own way.
+        gravity_known: Share of clips whose camera knows where down is.
+        lens_wrong: Share of clips with a slightly wrong focal length and lens.
+        lens_assumed: Share of clips whose field of view was merely assumed (60 degrees).
+    """
+
+    clips: int = 48
+    frames: int = 64
+    reboned: float = 0.9
+    mixed: float = 0.2
+    redefined: float = 0.7
+    gravity_known: float = 0.5
+    lens_wrong: float = 0.4
+    lens_assumed: float = 0.15
+    times: TimeConfig = field(default_factory=TimeConfig)
+    cameras: CameraConfig = field(default_factory=CameraConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    masks: MaskConfig = field(default_factory=MaskConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footage:
+    """What a rig would report of some clips, and the truth.
+
+    Attributes:
+        rays: Keypoints as x/z and y/z through the intrinsics the rig believes in; 0 if missing.
+        scores: 0 marks a missing joint.
+        time_ns: Capture times, the first one 0.
+        gravity: Unit vector in camera axes; NaN where the rig does not know it.
+        pose_camera_m: True joints relative to the hip, camera axes.
+        stature_m: Height of the body.
+        source: Index into Mocap.sources.
+    """
+
+    rays: Float32[np.ndarray, "clip frame 17 2"]
+    scores: Float32[np.ndarray, "clip frame 17"]
+    time_ns: Int64[np.ndarray, "clip frame"]
+    gravity: Float32[np.ndarray, "clip 3"]
+    pose_camera_m: Float32[np.ndarray, "clip frame 17 3"]
+    stature_m: Float32[np.ndarray, " clip"]
+    source: Int64[np.ndarray, " clip"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What the network gets and what it should answer.
+
+    Attributes:
+        rows, extras: Input, from langpose_rt.anchor.
+        time_ns: Capture times, the first one 0.
+        pose: Answer: root-relative, anchored axes, body units (metres x reference / stature).
+        rotation: Camera to anchored axes; ``pose_camera = pose @ rotation``.
+        seen: Joints the network was shown.
+        stature_m: Height of the body, metres.
+        source: Index into Mocap.sources.
+    """
+
+    rows: Float32[np.ndarray, "clip frame 17 3"]
+    extras: Float32[np.ndarray, "clip frame 7"]
+    time_ns: Int64[np.ndarray, "clip frame"]
+    pose: Float32[np.ndarray, "clip frame 17 3"]
+    rotation: Float32[np.ndarray, "clip frame 3 3"]
+    seen: Bool[np.ndarray, "clip frame 17"]
+    stature_m: Float32[np.ndarray, " clip"]
+    source: Int64[np.ndarray, " clip"]
+
+
+def batch_from_seed(mocap: Mocap, config: DataConfig, seed: int, number: int) -> Batch:
+    """The batch with this number; the same numbers give the same arrays."""
+    rng = np.random.default_rng([seed, number])
+    chosen = draw_clips(rng, mocap, config.clips)
+    time_ns = draw_times(rng, config.clips, config.frames, config.times)
+    joints_m = draw_motion(rng, mocap, chosen, time_ns, config)
+    sources = {name: index for index, name in enumerate(mocap.sources)}
+    source = np.array([sources[mocap.clips[index].source] for index in chosen], np.int64)
+    return anchor_clips(film(rng, joints_m, time_ns, source, config))
+
+
+def draw_motion(
+    rng: Rng,
+    mocap: Mocap,
+    chosen: Int64[np.ndarray, " clip"],
+    time_ns: Int64[np.ndarray, "clip frame"],
+    config: DataConfig,
+) -> Float32[np.ndarray, "clip frame 17 3"]:
+    """Windows of the chosen clips on other bodies: speed, mixed halves, bones, mirror."""
+    clips = len(chosen)
+    log_speed = np.log(config.times.speed_range)
+    speed = np.exp(rng.uniform(-log_speed, log_speed, clips))
+    joints_m = draw_windows(rng, mocap, chosen, time_ns, speed)
+    blend = np.nonzero(rng.random(clips) < config.mixed)[0]
+    if len(blend):
+        lender = draw_clips(rng, mocap, len(blend))
+        upper_m = draw_windows(rng, mocap, lender, time_ns[blend], speed[blend])
+        joints_m[blend], _ = mix(joints_m[blend], upper_m)
+    bones_m = np.where(
+        rng.random((clips, 1)) < config.reboned, draw_bones_m(rng, clips), mean_bones_m(joints_m)
+    )
+    joints_m = rebone(joints_m, bones_m.astype(np.float32))
+    turned = rng.random(clips) < 0.5
+    joints_m[turned] = mirror(joints_m[turned])
+    return joints_m
+
+
+def film(
+    rng: Rng,
+    joints_m: Float32[np.ndarray, "clip frame 17 3"],
+    time_ns: Int64[np.ndarray, "clip frame"],
+    source: Int64[np.ndarray, " clip"],
+    config: DataConfig,
+) -> Footage:
+    """Camera, detector and masks for given motion."""
+    shots = shoot(rng, joints_m, config.cameras)
+    height_m = stature_m(mean_bones_m(joints_m)).astype(np.float32)
+    looked_at_px = project(
+        redefine(rng, shots.joints_camera_m, config.redefined), shots.focal_px, shots.centre_px
+    )
+    stature_px = shots.focal_px[:, None] * height_m[:, None]
+    stature_px = stature_px / np.maximum(shots.joints_camera_m[:, :, 0, 2], 0.1)
+    found = detect(rng, looked_at_px, stature_px, shots.in_view, time_ns, config=config.noise)
+    rays = _rays(rng, found.joints_px, shots, config)
+    seen = draw_masks(rng, time_ns, config.masks)
+    rays, scores = apply_masks(rays, found.scores, seen & (found.scores > 0))
+    known = rng.random((len(joints_m), 1)) < config.gravity_known
+    return Footage(
+        rays=rays,
+        scores=scores,
+        time_ns=time_ns,
+        gravity=np.where(known, shots.gravity, np.nan).astype(np.float32),
+        pose_camera_m=shots.joints_camera_m - shots.joints_camera_m[:, :, :1],
+        stature_m=height_m,
+        source=source,
+    )
+
+
+def anchor_clips(footage: Footage) -> Batch:
+    """The person's own axes, from the live code's own anchor, over all clips at once."""
+    state = AnchorState.empty(len(footage.rays))
+    dt_s = steps_s(footage.time_ns)
+    steps = [
+        anchor_step(
+            state,
+            footage.rays[:, frame],
+            footage.scores[:, frame],
+            dt_s[:, frame],
+            footage.gravity,
+        )
+        for frame in range(footage.rays.shape[1])
+    ]
+    rotation = np.stack([step.rotation for step in steps], 1).astype(np.float32)
+    scale = (REFERENCE_STATURE_M / footage.stature_m)[:, None, None, None].astype(np.float32)
+    return Batch(
+        rows=np.stack([step.rows for step in steps], 1).astype(np.float32),
+        extras=np.stack([step.extras for step in steps], 1).astype(np.float32),
+        time_ns=footage.time_ns,
+        pose=np.asarray(footage.pose_camera_m * scale @ rotation.swapaxes(-1, -2)),
+        rotation=rotation,
+        seen=footage.scores > 0,
+        stature_m=footage.stature_m,
+        source=footage.source,
+    )
+
+
+def _rays(
+    rng: Rng,
+    joints_px: Float32[np.ndarray, "clip frame 17 2"],
+    shots: Shots,
+    config: DataConfig,
+) -> Float32[np.ndarray, "clip frame 17 2"]:
+    """Rays through the intrinsics the rig believes in, which may be wrong or assumed."""
+    clips = len(joints_px)
+    wrong = rng.random(clips) < config.lens_wrong
+    assumed = rng.random(clips) < config.lens_assumed
+    focal_px = shots.focal_px * np.where(wrong, np.exp(0.05 * rng.standard_normal(clips)), 1)
+    usual_px = shots.size_px.max(1) / 2 / np.tan(np.radians(ASSUMED_FOV_DEG / 2))
+    focal_px = np.where(assumed, usual_px, focal_px).astype(np.float32)
+    centre_px = np.where(assumed[:, None], shots.size_px / 2, shots.centre_px).astype(np.float32)
+    rays = (joints_px - centre_px[:, None, None]) / focal_px[:, None, None, None]
+    bend = np.where(wrong | assumed, 0.04 * rng.standard_normal(clips), 0).astype(np.float32)
+    radius2 = np.minimum(np.square(rays).sum(-1, keepdims=True), 1.5)
+    return np.asarray(rays * (1 + bend[:, None, None, None] * radius2))

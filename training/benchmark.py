@@ -1,0 +1,155 @@
+"""``python -m training.benchmark``: checkpoints on the frozen benchmark, side by side.
+
+Lag 0 and 130 ms of lookahead; best constant pose beside them. Give the single-frame baseline's
+checkpoint as one of the checkpoints. What is asked stands in benchmark_clips.py.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from langpose_rt.errors import LangPoseError
+from training.batches import anchor_clips
+from training.benchmark_clips import (
+    PUBLISHED_HASH,
+    VERSION,
+    BenchmarkClip,
+    benchmark_hash,
+    draw_benchmark,
+)
+from training.data.mocap import read_mocap
+from training.scores import Answer, Scores, constant_pose_scores, macro_average, score_clip
+
+if TYPE_CHECKING:
+    from langpose_rt.model.langpose import LangPose
+
+LOOKAHEAD_S = 0.13
+CONSTANT = "best constant pose"
+
+EXAMPLE = """example:
+  python -m training.benchmark runs/live/model.safetensors runs/single/model.safetensors \\
+      --mocap data/mocap
+"""
+
+COLUMNS = {
+    "MPJPE": "mpjpe_mm",
+    "P-MPJPE": "p_mpjpe_mm",
+    "no height": "mpjpe_reference_stature_mm",
+    "visible": "mpjpe_visible_mm",
+    "missing": "mpjpe_missing_mm",
+    "first .5s": "mpjpe_first_mm",
+    "vel mm/s": "velocity_error_mm_s",
+    "jitter": "jitter_mm",
+    "(true)": "jitter_truth_mm",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    parser = _parser()
+    try:
+        run(parser.parse_args(argv))
+    except LangPoseError as error:
+        print(f"training.benchmark: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Draws the benchmark, scores every checkpoint and prints."""
+    import torch
+
+    from langpose_rt.model.checkpoint import load
+
+    torch.set_num_threads(arguments.threads)
+    models = {str(path): load(path)[0] for path in arguments.checkpoints}
+    clips = draw_benchmark(read_mocap(arguments.mocap, "val"))
+    report: dict[str, Any] = {
+        "version": VERSION,
+        "hash": benchmark_hash(clips),
+        "clips": len(clips),
+        "frames": sum(clip.footage.time_ns.shape[1] for clip in clips),
+        "results": {},
+    }
+    report["comparable"] = report["hash"] == PUBLISHED_HASH
+    for name, model in models.items():
+        report["results"][name] = score_model(model, clips)
+    report["results"][CONSTANT] = {"lag 0": constant_pose_scores(clips)}
+    if arguments.json:
+        print(json.dumps(report, indent=1))
+    else:
+        print("\n".join(table(report, sources=not arguments.macro_only)))
+
+
+def score_model(model: "LangPose", clips: list[BenchmarkClip]) -> dict[str, dict[str, Scores]]:
+    """Scores per lag and source; a single-frame model has no lookahead to offer."""
+    lags = {"lag 0": 0.0}
+    if model.config.window > 0:
+        lags[f"lag {1000 * LOOKAHEAD_S:.0f} ms"] = LOOKAHEAD_S
+    return {
+        name: macro_average(clips, [score_clip(clip, answer(model, clip, lag)) for clip in clips])
+        for name, lag in lags.items()
+    }
+
+
+def answer(model: "LangPose", clip: BenchmarkClip, lookahead_s: float) -> Answer:
+    """Poses for all frames that have a later one at least `lookahead_s` after them.
+
+    Answers of a frame come with the first such later frame, as in the live stream.
+    """
+    import torch
+
+    batch = anchor_clips(clip.footage)
+    time_ns = batch.time_ns[0]
+    newest = np.searchsorted(time_ns, time_ns + round(lookahead_s * 1e9))
+    frames = np.nonzero(newest < len(time_ns))[0]
+    newest = newest[frames]
+    lag_s = ((time_ns[newest] - time_ns[frames]) * 1e-9).astype(np.float32)
+    with torch.no_grad():
+        inputs = (torch.from_numpy(x) for x in (batch.rows, batch.extras, batch.time_ns))
+        features = model.encoder(*inputs)[0]
+        pose, _ = model.lifter(features[newest], features[frames], torch.from_numpy(lag_s))
+    return Answer(pose_camera=pose.numpy() @ batch.rotation[0, frames], frames=frames)
+
+
+def table(report: dict[str, Any], *, sources: bool) -> Iterable[str]:
+    """Lines for a person."""
+    yield f"{report['version']}  {report['clips']} clips, {report['frames']} frames"
+    yield f"hash {report['hash']}" + ("" if report["comparable"] else "  (not the published one)")
+    yield "mm; per clip, then per source, then over sources; true stature given but for 'no height'"
+    yield " " * 30 + "".join(f"{column:>10}" for column in COLUMNS)
+    for name, lags in report["results"].items():
+        for lag, rows in lags.items():
+            yield f"{name}, {lag}"
+            for source, scores in rows.items():
+                if sources or source == "macro":
+                    cells = (_cell(scores.get(key)) for key in COLUMNS.values())
+                    yield f"  {source:<28}" + "".join(cells)
+
+
+def _cell(value: float | None) -> str:
+    return f"{'':>10}" if value is None else f"{value:>10.1f}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m training.benchmark",
+        description=f"Score checkpoints on {VERSION}.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("checkpoints", type=Path, nargs="*", help="model.safetensors files")
+    parser.add_argument("--mocap", type=Path, required=True, help="folder with index.json")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--macro-only", action="store_true", help="leave single sources out")
+    parser.add_argument("--threads", type=int, default=1)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

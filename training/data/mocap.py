@@ -1,0 +1,176 @@
+"""Reader of the mocap folder: one npz per split and source, described by index.json.
+
+Gives joints in metres in a z-up world. Drawing windows from them is motion.py's work, changing
+bodies is bodies.py's.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from langpose_rt.errors import ConfigError
+
+SOURCE_SHARES: Mapping[str, float] = {
+    "cmu": 0.75,
+    "deepmimic": 0.13,
+    "reactidle": 0.12,
+    "bandai1": 0.25,
+    "bandai2": 0.20,
+    "sie": 0.08,
+}
+"""Relative share of the training clips per source. Source: ours; variety counts, not minutes."""
+
+_OTHER_SHARE = 0.10
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotionClip:
+    """Where one clip lies in Mocap.joints_m and what is known of it."""
+
+    name: str
+    source: str
+    licence: str
+    action: str
+    subject: str
+    fps: float
+    start: int
+    frames: int
+
+    @property
+    def duration_s(self) -> float:
+        """Time between the first and the last frame."""
+        return (self.frames - 1) / self.fps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mocap:
+    """All clips of a split in one array.
+
+    World frame: right-handed, z up, metres; joints in Human3.6M order.
+    """
+
+    joints_m: Float32[np.ndarray, "frame 17 3"]
+    clips: tuple[MotionClip, ...]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the sources, sorted."""
+        return tuple(sorted({clip.source for clip in self.clips}))
+
+    @property
+    def licences(self) -> dict[str, str]:
+        """Licence sentence of every source."""
+        return {clip.source: clip.licence for clip in sorted(self.clips, key=lambda c: c.source)}
+
+    def clip_probabilities(self) -> Float64[np.ndarray, " clip"]:
+        """Chance of every clip: by source, in a source by the root of an action's frames.
+
+        Inside an action clips count by their length. So one actor's thousand walks cannot drown
+        the rest.
+        """
+        action_frames: dict[tuple[str, str], int] = defaultdict(int)
+        for clip in self.clips:
+            action_frames[clip.source, clip.action] += clip.frames
+        source_roots: dict[str, float] = defaultdict(float)
+        for (source, _), frames in action_frames.items():
+            source_roots[source] += frames**0.5
+        chances = np.array(
+            [
+                SOURCE_SHARES.get(clip.source, _OTHER_SHARE)
+                * (action_frames[clip.source, clip.action] ** -0.5 * clip.frames)
+                / source_roots[clip.source]
+                for clip in self.clips
+            ]
+        )
+        return np.asarray(chances / chances.sum())
+
+
+def is_commercial(licence: str) -> bool:
+    """Whether a licence sentence allows commercial use (no Creative Commons NC term)."""
+    return "-NC" not in licence.upper()
+
+
+def read_mocap(
+    folder: Path,
+    split: str,
+    *,
+    commercial_only: bool = False,
+    sources: Iterable[str] | None = None,
+) -> Mocap:
+    """Reads every wanted clip of one split into memory.
+
+    Args:
+        folder: Holds index.json and the npz files it names.
+        split: "train" or "val".
+        commercial_only: Leave out what may not be used commercially.
+        sources: Names to keep; None keeps all.
+
+    Raises:
+        ConfigError: If the folder, a file or a key is missing, or nothing is left.
+    """
+    index = _read_index(folder)
+    kept = None if sources is None else set(sources)
+    chosen = [
+        entry
+        for entry in index["clips"]
+        if entry["split"] == split
+        and (not commercial_only or is_commercial(entry["licence"]))
+        and (kept is None or entry["source"] in kept)
+    ]
+    if not chosen:
+        raise ConfigError(f'no clip of split "{split}" is left in {folder}; check --sources')
+    files: dict[str, Float32[np.ndarray, "frame 17 3"]] = {}
+    parts: list[Float32[np.ndarray, "frame 17 3"]] = []
+    clips: list[MotionClip] = []
+    total = 0
+    for entry in chosen:
+        if entry["file"] not in files:
+            files[entry["file"]] = _read_joints_m(folder / entry["file"], index["pose_scale"])
+        part = files[entry["file"]][entry["start"] : entry["start"] + entry["frames"]]
+        clips.append(_clip_from_entry(entry, total))
+        parts.append(part)
+        total += len(part)
+    return Mocap(joints_m=np.concatenate(parts), clips=tuple(clips))
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    path = folder / "index.json"
+    try:
+        index = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"cannot read {path}: {error}; expected the mocap folder with index.json and its npz"
+        ) from error
+    if not isinstance(index, dict) or "clips" not in index or "pose_scale" not in index:
+        raise ConfigError(f'{path} has no "clips" and "pose_scale"; is it a mocap index?')
+    return index
+
+
+def _read_joints_m(path: Path, pose_scale: float) -> Float32[np.ndarray, "frame 17 3"]:
+    try:
+        with np.load(path) as file:
+            pose, root_m = file["pose"], file["root"]
+    except (OSError, KeyError, ValueError) as error:
+        raise ConfigError(
+            f"cannot read {path}: {error}; expected pose int16 (N,17,3) and root float32 (N,3)"
+        ) from error
+    return np.asarray(pose.astype(np.float32) * np.float32(pose_scale) + root_m[:, None])
+
+
+def _clip_from_entry(entry: Mapping[str, Any], start: int) -> MotionClip:
+    return MotionClip(
+        name=entry["id"],
+        source=entry["source"],
+        licence=entry["licence"],
+        action=entry["action"],
+        subject=str(entry.get("subject", "")),
+        fps=float(entry["fps"]),
+        start=start,
+        frames=int(entry["frames"]),
+    )

@@ -1,0 +1,103 @@
+"""Worker processes that make batches ahead of the training step, in a fixed order.
+
+What a batch is stands in batches.py; nothing here draws a random number.
+"""
+
+import multiprocessing
+import queue
+from collections.abc import Iterator
+from multiprocessing.context import SpawnContext
+from multiprocessing.process import BaseProcess
+from types import TracebackType
+from typing import Any
+
+from langpose_rt.errors import LangPoseError
+from training.batches import Batch, DataConfig, batch_from_seed
+from training.data.mocap import Mocap
+
+_AHEAD = 3
+_POLL_S = 5.0
+
+
+class BatchLoader:
+    """Batches number `first`, `first + 1`, ... of one seed, for ever.
+
+    Worker k of n makes every n-th batch, so the order does not depend on who is faster. With no
+    workers the batches are made when asked for.
+
+    Args:
+        mocap: Given to every worker once.
+        config: What a batch is made of.
+        seed: Together with the number it fixes a batch.
+        first: Number of the first batch; a resumed run starts at its step.
+        workers: Processes; 0 makes batches in this one.
+    """
+
+    def __init__(
+        self, mocap: Mocap, config: DataConfig, *, seed: int, first: int = 0, workers: int = 1
+    ) -> None:
+        self._mocap, self._config, self._seed = mocap, config, seed
+        self._next, self._first, self._workers = first, first, workers
+        self._queues: list[Any] = []
+        self._processes: list[BaseProcess] = []
+
+    def __enter__(self) -> "BatchLoader":
+        context: SpawnContext = multiprocessing.get_context("spawn")
+        for worker in range(self._workers):
+            channel = context.Queue(maxsize=_AHEAD)
+            process = context.Process(
+                target=_work,
+                args=(channel, self._mocap, self._config, self._seed),
+                kwargs={"first": self._first + worker, "stride": self._workers},
+                daemon=True,
+            )
+            process.start()
+            self._queues.append(channel)
+            self._processes.append(process)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.join()
+        for channel in self._queues:
+            channel.close()
+            channel.cancel_join_thread()
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        number = self._next
+        self._next += 1
+        if not self._processes:
+            return batch_from_seed(self._mocap, self._config, self._seed, number)
+        return self._receive((number - self._first) % self._workers)
+
+    def _receive(self, worker: int) -> Batch:
+        while True:
+            try:
+                batch: Batch = self._queues[worker].get(timeout=_POLL_S)
+            except queue.Empty:
+                if not self._processes[worker].is_alive():
+                    raise LangPoseError("a batch worker died; its message is above") from None
+            else:
+                return batch
+
+
+def _work(
+    channel: Any, mocap: Mocap, config: DataConfig, seed: int, *, first: int, stride: int
+) -> None:
+    number = first
+    try:
+        while True:
+            channel.put(batch_from_seed(mocap, config, seed, number))
+            number += stride
+    except KeyboardInterrupt:
+        return

@@ -1,0 +1,232 @@
+"""The training loop: steps, schedule, averaged weights, checkpoints, exact resume.
+
+What is learned stands in losses.py, from what in batches.py.
+"""
+
+import json
+import math
+import pickle
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from langpose_rt.config import ModelConfig
+from langpose_rt.errors import ConfigError
+from langpose_rt.model import checkpoint
+from langpose_rt.model.langpose import LangPose, seeded
+from training.batches import Batch
+from training.config import TrainConfig
+from training.losses import Losses, Tensors, clip_losses
+
+STATE_FILE = "state.pt"
+WEIGHTS_FILE = "model.safetensors"
+
+_TORN_FILE = (OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError)
+"""What torch.load raises, depending on where a file was cut."""
+
+Validate = Callable[[LangPose], dict[str, float]]
+
+
+@dataclass
+class RunState:
+    """Everything that changes during a run; saved whole."""
+
+    model: LangPose
+    averaged: LangPose
+    optimiser: torch.optim.Optimizer
+    step: int = 0
+    used_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """What a run tells while it goes on."""
+
+    step: int
+    share: float
+    frames_per_s: float
+    left_s: float
+    values: dict[str, float]
+
+
+def start_run(model_config: ModelConfig, config: TrainConfig) -> RunState:
+    """A fresh run; weights depend on the seed alone."""
+    model = seeded(model_config, config.seed).train()
+    averaged = seeded(model_config, config.seed).eval().requires_grad_(False)
+    plain = [p for p in model.parameters() if p.ndim < 2]
+    decayed = [p for p in model.parameters() if p.ndim >= 2]
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": decayed, "weight_decay": config.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ],
+        lr=config.learning_rate,
+        betas=(0.9, 0.98),
+    )
+    return RunState(model, averaged, optimiser)
+
+
+def save_run(state: RunState, out: Path, card: dict[str, Any]) -> None:
+    """Writes the state to resume from and the averaged weights to use; each file replaced whole."""
+    payload = {
+        "config": json.dumps(state.model.config.to_dict()),
+        "model": state.model.state_dict(),
+        "averaged": state.averaged.state_dict(),
+        "optimiser": state.optimiser.state_dict(),
+        "step": state.step,
+        "used_s": state.used_s,
+        "torch_rng": torch.get_rng_state(),
+    }
+    part = out / (STATE_FILE + ".part")
+    torch.save(payload, part)
+    part.replace(out / STATE_FILE)
+    checkpoint.save(out / WEIGHTS_FILE, state.averaged, card | {"step": state.step})
+
+
+def resume_run(state: RunState, out: Path) -> None:
+    """Puts a saved run into `state`, in place.
+
+    Raises:
+        ConfigError: If the file is damaged or belongs to another model.
+    """
+    path = out / STATE_FILE
+    try:
+        payload = torch.load(path, map_location="cpu", weights_only=True)
+    except _TORN_FILE as error:
+        raise ConfigError(f"cannot resume from {path}: {error}") from error
+    if payload["config"] != json.dumps(state.model.config.to_dict()):
+        raise ConfigError(f"{path} belongs to another model config; choose another --out")
+    state.model.load_state_dict(payload["model"])
+    state.averaged.load_state_dict(payload["averaged"])
+    state.optimiser.load_state_dict(payload["optimiser"])
+    state.step, state.used_s = payload["step"], payload["used_s"]
+    torch.set_rng_state(payload["torch_rng"])
+
+
+def learning_rate_at(share: float, config: TrainConfig) -> float:
+    """Rises over the warm-up, then falls as half a cosine to 1 % of its peak."""
+    if share < config.warm_up:
+        return config.learning_rate * max(share / config.warm_up, 0.01)
+    fall = (share - config.warm_up) / max(1 - config.warm_up, 1e-9)
+    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(fall, 1))))
+
+
+def train(
+    state: RunState,
+    batches: Iterable[Batch],
+    config: TrainConfig,
+    *,
+    out: Path,
+    card: dict[str, Any],
+    validate: Validate | None = None,
+) -> Iterator[Progress]:
+    """Trains until the run is over, yielding at every log step; saves on the way and at the end.
+
+    Args:
+        state: Changed in place.
+        batches: From number `state.step` on.
+        config: The run.
+        out: Folder of the checkpoints.
+        card: What the weights must say of themselves.
+        validate: Measures the averaged weights; its figures join the log.
+    """
+    begun, before_s = time.monotonic(), state.used_s
+    logged_at, logged_step = begun, state.step
+    for batch in batches:
+        share = _share(state, config)
+        if share >= 1:
+            break
+        losses = _step(state, batch, config, share)
+        state.step += 1
+        now = time.monotonic()
+        state.used_s = before_s + now - begun
+        at_validation = state.step % config.validate_every == 0
+        if state.step % config.log_every == 0 or at_validation:
+            values = _values(losses)
+            if at_validation and validate is not None:
+                values |= validate(state.averaged)
+            frames = (state.step - logged_step) * batch.time_ns.size
+            yield Progress(
+                step=state.step,
+                share=_share(state, config),
+                frames_per_s=frames / max(now - logged_at, 1e-9),
+                left_s=_left_s(state, config, now - begun, before_s),
+                values=values,
+            )
+            logged_at, logged_step = time.monotonic(), state.step
+        if state.step % config.save_every == 0:
+            save_run(state, out, card)
+    save_run(state, out, card)
+
+
+def tensors_from_batch(batch: Batch) -> Tensors:
+    """The batch as tensors that share its memory."""
+    names = [item.name for item in fields(Tensors)]
+    return Tensors(**{name: torch.from_numpy(getattr(batch, name)) for name in names})
+
+
+def _step(state: RunState, batch: Batch, config: TrainConfig, share: float) -> Losses:
+    for group in state.optimiser.param_groups:
+        group["lr"] = learning_rate_at(share, config)
+    lag_frames, start = _draw_lags(batch, state.step, config)
+    losses = clip_losses(
+        state.model,
+        tensors_from_batch(batch),
+        lag_frames,
+        start,
+        config.loss,
+        half=share < config.half_until,
+    )
+    state.optimiser.zero_grad(set_to_none=True)
+    losses.total.backward()
+    norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.gradient_norm)
+    if torch.isfinite(norm):
+        state.optimiser.step()
+    _average(state, config.ema)
+    return losses
+
+
+def _draw_lags(batch: Batch, step: int, config: TrainConfig) -> tuple[Tensor, int]:
+    """A lag in frames for every clip, and where its answers start; fixed by seed and step."""
+    rng = np.random.default_rng([config.seed, step, 1])
+    frames = batch.time_ns.shape[1]
+    period_s = np.maximum(np.median(np.diff(batch.time_ns, axis=1), axis=1) * 1e-9, 1e-3)
+    lag_s = rng.uniform(0, config.loss.longest_lag_s, len(period_s))
+    most = min(config.loss.most_lag_frames, frames - 1)
+    lag_frames = np.clip(np.ceil(lag_s / period_s), 1, most).astype(np.int64)
+    return torch.from_numpy(lag_frames), int(rng.integers(0, frames - frames // 2 + 1))
+
+
+@torch.no_grad()
+def _average(state: RunState, ema: float) -> None:
+    decay = min(ema, (1 + state.step) / (10 + state.step))
+    averaged: list[Tensor] = list(state.averaged.parameters())
+    latest: list[Tensor] = list(state.model.parameters())
+    torch._foreach_lerp_(averaged, latest, 1 - decay)
+
+
+def _share(state: RunState, config: TrainConfig) -> float:
+    if config.steps > 0:
+        return state.step / config.steps
+    return state.used_s / (60 * config.minutes)
+
+
+def _left_s(state: RunState, config: TrainConfig, run_s: float, before_s: float) -> float:
+    share = max(_share(state, config), 1e-9)
+    return max((before_s + run_s) * (1 - share) / share, 0)
+
+
+def _values(losses: Losses) -> dict[str, float]:
+    return {
+        "loss": float(losses.total.detach()),
+        "position": float(losses.position),
+        "velocity": float(losses.velocity),
+        "sigma": float(losses.sigma),
+        "lag": float(losses.lag_position),
+    }
