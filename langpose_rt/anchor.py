@@ -1,13 +1,14 @@
 """The person's own frame: where they are on the screen and how large, held and smoothed causally.
 
-The model sees every person through a virtual camera that is turned towards them (the *anchored* axes)
-and scaled to their size. Anchor and size come from 2D alone, change slowly, and survive missing joints,
-so one bad frame does not poison the keys that are cached for it. The same code makes live rows and
-training input, over any number of persons at once.
+The model sees every person through a virtual camera that is turned towards them (the *anchored*
+axes) and scaled to their size. Anchor and size come from 2D alone, change slowly, and survive
+missing joints, so one bad frame does not poison the keys that are cached for it. The same code
+makes live rows and training input, over any number of persons at once.
 
 Frames:
     camera: x right, y down, z forward.
-    anchored: the camera turned by azimuth, then elevation, without roll, until the anchor is on its axis.
+    anchored: the camera turned by azimuth, then elevation, without roll, until the anchor is on its
+        axis.
 """
 
 from dataclasses import dataclass, fields
@@ -46,7 +47,8 @@ class AnchorState:
     Attributes:
         anchor_ray: Smoothed direction of the torso, x/z and y/z.
         seen: Whether the person has been seen at all.
-        log_size: Log of the running body size (rays a metre of reference body spans, about 1 / depth).
+        log_size: Log of the running body size (rays a metre of reference body spans, about 1 /
+            depth).
         weight_s: Time the running size has averaged over, decayed.
     """
 
@@ -85,7 +87,8 @@ class Anchored:
 
     Attributes:
         rows: x, y in body sizes in the anchored frame, and score; a missing joint is all zero.
-        extras: Anchor azimuth and elevation (rad), log body size, gravity in anchored axes, known flag.
+        extras: Anchor azimuth and elevation (rad), log body size, gravity in anchored axes, known
+            flag.
         rotation: Camera axes to anchored axes, ``x_anchored = rotation @ x_camera``.
     """
 
@@ -131,12 +134,15 @@ def anchor_step(
         New arrays.
 
     Source:
-        Ours. Rotated rays and body units: the prototype table of the design (README, "why these rows").
+        Ours. Rotated rays and body units: the prototype table of the design (README, "why these
+        rows").
     """
     present = (scores > 0) & np.isfinite(rays).all(-1)
     rays = np.where(present[..., None], rays, np.float32(0))
     scores = np.where(present, scores, np.float32(0))
-    dt_s = np.clip(np.where(state.seen, dt_s, _FIRST_FRAME_S), 1e-3, _LONGEST_STEP_S).astype(np.float32)
+    dt_s = np.clip(np.where(state.seen, dt_s, _FIRST_FRAME_S), 1e-3, _LONGEST_STEP_S).astype(
+        np.float32
+    )
     _advance_size(state, rays, present, dt_s)
     _advance_anchor(state, rays, scores, dt_s)
     rotation = rotation_to_ray(state.anchor_ray)
@@ -165,7 +171,9 @@ def _extras(
     return extras
 
 
-def _advance_size(state: AnchorState, rays: np.ndarray, present: np.ndarray, dt_s: np.ndarray) -> None:
+def _advance_size(
+    state: AnchorState, rays: np.ndarray, present: np.ndarray, dt_s: np.ndarray
+) -> None:
     both = present[:, _BONE_PARENTS] & present[:, _BONE_JOINTS]
     bones = rays[:, _BONE_JOINTS] - rays[:, _BONE_PARENTS]
     ratio = np.sqrt((bones * bones).sum(-1)) / REFERENCE_BONES_M
@@ -175,7 +183,9 @@ def _advance_size(state: AnchorState, rays: np.ndarray, present: np.ndarray, dt_
     measured = ratio[np.arange(len(index)), index]
     usable = (count >= 3) & (measured > 1e-6)
     log_size = np.log(np.where(usable, measured, 1.0)).astype(np.float32)
-    log_size = np.clip(log_size, _PRIOR_LOG_SIZE - _LOG_SIZE_RANGE, _PRIOR_LOG_SIZE + _LOG_SIZE_RANGE)
+    log_size = np.clip(
+        log_size, _PRIOR_LOG_SIZE - _LOG_SIZE_RANGE, _PRIOR_LOG_SIZE + _LOG_SIZE_RANGE
+    )
     near = np.clip(log_size, state.log_size - _LOG_SIZE_JUMP, state.log_size + _LOG_SIZE_JUMP)
     log_size = np.where(state.seen, near, log_size)
     decayed = state.weight_s * np.exp(-dt_s / SIZE_SMOOTHING_S)
@@ -185,7 +195,9 @@ def _advance_size(state: AnchorState, rays: np.ndarray, present: np.ndarray, dt_
     state.weight_s[:] = decayed + added
 
 
-def _advance_anchor(state: AnchorState, rays: np.ndarray, scores: np.ndarray, dt_s: np.ndarray) -> None:
+def _advance_anchor(
+    state: AnchorState, rays: np.ndarray, scores: np.ndarray, dt_s: np.ndarray
+) -> None:
     weights = scores * _TORSO_WEIGHTS
     total = weights.sum(-1)
     centroid = (weights[..., None] * rays).sum(1) / np.maximum(total, 1e-9)[:, None]

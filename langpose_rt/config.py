@@ -1,4 +1,4 @@
-"""What a model is: sizes, attention, input. A checkpoint, a manifest and an engine all carry one."""
+"""What a model is: sizes, attention, input. Checkpoints, manifests and engines carry one."""
 
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
@@ -11,7 +11,8 @@ ROW_CHANNELS = 3
 """Channels of one joint of one input row: x, y, score."""
 
 EXTRA_CHANNELS = 7
-"""Channels a whole frame adds: anchor azimuth and elevation, log body size, gravity xyz and whether it is known."""
+"""Channels a whole frame adds: anchor azimuth and elevation, log body size, gravity xyz and
+whether it is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,13 +23,14 @@ class ModelConfig:
         name: What people call it.
         input: ``anchored`` rays in the person's own frame (ours) or ``screen`` coordinates (paper).
         tokens: One token per joint (paper) or one per frame (ours, for small CPUs).
-        streams: 2 for spatial-temporal and temporal-spatial streams with learned fusion, 1 for the first alone.
+        streams: 2 for spatial-temporal and temporal-spatial streams with learned fusion, 1 for the
+            first alone.
         depth: Layers; each has one temporal attention per stream.
         width: Channels of a token.
         heads: Attention heads; they divide the width.
         mlp_ratio: Hidden channels of an MLP over the width.
-        window: Causal: earlier frames that temporal attention sees beside the newest; 0 is a single-frame
-            model. Bidirectional: frames of the clip the model sees at once.
+        window: Causal: earlier frames that temporal attention sees beside the newest; 0 is a
+            single-frame model. Bidirectional: frames of the clip the model sees at once.
         causal: Whether a frame sees only itself and its past.
         max_age_s: Keys older than this are not seen (causal only).
         representation: Channels of the motion representation the lifter reads.
@@ -58,7 +60,9 @@ class ModelConfig:
         if self.streams not in (1, 2):
             raise ConfigError(f"streams must be 1 or 2, got {self.streams}")
         if self.tokens == "frame" and self.streams == 2:
-            raise ConfigError("two streams need joint tokens; one token a frame has nothing spatial")
+            raise ConfigError(
+                "two streams need joint tokens; one token a frame has nothing spatial"
+            )
         if not self.causal and self.window < 1:
             raise ConfigError("a bidirectional model needs a window of at least one frame")
 
@@ -100,7 +104,9 @@ def config_from_dict(values: dict[str, Any]) -> ModelConfig:
     """
     unknown = set(values) - {field.name for field in fields(ModelConfig)}
     if unknown:
-        raise ConfigError(f"model config has unknown values {sorted(unknown)}; it is from a newer langpose-rt")
+        raise ConfigError(
+            f"model config has unknown values {sorted(unknown)}; it is from a newer langpose-rt"
+        )
     return ModelConfig(**values)
 
 
@@ -113,11 +119,14 @@ def _paper(name: str, width: int, mlp_ratio: int) -> ModelConfig:
 
 PRESETS = {
     "live": ModelConfig(),
-    "live-l": ModelConfig(name="live-l", tokens="joint", streams=2, depth=5, width=128, heads=4, window=27),
+    "live-l": ModelConfig(
+        name="live-l", tokens="joint", streams=2, depth=5, width=128, heads=4, window=27
+    ),
     "paper": _paper("paper", 512, 2),
     "lite": _paper("lite", 256, 4),
 }
-"""``live`` is what is served, ``live-l`` needs a GPU, ``paper`` and ``lite`` are the published setting.
+"""``live`` is what is served, ``live-l`` needs a GPU, ``paper`` and ``lite`` are the published
+setting.
 
 Source: five dual-stream layers and T = 243 second-hand from the paper; widths from MotionBERT (its
 full and Lite sizes); ``live`` ours, chosen by what a CPU trains and serves.

@@ -1,7 +1,8 @@
 """What every product says of itself: one JSON file beside the files it vouches for.
 
-A *product* is a folder: ``manifest.json`` and the files it names with their hashes. Opening a product
-checks the manifest first, so that a damaged or mismatched file is one sentence and never a wrong pose.
+A *product* is a folder: ``manifest.json`` and the files it names with their hashes. Opening a
+product checks the manifest first, so that a damaged or mismatched file is one sentence and never a
+wrong pose.
 """
 
 import hashlib
@@ -109,7 +110,8 @@ def read_manifest(folder: Path) -> Manifest:
         raise ModelError(f"{path} is damaged ({error}); export the model again") from error
     if manifest.version != MANIFEST_VERSION:
         raise ModelError(
-            f"{path} has version {manifest.version}, this langpose-rt reads {MANIFEST_VERSION}; export again"
+            f"{path} has version {manifest.version}, this langpose-rt reads {MANIFEST_VERSION}; "
+            "export the model again"
         )
     for name, expected in manifest.files.items():
         _check_file(folder, name, expected)
@@ -122,6 +124,6 @@ def _check_file(folder: Path, name: str, expected: str) -> None:
     found = file_sha256(folder / name)
     if found != expected:
         raise ModelError(
-            f"{folder / name} is damaged: its hash is {found[:12]}, the manifest says {expected[:12]}; "
-            "export the model again"
+            f"{folder / name} is damaged: its hash is {found[:12]}, "
+            f"the manifest says {expected[:12]}; export the model again"
         )

@@ -16,7 +16,9 @@ def rotary_periods_ns(count: int) -> Int[np.ndarray, " half"]:
 
     Source: ours; RoPE (Su et al. 2021) with seconds in place of indices.
     """
-    return np.round(np.geomspace(SHORTEST_PERIOD_S, LONGEST_PERIOD_S, count) * NS_PER_S).astype(np.int64)
+    return np.round(np.geomspace(SHORTEST_PERIOD_S, LONGEST_PERIOD_S, count) * NS_PER_S).astype(
+        np.int64
+    )
 
 
 def rotary_table(
@@ -24,8 +26,8 @@ def rotary_table(
 ) -> tuple[Float[np.ndarray, "*batch half"], Float[np.ndarray, "*batch half"]]:
     """Cosine and sine of every period's phase at the given times.
 
-    The time is reduced to one period in whole nanoseconds before it becomes a float, so the angle is
-    as exact after a year of uptime as in the first second.
+    The time is reduced to one period in whole nanoseconds before it becomes a float, so the angle
+    is as exact after a year of uptime as in the first second.
 
     Args:
         time_ns: Capture times since any origin that all frames of a stream share.

@@ -1,13 +1,18 @@
-"""What every test runs under: shapes and dtypes are checked, and `gpu` tests need a driver."""
+"""What every test runs under: checked shapes, patient hypothesis, and `gpu` tests need a driver."""
 
 import ctypes
 import os
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 # Before anything imports the package: from here on every annotated shape in it is an assertion.
 install_import_hook("langpose_rt", "beartype.beartype")
+
+# No deadline: a busy machine is not a defect. In CI the same examples every time.
+settings.register_profile("langpose", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("langpose")
 
 
 def why_no_gpu() -> str | None:

@@ -15,7 +15,24 @@ FRAME_S = np.full(1, 1 / 60, np.float32)
 def standing_body_m() -> np.ndarray:
     """A reference body, arms hanging, hip at the origin, x right and y down."""
     down, up, side = np.array([0, 1, 0]), np.array([0, -1, 0]), np.array([1, 0, 0])
-    ways = [-side, down, down, side, down, down, up, up, up, up, side, down, down, -side, down, down]
+    ways = [
+        -side,
+        down,
+        down,
+        side,
+        down,
+        down,
+        up,
+        up,
+        up,
+        up,
+        side,
+        down,
+        down,
+        -side,
+        down,
+        down,
+    ]
     body = np.zeros((17, 3))
     for joint, (way, length) in enumerate(zip(ways, REFERENCE_BONES_M, strict=True), start=1):
         body[joint] = body[PARENTS[joint]] + way * length
@@ -28,7 +45,10 @@ def rays_of(body_m: np.ndarray, root_m: tuple[float, float, float]) -> np.ndarra
 
 
 def see(
-    state: AnchorState, rays: np.ndarray, scores: np.ndarray | None = None, gravity: np.ndarray = NO_GRAVITY
+    state: AnchorState,
+    rays: np.ndarray,
+    scores: np.ndarray | None = None,
+    gravity: np.ndarray = NO_GRAVITY,
 ) -> Anchored:
     scores = np.ones(17, np.float32) if scores is None else scores
     return anchor_step(state, rays[None], scores[None], FRAME_S, gravity)
@@ -121,7 +141,11 @@ def test_reset_forgets_one_person_and_no_other() -> None:
     state = AnchorState.empty(2)
     rays = np.stack([rays_of(standing_body_m(), (1.0, 0.0, 4.0))] * 2)
     anchor_step(
-        state, rays, np.ones((2, 17), np.float32), np.repeat(FRAME_S, 2), np.repeat(NO_GRAVITY, 2, 0)
+        state,
+        rays,
+        np.ones((2, 17), np.float32),
+        np.repeat(FRAME_S, 2),
+        np.repeat(NO_GRAVITY, 2, 0),
     )
     state.reset(np.array([0]))
     assert state.seen.tolist() == [False, True]

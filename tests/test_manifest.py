@@ -32,7 +32,9 @@ def test_a_manifest_reads_back_as_it_was_written(folder: Path) -> None:
 
 def test_a_changed_file_is_named_with_both_hashes(folder: Path) -> None:
     (folder / "weights.bin").write_bytes(b"weightz")
-    with pytest.raises(ModelError, match=r"weights\.bin is damaged: its hash is \w{12}, the manifest says \w{12}"):
+    with pytest.raises(
+        ModelError, match=r"weights\.bin is damaged: its hash is \w{12}, the manifest says \w{12}"
+    ):
         read_manifest(folder)
 
 

@@ -25,8 +25,8 @@ LEAST_FRAMES = 16
 APART_S = 6.0
 """A recording gives one clip per this much time, so that a few long ones can fill a source."""
 
-PUBLISHED_HASH = ""
-"""Of the validation mocap as published; empty while the version is being made."""
+PUBLISHED_HASH = "570e6c4479872ccaee72c3adc7e78a761d8399663208e71f021cf6e125820b74"
+"""Of the validation mocap as it was published: bandai1, bandai2, cmu, reactidle."""
 
 CONDITIONS = DataConfig(
     reboned=0.0,

@@ -94,10 +94,24 @@ class BatchLoader:
 def _work(
     channel: Any, mocap: Mocap, config: DataConfig, seed: int, *, first: int, stride: int
 ) -> None:
+    """Makes batches until it is stopped, or until nobody is left who could want them."""
+    parent = multiprocessing.parent_process()
     number = first
     try:
         while True:
-            channel.put(batch_from_seed(mocap, config, seed, number))
+            batch = batch_from_seed(mocap, config, seed, number)
+            while not _put(channel, batch):
+                if parent is None or not parent.is_alive():
+                    channel.cancel_join_thread()
+                    return
             number += stride
     except KeyboardInterrupt:
         return
+
+
+def _put(channel: Any, batch: Batch) -> bool:
+    try:
+        channel.put(batch, timeout=_POLL_S)
+    except queue.Full:
+        return False
+    return True

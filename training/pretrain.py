@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace, words: str) -> None:
     card = {
         "data": mocap.licences,
         "seed": config.seed,
-        "command": "python -m training.pretrain " + words,
+        "commands": _commands(out, state.step, words),
         "training": config.to_dict(),
     }
     with BatchLoader(
@@ -73,6 +73,18 @@ def run(arguments: argparse.Namespace, words: str) -> None:
             validate=lambda model: validation_mm(model, fixed),
         )
         report(progress, out / "log.jsonl")
+
+
+def _commands(out: Path, step: int, words: str) -> list[dict[str, Any]]:
+    """Every command that made these weights, and from which step on; resumed runs add to it."""
+    from langpose_rt.model.checkpoint import load
+    from training.loop import WEIGHTS_FILE
+
+    earlier: list[dict[str, Any]] = []
+    if step > 0:
+        earlier = load(out / WEIGHTS_FILE)[1].get("commands", [])
+    own = {"from_step": step, "command": f"python -m training.pretrain {words}"}
+    return [*earlier, own]
 
 
 def report(progress: "Any", log_path: Path) -> None:

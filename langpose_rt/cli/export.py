@@ -4,6 +4,7 @@ import argparse
 import json
 import shlex
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from langpose_rt.errors import ConfigError
@@ -29,13 +30,11 @@ def run(arguments: argparse.Namespace) -> int:
     precisions = tuple(arguments.precision.split(","))
     if "fp32" not in precisions or set(precisions) - set(_PRECISIONS):
         raise ConfigError(f"--precision takes fp32 or fp32,int8, got {arguments.precision!r}")
-    try:
-        import onnx  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
+    missing = [name for name in ("torch", "onnx", "onnxscript") if find_spec(name) is None]
+    if missing:
         raise ConfigError(
-            f"export needs {error.name}; install it with 'pip install \"langpose-rt[train]\"'"
-        ) from error
+            f"export needs {' and '.join(missing)}; install with 'pip install \"langpose-rt[train]\"'"
+        )
     from langpose_rt.engine.demo import demo_parity_clip
     from langpose_rt.engine.export import model_folder_from_checkpoint
 

@@ -59,9 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     chosen = next((word for word in words if word in COMMANDS), None)
     arguments = build_parser(chosen).parse_args(words)
-    logging.basicConfig(
-        level=arguments.log_level.upper(), format="%(levelname).1s %(name)s: %(message)s", stream=sys.stderr
-    )
+    logging.basicConfig(format="%(levelname).1s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("langpose_rt").setLevel(arguments.log_level.upper())
     try:
         return int(arguments.run(arguments) or 0)
     except LangPoseError as error:

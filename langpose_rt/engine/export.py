@@ -4,10 +4,12 @@ Weights are stored in half precision and computed in float32: ONNX Runtime widen
 The shipped checkpoint is rounded the same way, so torch and ONNX run the same numbers.
 """
 
+import contextlib
 import datetime
 import logging
 import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -100,8 +102,8 @@ def _product(
 
 def _write_graphs(model: LangPose, folder: Path, *, int8: bool) -> list[str]:
     encoder_inputs, lifter_inputs = example_inputs(model, batch=2)
-    encoder = _onnx_from_module(EncoderStep(model), encoder_inputs, ENCODER_INPUTS, ENCODER_OUTPUTS)
-    lifter = _onnx_from_module(LifterStep(model), lifter_inputs, LIFTER_INPUTS, LIFTER_OUTPUTS)
+    encoder = onnx_from_module(EncoderStep(model), encoder_inputs, ENCODER_INPUTS, ENCODER_OUTPUTS)
+    lifter = onnx_from_module(LifterStep(model), lifter_inputs, LIFTER_INPUTS, LIFTER_OUTPUTS)
     names = ["encoder.onnx", "lifter.onnx"]
     if int8:
         _write_int8(encoder, folder / "encoder.int8.onnx")
@@ -112,16 +114,35 @@ def _write_graphs(model: LangPose, folder: Path, *, int8: bool) -> list[str]:
     return names
 
 
-def _onnx_from_module(
+@contextlib.contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Silence what exporter and quantiser say about their own passes; errors are raised anyway."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def onnx_from_module(
     module: torch.nn.Module,
     inputs: tuple[torch.Tensor, ...],
     input_names: tuple[str, ...],
     output_names: tuple[str, ...],
 ) -> onnx.ModelProto:
+    """The ONNX graph of a module, any batch, with nothing of this machine in it.
+
+    Args:
+        module: What is exported.
+        inputs: Example inputs with a batch of two.
+        input_names: In order.
+        output_names: In order.
+    """
     batch = torch.export.Dim("batch", min=1, max=4096)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _without_chatter():
         program = torch.onnx.export(
             module.eval(),
             inputs,
@@ -162,8 +183,7 @@ def _write_int8(encoder: onnx.ModelProto, path: Path) -> None:
     """Dynamic int8 of the encoder's weight products; everything else stays float32."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    logging.getLogger().setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, _without_chatter():
         source = Path(scratch) / "encoder.onnx"
         onnx.save(encoder, source)
         quantize_dynamic(

@@ -1,8 +1,9 @@
 """Parts of the pose encoder: attention over joints, attention over time, streams and their fusion.
 
-A temporal attention has two forms that must agree: `forward` over a whole clip under a mask, and `step`
-for one new frame against a ring of cached keys and values that stays outside the graph. The step joins
-logits instead of concatenating the ring, so nothing of the ring is ever copied to append to it.
+A temporal attention has two forms that must agree: `forward` over a whole clip under a mask, and
+`step` for one new frame against a ring of cached keys and values that stays outside the graph. The
+step joins logits instead of concatenating the ring, so nothing of the ring is ever copied to append
+to it.
 """
 
 from typing import NamedTuple
@@ -126,12 +127,14 @@ class SpatialPart(nn.Module):
         self.mlp_norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
         self.mlp = Mlp(width, hidden)
 
-    def forward(self, x: Float[Tensor, "*batch token width"]) -> Float[Tensor, "*batch token width"]:
+    def forward(
+        self, x: Float[Tensor, "*batch token width"]
+    ) -> Float[Tensor, "*batch token width"]:
         """Mix the joints of every frame."""
         flat = x.flatten(0, -3)
         flat = flat + self.attention(self.norm(flat))
-        flat = flat + self.mlp(self.mlp_norm(flat))
-        return flat.view(x.shape)
+        mixed: Tensor = flat + self.mlp(self.mlp_norm(flat))
+        return mixed.view(x.shape)
 
 
 class TemporalPart(nn.Module):

@@ -25,7 +25,10 @@ def save(path: Path, model: LangPose, card: dict[str, Any], *, half: bool = Fals
         half: Store float16, for shipping; training keeps float32.
     """
     dtype = torch.float16 if half else torch.float32
-    tensors = {name: value.detach().cpu().to(dtype).contiguous() for name, value in model.state_dict().items()}
+    tensors = {
+        name: value.detach().cpu().to(dtype).contiguous()
+        for name, value in model.state_dict().items()
+    }
     header = {"kind": _KIND, "config": json.dumps(model.config.to_dict()), "card": json.dumps(card)}
     part = path.with_name(path.name + ".part")
     save_file(tensors, part, header)
@@ -41,16 +44,20 @@ def load(path: Path) -> tuple[LangPose, dict[str, Any]]:
     if not path.is_file():
         raise ModelError(f"no checkpoint at {path}; train one with 'python -m training.pretrain'")
     try:
-        with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - no dict
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path} is not a readable safetensors file ({error})") from error
     if header.get("kind") != _KIND:
-        raise ModelError(f"{path} is not a langpose-rt checkpoint; its kind is {header.get('kind')!r}")
+        raise ModelError(
+            f"{path} is not a langpose-rt checkpoint; its kind is {header.get('kind')!r}"
+        )
     model = LangPose(config_from_dict(json.loads(header["config"])))
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
-        raise ModelError(f"{path} does not fit its own config: {str(error).splitlines()[0]}") from error
+        raise ModelError(
+            f"{path} does not fit its own config: {str(error).splitlines()[0]}"
+        ) from error
     return model.eval(), json.loads(header["card"])

@@ -1,8 +1,8 @@
 """The pose encoder: rows of 2D joints in, a motion representation per frame out.
 
 Layers hold one or two streams (spatial then temporal, temporal then spatial) that a learned weight
-fuses, as in MotionBERT's DSTformer; with one token a frame the spatial part falls away. The same weights
-run over a whole clip (`forward`) and frame by frame against a ring (`step`).
+fuses, as in MotionBERT's DSTformer; with one token a frame the spatial part falls away. The same
+weights run over a whole clip (`forward`) and frame by frame against a ring (`step`).
 """
 
 import torch
@@ -50,19 +50,33 @@ class Layer(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.streams = nn.ModuleList(
-            Stream(config, spatial_first=index == 0) for index in range(config.streams)
-        )
+        streams = [Stream(config, spatial_first=index == 0) for index in range(config.streams)]
+        self.streams = nn.ModuleList(streams)
         self.fusion = nn.Linear(2 * config.width, 2) if config.streams == 2 else None
         if self.fusion is not None:
             nn.init.zeros_(self.fusion.weight)
             nn.init.constant_(self.fusion.bias, 0.5)
 
+    def over_clip(self, x: Tensor, rotary: Rotary | None, bias: Tensor | None) -> Tensor:
+        """All frames at once, [batch, frame, token, width]."""
+        return self.fuse([stream.over_clip(x, rotary, bias) for stream in _streams(self)])
+
+    def step(
+        self, x: Tensor, rotary: Rotary, rings: list[tuple[Tensor, Tensor]], bias: Tensor
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """One new frame against one ring per stream, and a key and a value per stream."""
+        answers = [
+            stream.step(x, rotary, ring, bias)
+            for stream, ring in zip(_streams(self), rings, strict=True)
+        ]
+        outputs, keys, values = (list(part) for part in zip(*answers, strict=True))
+        return self.fuse(outputs), keys, values
+
     def fuse(self, outputs: list[Tensor]) -> Tensor:
         """Weighted sum of the streams, weights learned per token."""
         if self.fusion is None:
             return outputs[0]
-        weights = self.fusion(torch.cat(outputs, dim=-1)).softmax(dim=-1)
+        weights: Tensor = self.fusion(torch.cat(outputs, dim=-1)).softmax(dim=-1)
         return outputs[0] * weights[..., :1] + outputs[1] * weights[..., 1:]
 
 
@@ -80,7 +94,9 @@ class Encoder(nn.Module):
             self.embed_mlp = Mlp(width, width)
         else:
             self.embed = nn.Linear(ROW_CHANNELS, width)
-            self.joint_position = nn.Parameter(nn.init.trunc_normal_(torch.empty(17, width), std=0.02))
+            self.joint_position = nn.Parameter(
+                nn.init.trunc_normal_(torch.empty(17, width), std=0.02)
+            )
             if config.input == "anchored":
                 self.embed_extras = nn.Linear(EXTRA_CHANNELS, width)
         if not config.causal:
@@ -151,8 +167,8 @@ class Encoder(nn.Module):
         x = self._tokens(rows, extras)
         if not self.config.causal:
             x = x + self.time_position[: x.shape[1]]
-        for layer in self.layers:
-            x = layer.fuse([stream.over_clip(x, rotary, bias) for stream in layer.streams])
+        for layer in _layers(self):
+            x = layer.over_clip(x, rotary, bias)
         return self._representation(x)
 
     def step(
@@ -176,18 +192,24 @@ class Encoder(nn.Module):
             Representation [batch, token, rep]; keys and values [batch, block, token * width].
         """
         x = self._tokens(rows, extras)
-        keys, values = [], []
-        for layer in self.layers:
-            outputs = []
-            for stream in layer.streams:
-                block = len(keys)
-                own_ring = (ring[0][:, block], ring[1][:, block])
-                output, key, value = stream.step(x, rotary, own_ring, bias)
-                outputs.append(output)
-                keys.append(key)
-                values.append(value)
-            x = layer.fuse(outputs)
+        keys: list[Tensor] = []
+        values: list[Tensor] = []
+        for layer in _layers(self):
+            blocks = range(len(keys), len(keys) + self.config.streams)
+            rings = [(ring[0][:, block], ring[1][:, block]) for block in blocks]
+            x, own_keys, own_values = layer.step(x, rotary, rings, bias)
+            keys += own_keys
+            values += own_values
         return self._representation(x), torch.stack(keys, dim=1), torch.stack(values, dim=1)
+
+
+def _layers(encoder: Encoder) -> list[Layer]:
+    """The layers with their type, which a ModuleList does not keep."""
+    return [layer for layer in encoder.layers if isinstance(layer, Layer)]
+
+
+def _streams(layer: Layer) -> list[Stream]:
+    return [stream for stream in layer.streams if isinstance(stream, Stream)]
 
 
 def seconds(time_ns: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:

@@ -1,7 +1,7 @@
 """The graphs that leave torch: one encoder step and one lifter call, with named inputs and outputs.
 
-The ring is an input and never an output: the encoder returns only the newest key and value, and whoever
-owns the ring writes them into it.
+The ring is an input and never an output: the encoder returns only the newest key and value, and
+whoever owns the ring writes them into it.
 """
 
 import torch
@@ -24,7 +24,7 @@ class EncoderStep(nn.Module):
         super().__init__()
         self.encoder = model.encoder
 
-    def forward(
+    def forward(  # noqa: PLR0917 - a graph has its inputs in order
         self, rows: Tensor, extras: Tensor, cos: Tensor, sin: Tensor,
         ring_keys: Tensor, ring_values: Tensor, bias: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
@@ -45,7 +45,9 @@ class EncoderWindow(nn.Module):
         super().__init__()
         self.encoder = model.encoder
 
-    def forward(self, rows: Tensor, extras: Tensor, cos: Tensor, sin: Tensor, bias: Tensor) -> Tensor:
+    def forward(
+        self, rows: Tensor, extras: Tensor, cos: Tensor, sin: Tensor, bias: Tensor
+    ) -> Tensor:
         """Representation [batch, token * rep] of the last of the frames [batch, frame, ...]."""
         return self.encoder.over_clip(rows, extras, Rotary(cos, sin), bias)[:, -1].flatten(1)
 
@@ -61,7 +63,9 @@ class LifterStep(nn.Module):
     def forward(self, newest: Tensor, answered: Tensor, lag_s: Tensor) -> tuple[Tensor, Tensor]:
         """Pose [batch, 17, 3] and sigma [batch, 17], body units."""
         shape = (self.tokens, -1)
-        pose, log_sigma = self.lifter(newest.unflatten(1, shape), answered.unflatten(1, shape), lag_s)
+        pose, log_sigma = self.lifter(
+            newest.unflatten(1, shape), answered.unflatten(1, shape), lag_s
+        )
         return pose, torch.exp(log_sigma)
 
 
@@ -71,7 +75,8 @@ def example_inputs(model: LangPose, batch: int) -> tuple[tuple[Tensor, ...], tup
     half = config.width // config.heads // 2
     ring = torch.zeros(batch, config.blocks, config.window, config.channels)
     encoder = (
-        torch.zeros(batch, 17, 3), torch.zeros(batch, 7), torch.ones(batch, half), torch.zeros(batch, half),
+        torch.zeros(batch, 17, 3), torch.zeros(batch, 7),
+        torch.ones(batch, half), torch.zeros(batch, half),
         ring, ring.clone(), torch.zeros(batch, config.window),
     )  # fmt: skip
     feature = torch.zeros(batch, config.feature_channels)

@@ -12,7 +12,8 @@ from langpose_rt.model.lifter import Lifter
 class LangPose(nn.Module):
     """Encoder and lifter with one config.
 
-    Source: Liao and Zheng, arXiv 2409.00449; five dual-stream layers and T = 243 second-hand, the causal
+    Source: Liao and Zheng, arXiv 2409.00449; five dual-stream layers and T = 243 second-hand, the
+        causal
     family, anchored input, sigma and lag ours.
     """
 

@@ -20,9 +20,10 @@ def lag_channels(lag_s: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 8"]:
 class Lifter(nn.Module):
     """Pose and sigma of a frame that is ``lag_s`` older than the newest one.
 
-    A causal model answers for any frame it still remembers: it reads the representation of the answered
-    frame, that of the newest, and the time between them, so one checkpoint serves every lookahead. A
-    bidirectional model has no lag and reads one representation, as MotionBERT does.
+    A causal model answers for any frame it still remembers: it reads the representation of the
+        answered
+    frame, that of the newest, and the time between them, so one checkpoint serves every lookahead.
+    A bidirectional model has no lag and reads one representation, as MotionBERT does.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -51,13 +52,15 @@ class Lifter(nn.Module):
             lag_s: Time from the answered frame to the newest.
 
         Returns:
-            Pose in body units in the axes of the input (anchored, or screen for bidirectional models),
-            root at zero; natural logarithm of the joints' standard deviation in the same unit.
+            Pose in body units in the axes of the input (anchored, or screen for bidirectional
+            models), root at zero; natural logarithm of the joints' standard deviation in the same
+            unit.
         """
         hidden = answered
         if self.causal:
             lag = lag_channels(lag_s)[..., None, :].expand(*answered.shape[:-1], -1)
             hidden = self.hidden(torch.cat((newest, answered, lag), dim=-1))
         pose = self.to_pose(hidden).unflatten(-1, (self.joints_per_token, 3)).flatten(-3, -2)
-        log_sigma = self.to_log_sigma(hidden).flatten(-2)
-        return pose - pose[..., :1, :], log_sigma.clamp(*LOG_SIGMA_RANGE)
+        log_sigma = self.to_log_sigma(hidden).flatten(-2).clamp(*LOG_SIGMA_RANGE)
+        root = torch.full_like(log_sigma[..., :1], LOG_SIGMA_RANGE[0])  # at zero by definition
+        return pose - pose[..., :1, :], torch.cat((root, log_sigma[..., 1:]), dim=-1)

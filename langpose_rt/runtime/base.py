@@ -1,8 +1,8 @@
 """The protocol every backend honours, and how one is opened.
 
 A backend owns the sliding windows of its persons. `encode` takes the newest frame of any number of
-persons and remembers it; `lift` answers for a frame that is remembered. Persons are slots; which person
-is in which slot is the caller's business.
+persons and remembers it; `lift` answers for a frame that is remembered. Persons are slots; which
+person is in which slot is the caller's business.
 """
 
 from pathlib import Path
@@ -76,8 +76,8 @@ class Backend(Protocol):
             lag_s: Time from the answered frame to the newest one.
 
         Returns:
-            Root-relative pose in body units and anchored axes of the answered frame, and the joints'
-            standard deviation in body units; new arrays.
+            Root-relative pose in body units and anchored axes of the answered frame, and the
+            joints' standard deviation in body units; new arrays.
         """
         ...
 

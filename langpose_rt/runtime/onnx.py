@@ -15,7 +15,8 @@ _ERRORS_ONLY = 3
 class OnnxNetwork:
     """Encoder and lifter as two ONNX Runtime sessions.
 
-    Dynamic int8 takes its activation scale from everything in a call, so an int8 step runs one person per
+    Dynamic int8 takes its activation scale from everything in a call, so an int8 step runs one
+    person per
     call: nobody's pose may depend on who else is in the room.
     """
 
@@ -24,8 +25,8 @@ class OnnxNetwork:
     def __init__(self, encoder: Path, lifter: Path, *, precision: str, threads: int) -> None:
         self.precision = precision
         self.persons_per_call = 1 if precision == "int8" else 64
-        self._encoder = _session(encoder, threads)
-        self._lifter = _session(lifter, threads)
+        self._encoder = session_from_file(encoder, threads=threads)
+        self._lifter = session_from_file(lifter, threads=threads)
 
     def encode(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
         """Run the encoder."""
@@ -43,7 +44,8 @@ def open_onnx(
     product = manifest.products.get(precision)
     if product is None:
         raise ModelError(
-            f"model {manifest.name!r} has no {precision}, only {', '.join(sorted(manifest.products))}; "
+            f"model {manifest.name!r} has no {precision}, "
+            f"only {', '.join(sorted(manifest.products))}; "
             f"make it with 'langpose-rt export CHECKPOINT --precision {precision} --out FOLDER'"
         )
     network = OnnxNetwork(
@@ -52,7 +54,12 @@ def open_onnx(
     return RingBackend(network, manifest, slots=slots)
 
 
-def _session(path: Path, threads: int) -> ort.InferenceSession:
+def session_from_file(path: Path, *, threads: int) -> ort.InferenceSession:
+    """A session on the CPU that leaves the cores alone between calls.
+
+    Raises:
+        ModelError: If ONNX Runtime cannot load the file.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -62,7 +69,9 @@ def _session(path: Path, threads: int) -> ort.InferenceSession:
     try:
         return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises its own types, private to its C++ module
-        raise ModelError(f"ONNX Runtime cannot load {path}: {str(error).splitlines()[0]}") from error
+        raise ModelError(
+            f"ONNX Runtime cannot load {path}: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def _run(session: ort.InferenceSession, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:

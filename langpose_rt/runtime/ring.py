@@ -1,8 +1,8 @@
 """A backend as a network plus the windows of its persons.
 
-`RingBackend` is the whole life of a frame except the arithmetic: it reads the ring, asks a `Network` for
-the step, and writes the new keys, values and representation back. ONNX Runtime and torch differ only in
-the network, so they cannot differ in anything else.
+`RingBackend` is the whole life of a frame except the arithmetic: it reads the ring, asks a
+`Network` for the step, and writes the new keys, values and representation back. ONNX Runtime and
+torch differ only in the network, so they cannot differ in anything else.
 """
 
 from typing import Protocol, runtime_checkable
@@ -40,7 +40,8 @@ class RingBackend:
         config = manifest.model_config
         if not config.causal or config.window < 1:
             raise ConfigError(
-                f"model {manifest.name!r} keeps no ring (causal {config.causal}, window {config.window}); "
+                f"model {manifest.name!r} keeps no ring (causal {config.causal}, "
+                f"window {config.window}); "
                 "serve a causal model, or evaluate this one with 'python -m training.benchmark'"
             )
         self.name = network.name

@@ -9,6 +9,7 @@ import math
 import secrets
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy.typing as npt
@@ -29,7 +30,6 @@ ALIVE_S = 3.0
 
 MOST_WAITING = 1000
 """Messages a subscriber holds; beyond that the oldest are skipped."""
-
 _OPTIONS = {
     zmq.LINGER: 1000,
     zmq.SNDHWM: 64,
@@ -155,11 +155,7 @@ class RigPublisher(_Connection):
         super().__init__(zmq.XPUB, endpoint, server_key, key_pair)
 
     def wait_for_server(self, timeout_s: float) -> bool:
-        """Wait until a server is connected and wants this stream; before, frames are lost.
-
-        Returns:
-            Whether there is one.
-        """
+        """Wait until a server wants this stream, and say whether one does."""
         deadline_s = time.monotonic() + timeout_s
         while not self._is_wanted():
             if not self._wait(deadline_s):
@@ -198,13 +194,18 @@ class RigPublisher(_Connection):
         self._seq += 1
         return frame.seq
 
+    def restart(self) -> None:
+        """Begin a new epoch, as a publisher started again: the same times may come again."""
+        self._nobody = replace(self._nobody, epoch=secrets.randbelow(MAX_UINT + 1))
+        self._seq = 0
+
     def _is_wanted(self) -> bool:
         """Whether anybody is subscribed to this stream, after reading the latest word on it."""
         for (frame,) in self._arrived():
-            change = (
-                self._subscriptions.add if frame[:1] == b"\x01" else self._subscriptions.discard
-            )
-            change(frame[1:])
+            if frame[:1] == b"\x01":
+                self._subscriptions.add(frame[1:])
+            else:
+                self._subscriptions.discard(frame[1:])
         topic = self._nobody.topic.encode()
         return any(topic.startswith(prefix) for prefix in self._subscriptions)
 

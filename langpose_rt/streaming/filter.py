@@ -46,7 +46,8 @@ class OneEuro:
         rise_hz: How much a speed of 1 m/s adds to it, one per point.
 
     Source:
-        Casiez, Roussel and Vogel, CHI 2012, algorithm 1; speed as a vector's length ours.
+        Casiez, Roussel and Vogel, CHI 2012, algorithm 1. Ours: speed is a vector's length, and is
+        taken between the points themselves, so that it does not grow with the filter's own delay.
     """
 
     def __init__(self, slots: int, cutoff_hz: Sequence[float], rise_hz: Sequence[float]) -> None:
@@ -54,6 +55,7 @@ class OneEuro:
         self._cutoff_hz = np.array(cutoff_hz, np.float32)
         self._rise_hz = np.array(rise_hz, np.float32)
         self._value = np.zeros((slots, points, 3), np.float32)
+        self._raw = np.zeros((slots, points, 3), np.float32)
         self._velocity = np.zeros((slots, points, 3), np.float32)
         self._time_ns = np.full(slots, _NEVER)
 
@@ -77,13 +79,14 @@ class OneEuro:
         known = (before >= 0)[:, None, None]
         dt_s = (np.maximum(time_ns - before, 1000) / NS_PER_S).astype(np.float32)[:, None]
         value, velocity = self._value[slots], self._velocity[slots]
-        change = points_m - value
+        now = (points_m - self._raw[slots]) / dt_s[..., None]
         share = _share(np.float32(SPEED_CUTOFF_HZ), dt_s)[..., None]
-        velocity = np.where(known, velocity + share * (change / dt_s[..., None] - velocity), 0)
+        velocity = np.where(known, velocity + share * (now - velocity), 0)
         speed = np.sqrt((velocity * velocity).sum(-1))
         share = _share(self._cutoff_hz + self._rise_hz * speed, dt_s)[..., None]
-        value = np.where(known, value + share * change, points_m)
-        self._value[slots], self._velocity[slots], self._time_ns[slots] = value, velocity, time_ns
+        value = np.where(known, value + share * (points_m - value), points_m)
+        self._value[slots], self._raw[slots] = value, points_m
+        self._velocity[slots], self._time_ns[slots] = velocity, time_ns
         return value
 
     def reset(self, slots: Int[np.ndarray, " batch"]) -> None:

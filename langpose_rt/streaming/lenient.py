@@ -257,13 +257,15 @@ def _with_format(
     named: str | None, people: npt.NDArray[np.float32], last: str | None
 ) -> tuple[str, npt.NDArray[np.float32]]:
     """The keypoint format, and the people with its number of joints even if there are none."""
-    joints = people.shape[1]
     if len(people) == 0:
         skeleton = named or last or FORMAT_BY_JOINTS[17]
+        joints = len(SKELETONS[skeleton].joints) if skeleton in SKELETONS else 0
+        people = np.empty((0, joints, 3), np.float32)
     else:
-        skeleton = named or FORMAT_BY_JOINTS.get(joints, f"a format of {joints} joints")
-    if len(people) == 0 and skeleton in SKELETONS:
-        people = np.empty((0, len(SKELETONS[skeleton].joints), 3), np.float32)
+        skeleton = named or FORMAT_BY_JOINTS.get(people.shape[1], "")
+    if not skeleton:
+        count = people.shape[1]
+        raise refuse(Reason.UNKNOWN_FORMAT, f"no format of {count} joints is known; name it in fmt")
     check_joint_count(skeleton, people.shape[1])
     return skeleton, people
 

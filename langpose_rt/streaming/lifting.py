@@ -179,15 +179,13 @@ class Lifting:
     def _encode(self, people: np.ndarray, gravity: np.ndarray) -> int:
         """Everybody's newest frame into the window; how many failed."""
         persons = self._persons
-        slots, time_ns = np.ascontiguousarray(people["slot"]), people["time_ns"]
+        slots, time_ns = people["slot"].copy(), people["time_ns"].copy()  # fields lie unaligned
         scores = people["scores"]
         dt_s = ((time_ns - persons.last_ns[slots]) / NS_PER_S).astype(np.float32)
         state = persons.anchor.take(slots)
         anchored = anchor_step(state, people["rays"], scores, dt_s, gravity)
         persons.anchor.put(slots, state)
-        embedding = self._backend.encode(
-            anchored.rows, anchored.extras, slots, np.ascontiguousarray(time_ns)
-        )
+        embedding = self._backend.encode(anchored.rows, anchored.extras, slots, time_ns)
         persons.advance(slots, time_ns, np.asarray(scores.any(-1)))
         people["rotation"] = anchored.rotation
         people["generation"] = persons.generation[slots]

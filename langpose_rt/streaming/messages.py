@@ -54,14 +54,15 @@ kp2d/1: the people one camera saw in one frame
     dtype  string   "<f4", IEEE 754 single precision, little-endian
     ids    [int]*P  the rig's number for every person, 0 to 2^53 - 1; -1: the server tracks
   optional
-    fps    float    nominal frame rate in Hz
+    fps    float    nominal frame rate in Hz, 0.01 to 10000
     person_height_m float  standing height of the people, 0.3 to 3.0
     cam    map, every key optional:
-        k            [float]*4   fx, fy, cx, cy in pixels of the image
-        dist         [float]*n   OpenCV distortion, n of 0, 4, 5, 8, 12, 14
+        k            [float]*4   fx, fy (0.02 to 200 image sizes), cx, cy in pixels of the image
+        dist         [float]*n   OpenCV distortion, n of 0, 4, 5, 8, 12, 14; at most 1e4 each
         undistorted  bool        the keypoints are undistorted already
         T_wc         [float]*16  rigid transform camera to world, 4 x 4 row by row, metres
-        gravity      [float]*3   direction in which things fall, in camera axes
+        gravity      [float]*3   direction in which things fall, in camera axes; of any length
+                                 from 0.1 to 100
     bbox   reserved and not read
 
 Payload: P * K * 3 floats, person by person, joint by joint. P = 0 is legal (an empty payload part)
@@ -72,10 +73,15 @@ coordinate beyond 10 image sizes; that joint is missing and counted. Scores abov
 more than 64 people the 64 with the best mean score are lifted, the others counted. An id that
 comes a second time in a frame becomes -1. A `cam` that no camera has refuses the message.
 
+Order: frames belong together by topic and epoch. A frame with the `seq` of the one before is a
+duplicate, one with a lower `seq` is late; both are dropped and counted. A gap is counted and time
+goes on. A new epoch starts the stream afresh, so a restarted rig must draw a new one. `clk` may be
+any steady clock; a step of more than 1 s in it is flagged, and the receive clock used instead.
+
 JSON instead of msgpack
 =======================
-`[topic, JSON]` is accepted on the same topic; the first byte of part 1 tells. UTF-8, null for a
-missing number. One of
+`[topic, JSON]` is accepted on the same topic; the first byte of part 1, one of "{" and "[" or white
+space, tells. UTF-8, null for a missing number. One of
     {"keypoints": [[[x, y, score], ...], ...], ...}   with any of the keys of kp2d/1
     {"people": [{"pose_keypoints_2d": [x, y, score, ...], "person_id": [-1]}, ...]}      OpenPose
     [{"keypoints": [x, y, score, ...], "idx": 1}, ...]                                   AlphaPose

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
 
 from langpose_rt.camera import Intrinsics
 from langpose_rt.config import NS_PER_S
@@ -23,7 +22,7 @@ class PipelineConfig:
         lookahead_ms: An answer waits for this much of the future, and is better for it.
         smoothing: Output filter: ``off``, ``low`` (delay 32 ms at rest, 11 ms at 1 m/s) or ``high``
             (106 ms, 35 ms).
-        frame: ``world`` publishes world axes where a camera's place is known.
+        frame: Axes, ``camera`` or ``world``; the latter publishes world axes where a camera's place is known.
         fov_deg: Field of view of the long side of unknown cameras; None assumes 60 degrees.
         person_height_m: Stature of people whose rig does not say; None takes 1.70 m.
         hold_s: A person who was not seen for longer has left.
@@ -37,8 +36,8 @@ class PipelineConfig:
 
     server: str = "langpose"
     lookahead_ms: float = 0.0
-    smoothing: Literal["off", "low", "high"] = "low"
-    frame: Literal["camera", "world"] = "camera"
+    smoothing: str = "low"
+    frame: str = "camera"
     fov_deg: float | None = None
     person_height_m: float | None = None
     hold_s: float = 1.0
@@ -55,13 +54,13 @@ class PipelineConfig:
         if self.frame not in ("camera", "world"):
             raise ConfigError(f"unknown frame {self.frame!r}; expected camera or world")
         if self.fov_deg is not None:
-            Intrinsics.from_fov(2, 2, self.fov_deg)
+            Intrinsics.from_fov(2.0, 2.0, self.fov_deg)
         if self.person_height_m is not None:
             _require("person_height_m", self.person_height_m, 0.3, 3.0)
         _require("lookahead_ms", self.lookahead_ms, 0.0, 2000.0)
         _require("hold_s", self.hold_s, 0.0, 60.0)
         _require("backlog_ms", self.backlog_ms, 1.0, 10_000.0)
-        _require("max_streams", self.max_streams, 1, 4096)
+        _require("max_streams", float(self.max_streams), 1.0, 4096.0)
         _require("idle_s", self.idle_s, 1.0, 86_400.0)
 
     @property
@@ -145,4 +144,4 @@ class Ports:
 
 def _require(name: str, value: float, least: float, most: float) -> None:
     if not (math.isfinite(value) and least <= value <= most):
-        raise ConfigError(f"{name} is {value}; expected {least:g} to {most:g}")
+        raise ConfigError(f"{name} is {value:g}; expected {least:g} to {most:g}")

@@ -217,22 +217,21 @@ class Pipeline:
     def _remember(self, sightings: list[Sighting]) -> Replies:
         """Frames into the window, and answers for those that have their lookahead then."""
         streams = [sighting.stream for sighting in sightings]
-        replies = self._answer_while(streams, self._about_to_leave_the_window)
         try:
             failed = self._lifting.remember(sightings)
         except BackendError as error:
             self._give_up(sightings, error)
-            return replies
+            return []
         self._count_forgotten(failed)
         for sighting in sightings:
             sighting.stream.newest_ns = sighting.time_ns
             sighting.stream.unanswered.append(sighting)
-        lookahead_ns = self.config.lookahead_ns
-        return replies + self._answer_while(
-            streams, lambda oldest: oldest.time_ns <= oldest.stream.newest_ns - lookahead_ns
-        )
+        return self._answer_while(streams, self._has_its_lookahead)
 
-    def _about_to_leave_the_window(self, oldest: Sighting) -> bool:
+    def _has_its_lookahead(self, oldest: Sighting) -> bool:
+        """Whether a frame is old enough, or the window would lose it with the next one."""
+        if oldest.time_ns <= oldest.stream.newest_ns - self.config.lookahead_ns:
+            return True
         return self._lifting.frames_back(oldest) >= self._backend.frames - 1
 
     def _answer_while(self, streams: Sequence[Stream], due: Callable[[Sighting], bool]) -> Replies:

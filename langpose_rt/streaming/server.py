@@ -28,7 +28,7 @@ from langpose_rt.streaming.snapshot import Snapshot
 
 RECEIVE_HWM = 256
 SEND_HWM = 64
-"""Messages a subscriber may lag behind before it loses some; nobody else notices."""
+"""Messages a subscriber may lag behind before losing some."""
 
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 500, 1500
 """A frozen peer is cut after about two seconds."""
@@ -40,7 +40,7 @@ IDLE_S = IDLE_MS / 1000
 
 DRAIN_S = 1.0
 STUCK_S = 5.0
-"""A thread that has not turned for this long is not alive."""
+"""A thread that has not turned for longer is not alive."""
 
 _BURST = 512
 _PEER_OPTIONS = {
@@ -57,7 +57,7 @@ _OPTIONS: dict[int, dict[int, int | bytes]] = {
 }
 
 FAULT_LOG_S = 10.0
-"""A fault is logged with its traceback at most this often; all are counted."""
+"""Faults are logged with a traceback at most this often; all are counted."""
 
 Socket = zmq.Socket[bytes]
 
@@ -112,19 +112,19 @@ class Server:
         config = self.config
         try:
             self.pipeline.warm_up()
-            keypoints, keypoint_port = self._listen(zmq.SUB, config.port, "--port")
+            keypoints, port = self._listen(zmq.SUB, config.port, "--port")
             poses, pose_port = self._listen(zmq.XPUB, config.pose_port, "--output-port")
-            http_port = self._listen_http()
+            self.ports = Ports(port, pose_port, self._listen_http())
         except LangPoseError:
             self._close()
             raise
-        self.ports = Ports(keypoint_port, pose_port, http_port)
         if not config.is_loopback:
             log.warning("%s is reachable from other machines and nothing is encrypted", config.bind)
         loops = (("ingest", self._ingest, keypoints), ("lift", self._lift, poses))
         for name, loop, socket in loops:
             self._turned_s[name] = time.monotonic()
-            thread = threading.Thread(target=self._serve, args=(name, loop, socket), name=name)
+            args = name, loop, socket
+            thread = threading.Thread(target=self._serve, args=args, name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
         if self._health is not None:
@@ -144,19 +144,21 @@ class Server:
         self._close()
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until the server has stopped serving; False if it still serves then."""
+        """Wait for the end of serving; False if it still serves then."""
         return self._done.wait(timeout_s)
 
-    def run(self) -> None:
+    def run(self, on_start: Callable[[], None] = lambda: None) -> None:
         """Serve until `drain` or `stop` is called, from a signal or another thread.
 
+        Args:
+            on_start: Called once the ports are open.
+
         Raises:
-            ConfigError: As `start`.
-            BackendError: As `start`.
-            LangPoseError: If a serving thread failed.
+            LangPoseError: As `start`, or if a serving thread failed.
         """
         self.start()
         try:
+            on_start()
             while not self.wait(IDLE_S):  # waiting for ever would keep signals out
                 pass
         finally:
@@ -165,7 +167,7 @@ class Server:
             raise LangPoseError(f"the server has stopped: {self._failure}") from self._failure
 
     def snapshot(self) -> Snapshot:
-        """The server at this moment."""
+        """The server at this moment; callable from any thread."""
         return self.pipeline.snapshot(self._now_ns())
 
     def alive(self) -> bool:
@@ -215,10 +217,7 @@ class Server:
             self._stopping.set()
         finally:
             socket.close()
-            if name == "ingest":
-                self._heard_all.set()
-            else:
-                self._done.set()
+            (self._heard_all if name == "ingest" else self._done).set()
 
     def _ingest(self, socket: Socket) -> None:
         last_round = False
@@ -255,8 +254,7 @@ class Server:
             self._publish(socket, self.pipeline.step)
         if not self.pipeline.waiting:
             self._publish(socket, self.pipeline.flush)
-        left_ms = 1000 * (until_s - time.monotonic())
-        socket.close(linger=max(int(left_ms), 50))
+        socket.close(linger=max(round(1000 * (until_s - time.monotonic())), 50))
 
     def _hear_subscribers(self, socket: Socket) -> None:
         """Read subscriptions, so that they do not pile up; who comes is told the schemas."""

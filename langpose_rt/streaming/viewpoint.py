@@ -69,7 +69,7 @@ class Viewpoints:
     """
 
     def __init__(self, cameras: Mapping[str, Camera], fov_deg: float | None = None) -> None:
-        Intrinsics.from_fov(2, 2, ASSUMED_FOV_DEG if fov_deg is None else fov_deg)
+        Intrinsics.from_fov(2.0, 2.0, ASSUMED_FOV_DEG if fov_deg is None else fov_deg)
         self._cameras, self._fov_deg = dict(cameras), fov_deg
 
     @property
@@ -106,7 +106,7 @@ class Viewpoints:
     def _intrinsics(
         self, message: KeypointMessage, sent: RigCamera, camera: Camera | None
     ) -> Intrinsics:
-        width_px, height_px = message.wh
+        width_px, height_px = float(message.wh[0]), float(message.wh[1])
         if sent.k is not None:
             fx, fy, cx, cy = sent.k
             found = Intrinsics(

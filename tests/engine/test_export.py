@@ -15,7 +15,9 @@ from langpose_rt.model.checkpoint import save
 from langpose_rt.model.graphs import ENCODER_INPUTS, ENCODER_OUTPUTS, LIFTER_INPUTS, LIFTER_OUTPUTS
 from langpose_rt.model.langpose import seeded
 
-TINY = ModelConfig(name="tiny", width=32, heads=2, depth=1, window=4, representation=16, embedding=8)
+TINY = ModelConfig(
+    name="tiny", width=32, heads=2, depth=1, window=4, representation=16, embedding=8
+)
 
 
 @pytest.fixture(scope="module")
@@ -83,5 +85,9 @@ def test_a_bidirectional_model_is_refused(tmp_path: Path, clip: ParityClip) -> N
     save(tmp_path / "lite.safetensors", seeded(lite, 0), {})
     with pytest.raises(ConfigError, match="keeps no ring"):
         model_folder_from_checkpoint(
-            tmp_path / "lite.safetensors", tmp_path / "out", clip, precisions=("fp32",), command="test"
+            tmp_path / "lite.safetensors",
+            tmp_path / "out",
+            clip,
+            precisions=("fp32",),
+            command="test",
         )

@@ -11,7 +11,9 @@ from langpose_rt.errors import ModelError
 from langpose_rt.model.checkpoint import load, save
 from langpose_rt.model.langpose import seeded
 
-CONFIG = ModelConfig(name="tiny", width=16, heads=2, depth=1, window=3, representation=8, embedding=4)
+CONFIG = ModelConfig(
+    name="tiny", width=16, heads=2, depth=1, window=3, representation=8, embedding=4
+)
 
 
 def test_weights_config_and_card_come_back(tmp_path: Path) -> None:

@@ -18,7 +18,13 @@ def clip(frames: int, *, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, tor
 
 
 def small(**changes: object) -> ModelConfig:
-    values: dict[str, object] = {"width": 32, "heads": 2, "depth": 2, "window": 4, "representation": 16}
+    values: dict[str, object] = {
+        "width": 32,
+        "heads": 2,
+        "depth": 2,
+        "window": 4,
+        "representation": 16,
+    }
     return ModelConfig(**(values | changes))  # type: ignore[arg-type]
 
 
@@ -57,11 +63,20 @@ def test_a_key_older_than_the_age_limit_is_not_seen_and_one_exactly_as_old_is() 
     changed[:, 0] += 1
     with torch.no_grad():
         difference = (encoder(rows, extras, time_ns) - encoder(changed, extras, time_ns)).abs()
-    assert (difference.amax(dim=(0, 2, 3)) > 1e-7).tolist() == [True, True, True, False, False, False]
+    assert (difference.amax(dim=(0, 2, 3)) > 1e-7).tolist() == [
+        True,
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_a_bidirectional_model_sees_the_whole_clip() -> None:
-    encoder = Encoder(small(input="screen", tokens="joint", streams=2, causal=False, window=9)).eval()
+    encoder = Encoder(
+        small(input="screen", tokens="joint", streams=2, causal=False, window=9)
+    ).eval()
     rows, extras, time_ns = clip(9)
     changed = rows.clone()
     changed[:, 8] += 1
@@ -82,8 +97,12 @@ def test_torch_and_numpy_agree_on_the_rotary_angles() -> None:
     encoder = Encoder(SMALL["frame tokens"])
     time_ns = torch.tensor([0, 1, 16_666_667, 10**18 + 7])
     cos, sin = rotary_table(time_ns.numpy(), rotary_periods_ns(8))
-    torch.testing.assert_close(encoder.rotary(time_ns).cos, torch.from_numpy(cos), atol=1e-6, rtol=0)
-    torch.testing.assert_close(encoder.rotary(time_ns).sin, torch.from_numpy(sin), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        encoder.rotary(time_ns).cos, torch.from_numpy(cos), atol=1e-6, rtol=0
+    )
+    torch.testing.assert_close(
+        encoder.rotary(time_ns).sin, torch.from_numpy(sin), atol=1e-6, rtol=0
+    )
 
 
 def test_two_streams_start_mixed_in_equal_parts() -> None:

@@ -1,4 +1,4 @@
-"""Streamed = offline: the central test, in torch; `tests/runtime` repeats it through every backend."""
+"""Streamed = offline, the central test, in torch; `tests/runtime` repeats it for every backend."""
 
 import pytest
 import torch
@@ -42,9 +42,16 @@ def test_frame_by_frame_equals_one_causal_pass(
 ) -> None:
     model = seeded(config, 0).eval()
     random = torch.Generator().manual_seed(rate_hz)
-    rows, extras = torch.randn(2, 70, 17, 3, generator=random), torch.randn(2, 70, 7, generator=random)
-    steps = torch.randint(1, 4, (2, 70), generator=random) * 10**9 // rate_hz  # drops up to two frames
-    steps += torch.randint(-(10**6), 10**6, (2, 70), generator=random)  # and jitters by a millisecond
+    rows, extras = (
+        torch.randn(2, 70, 17, 3, generator=random),
+        torch.randn(2, 70, 7, generator=random),
+    )
+    steps = (
+        torch.randint(1, 4, (2, 70), generator=random) * 10**9 // rate_hz
+    )  # drops up to two frames
+    steps += torch.randint(
+        -(10**6), 10**6, (2, 70), generator=random
+    )  # and jitters by a millisecond
     time_ns = steps.cumsum(1) + 1_700_000_000 * 10**9
     with torch.no_grad():
         offline, _ = model(rows, extras, time_ns, frames_back)
@@ -55,5 +62,7 @@ def test_frame_by_frame_equals_one_causal_pass(
 def test_the_root_of_every_pose_is_at_the_origin() -> None:
     model = seeded(PRESETS["live"], 0).eval()
     with torch.no_grad():
-        pose, _ = model(torch.randn(1, 5, 17, 3), torch.randn(1, 5, 7), torch.arange(5)[None] * 10**7)
+        pose, _ = model(
+            torch.randn(1, 5, 17, 3), torch.randn(1, 5, 7), torch.arange(5)[None] * 10**7
+        )
     assert not pose[:, :, 0].any()

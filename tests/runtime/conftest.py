@@ -1,4 +1,4 @@
-"""A small model with random weights, exported once: backends are tested on arithmetic, not on skill."""
+"""A small model with random weights, exported once: arithmetic is tested here, not skill."""
 
 from pathlib import Path
 
@@ -11,10 +11,12 @@ from langpose_rt.engine.parity import ParityClip
 from langpose_rt.model.checkpoint import save
 from langpose_rt.model.langpose import seeded
 
-SMALL = ModelConfig(name="small", width=64, heads=4, depth=2, window=8, max_age_s=0.3, representation=32)
+SMALL = ModelConfig(
+    name="small", width=64, heads=4, depth=2, window=8, max_age_s=0.3, representation=32
+)
 SMALL_JOINTS = ModelConfig(
-    name="small-joints", tokens="joint", streams=2, width=16, heads=2, depth=2, window=8, max_age_s=0.3,
-    representation=16,
+    name="small-joints", tokens="joint", streams=2, width=16, heads=2, depth=2, window=8,
+    max_age_s=0.3, representation=16,
 )  # fmt: skip
 
 

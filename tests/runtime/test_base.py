@@ -22,7 +22,9 @@ def test_an_unknown_backend_names_the_known_ones(model_folder: Path) -> None:
 
 
 def test_a_precision_the_model_lacks_says_how_to_make_it(model_folder: Path) -> None:
-    with pytest.raises(ModelError, match="has no fp4, only fp32, int8; make it with 'langpose-rt export"):
+    with pytest.raises(
+        ModelError, match="has no fp4, only fp32, int8; make it with 'langpose-rt export"
+    ):
         open_backend(model_folder, precision="fp4")
 
 
@@ -31,7 +33,9 @@ def test_torch_runs_no_int8(model_folder: Path) -> None:
         open_backend(model_folder, "torch", precision="int8")
 
 
-def test_a_damaged_encoder_is_refused_before_anything_runs(model_folder: Path, tmp_path: Path) -> None:
+def test_a_damaged_encoder_is_refused_before_anything_runs(
+    model_folder: Path, tmp_path: Path
+) -> None:
     for file in model_folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     encoder = tmp_path / "encoder.onnx"

@@ -87,5 +87,7 @@ def test_a_pause_longer_than_the_age_limit_forgets_as_a_reset_does(model_folder:
     clip.time_ns[10:] += 10**9
     backend = open_backend(model_folder)
     paused, _ = lift_clip(backend, clip)
-    fresh, _ = lift_clip(backend, ParityClip("tail", clip.rows[10:], clip.extras[10:], clip.time_ns[10:]))
+    fresh, _ = lift_clip(
+        backend, ParityClip("tail", clip.rows[10:], clip.extras[10:], clip.time_ns[10:])
+    )
     np.testing.assert_allclose(paused[10:], fresh, atol=1e-5)

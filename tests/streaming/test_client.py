@@ -1,5 +1,6 @@
 """The client library against real sockets on ephemeral ports; every wait is bounded."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -128,6 +129,19 @@ def test_every_publisher_is_a_new_epoch(ingest: Server) -> None:
     assert len(epochs) == 2
 
 
+def test_a_restarted_publisher_is_a_new_epoch_too(ingest: Server) -> None:
+    with RigPublisher(ingest.endpoint, "rig0", "cam0", size=(640, 480)) as publisher:
+        connected(ingest, publisher)
+        publisher.publish(ONE, t_ns=1)
+        publisher.restart()
+        assert publisher.publish(ONE, t_ns=1) == 0
+        first, second = ingest.receive(), ingest.receive()
+        assert first is not None
+        assert second is not None
+        assert first.epoch != second.epoch
+        assert (first.seq, second.seq) == (0, 0)
+
+
 def test_without_a_server_publishing_does_not_block() -> None:
     with RigPublisher("tcp://127.0.0.1:9", "rig0", "cam0", size=(640, 480)) as publisher:
         assert not publisher.wait_for_server(timeout_s=0.01)
@@ -201,6 +215,16 @@ def test_a_consumer_iterates_over_poses_until_they_stop(output: Server) -> None:
         assert first.seq == 0
         assert [message.seq for message in subscriber] == [1, 2]
         assert subscriber.receive(0.0) is None
+
+
+def test_without_a_timeout_a_consumer_waits(output: Server) -> None:
+    with PoseSubscriber(output.endpoint) as subscriber:
+        subscriptions(output, 2)
+        later = threading.Timer(0.05, send_pose, (output, 4))
+        later.start()
+        message = next(iter(subscriber))
+        later.join()
+        assert message.seq == 4
 
 
 def test_a_consumer_of_rig1_does_not_hear_rig10(output: Server) -> None:

@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langpose_rt.errors import MessageError
@@ -54,6 +54,7 @@ def messages(draw: st.DrawFn) -> KeypointMessage:
     )
 
 
+@settings(deadline=None)
 @given(messages())
 def test_what_is_encoded_is_decoded(message: KeypointMessage) -> None:
     assert same(keypoints_from_msgpack(encode_keypoints(message)), message)
@@ -152,6 +153,11 @@ def test_a_wrong_header_costs_the_message(changes: dict[str, object], reason: st
 def test_bytes_that_are_not_the_array_cost_the_message(size: int) -> None:
     with pytest.raises(MessageError, match="bad_shape"):
         keypoints_from_msgpack(kp2d_parts(bytes(size)))
+
+
+def test_a_row_is_x_y_and_score() -> None:
+    with pytest.raises(MessageError, match="got 4 columns"):
+        keypoints_from_msgpack(kp2d_parts(np.ones((1, 17, 4), np.float32)))
 
 
 def test_wrong_parts_cost_the_message() -> None:

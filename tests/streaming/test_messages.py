@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langpose_rt.errors import MessageError
@@ -132,17 +132,20 @@ def refuses_or_reads(parts: list[bytes]) -> None:
 TOPICS = st.sampled_from([b"kp2d/r/c/", b"pose3d/r/c/", b"hb/s/", b"schema/s/", b"event/e/"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=64), max_size=6))
 def test_random_parts_raise_nothing_else(parts: list[bytes]) -> None:
     refuses_or_reads(parts)
 
 
+@settings(deadline=None)
 @given(TOPICS, st.binary(max_size=200), st.binary(max_size=64))
 def test_random_headers_raise_nothing_else(topic: bytes, raw: bytes, payload: bytes) -> None:
     refuses_or_reads([topic, raw, payload])
     refuses_or_reads([topic, b"{" + raw])
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(READERS)), st.data())
 def test_a_valid_message_with_wrong_bytes_raises_nothing_else(
     name: str, data: st.DataObject
@@ -166,6 +169,7 @@ VALUES = st.recursive(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(READERS)), st.data())
 def test_a_valid_message_with_wrong_values_raises_nothing_else(
     name: str, data: st.DataObject

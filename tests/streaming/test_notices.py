@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langpose_rt.errors import MessageError
@@ -32,6 +32,7 @@ HEARTBEATS = st.builds(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(EVENTS | HEARTBEATS)
 def test_what_is_encoded_is_decoded(notice: Event | Heartbeat) -> None:
     assert decode_notice(encode_notice(notice)) == notice

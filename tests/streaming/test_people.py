@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -123,6 +123,7 @@ def test_joints_are_those_of_the_format() -> None:
         check_joint_count("hands21", 21)
 
 
+@settings(deadline=None)
 @given(
     keypoints=arrays.arrays(
         np.float32,

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langpose_rt.errors import MessageError
@@ -54,6 +54,7 @@ def fields(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+@settings(deadline=None)
 @given(fields())
 def test_what_is_encoded_is_decoded(fields: dict[str, Any]) -> None:
     message = PoseMessage(**fields)

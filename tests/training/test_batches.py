@@ -105,9 +105,12 @@ def test_gravity_is_known_in_the_asked_share_and_turned_with_the_person(mocap: M
     assert ((down * head).sum(-1) < 0).mean() > 0.9
 
 
-def test_an_assumed_lens_changes_the_rays_and_nothing_else(mocap: Mocap) -> None:
-    exact = batch_from_seed(mocap, EXACT, 0, 0)
-    assumed = batch_from_seed(mocap, replace(EXACT, lens_assumed=1.0), 0, 0)
+def test_an_assumed_lens_makes_wide_pictures_small_and_changes_no_answer(mocap: Mocap) -> None:
+    wide = replace(EXACT.cameras, narrowest_deg=90.0, widest_deg=90.0)
+    config = replace(EXACT, clips=40, cameras=wide)
+    exact = batch_from_seed(mocap, config, 0, 0)
+    assumed = batch_from_seed(mocap, replace(config, lens_assumed=1.0), 0, 0)
     np.testing.assert_array_equal(exact.time_ns, assumed.time_ns)
     np.testing.assert_array_equal(exact.stature_m, assumed.stature_m)
-    assert not np.allclose(exact.extras[..., 2], assumed.extras[..., 2], atol=1e-3)
+    shrunk = (assumed.extras[:, -1, 2] - exact.extras[:, -1, 2]).mean()
+    assert shrunk == pytest.approx(np.log(np.tan(np.radians(30))), abs=0.1)

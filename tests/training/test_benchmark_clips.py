@@ -16,7 +16,7 @@ from training.benchmark_clips import (
     benchmark_hash,
     draw_benchmark,
 )
-from training.data.mocap import Mocap, read_mocap
+from training.data.mocap import Mocap, MotionClip, read_mocap
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +68,15 @@ def test_clips_keep_metric_bones_and_fit_their_recording(
 def test_a_long_recording_is_asked_more_than_once_and_no_more_than_allowed() -> None:
     still = np.zeros((7200, 17, 3), np.float32)
     still[:] = np.linspace(0, 1.7, 17)[:, None]
-    template = dict(name="a", source="idle", licence="MIT", action="idle", subject="1", fps=60.0)
-    from training.data.mocap import MotionClip
-
-    recording = MotionClip(start=0, frames=7200, **template)  # type: ignore[arg-type]
+    recording = MotionClip(
+        name="a",
+        source="idle",
+        licence="MIT",
+        action="idle",
+        subject="1",
+        fps=60.0,
+        start=0,
+        frames=7200,
+    )
     drawn = draw_benchmark(Mocap(joints_m=still, clips=(recording,)))
     assert len(drawn) == int(recording.duration_s / benchmark_clips.APART_S)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from training.data.mocap import Mocap
-from training.definitions import UP_SD, redefine
+from training.definitions import FORWARD_SD, UP_SD, redefine
 
 Rng = np.random.Generator
 
@@ -32,3 +32,11 @@ def test_offsets_along_the_trunk_have_their_spread(rng: Rng, standing_pose: np.n
     assert rise_m[:, 1].std() == pytest.approx(UP_SD[1] * 1.7, rel=0.08)
     np.testing.assert_allclose(rise_m[:, 1], rise_m[:, 4], atol=1e-5)
     assert np.abs(rise_m[:, (3, 6, 13, 16)]).max() < 1e-6
+
+
+def test_offsets_to_the_front_leave_through_the_chest(rng: Rng, standing_pose: np.ndarray) -> None:
+    """The person faces +x; the nose has no business moving sideways."""
+    joints_m = np.repeat(standing_pose[None, None].astype(np.float32), 3000, 0)
+    moved_m = (redefine(rng, joints_m, 1.0) - joints_m)[:, 0, 9]
+    assert moved_m[:, 0].std() == pytest.approx(FORWARD_SD[9] * 1.7, rel=0.08)
+    assert np.abs(moved_m[:, 1]).max() < 1e-6

@@ -70,6 +70,16 @@ def test_an_arm_moved_right_is_painted_farther_right() -> None:
     assert orange_columns(panel(one_arm((0.12, 0, 0)))) > orange_columns(panel(one_arm((0, 0, 0))))
 
 
+def test_what_must_be_seen_is_in_the_middle_of_its_room() -> None:
+    aside = person(root_camera=np.array([3, 0, 9], np.float32))
+    world = world_from_scene(scene(person(), aside))
+    for side in SIDES:
+        seen = viewpoint_of(world, side, (400.0, 400.0)).pixels(world.outline())
+        low, high = seen.min(0), seen.max(0)
+        assert low[0] == pytest.approx(400 - high[0], abs=1e-6)
+        assert low[1] - 76 == pytest.approx(400 - 56 - high[1], abs=1e-6)
+
+
 def test_both_sides_have_the_same_scale() -> None:
     front, side = views(scene())
     target = world_from_scene(scene()).outline().mean(0)

@@ -1,0 +1,104 @@
+"""`langpose-rt serve`: the server. Keypoints in on one port, poses out on the next."""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langpose_rt.cli.options import add_config_arguments, add_model_arguments, config_from_arguments
+from langpose_rt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from langpose_rt.camera import Camera
+    from langpose_rt.streaming.server import Server
+
+SUMMARY = "lift the keypoint streams of capture rigs to 3D, live"
+EXAMPLE = "langpose-rt serve --port 5555 --lookahead-ms 60 --cameras calib.toml"
+
+_SECOND_SIGNAL = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from langpose_rt.streaming.options import PipelineConfig, ServerConfig
+
+    add_config_arguments(parser, ServerConfig, leave_out=("pipeline",))
+    parser.add_argument("--no-http", action="store_true", help="serve neither health nor metrics")
+    parser.add_argument(
+        "--cameras", type=Path, metavar="FILE", help="calibration TOML (Pose2Sim, caliscope, anipose)"
+    )
+    parser.add_argument("--json", action="store_true", help="print ports and model as one JSON line")
+    add_config_arguments(parser.add_argument_group("pipeline"), PipelineConfig)
+    add_model_arguments(parser)
+    parser.add_argument("--slots", type=int, default=64, metavar="N", help="people at once (default: %(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT; the first drains within a second, a second one ends at once."""
+    from langpose_rt.runtime.base import open_backend
+    from langpose_rt.streaming.options import PipelineConfig, ServerConfig
+    from langpose_rt.streaming.server import Server
+
+    if not 1 <= arguments.slots <= 4096:
+        raise ConfigError(f"--slots is {arguments.slots}; expected 1 to 4096")
+    pipeline = config_from_arguments(PipelineConfig, arguments)
+    given: dict[str, Any] = {"http_port": None} if arguments.no_http else {}
+    config = config_from_arguments(ServerConfig, arguments, pipeline=pipeline, **given)
+    cameras = _cameras(arguments.cameras)
+    backend = open_backend(
+        arguments.model,
+        arguments.backend,
+        slots=arguments.slots,
+        threads=arguments.threads,
+        precision=arguments.precision,
+    )
+    server = Server(backend, config, cameras)
+    _drain_on_signals(server)
+    with contextlib.closing(backend):
+        licence = str(backend.manifest.card.get("licence", "not stated"))
+        server.run(on_start=lambda: _announce(server, licence, as_json=arguments.json))
+    return 0
+
+
+def _cameras(path: Path | None) -> "Mapping[str, Camera]":
+    if path is None:
+        return {}
+    from langpose_rt.formats.calibration import cameras_from_toml
+
+    return cameras_from_toml(path)
+
+
+def _announce(server: "Server", licence: str, *, as_json: bool) -> None:
+    model, ports = server.snapshot().model, server.ports
+    if as_json:
+        said = {
+            "port": ports.keypoints, "output_port": ports.poses, "http_port": ports.http,
+            "model": model.id, "sha256": model.sha256, "precision": model.precision,
+            "backend": model.backend, "licence": licence,
+        }  # fmt: skip
+        print(json.dumps(said), flush=True)
+        return
+    bind = server.config.bind
+    print(
+        f"keypoints in  tcp://{bind}:{ports.keypoints}\n"
+        f"poses out     tcp://{bind}:{ports.poses}\n"
+        + (f"health        http://{bind}:{ports.http}/status\n" if ports.http else "")
+        + f"model         {model.id} {model.sha256[:12]}, {model.precision} on {model.backend}, weights: {licence}",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def _drain_on_signals(server: "Server") -> None:
+    def drain(*_: object) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(_SECOND_SIGNAL))
+        signal.signal(signal.SIGINT, lambda *_: os._exit(_SECOND_SIGNAL))
+        server.drain()
+
+    signal.signal(signal.SIGTERM, drain)
+    signal.signal(signal.SIGINT, drain)

@@ -1,0 +1,110 @@
+"""The HTTP pages, over a real socket."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from langpose_rt.errors import ConfigError
+from langpose_rt.streaming.health import HealthServer
+from langpose_rt.streaming.snapshot import Snapshot, StreamSnapshot
+from tests.streaming.test_snapshot import empty_snapshot
+
+
+class Watched:
+    """Something to look at."""
+
+    def __init__(self) -> None:
+        self.now, self.turns = empty_snapshot(), True
+
+    def snapshot(self) -> Snapshot:
+        return self.now
+
+    def alive(self) -> bool:
+        return self.turns
+
+
+@pytest.fixture
+def watched() -> Watched:
+    return Watched()
+
+
+@pytest.fixture
+def health(watched: Watched) -> Iterator[HealthServer]:
+    server = HealthServer("127.0.0.1", 0, snapshot=watched.snapshot, alive=watched.alive)
+    server.start()
+    yield server
+    server.stop()
+
+
+def get(health: HealthServer, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{health.port}{path}", timeout=5) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_alive_and_ready_are_two_questions(health: HealthServer, watched: Watched) -> None:
+    assert get(health, "/livez") == (200, "alive\n")
+    assert get(health, "/readyz?verbose") == (200, "ready\n")
+    watched.now = replace(watched.now, state="degraded")
+    assert get(health, "/livez")[0] == 200
+    assert get(health, "/readyz") == (503, "not ready: degraded\n")
+    watched.now, watched.turns = replace(watched.now, state="ready"), False
+    assert get(health, "/livez")[0] == 503
+    assert get(health, "/readyz")[0] == 503
+
+
+def test_metrics_are_prometheus_text(health: HealthServer, watched: Watched) -> None:
+    stream = StreamSnapshot(
+        rig="rig0", camera="cam0", epoch=1, persons=1, waiting=0, unanswered=0, offset_ns=0,
+        heard_ago_s=0.1, totals={"accepted": 7, "late": 0, "dup": 0, "gap": 0, "shed": 2},
+    )  # fmt: skip
+    watched.now = replace(
+        watched.now,
+        streams=(stream,),
+        rejected={"bad_topic": 3},
+        buckets=(1, 2) + (0,) * 15,
+        latency_total_ns=2_000_000,
+    )
+    status, text = get(health, "/metrics")
+    lines = text.splitlines()
+    assert status == 200
+    assert 'langpose_rejected_total{reason="bad_topic"} 3.0' in lines
+    assert 'langpose_stream_frames_total{camera="cam0",rig="rig0"} 7.0' in lines
+    assert 'langpose_stream_lost_total{camera="cam0",how="shed",rig="rig0"} 2.0' in lines
+    assert 'langpose_latency_seconds_bucket{le="0.001"} 3.0' in lines
+    assert 'langpose_latency_seconds_bucket{le="+Inf"} 3.0' in lines
+    assert "langpose_latency_seconds_sum 0.002" in lines
+    assert 'langpose_state{state="ready"} 1.0' in lines
+    assert 'langpose_state{state="degraded"} 0.0' in lines
+
+
+def test_status_is_the_whole_snapshot_as_json(health: HealthServer) -> None:
+    status, text = get(health, "/status")
+    found = json.loads(text)
+    assert status == 200
+    assert (found["server"], found["state"], found["slots"]) == ("srv", "ready", 8)
+    assert found["model"]["id"] == "fake"
+    assert found["counters"]["messages"] == 0
+
+
+def test_an_unknown_page_says_which_there_are(health: HealthServer) -> None:
+    status, text = get(health, "/nothing")
+    assert status == 404
+    assert "/readyz" in text
+
+
+def test_a_port_in_use_is_one_sentence(health: HealthServer, watched: Watched) -> None:
+    look = {"snapshot": watched.snapshot, "alive": watched.alive}
+    with pytest.raises(ConfigError, match=f"127.0.0.1:{health.port} .*choose another --http-port"):
+        HealthServer("127.0.0.1", health.port, **look)  # type: ignore[arg-type]
+
+
+def test_a_server_that_never_started_can_be_stopped(watched: Watched) -> None:
+    HealthServer("127.0.0.1", 0, snapshot=watched.snapshot, alive=watched.alive).stop()

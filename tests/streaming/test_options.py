@@ -1,0 +1,57 @@
+"""Options refuse what cannot be, in one sentence, before anything starts."""
+
+from typing import Any
+
+import pytest
+
+from langpose_rt.errors import ConfigError
+from langpose_rt.streaming.options import PipelineConfig, ServerConfig
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"lookahead_ms": -1.0}, "lookahead_ms is -1; expected 0 to 2000"),
+        ({"lookahead_ms": float("nan")}, "lookahead_ms is nan"),
+        ({"smoothing": "medium"}, "expected one of off, low, high"),
+        ({"frame": "moon"}, "expected camera or world"),
+        ({"fov_deg": 0.0}, "field of view"),
+        ({"person_height_m": 170.0}, "person_height_m is 170; expected 0.3 to 3"),
+        ({"max_streams": 0}, "max_streams is 0"),
+        ({"server": "my server"}, "server name 'my server'"),
+        ({"hold_s": float("inf")}, "hold_s is inf"),
+    ],
+)
+def test_a_pipeline_option_out_of_range_is_one_sentence(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        PipelineConfig(**values)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"port": 70000}, "port is 70000; expected 0"),
+        ({"http_port": -1}, "http_port is -1"),
+        ({"port": 65535}, "no next port"),
+        ({"bind": "0.0.0.0"}, "--insecure"),
+        ({"bind": "*"}, "--insecure"),
+        ({"bind": "192.168.1.2"}, "can be reached from other machines"),
+    ],
+)
+def test_a_server_option_out_of_range_is_one_sentence(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        ServerConfig(**values)
+
+
+def test_poses_go_out_at_the_next_port_unless_told_otherwise() -> None:
+    assert ServerConfig(port=7000).pose_port == 7001
+    assert ServerConfig(port=0).pose_port == 0
+    assert ServerConfig(port=65535, output_port=80).pose_port == 80
+    assert ServerConfig(bind="0.0.0.0", insecure=True).is_loopback is False
+
+
+def test_times_are_whole_nanoseconds() -> None:
+    config = PipelineConfig(lookahead_ms=133.3, hold_s=0.5, backlog_ms=50.0, idle_s=2.0)
+    times_ns = config.lookahead_ns, config.hold_ns, config.backlog_ns, config.idle_ns
+    assert times_ns == (133_300_000, 500_000_000, 50_000_000, 2_000_000_000)
