@@ -24,7 +24,8 @@ class TrainConfig:
         steps: Length of the run; 0 leaves it to minutes.
         minutes: Length by the clock, where steps is 0; the schedule follows the clock too, so only
             runs by steps repeat exactly.
-        learning_rate, weight_decay, gradient_norm: AdamW and clipping.
+        learning_rate, matrix_learning_rate: Peaks of AdamW, and of Muon for the layers' matrices.
+        weight_decay, gradient_norm: Of both, and clipping.
         warm_up: Share of the run with a rising learning rate; it falls as a cosine after that.
         ema: Decay of the averaged weights; shorter at the start.
         seed: Fixes weights and batches.
@@ -33,12 +34,13 @@ class TrainConfig:
         log_every, save_every, validate_every: In steps.
 
     Source:
-        AdamW and weight decay as in MotionBERT; the rest ours, the paper's are not known.
+        Weight decay as in MotionBERT; the rest ours, the paper's are not known.
     """
 
     steps: int = 0
     minutes: float = 60.0
     learning_rate: float = 8e-4
+    matrix_learning_rate: float = 2e-3
     weight_decay: float = 0.01
     gradient_norm: float = 1.0
     warm_up: float = 0.02

@@ -23,6 +23,7 @@ from langpose_rt.model.langpose import LangPose, seeded
 from training.batches import Batch
 from training.config import TrainConfig
 from training.losses import Losses, Tensors, clip_losses
+from training.optimiser import MuonAdamW
 
 STATE_FILE = "state.pt"
 WEIGHTS_FILE = "model.safetensors"
@@ -39,7 +40,7 @@ class RunState:
 
     model: LangPose
     averaged: LangPose
-    optimiser: torch.optim.Optimizer
+    optimiser: MuonAdamW
     step: int = 0
     used_s: float = 0.0
 
@@ -59,17 +60,31 @@ def start_run(model_config: ModelConfig, config: TrainConfig) -> RunState:
     """A fresh run; weights depend on the seed alone."""
     model = seeded(model_config, config.seed).train()
     averaged = seeded(model_config, config.seed).eval().requires_grad_(False)
-    plain = [p for p in model.parameters() if p.ndim < 2]
-    decayed = [p for p in model.parameters() if p.ndim >= 2]
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": decayed, "weight_decay": config.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
-        ],
-        lr=config.learning_rate,
-        betas=(0.9, 0.98),
+    optimiser = MuonAdamW(
+        model,
+        learning_rate=config.learning_rate,
+        matrix_learning_rate=config.matrix_learning_rate,
+        weight_decay=config.weight_decay,
     )
     return RunState(model, averaged, optimiser)
+
+
+def start_from(state: RunState, path: Path) -> list[dict[str, Any]]:
+    """Puts the weights of a checkpoint into a fresh run, in place.
+
+    Returns:
+        The commands that made those weights, for the card.
+
+    Raises:
+        ConfigError: If the checkpoint is unreadable or of another model config.
+    """
+    model, card = checkpoint.load(path)
+    if model.config != state.model.config:
+        raise ConfigError(f"{path} belongs to another model config; choose the same --preset")
+    state.model.load_state_dict(model.state_dict())
+    state.averaged.load_state_dict(model.state_dict())
+    commands: list[dict[str, Any]] = card.get("commands", [])
+    return commands
 
 
 def save_run(state: RunState, out: Path, card: dict[str, Any]) -> None:
@@ -109,12 +124,12 @@ def resume_run(state: RunState, out: Path) -> None:
     torch.set_rng_state(payload["torch_rng"])
 
 
-def learning_rate_at(share: float, config: TrainConfig) -> float:
-    """Rises over the warm-up, then falls as half a cosine to 1 % of its peak."""
+def share_of_peak_at(share: float, config: TrainConfig) -> float:
+    """Learning rates rise over the warm-up, then fall as half a cosine to 1 % of their peaks."""
     if share < config.warm_up:
-        return config.learning_rate * max(share / config.warm_up, 0.01)
+        return max(share / config.warm_up, 0.01)
     fall = (share - config.warm_up) / max(1 - config.warm_up, 1e-9)
-    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(fall, 1))))
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(fall, 1)))
 
 
 def train(
@@ -152,13 +167,7 @@ def train(
             if at_validation and validate is not None:
                 values |= validate(state.averaged)
             frames = (state.step - logged_step) * batch.time_ns.size
-            yield Progress(
-                step=state.step,
-                share=_share(state, config),
-                frames_per_s=frames / max(now - logged_at, 1e-9),
-                left_s=_left_s(state, config, now - begun, before_s),
-                values=values,
-            )
+            yield _progress(state, config, values, frames / max(now - logged_at, 1e-9))
             logged_at, logged_step = time.monotonic(), state.step
         if state.step % config.save_every == 0:
             save_run(state, out, card)
@@ -172,8 +181,6 @@ def tensors_from_batch(batch: Batch) -> Tensors:
 
 
 def _step(state: RunState, batch: Batch, config: TrainConfig, share: float) -> Losses:
-    for group in state.optimiser.param_groups:
-        group["lr"] = learning_rate_at(share, config)
     lag_frames, start = _draw_lags(batch, state.step, config)
     losses = clip_losses(
         state.model,
@@ -183,11 +190,12 @@ def _step(state: RunState, batch: Batch, config: TrainConfig, share: float) -> L
         config.loss,
         half=share < config.half_until,
     )
-    state.optimiser.zero_grad(set_to_none=True)
     losses.total.backward()
     norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.gradient_norm)
     if torch.isfinite(norm):
-        state.optimiser.step()
+        state.optimiser.step(share_of_peak_at(share, config))
+    else:
+        state.optimiser.forget_gradients()
     _average(state, config.ema)
     return losses
 
@@ -217,9 +225,14 @@ def _share(state: RunState, config: TrainConfig) -> float:
     return state.used_s / (60 * config.minutes)
 
 
-def _left_s(state: RunState, config: TrainConfig, run_s: float, before_s: float) -> float:
-    share = max(_share(state, config), 1e-9)
-    return max((before_s + run_s) * (1 - share) / share, 0)
+def _progress(
+    state: RunState, config: TrainConfig, values: dict[str, float], frames_per_s: float
+) -> Progress:
+    share = _share(state, config)
+    left_s = max(state.used_s * (1 - share) / max(share, 1e-9), 0.0)
+    return Progress(
+        step=state.step, share=share, frames_per_s=frames_per_s, left_s=left_s, values=values
+    )
 
 
 def _values(losses: Losses) -> dict[str, float]:

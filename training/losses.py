@@ -85,24 +85,24 @@ def clip_losses(
     features = _features(model, batch, half=half)
     pose, log_sigma = model.lifter(features, features, torch.zeros_like(batch.extras[..., 0]))
     every = torch.ones_like(batch.time_ns, dtype=torch.bool)
-    position, velocity, sigma = _terms(
-        pose - batch.pose, log_sigma, batch.rotation, batch.time_ns, every, config=config
-    )
-    total = position + config.velocity * velocity + config.sigma * sigma
-    lag_position = torch.zeros_like(position)
+    now = _terms(pose - batch.pose, log_sigma, batch.rotation, batch.time_ns, every, config=config)
+    total, lag_position = _weighted(now, config), torch.zeros_like(now[0])
     if config.lag > 0:
-        terms = _lagged_terms(model, features, batch, lag_frames, start=start, config=config)
-        lag_position = terms[0]
-        total = total + config.lag * (
-            terms[0] + config.velocity * terms[1] + config.sigma * terms[2]
-        )
+        late = _lagged_terms(model, features, batch, lag_frames, start=start, config=config)
+        total, lag_position = total + config.lag * _weighted(late, config), late[0]
+    position, velocity, sigma = (term.detach() for term in now)
     return Losses(
         total=total,
-        position=position.detach(),
-        velocity=velocity.detach(),
-        sigma=sigma.detach(),
+        position=position,
+        velocity=velocity,
+        sigma=sigma,
         lag_position=lag_position.detach(),
     )
+
+
+def _weighted(terms: tuple[Tensor, Tensor, Tensor], config: LossConfig) -> Tensor:
+    position, velocity, sigma = terms
+    return position + config.velocity * velocity + config.sigma * sigma
 
 
 def _features(

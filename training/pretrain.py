@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from langpose_rt.errors import LangPoseError
 
 if TYPE_CHECKING:
+    from langpose_rt.model.langpose import LangPose
     from training.loop import Progress
 
 EXAMPLE = """example:
@@ -40,38 +41,34 @@ def run(arguments: argparse.Namespace, words: str) -> None:
     from training.config import config_from_arguments, default_out
     from training.data.mocap import read_mocap
     from training.loader import BatchLoader
-    from training.loop import STATE_FILE, resume_run, start_run, train
+    from training.loop import STATE_FILE, resume_run, start_from, start_run, train
     from training.validation import validation_batch, validation_mm
 
     config, model_config = config_from_arguments(arguments)
     out = default_out(arguments.out, model_config.name)
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(config.threads)
-    sources = arguments.sources or None
-    mocap = read_mocap(
-        arguments.mocap, "train", commercial_only=arguments.commercial_only, sources=sources
-    )
-    fixed = validation_batch(read_mocap(arguments.mocap, "val"), config.data)
+    commercial_only, sources = arguments.commercial_only, arguments.sources or None
+    mocap = read_mocap(arguments.mocap, "train", commercial_only=commercial_only, sources=sources)
+    fixed = validation_batch(read_mocap(arguments.mocap, "val"))
     state = start_run(model_config, config)
     if arguments.resume and (out / STATE_FILE).exists():
         resume_run(state, out)
+    earlier = start_from(state, arguments.start_from) if arguments.start_from else []
     card = {
         "data": mocap.licences,
         "seed": config.seed,
-        "commands": _commands(out, state.step, words),
+        "commands": [*earlier, *_commands(out, state.step, words)],
         "training": config.to_dict(),
     }
     with BatchLoader(
         mocap, config.data, seed=config.seed, first=state.step, workers=config.workers
     ) as loader:
-        progress = train(
-            state,
-            loader,
-            config,
-            out=out,
-            card=card,
-            validate=lambda model: validation_mm(model, fixed),
-        )
+
+        def validate(model: "LangPose") -> dict[str, float]:
+            return validation_mm(model, fixed)
+
+        progress = train(state, loader, config, out=out, card=card, validate=validate)
         report(progress, out / "log.jsonl")
 
 
@@ -130,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--mocap", type=Path, required=True, help="folder with index.json")
     parser.add_argument("--out", type=Path, help="folder of the checkpoints (default runs/NAME)")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--start-from", type=Path, help="begin with the weights of a checkpoint")
     parser.add_argument(
         "--commercial-only", action="store_true", help="leave out non-commercial sources"
     )

@@ -3,8 +3,6 @@
 Not the benchmark: that one is benchmark.py.
 """
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from jaxtyping import Float32
@@ -19,10 +17,13 @@ VALIDATION_SEED = 987_654
 _CLIPS_AT_ONCE = 64
 
 
-def validation_batch(mocap: Mocap, config: DataConfig) -> Batch:
-    """A fixed batch over the validation motion with the rigs' own proportions."""
-    whole = replace(config, clips=max(config.clips, 192), reboned=0.0, mixed=0.0)
-    return batch_from_seed(mocap, whole, VALIDATION_SEED, 0)
+def validation_batch(mocap: Mocap, *, clips: int = 192, frames: int = 64) -> Batch:
+    """A fixed batch over the validation motion with the rigs' own proportions.
+
+    Conditions are the defaults of training, whatever a run trains on, so that runs compare.
+    """
+    config = DataConfig(clips=clips, frames=frames, reboned=0.0, mixed=0.0)
+    return batch_from_seed(mocap, config, VALIDATION_SEED, 0)
 
 
 @torch.no_grad()

@@ -160,7 +160,7 @@ class Lifting:
         poses, root = np.empty((0, 17, 4), np.float32), np.empty((0, 3), np.float32)
         lifted_ns, good = self._clock(), np.ones(len(people), bool)
         if len(people):
-            slots = np.ascontiguousarray(people["slot"])
+            slots = people["slot"].copy()
             back = (persons.pushes[slots] - people["pushes"]).astype(np.int32)
             lag_s = ((persons.last_ns[slots] - people["time_ns"]) / NS_PER_S).astype(np.float32)
             pose, sigma = self._backend.lift(slots, back, lag_s)
@@ -179,7 +179,7 @@ class Lifting:
     def _encode(self, people: np.ndarray, gravity: np.ndarray) -> int:
         """Everybody's newest frame into the window; how many failed."""
         persons = self._persons
-        slots, time_ns = people["slot"].copy(), people["time_ns"].copy()  # fields lie unaligned
+        slots, time_ns = people["slot"].copy(), people["time_ns"].copy()
         scores = people["scores"]
         dt_s = ((time_ns - persons.last_ns[slots]) / NS_PER_S).astype(np.float32)
         state = persons.anchor.take(slots)

@@ -22,7 +22,7 @@ class PipelineConfig:
         lookahead_ms: An answer waits for this much of the future, and is better for it.
         smoothing: Output filter: ``off``, ``low`` (delay 32 ms at rest, 11 ms at 1 m/s) or ``high``
             (106 ms, 35 ms).
-        frame: Axes, ``camera`` or ``world``; the latter publishes world axes where a camera's place is known.
+        frame: Axes of what is published: ``camera``, or ``world`` where a camera's place is known.
         fov_deg: Field of view of the long side of unknown cameras; None assumes 60 degrees.
         person_height_m: Stature of people whose rig does not say; None takes 1.70 m.
         hold_s: A person who was not seen for longer has left.

@@ -28,7 +28,8 @@ PERSON = np.dtype(
         ("rays", np.float32, (17, 2)),
         ("scores", np.float32, (17,)),
         ("rotation", np.float32, (3, 3)),
-    ]
+    ],
+    align=True,
 )
 """One person of one frame that is in the window.
 

@@ -125,17 +125,13 @@ def read_mocap(
     ]
     if not chosen:
         raise ConfigError(f'no clip of split "{split}" is left in {folder}; check --sources')
-    files: dict[str, Float32[np.ndarray, "frame 17 3"]] = {}
-    parts: list[Float32[np.ndarray, "frame 17 3"]] = []
-    clips: list[MotionClip] = []
-    total = 0
-    for entry in chosen:
-        if entry["file"] not in files:
-            files[entry["file"]] = _read_joints_m(folder / entry["file"], index["pose_scale"])
-        part = files[entry["file"]][entry["start"] : entry["start"] + entry["frames"]]
-        clips.append(_clip_from_entry(entry, total))
-        parts.append(part)
-        total += len(part)
+    names = sorted({entry["file"] for entry in chosen})
+    files = {name: _read_joints_m(folder / name, index["pose_scale"]) for name in names}
+    parts = [
+        files[entry["file"]][entry["start"] : entry["start"] + entry["frames"]] for entry in chosen
+    ]
+    starts = np.cumsum([0] + [len(part) for part in parts])
+    clips = (_clip_from_entry(entry, int(at)) for entry, at in zip(chosen, starts, strict=False))
     return Mocap(joints_m=np.concatenate(parts), clips=tuple(clips))
 
 

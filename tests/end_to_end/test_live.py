@@ -1,0 +1,282 @@
+"""Rigs and consumers around a real server, over real sockets on free ports."""
+
+import json
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import msgspec
+import numpy as np
+import pytest
+import zmq
+
+from langpose_rt.streaming.client import PoseSubscriber, RigPublisher
+from langpose_rt.streaming.messages import (
+    Event,
+    Heartbeat,
+    PoseMessage,
+    SchemaMessage,
+    decode_notice,
+    decode_pose,
+)
+from langpose_rt.streaming.options import PipelineConfig, ServerConfig
+from langpose_rt.streaming.server import Server
+from tests.fakes import MS, POSE, SIZE, FakeBackend, keypoint_parts, person_px
+
+LOCAL = "127.0.0.1"
+WAIT_S = 20.0
+PERSON = person_px((0, 0, 4))
+Context = zmq.Context[zmq.Socket[bytes]]
+Notice = Heartbeat | SchemaMessage | Event
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    pipeline = PipelineConfig(smoothing="off", backlog_ms=10_000.0)
+    running = Server(FakeBackend(), ServerConfig(port=0, http_port=None, pipeline=pipeline))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def context() -> Iterator[Context]:
+    peers: Context = zmq.Context()
+    yield peers
+    peers.destroy(linger=0)
+
+
+def publisher(server: Server, rig: str) -> RigPublisher:
+    endpoint = f"tcp://{LOCAL}:{server.ports.keypoints}"
+    found = RigPublisher(endpoint, rig, "cam0", skeleton="h36m17", size=SIZE)
+    assert found.wait_for_server(WAIT_S)
+    return found
+
+
+def attacker(server: Server, context: Context) -> "zmq.Socket[bytes]":
+    """A publisher that sends what it likes."""
+    found = context.socket(zmq.XPUB)
+    found.connect(f"tcp://{LOCAL}:{server.ports.keypoints}")
+    assert found.poll(WAIT_S * 1000)
+    return found
+
+
+class Ears:
+    """Everything a server says, collected until it is enough."""
+
+    def __init__(self, server: Server, context: Context) -> None:
+        self._socket = context.socket(zmq.SUB)
+        self._socket.connect(f"tcp://{LOCAL}:{server.ports.poses}")
+        self._socket.subscribe(b"")
+        self.poses: list[PoseMessage] = []
+        self.notices: list[Notice] = []
+        self.until(lambda: self.of(SchemaMessage) != [])
+
+    def until(self, enough: Callable[[], bool]) -> None:
+        while not enough():
+            assert self._socket.poll(WAIT_S * 1000), "the server has fallen silent"
+            parts = self._socket.recv_multipart()
+            if parts[0].startswith(b"pose3d/"):
+                self.poses.append(decode_pose(parts))
+            else:
+                self.notices.append(decode_notice(parts))
+
+    def of(self, kind: type[Notice]) -> list[Notice]:
+        return [notice for notice in self.notices if isinstance(notice, kind)]
+
+    def rejected(self) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for event in self.of(Event):
+            assert isinstance(event, Event)
+            if event.kind == "reject":
+                counts[event.reason] = counts.get(event.reason, 0) + event.count
+        return counts
+
+
+def bad_messages() -> dict[str, list[bytes]]:
+    """One message for each way of being wrong that has a reason of its own."""
+    topic, header, payload = keypoint_parts(PERSON, rig="evil")
+
+    def changed(**values: object) -> list[bytes]:
+        return [topic, msgspec.msgpack.encode(msgspec.msgpack.decode(header) | values), payload]
+
+    return {
+        "bad_parts": [topic],
+        "too_large": [topic, header, payload, b"x" * 700_000, b"x" * 700_000],
+        "header_too_large": changed(filler="x" * 9000),
+        "bad_topic": [b"kp2d/evil!/cam0/", header, payload],
+        "bad_header": [topic, header[: len(header) // 2], payload],
+        "unknown_protocol": changed(p="http"),
+        "unknown_version": changed(v=99),
+        "unknown_schema": changed(s="kp2d/7"),
+        "unknown_format": changed(fmt="octopus8"),
+        "bad_time": changed(t="tomorrow"),
+        "bad_shape": [topic, header, payload[:-4]],
+        "bad_ids": changed(ids=[1, 2, 3]),
+        "bad_json": [topic, b'{"people": [', b""],
+    }
+
+
+def test_bad_messages_are_told_apart_and_cost_another_rig_nothing(
+    server: Server, context: Context
+) -> None:
+    ears, evil = Ears(server, context), attacker(server, context)
+    frames = 60
+    with publisher(server, "good") as good:
+        wrong = list(bad_messages().values())
+        for frame in range(frames):
+            good.publish(PERSON[None], ids=[1], t_ns=frame * 16 * MS)
+            evil.send_multipart(wrong[frame % len(wrong)])
+        ears.until(lambda: len(ears.poses) == frames and sum(ears.rejected().values()) == frames)
+    assert [pose.src.seq for pose in ears.poses] == list(range(frames))
+    assert all(pose.drop == type(pose.drop)() for pose in ears.poses)
+    assert all(np.abs(pose.poses[0, :, :3] - POSE).max() < 1e-4 for pose in ears.poses)
+    assert set(ears.rejected()) == set(bad_messages())
+    assert server.snapshot().counters["internal_errors"] == 0
+
+
+def test_a_message_beyond_the_largest_part_cuts_its_sender_and_nobody_else(
+    server: Server, context: Context
+) -> None:
+    ears, evil = Ears(server, context), attacker(server, context)
+    with publisher(server, "good") as good:
+        for frame in range(20):
+            good.publish(PERSON[None], t_ns=frame * 16 * MS)
+            if frame == 5:
+                evil.send_multipart([b"kp2d/evil/cam0/", b"x" * (8 << 20)])
+        ears.until(lambda: len(ears.poses) == 20)
+    assert [pose.src.seq for pose in ears.poses] == list(range(20))
+
+
+def test_bytes_that_are_no_zeromq_disturb_nobody(server: Server, context: Context) -> None:
+    ears = Ears(server, context)
+    garbage = [b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 1000, bytes(range(256)) * 100, b"\xff\0\0\0\x7f"]
+    with publisher(server, "good") as good:
+        for frame in range(20):
+            with socket.create_connection((LOCAL, server.ports.keypoints)) as peer:
+                reset_on_close = struct.pack("ii", 1, 0)
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset_on_close)
+                peer.send(garbage[frame % len(garbage)])
+            good.publish(PERSON[None], t_ns=frame * 16 * MS)
+        ears.until(lambda: len(ears.poses) == 20)
+    assert [pose.src.seq for pose in ears.poses] == list(range(20))
+
+
+def test_whoever_listens_hears_heartbeats_and_schemas(server: Server, context: Context) -> None:
+    ears = Ears(server, context)
+    ears.until(lambda: len(ears.of(Heartbeat)) >= 2)
+    beat = ears.of(Heartbeat)[-1]
+    assert isinstance(beat, Heartbeat)
+    assert (beat.server, beat.state) == ("langpose", "ready")
+    names = {schema.name for schema in ears.of(SchemaMessage) if isinstance(schema, SchemaMessage)}
+    assert {"h36m17", "coco17", "halpe26", "body25", "body25b"} <= names
+
+
+def test_a_consumer_of_one_rig_hears_only_that_rig(server: Server) -> None:
+    endpoint = f"tcp://{LOCAL}:{server.ports.poses}"
+    with (
+        PoseSubscriber(endpoint, rig="rig1") as subscriber,
+        publisher(server, "rig1") as one,
+        publisher(server, "rig10") as ten,
+    ):
+        while subscriber.heartbeat is None:
+            pass
+        for frame in range(10):
+            ten.publish(PERSON[None], t_ns=frame * 16 * MS)
+            one.publish(PERSON[None], t_ns=frame * 16 * MS)
+        found = [subscriber.receive(WAIT_S) for _ in range(10)]
+        assert [message and message.rig for message in found] == ["rig1"] * 10
+        assert subscriber.receive(0.2) is None
+
+
+def test_a_publisher_that_restarts_is_served_at_once_and_anew(
+    server: Server, context: Context
+) -> None:
+    ears = Ears(server, context)
+    epochs = []
+    for _ in range(5):
+        with publisher(server, "rig0") as rig:
+            for frame in range(3):
+                rig.publish(PERSON[None], ids=[4], t_ns=frame * 16 * MS)
+            expected = len(ears.poses) + 3
+            ears.until(lambda expected=expected: len(ears.poses) >= expected)  # type: ignore[misc]
+            epochs.append({pose.src.epoch for pose in ears.poses[-3:]})
+            assert [pose.win.filled for pose in ears.poses[-3:]] == [(1,), (2,), (3,)]
+    assert all(len(epoch) == 1 for epoch in epochs)
+    assert len(set.union(*epochs)) == 5
+    assert [pose.seq for pose in ears.poses] == list(range(15))
+
+
+def test_two_servers_live_side_by_side(server: Server, context: Context) -> None:
+    other = Server(FakeBackend(), ServerConfig(port=0, http_port=None))
+    other.start()
+    try:
+        ears, other_ears = Ears(server, context), Ears(other, context)
+        with publisher(server, "here") as here, publisher(other, "there") as there:
+            here.publish(PERSON[None])
+            there.publish(PERSON[None])
+            ears.until(lambda: ears.poses != [])
+            other_ears.until(lambda: other_ears.poses != [])
+        assert ears.poses[0].rig == "here"
+        assert other_ears.poses[0].rig == "there"
+        assert ears.poses[0].epoch != other_ears.poses[0].epoch
+    finally:
+        other.stop()
+
+
+def test_many_rigs_at_once_lose_nothing(server: Server, context: Context) -> None:
+    ears = Ears(server, context)
+    rigs = [publisher(server, f"rig{number}") for number in range(8)]
+    try:
+        for frame in range(25):
+            for rig in rigs:
+                rig.publish(PERSON[None], ids=[0], t_ns=frame * 16 * MS)
+            ears.until(lambda frame=frame: len(ears.poses) == 8 * (frame + 1))  # type: ignore[misc]
+    finally:
+        for rig in rigs:
+            rig.close()
+    for number in range(8):
+        own = [pose.src.seq for pose in ears.poses if pose.rig == f"rig{number}"]
+        assert own == list(range(25))
+
+
+SERVE = [sys.executable, "-m", "langpose_rt", "serve", "--port", "0", "--no-http", "--json"]
+
+
+@pytest.fixture
+def child() -> Iterator["subprocess.Popen[str]"]:
+    """`langpose-rt serve` in a process of its own, with the model that ships."""
+    with subprocess.Popen(SERVE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_drains_the_real_server_and_it_ends_well(
+    name: str, child: "subprocess.Popen[str]", context: Context
+) -> None:
+    assert child.stdout is not None
+    said = json.loads(child.stdout.readline())
+    ears = context.socket(zmq.SUB)
+    ears.connect(f"tcp://{LOCAL}:{said['output_port']}")
+    for topic in (b"hb/", b"pose3d/", b"event/drain/"):
+        ears.subscribe(topic)
+
+    def hear(topic: bytes) -> None:
+        while ears.poll(WAIT_S * 1000):
+            if ears.recv_multipart()[0].startswith(topic):
+                return
+        raise AssertionError(f"nothing came of {topic!r}")
+
+    hear(b"hb/")
+    endpoint = f"tcp://{LOCAL}:{said['port']}"
+    with RigPublisher(endpoint, "rig0", "cam0", skeleton="h36m17", size=SIZE) as rig:
+        assert rig.wait_for_server(WAIT_S)
+        rig.publish(PERSON[None])
+        hear(b"pose3d/rig0/cam0/")
+        child.send_signal(getattr(signal, name))
+        hear(b"event/drain/")
+    assert child.wait(WAIT_S) == 0

@@ -1,0 +1,206 @@
+"""The shell around the pipeline: ports, faults, stopping. Whole journeys are in tests/end_to_end."""
+
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+import zmq
+
+from langpose_rt.errors import BackendError, ConfigError, LangPoseError
+from langpose_rt.streaming.messages import decode_pose
+from langpose_rt.streaming.options import ServerConfig
+from langpose_rt.streaming.server import Server
+from tests.fakes import FakeBackend, keypoint_parts, person_px
+
+LOCAL = "127.0.0.1"
+WAIT_MS = 10_000
+
+
+def config(**values: object) -> ServerConfig:
+    return ServerConfig(**{"port": 0, "http_port": None} | values)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    running = Server(FakeBackend(), config())
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def context() -> Iterator["zmq.Context[zmq.Socket[bytes]]"]:
+    peers: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    yield peers
+    peers.destroy(linger=0)
+
+
+def rig(server: Server, context: "zmq.Context[zmq.Socket[bytes]]") -> "zmq.Socket[bytes]":
+    """A publisher the server has attached: XPUB hears when it is subscribed to."""
+    publisher = context.socket(zmq.XPUB)
+    publisher.connect(f"tcp://{LOCAL}:{server.ports.keypoints}")
+    assert publisher.poll(WAIT_MS)
+    return publisher
+
+
+def consumer(server: Server, context: "zmq.Context[zmq.Socket[bytes]]") -> "zmq.Socket[bytes]":
+    """A subscriber the server has attached: it has had a heartbeat."""
+    subscriber = context.socket(zmq.SUB)
+    subscriber.connect(f"tcp://{LOCAL}:{server.ports.poses}")
+    subscriber.subscribe(b"hb/")
+    assert subscriber.poll(WAIT_MS)
+    subscriber.subscribe(b"pose3d/")
+    subscriber.subscribe(b"event/")
+    subscriber.subscribe(b"schema/")
+    while not subscriber.recv_multipart()[0].startswith(b"schema/"):
+        assert subscriber.poll(WAIT_MS)
+    return subscriber
+
+
+def next_of(subscriber: "zmq.Socket[bytes]", topic: bytes) -> list[bytes]:
+    while subscriber.poll(WAIT_MS):
+        parts = subscriber.recv_multipart()
+        if parts[0].startswith(topic):
+            return parts
+    raise AssertionError(f"nothing came of {topic!r}")
+
+
+def test_free_ports_are_taken_and_told(server: Server) -> None:
+    ports = server.ports
+    assert ports.keypoints != ports.poses
+    assert min(ports.keypoints, ports.poses) > 0
+    assert ports.http == 0, "none was asked for"
+    assert server.alive()
+
+
+def test_a_port_in_use_is_one_sentence_and_nothing_runs(server: Server) -> None:
+    taken = server.ports.keypoints
+    before = threading.active_count()
+    second = Server(FakeBackend(), config(port=taken))
+    with pytest.raises(ConfigError, match=f"{LOCAL}:{taken} .*in use.*choose another --port"):
+        second.start()
+    third = Server(FakeBackend(), config(output_port=server.ports.poses))
+    with pytest.raises(ConfigError, match="choose another --output-port"):
+        third.start()
+    assert threading.active_count() == before
+
+
+def test_a_taken_http_port_leaves_the_other_ports_free() -> None:
+    with socket.socket() as other:
+        other.bind((LOCAL, 0))
+        other.listen()
+        server = Server(FakeBackend(), config(http_port=other.getsockname()[1]))
+        with pytest.raises(ConfigError, match="--http-port"):
+            server.start()
+    again = Server(FakeBackend(), config(port=server.ports.keypoints))
+    again.start()
+    again.stop()
+
+
+def test_an_address_of_another_machine_is_one_sentence() -> None:
+    server = Server(FakeBackend(), config(bind="192.0.2.1", insecure=True))
+    with pytest.raises(ConfigError, match=r"cannot listen on 192\.0\.2\.1"):
+        server.start()
+
+
+def test_an_open_address_warns(caplog: pytest.LogCaptureFixture) -> None:
+    server = Server(FakeBackend(), config(bind="0.0.0.0", insecure=True))
+    with caplog.at_level(logging.WARNING):
+        server.start()
+    server.stop()
+    assert "reachable from other machines" in caplog.text
+
+
+def test_a_model_that_cannot_compute_is_found_before_anything_starts() -> None:
+    backend = FakeBackend()
+    backend.failing = True
+    before = threading.active_count()
+    with pytest.raises(BackendError):
+        Server(backend, config()).start()
+    assert threading.active_count() == before
+
+
+def test_a_frame_goes_through_and_the_stages_are_timed(
+    server: Server, context: "zmq.Context[zmq.Socket[bytes]]"
+) -> None:
+    publisher, subscriber = rig(server, context), consumer(server, context)
+    publisher.send_multipart(keypoint_parts(person_px((0, 0, 4)), seq=3))
+    message = decode_pose(next_of(subscriber, b"pose3d/rig0/cam0/"))
+    assert message.src.seq == 3
+    assert min(message.lat.rx, message.lat.win, message.lat.lift, message.lat.post) > 0
+    assert message.lat.tx >= 0
+
+
+def test_a_fault_of_the_program_costs_one_message_and_is_told(
+    server: Server,
+    context: "zmq.Context[zmq.Socket[bytes]]",
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    publisher, subscriber = rig(server, context), consumer(server, context)
+    receive, calls = server.pipeline.receive, []
+
+    def fail_once(parts: list[bytes], now_ns: int) -> bool:
+        calls.append(parts)
+        if len(calls) == 1:
+            raise ZeroDivisionError("a fault")
+        return receive(parts, now_ns)
+
+    monkeypatch.setattr(server.pipeline, "receive", fail_once)
+    for seq in range(2):
+        publisher.send_multipart(keypoint_parts(person_px((0, 0, 4)), seq=seq))
+    assert decode_pose(next_of(subscriber, b"pose3d/")).src.seq == 1
+    assert server.snapshot().counters["internal_errors"] == 1
+    assert "a message or a step failed" in caplog.text
+    assert server.alive()
+
+
+def test_a_thread_that_fails_ends_the_server_with_an_error(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Server(FakeBackend(), config())
+
+    def fail(*_: object) -> None:
+        raise zmq.ZMQError(zmq.ENOTSUP)
+
+    monkeypatch.setattr(server, "_hear_subscribers", fail)
+    with pytest.raises(LangPoseError, match="the server has stopped"):
+        server.run()
+    assert "the lift thread failed" in caplog.text
+
+
+def test_a_drain_says_goodbye_answers_what_waits_and_ends(
+    context: "zmq.Context[zmq.Socket[bytes]]",
+) -> None:
+    from langpose_rt.streaming.options import PipelineConfig
+
+    server = Server(FakeBackend(), config(pipeline=PipelineConfig(lookahead_ms=2000.0)))
+    finished = threading.Event()
+
+    def serve() -> None:
+        server.run()
+        finished.set()
+
+    started = threading.Event()
+    threading.Thread(target=lambda: server.run(on_start=started.set) or finished.set()).start()
+    assert started.wait(WAIT_MS / 1000)
+    publisher, subscriber = rig(server, context), consumer(server, context)
+    for seq in range(3):
+        publisher.send_multipart(keypoint_parts(person_px((0, 0, 4)), seq=seq, t_ms=20 * seq))
+    while server.snapshot().latency_total_ns == 0 or sum(server.snapshot().buckets) < 3:
+        pass
+    server.drain()
+    next_of(subscriber, b"event/drain/")
+    found = [decode_pose(next_of(subscriber, b"pose3d/")).src.seq for _ in range(3)]
+    assert found == [0, 1, 2], "they waited for their lookahead"
+    assert server.wait(WAIT_MS / 1000)
+    assert finished.wait(WAIT_MS / 1000)
+
+
+def test_stopping_twice_or_before_starting_is_harmless(server: Server) -> None:
+    server.stop()
+    server.stop()
+    assert server.wait(0)
+    Server(FakeBackend(), config()).stop()
