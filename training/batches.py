@@ -20,6 +20,7 @@ from training.masks import MaskConfig, apply_masks, draw_masks
 from training.motion import TimeConfig, draw_clips, draw_times, draw_windows
 from training.noise import NoiseConfig, detect
 from training.processes import steps_s
+from training.swing import swing
 
 Rng = np.random.Generator
 
@@ -32,6 +33,7 @@ class DataConfig:
         clips, frames: Size of a batch.
         reboned: Share of clips with drawn bone lengths; the others keep their rig's.
         mixed: Share of clips with another clip's upper body.
+        swung: Share of clips whose limbs are held differently than recorded.
         redefined: Share of clips whose detector defines joints in its own way.
         gravity_known: Share of clips whose camera knows where down is.
         lens_wrong: Share of clips with a slightly wrong focal length and lens.
@@ -42,6 +44,7 @@ class DataConfig:
     frames: int = 64
     reboned: float = 0.9
     mixed: float = 0.2
+    swung: float = 0.5
     redefined: float = 0.7
     gravity_known: float = 0.5
     lens_wrong: float = 0.4
@@ -127,6 +130,8 @@ def draw_motion(
         lender = draw_clips(rng, mocap, len(blend))
         upper_m = draw_windows(rng, mocap, lender, time_ns[blend], speed[blend])
         joints_m[blend], _ = mix(joints_m[blend], upper_m)
+    held = rng.random(clips) < config.swung
+    joints_m[held] = swing(rng, joints_m[held])
     bones_m = np.where(
         rng.random((clips, 1)) < config.reboned, draw_bones_m(rng, clips), mean_bones_m(joints_m)
     )

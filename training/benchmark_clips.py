@@ -31,6 +31,7 @@ PUBLISHED_HASH = "570e6c4479872ccaee72c3adc7e78a761d8399663208e71f021cf6e125820b
 CONDITIONS = DataConfig(
     reboned=0.0,
     mixed=0.0,
+    swung=0.0,
     redefined=0.5,
     gravity_known=0.0,
     lens_wrong=0.3,

@@ -52,9 +52,11 @@ def run(arguments: argparse.Namespace, words: str) -> None:
     mocap = read_mocap(arguments.mocap, "train", commercial_only=commercial_only, sources=sources)
     fixed = validation_batch(read_mocap(arguments.mocap, "val"))
     state = start_run(model_config, config)
+    earlier: list[dict[str, Any]] = []
     if arguments.resume and (out / STATE_FILE).exists():
         resume_run(state, out)
-    earlier = start_from(state, arguments.start_from) if arguments.start_from else []
+    elif arguments.start_from:
+        earlier = start_from(state, arguments.start_from)
     card = {
         "data": mocap.licences,
         "seed": config.seed,

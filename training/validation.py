@@ -18,11 +18,11 @@ _CLIPS_AT_ONCE = 64
 
 
 def validation_batch(mocap: Mocap, *, clips: int = 192, frames: int = 64) -> Batch:
-    """A fixed batch over the validation motion with the rigs' own proportions.
+    """A fixed batch over the validation motion as it was recorded, on the rigs' own bodies.
 
     Conditions are the defaults of training, whatever a run trains on, so that runs compare.
     """
-    config = DataConfig(clips=clips, frames=frames, reboned=0.0, mixed=0.0)
+    config = DataConfig(clips=clips, frames=frames, reboned=0.0, mixed=0.0, swung=0.0)
     return batch_from_seed(mocap, config, VALIDATION_SEED, 0)
 
 

@@ -2,17 +2,20 @@
 
 import argparse
 import json
+import os
 import platform
 import sys
 import time
 from dataclasses import asdict
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langpose_rt.cli.options import add_model_arguments
-from langpose_rt.errors import ConfigError
+from langpose_rt.cli.options import add_model_arguments, backend_from_arguments, model_flags
+from langpose_rt.errors import ConfigError, LangPoseError
 
 if TYPE_CHECKING:
+    from langpose_rt.manifest import Manifest
     from langpose_rt.runtime.base import Backend
 
 SUMMARY = "measure CPU cost per person-frame, step latency, server-added latency and memory"
@@ -20,51 +23,75 @@ EXAMPLE = "langpose-rt bench --persons 1,4,8,16 --seconds 5 --json"
 
 _WARM_UP_FRAMES = 60
 _MOST_PERSONS = 64
-_RATIO_NEEDS = ("torch", "onnx", "onnxscript")
+_SHORTEST_S = 2.0
+"""Latency is taken without the first second."""
+
+_RATIO_NEEDS = ("torch", "onnx", "onnxscript", "safetensors")
+_HEADINGS = {
+    "persons": "persons",
+    "cpu_ms_per_person_frame": "CPU ms a person-frame",
+    "step_p50_ms": "step ms p50",
+    "step_p99_ms": "p99",
+    "server_added_p50_ms": "server adds ms p50",
+    "server_added_p99_ms": "p99",
+    "shed": "shed",
+    "resident_mb": "server MB",
+}
+"""What the table shows of a row; --json has all of it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--persons", default="1,4,8,16", metavar="LIST", help="people in a frame (default: %(default)s)")
-    parser.add_argument("--frames", type=int, default=300, metavar="N", help="frames of the in-process measurement (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=5.0, metavar="S", help="length of the measurement through sockets, 0 for none (default: %(default)s)")
-    parser.add_argument("--rate-hz", type=float, default=60.0, metavar="X", help="camera rate through sockets (default: %(default)s)")
+    for flag, default, metavar, text in (
+        ("--persons", "1,4,8,16", "LIST", "people in a frame"),
+        ("--frames", 300, "N", "frames of the measurement without sockets"),
+        ("--seconds", 5.0, "S", "length of the measurement through sockets, 0 for none"),
+        ("--rate-hz", 60.0, "X", "camera rate through sockets"),
+    ):
+        shown = f"{text} (default: {default})"
+        parser.add_argument(flag, type=type(default), default=default, metavar=metavar, help=shown)
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     add_model_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, and print."""
-    from langpose_rt.runtime.base import DEFAULT_MODEL, open_backend
-
-    persons = _persons(arguments.persons)
-    if arguments.frames < 1 or not 0 <= arguments.seconds <= 3600 or not 1 <= arguments.rate_hz <= 1000:
-        raise ConfigError("bench takes --frames of at least 1, --seconds 0 to 3600, --rate-hz 1 to 1000")
-    backend = open_backend(
-        arguments.model, arguments.backend, slots=_MOST_PERSONS, threads=arguments.threads,
-        precision=arguments.precision,
-    )  # fmt: skip
+    persons = _checked_persons(arguments)
+    backend = backend_from_arguments(arguments, slots=_MOST_PERSONS)
     rows = []
     for count in persons:
-        print(f"measuring {count} people", file=sys.stderr)
-        row = {"persons": count} | _in_process(backend, count, arguments.frames)
+        print(f"measuring {count} people", file=sys.stderr, flush=True)
+        row: dict[str, float | None] = {"persons": count}
+        row |= _in_process(backend, count, arguments.frames)
         if arguments.seconds:
             row |= _through_sockets(arguments, count)
         rows.append(row)
-    ratio = _ratio(arguments, arguments.model or DEFAULT_MODEL)
-    report = {"machine": _machine(), "model": _model(backend), "rows": rows, "recompute": ratio}
+    report = {"machine": _machine(), "model": _model(backend), "rows": rows}
+    report["recompute"] = _ratio(arguments, backend.manifest)
     print(json.dumps(report, indent=2) if arguments.json else _table(report))
     return 0
 
 
-def _persons(text: str) -> list[int]:
-    counts = [int(part) if part.isdecimal() else 0 for part in text.split(",")]
+def _checked_persons(arguments: argparse.Namespace) -> list[int]:
+    counts = [int(part) if part.isdecimal() else 0 for part in arguments.persons.split(",")]
     if not all(1 <= count <= _MOST_PERSONS for count in counts):
-        raise ConfigError(f"--persons is {text!r}; expected numbers from 1 to {_MOST_PERSONS} such as 1,4,8")
+        raise ConfigError(
+            f"--persons is {arguments.persons!r}; "
+            f"expected numbers from 1 to {_MOST_PERSONS} such as 1,4,8"
+        )
+    for name, least, most in (("frames", 1, 1e6), ("rate_hz", 1, 1000), ("seconds", 0, 3600)):
+        value = getattr(arguments, name)
+        if not least <= value <= most:
+            flag = name.replace("_", "-")
+            raise ConfigError(f"--{flag} is {value:g}; expected {least:g} to {most:g}")
+    if 0 < arguments.seconds < _SHORTEST_S:
+        raise ConfigError(
+            f"--seconds is {arguments.seconds:g}; expected 0, or at least {_SHORTEST_S:g}"
+        )
     return counts
 
 
-def _in_process(backend: "Backend", persons: int, frames: int) -> dict[str, float]:
+def _in_process(backend: "Backend", persons: int, frames: int) -> dict[str, float | None]:
     """Bytes to bytes through the pipeline, without sockets: CPU and wall time of every step."""
     import numpy as np
 
@@ -89,8 +116,10 @@ def _in_process(backend: "Backend", persons: int, frames: int) -> dict[str, floa
     p50, p95, p99 = np.quantile(took_ms[_WARM_UP_FRAMES:], (0.5, 0.95, 0.99)).tolist()
     return {
         "cpu_ms_per_person_frame": 1e3 * cpu_s / frames / persons,
-        "step_p50_ms": p50, "step_p95_ms": p95, "step_p99_ms": p99,
-    }  # fmt: skip
+        "step_p50_ms": p50,
+        "step_p95_ms": p95,
+        "step_p99_ms": p99,
+    }
 
 
 def _through_sockets(arguments: argparse.Namespace, persons: int) -> dict[str, float | None]:
@@ -98,78 +127,89 @@ def _through_sockets(arguments: argparse.Namespace, persons: int) -> dict[str, f
     from langpose_rt.cli.child_server import child_server
     from langpose_rt.cli.load import Load, run_load
 
-    options = ["--backend", arguments.backend, "--precision", arguments.precision]
-    options += ["--threads", str(arguments.threads)]
-    options += ["--model", str(arguments.model)] if arguments.model else []
-    with child_server(options) as server:
+    with child_server(model_flags(arguments)) as server:
         load = Load(persons=persons, rate_hz=arguments.rate_hz, seconds=arguments.seconds)
         result = run_load(server, load)
+    if not result.latency.frames:
+        raise LangPoseError("the server answered nothing in time; try fewer --persons")
     return {
         "server_added_p50_ms": result.latency.p50_ms,
         "server_added_p95_ms": result.latency.p95_ms,
         "server_added_p99_ms": result.latency.p99_ms,
-        "frames_sent": result.frames_sent, "frames_answered": result.frames_answered,
-        "shed": result.shed, "resident_mb": result.resident_mb[-1] if result.resident_mb else None,
-    }  # fmt: skip
+        "frames_sent": result.frames_sent,
+        "frames_answered": result.frames_answered,
+        "shed": result.shed,
+        "resident_mb": result.resident_mb[-1] if result.resident_mb else None,
+    }
 
 
-def _ratio(arguments: argparse.Namespace, folder: Any) -> dict[str, float] | str:
+def _ratio(arguments: argparse.Namespace, manifest: "Manifest") -> dict[str, float] | str:
     missing = [name for name in _RATIO_NEEDS if find_spec(name) is None]
     if missing:
-        return f"not measured: needs {' and '.join(missing)} (pip install \"langpose-rt[train]\")"
+        return f'not measured: needs {" and ".join(missing)} (pip install "langpose-rt[train]")'
     if arguments.precision != "fp32" or arguments.backend == "torch":
         return "not measured: it compares float32 on ONNX Runtime"
     from langpose_rt.engine.recompute import recompute_ratio
-    from langpose_rt.manifest import read_manifest
+    from langpose_rt.runtime.base import DEFAULT_MODEL
+    from langpose_rt.runtime.torch import CHECKPOINT_NAME
 
-    return asdict(recompute_ratio(folder, read_manifest(folder)))
+    if CHECKPOINT_NAME not in manifest.files:
+        return f"not measured: the model folder carries no {CHECKPOINT_NAME}"
+    return asdict(recompute_ratio(arguments.model or DEFAULT_MODEL, manifest))
 
 
 def _machine() -> dict[str, Any]:
-    import os
-
     import onnxruntime
 
     return {
-        "system": platform.platform(), "cores": os.cpu_count(), "processor": _processor(),
-        "python": platform.python_version(), "onnxruntime": onnxruntime.__version__,
-    }  # fmt: skip
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "processor": _processor(),
+        "python": platform.python_version(),
+        "onnxruntime": onnxruntime.__version__,
+    }
 
 
 def _processor() -> str:
     try:
-        with open("/proc/cpuinfo") as file:
-            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        names = []
-    return names[0] if names else platform.processor()
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
 
 
 def _model(backend: "Backend") -> dict[str, str]:
-    manifest = backend.manifest
     return {
-        "name": manifest.name, "sha256": manifest.sha256[:12], "backend": backend.name,
+        "name": backend.manifest.name,
+        "sha256": backend.manifest.sha256[:12],
+        "backend": backend.name,
         "precision": backend.precision,
-    }  # fmt: skip
+    }
 
 
 def _table(report: dict[str, Any]) -> str:
-    machine, model = report["machine"], report["model"]
+    machine, model, ratio = report["machine"], report["model"], report["recompute"]
+    shown = [name for name in _HEADINGS if name in report["rows"][0]]
     lines = [
         f"{machine['processor']}, {machine['cores']} cores, ONNX Runtime {machine['onnxruntime']}",
         f"model {model['name']} {model['sha256']}, {model['precision']} on {model['backend']}",
+        "  ".join(_HEADINGS[name].rjust(7) for name in shown),
     ]
-    columns = list(report["rows"][0])
-    widths = [max(len(name), 9) for name in columns]
-    lines.append("  ".join(name.rjust(width) for name, width in zip(columns, widths, strict=True)))
     for row in report["rows"]:
-        values = (f"{row[name]:.3f}" if isinstance(row[name], float) else str(row[name]) for name in columns)
-        lines.append("  ".join(value.rjust(width) for value, width in zip(values, widths, strict=True)))
-    ratio = report["recompute"]
+        cells = ((_cell(row[name]), max(7, len(_HEADINGS[name]))) for name in shown)
+        lines.append("  ".join(text.rjust(width) for text, width in cells))
     if isinstance(ratio, str):
         return "\n".join([*lines, f"recomputing the window: {ratio}"])
     lines.append(
-        f"recomputing its own window of {ratio['frames']} frames: {ratio['window_ms']:.2f} ms against "
-        f"{ratio['step_ms']:.2f} ms a step, {ratio['time_ratio']:.1f}x the time for {ratio['mac_ratio']:.1f}x the MACs"
+        f"recomputing its own window of {ratio['frames']} frames: {ratio['window_ms']:.2f} ms "
+        f"against {ratio['step_ms']:.2f} ms a step, {ratio['time_ratio']:.1f}x the time "
+        f"for {ratio['mac_ratio']:.1f}x the MACs"
     )
     return "\n".join(lines)
+
+
+def _cell(value: float | int | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

@@ -6,12 +6,14 @@ import os
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
-from langpose_rt.errors import LangPoseError
+from langpose_rt.errors import ConfigError, LangPoseError
 
 _START_S = 60.0
 _STOP_S = 5.0
@@ -63,41 +65,55 @@ def child_server(options: Sequence[str]) -> Iterator[ChildServer]:
         options: Further options of ``serve``.
 
     Raises:
-        LangPoseError: If it does not come up; the sentence is the child's own.
+        ConfigError: If the child refuses an option or the model; the sentence is its own.
+        LangPoseError: If it does not come up for another reason.
     """
-    command = [sys.executable, "-m", "langpose_rt", "serve", "--port", "0", "--http-port", "0", "--json"]
-    process = subprocess.Popen(
-        [*command, *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | _ONE_THREAD,
-    )
-    try:
-        yield ChildServer(_first_line(process), process.pid)
-    finally:
-        process.terminate()
+    words = ("serve", "--port", "0", "--http-port", "0", "--json", *options)
+    with tempfile.TemporaryFile("w+") as log:  # a pipe that nobody reads would fill up
+        process = subprocess.Popen(  # noqa: S603 - ourselves
+            [sys.executable, "-m", "langpose_rt", *words],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=os.environ | _ONE_THREAD,
+        )
         try:
-            process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        for stream in (process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
+            yield ChildServer(_first_line(process, log), process.pid)
+        finally:
+            _end(process)
 
 
-def _first_line(process: "subprocess.Popen[str]") -> dict[str, str | int]:
+def _end(process: "subprocess.Popen[str]") -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+def _first_line(process: "subprocess.Popen[str]", log: TextIO) -> dict[str, str | int]:
     lines: queue.Queue[str] = queue.Queue()
-    assert process.stdout is not None and process.stderr is not None
-    threading.Thread(target=lambda out=process.stdout: lines.put(out.readline()), daemon=True).start()
+    output = process.stdout
+    assert output is not None
+    threading.Thread(target=lambda: lines.put(output.readline()), daemon=True).start()
     try:
         line = lines.get(timeout=_START_S)
     except queue.Empty:
         raise LangPoseError(f"the server did not come up within {_START_S:g} s") from None
     if not line:
-        process.wait(_STOP_S)
-        said = process.stderr.read().strip().splitlines()
-        raise LangPoseError(f"the server did not start: {said[-1] if said else 'it said nothing'}")
+        raise _why_not(process.wait(_STOP_S), log)
     answer: dict[str, str | int] = json.loads(line)
     return answer
+
+
+def _why_not(code: int, log: TextIO) -> LangPoseError:
+    """What the child said last, as an error of ours."""
+    log.seek(0)
+    said = log.read().strip().splitlines()
+    sentence = said[-1].removeprefix("langpose-rt: ") if said else f"it ended with code {code}"
+    if code == ConfigError.exit_code:
+        return ConfigError(sentence)
+    return LangPoseError(f"the server did not start: {sentence}")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from jaxtyping import Float
 
 from langpose_rt.config import NS_PER_S
 from langpose_rt.formats.clip import DEMO_CLIP, Clip, read_clip
@@ -28,18 +29,14 @@ class Crowd:
         self._ids = np.arange(persons)
         self._step_ns = NS_PER_S / rate_hz
         self._first_ns = first_ns
-        self._nobody = empty_frame(
-            "bench", "cam0", epoch=1, skeleton=self.clip.skeleton.name, size=self.clip.size,
-            intrinsics=rig_camera_of_clip(self.clip),
-        )  # fmt: skip
 
-    def keypoints(self, frame: int) -> np.ndarray:
+    def keypoints(self, frame: int) -> Float[np.ndarray, "person joint 3"]:
         """Keypoints [person, joint, 3] of one frame; the clip is played to and fro."""
         frames = len(self.clip.t_ns)
         moments = (frame + _MOMENTS_APART * self._ids) % (2 * frames - 2)
         people = self.clip.keypoints[np.minimum(moments, 2 * frames - 2 - moments), 0].copy()
         people[..., 0] += np.where(people[..., 2] > 0, _PX_APART * self._ids[:, None], 0)
-        return people
+        return np.asarray(people)
 
     def t_ns(self, frame: int) -> int:
         """Capture time of one frame."""
@@ -47,8 +44,14 @@ class Crowd:
 
     def messages(self, frames: int) -> Iterator[KeypointMessage]:
         """The first frames as a rig would send them."""
+        nobody = empty_frame(
+            "bench",
+            "cam0",
+            epoch=1,
+            skeleton=self.clip.skeleton.name,
+            size=self.clip.size,
+            intrinsics=rig_camera_of_clip(self.clip),
+        )
         for frame in range(frames):
-            people = self.keypoints(frame)
-            yield frame_with_people(
-                self._nobody, people, self._ids, seq=frame, t_ns=self.t_ns(frame)
-            )
+            people, t_ns = self.keypoints(frame), self.t_ns(frame)
+            yield frame_with_people(nobody, people, self._ids, seq=frame, t_ns=t_ns)

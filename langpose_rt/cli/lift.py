@@ -1,4 +1,7 @@
-"""`langpose-rt lift`: a file of 2D keypoints becomes a file of 3D poses."""
+"""`langpose-rt lift`: a file of 2D keypoints becomes a file of 3D poses.
+
+What a file is read and lifted with is here too, for the other commands that take files.
+"""
 
 import argparse
 import json
@@ -6,23 +9,39 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from langpose_rt.cli.options import add_config_arguments, add_model_arguments, config_from_arguments
+from langpose_rt.cli.options import (
+    add_config_arguments,
+    add_model_arguments,
+    backend_from_arguments,
+    check_writable,
+    config_from_arguments,
+)
+from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
-    from langpose_rt.formats.clip import Clip
+    from langpose_rt.formats.clip import Clip, Given
     from langpose_rt.formats.lifted_npz import Lifted
+    from langpose_rt.runtime.base import Backend
+    from langpose_rt.streaming.options import PipelineConfig
 
 SUMMARY = "lift a file of 2D keypoints to 3D poses, through the very pipeline that serves live"
-EXAMPLE = "langpose-rt lift openpose_json/ --size 1920x1080 --fps 60 -o poses.npz --lookahead-ms 130"
+EXAMPLE = "langpose-rt lift openpose_json/ --size 1920x1080 --fps 60 -o poses.npz"
 
 NOT_FOR_FILES = ("server", "frame", "backlog_ms", "max_streams", "idle_s")
 """Options of the live pipeline that mean nothing for one file."""
 
+SLOTS = 128
+"""As many people as a frame may have, twice: those who have just left are waited for."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="npz clip, or a folder of OpenPose JSON")
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT.npz", help="poses to write")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="npz clip, or a folder of OpenPose JSON"
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="OUT.npz", help="poses to write"
+    )
     add_clip_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print a summary as JSON")
     add_lifting_arguments(parser)
@@ -38,8 +57,10 @@ def add_clip_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_lifting_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the pipeline and the model, for commands that lift files."""
+    from langpose_rt.streaming.options import PipelineConfig
+
     group = parser.add_argument_group("lifting")
-    add_config_arguments(group, _pipeline_config(), leave_out=NOT_FOR_FILES)
+    add_config_arguments(group, PipelineConfig, leave_out=NOT_FOR_FILES)
     add_model_arguments(parser)
 
 
@@ -47,77 +68,71 @@ def run(arguments: argparse.Namespace) -> int:
     """Lift the file and write the poses."""
     from langpose_rt.formats.lifted_npz import lifted_to_npz
 
+    check_writable(arguments.out, "poses")
+    config = config_of_pipeline(arguments)
     clip = clip_from_arguments(arguments, arguments.file)
+    backend = backend_from_arguments(arguments, slots=SLOTS)
     started_s = time.perf_counter()
-    lifted = lifted_from_arguments(arguments, clip)
+    lifted = lift_with_progress(clip, backend, config)
     took_s = time.perf_counter() - started_s
     lifted_to_npz(arguments.out, lifted)
-    frames, persons = lifted.ids.shape
+    frames, columns = lifted.ids.shape
     poses = int((lifted.ids >= 0).sum())
     if arguments.json:
-        print(json.dumps({"out": str(arguments.out), "frames": frames, "persons": persons, "poses": poses, "seconds": round(took_s, 3)}))
+        facts = {"frames": frames, "persons": columns, "poses": poses, "seconds": round(took_s, 3)}
+        print(json.dumps({"out": str(arguments.out)} | facts))
     else:
-        rate = f"{poses / took_s:,.0f} poses/s" if poses else "nobody in it"
-        print(f"{arguments.out}: {frames} frames, {persons} people at most at once, {poses} poses, {rate}")
+        rate = f"{poses / took_s:,.0f} poses/s" if poses else "nobody was seen"
+        print(f"{arguments.out}: {frames} frames, {columns} columns, {poses} poses, {rate}")
     return 0
 
 
 def clip_from_arguments(arguments: argparse.Namespace, path: Path) -> "Clip":
-    """The clip of a file, completed by the flags."""
-    from langpose_rt.formats.clip import Given, read_clip
+    """The clip of a file, completed by the flags.
+
+    Raises:
+        ConfigError: If a flag is wrong, or the file cannot be read.
+    """
+    from langpose_rt.formats.clip import read_clip
+
+    return read_clip(path, _given(arguments))
+
+
+def config_of_pipeline(arguments: argparse.Namespace) -> "PipelineConfig":
+    """The pipeline the flags describe."""
+    from langpose_rt.streaming.options import PipelineConfig
+
+    return config_from_arguments(PipelineConfig, arguments)
+
+
+def lift_with_progress(clip: "Clip", backend: "Backend", config: "PipelineConfig") -> "Lifted":
+    """The poses of a clip; a bar on a terminal, nothing elsewhere: it takes no longer than that."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from langpose_rt.streaming.offline import lift_clip
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("lifting", total=len(clip.t_ns))
+        return lift_clip(
+            clip, backend, config, on_frame=lambda frames: bar.update(task, completed=frames)
+        )
+
+
+def _given(arguments: argparse.Namespace) -> "Given":
+    from langpose_rt.formats.clip import Given
     from langpose_rt.skeleton import skeleton_named
 
     skeleton = None if arguments.format is None else skeleton_named(arguments.format)
-    return read_clip(path, Given(skeleton=skeleton, size=_size(arguments.size), fps=arguments.fps))
-
-
-def lifted_from_arguments(arguments: argparse.Namespace, clip: "Clip") -> "Lifted":
-    """The poses of a clip through the model and pipeline the flags describe."""
-    from langpose_rt.runtime.base import open_backend
-    from langpose_rt.streaming.offline import lift_clip
-
-    config = config_from_arguments(_pipeline_config(), arguments)
-    backend = open_backend(
-        arguments.model, arguments.backend, threads=arguments.threads, precision=arguments.precision
-    )
-    with _Progress(len(clip.t_ns)) as progress:
-        return lift_clip(clip, backend, config, progress=progress.show)
-
-
-def _pipeline_config() -> type:
-    from langpose_rt.streaming.options import PipelineConfig
-
-    return PipelineConfig
+    return Given(skeleton=skeleton, size=_size(arguments.size), fps=arguments.fps)
 
 
 def _size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
-    from langpose_rt.errors import ConfigError
-
     width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise ConfigError(f"--size is {text!r}; expected WIDTHxHEIGHT such as 1920x1080")
-    return int(width), int(height)
-
-
-class _Progress:
-    """A bar on a terminal, nothing elsewhere; a file is lifted faster than anybody reads lines."""
-
-    def __init__(self, frames: int) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        console = Console(stderr=True)
-        self._bar = Progress(console=console, disable=not console.is_terminal, transient=True)
-        self._task = self._bar.add_task("lifting", total=frames)
-
-    def __enter__(self) -> "_Progress":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def show(self, frames: int) -> None:
-        self._bar.update(self._task, completed=frames)
+    try:
+        return int(width), int(height)
+    except ValueError:
+        raise ConfigError(f"--size is {text!r}; expected WIDTHxHEIGHT such as 1920x1080") from None

@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from langpose_rt.cli.child_server import ChildServer
 from langpose_rt.cli.crowd import Crowd
 from langpose_rt.cli.listening import LatencySummary, Listener
-from langpose_rt.errors import LangPoseError
-from langpose_rt.streaming.client import RigPublisher
-from langpose_rt.streaming.offline import rig_camera_of_clip
+from langpose_rt.cli.playback import publisher_of_clip, wait_for_server
 
 _LAST_ANSWERS_S = 3.0
 
@@ -50,14 +48,10 @@ def run_load(server: ChildServer, load: Load) -> LoadResult:
     memory: list[float] = []
     frames = max(1, round(load.seconds * load.rate_hz))
     with (
-        RigPublisher(
-            server.keypoint_endpoint, "bench", "cam0", skeleton=clip.skeleton.name, size=clip.size,
-            intrinsics=rig_camera_of_clip(clip),
-        ) as publisher,
+        publisher_of_clip(clip, server.keypoint_endpoint, "bench", "cam0") as publisher,
         Listener(server.pose_endpoint, "bench") as listener,
-    ):  # fmt: skip
-        if not publisher.wait_for_server(10.0):
-            raise LangPoseError("the server never asked for keypoints; is something blocking loopback?")
+    ):
+        wait_for_server(publisher)
         start_s = time.perf_counter()
         for frame in range(frames):
             wait_s = start_s + frame / load.rate_hz - time.perf_counter()

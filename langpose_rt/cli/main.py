@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import langpose_rt
 from langpose_rt.cli import bench, demo, evaluate, export, lift, publish, serve
@@ -24,7 +25,15 @@ COMMANDS = {
 }
 """In the order a newcomer meets them."""
 
-_INTERRUPTED = 130
+_FAILED, _WRONG, _INTERRUPTED = 1, 2, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one line, as every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, where to read on, and leave."""
+        self.exit(_WRONG, f"langpose-rt: {message}; see '{self.prog} --help'\n")
 
 
 def build_parser(chosen: str | None) -> argparse.ArgumentParser:
@@ -33,12 +42,20 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
     Args:
         chosen: The one command whose options are declared; the others cost no import.
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="langpose-rt",
         description="Live 2D keypoints in, 3D human poses out. Start with: langpose-rt demo",
+        epilog="Every command explains itself, as in: langpose-rt serve --help",
     )
-    parser.add_argument("--version", action="version", version=f"langpose-rt {langpose_rt.__version__}")
-    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    parser.add_argument(
+        "--version", action="version", version=f"langpose-rt {langpose_rt.__version__}"
+    )
+    parser.add_argument(
+        "--log-level",
+        default="info",
+        choices=("debug", "info", "warning", "error"),
+        help="how much is logged (default: %(default)s)",
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, module in COMMANDS.items():
         command = commands.add_parser(
@@ -50,24 +67,36 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
         )
         if name == chosen:
             module.add_arguments(command)
-        command.set_defaults(run=module.run)
+        command.set_defaults(run=module.run, complain=command.error)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit code."""
     words = sys.argv[1:] if argv is None else argv
+    try:
+        try:
+            return _run(words)
+        finally:
+            sys.stdout.flush()  # now, so that a reader who has left is no traceback at the end
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # `langpose-rt ... | head` is no mistake
+            print(f"langpose-rt: {error}", file=sys.stderr)
+        return _FAILED
+
+
+def _run(words: Sequence[str]) -> int:
     chosen = next((word for word in words if word in COMMANDS), None)
-    arguments = build_parser(chosen).parse_args(words)
+    arguments, unknown = build_parser(chosen).parse_known_args(words)
+    if unknown:
+        arguments.complain(f"unknown arguments: {' '.join(unknown)}")
     logging.basicConfig(format="%(levelname).1s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("langpose_rt").setLevel(arguments.log_level.upper())
     try:
-        return int(arguments.run(arguments) or 0)
+        return int(arguments.run(arguments))
     except LangPoseError as error:
         print(f"langpose-rt: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has gone, as in `langpose-rt ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1

@@ -1,22 +1,32 @@
 """Flags from configuration dataclasses: a field, its default and its explanation are written once.
 
-The help of a flag is the field's entry under ``Args:`` in the docstring of its class.
+The help of a flag is the field's entry under ``Args:`` in the docstring of its class. The flags of
+the model are here too: they mean the same in every command that opens one.
 """
 
 import argparse
 import inspect
+import os
 import re
 import types
 from collections.abc import Collection
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from langpose_rt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from langpose_rt.runtime.base import Backend
 
 ConfigT = TypeVar("ConfigT")
 
+MOST_THREADS = 256
+_METAVARS = {int: "N", float: "X", str: "NAME", Path: "FILE"}
+
 
 def add_config_arguments(
-    parser: argparse.ArgumentParser, config: type[Any], *, leave_out: Collection[str] = ()
+    parser: "argparse._ActionsContainer", config: type[Any], *, leave_out: Collection[str] = ()
 ) -> None:
     """Declare one flag per field of a configuration dataclass."""
     texts = _explanations(config)
@@ -26,7 +36,9 @@ def add_config_arguments(
             _add_flag(parser, field, types_of_fields[field.name], texts.get(field.name, ""))
 
 
-def config_from_arguments(config: type[ConfigT], arguments: argparse.Namespace, **given: Any) -> ConfigT:
+def config_from_arguments(
+    config: type[ConfigT], arguments: argparse.Namespace, **given: Any
+) -> ConfigT:
     """The configuration the flags describe.
 
     Args:
@@ -44,17 +56,74 @@ def config_from_arguments(config: type[ConfigT], arguments: argparse.Namespace, 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags that open a backend."""
     group = parser.add_argument_group("model")
-    group.add_argument("--model", type=Path, metavar="FOLDER", help="model folder (default: the one that ships)")
-    group.add_argument("--backend", default="auto", help="auto, onnx or torch (default: %(default)s)")
-    group.add_argument("--precision", default="fp32", help="fp32, or int8 where exported (default: %(default)s)")
-    group.add_argument("--threads", type=int, default=1, help="threads of one step (default: %(default)s)")
+    for flag, kind, default, metavar, text in (
+        ("--model", Path, None, "FOLDER", "model folder (default: the one that ships)"),
+        ("--backend", str, "auto", "NAME", "auto, onnx or torch (default: auto)"),
+        ("--precision", str, "fp32", "NAME", "fp32, or int8 where exported (default: fp32)"),
+        ("--threads", int, 1, "N", "CPU threads of the model (default: 1)"),
+    ):
+        group.add_argument(flag, type=kind, default=default, metavar=metavar, help=text)
 
 
-def _add_flag(parser: argparse.ArgumentParser, field: Field[Any], kind: Any, text: str) -> None:
+def backend_from_arguments(arguments: argparse.Namespace, *, slots: int) -> "Backend":
+    """The backend the flags describe.
+
+    Args:
+        arguments: Parsed flags, of `add_model_arguments` at least.
+        slots: Persons to remember at once.
+
+    Raises:
+        ConfigError: If an option is wrong, the library is not installed, or the model is not whole.
+    """
+    from langpose_rt.runtime.base import open_backend
+
+    if not 1 <= arguments.threads <= MOST_THREADS:
+        raise ConfigError(f"--threads is {arguments.threads}; expected 1 to {MOST_THREADS}")
+    try:
+        return open_backend(
+            arguments.model,
+            arguments.backend,
+            slots=slots,
+            threads=arguments.threads,
+            precision=arguments.precision,
+        )
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"--backend {arguments.backend} needs {error.name}, which is not installed; "
+            "install with 'pip install \"langpose-rt[train]\"' or choose --backend onnx"
+        ) from None
+
+
+def model_flags(arguments: argparse.Namespace) -> list[str]:
+    """The flags of `add_model_arguments` again, for a server in a process of its own."""
+    flags = ["--backend", arguments.backend, "--precision", arguments.precision]
+    flags += ["--threads", str(arguments.threads)]
+    return flags + (["--model", str(arguments.model)] if arguments.model else [])
+
+
+def check_writable(path: Path, what: str, option: str = "--out") -> None:
+    """Refuse a file that cannot be written, before the work it is meant for.
+
+    Raises:
+        ConfigError: If it is a folder, or its folder is missing or not writable.
+    """
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; give the name of the {what} with {option}")
+    if not path.parent.is_dir():
+        raise ConfigError(
+            f"there is no folder {path.parent} for the {what}; choose another {option}"
+        )
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise ConfigError(f"{path} cannot be written; choose another {option} for the {what}")
+
+
+def _add_flag(
+    parser: "argparse._ActionsContainer", field: Field[Any], kind: Any, text: str
+) -> None:
     name = "--" + field.name.replace("_", "-")
     default = None if field.default is MISSING else field.default
     if kind is bool:
-        parser.add_argument(name, action="store_true", default=default, help=text)
+        parser.add_argument(name, action="store_true", default=default, help=_help(text, None))
         return
     options: dict[str, Any] = {"default": default}
     if get_origin(kind) in (Union, types.UnionType):
@@ -63,11 +132,16 @@ def _add_flag(parser: argparse.ArgumentParser, field: Field[Any], kind: Any, tex
         options["choices"] = get_args(kind)
     else:
         options |= {"type": kind, "metavar": _METAVARS.get(kind, "VALUE")}
-    shown = "" if default is None else f" (default: {default})"
-    parser.add_argument(name, help=(text + shown).replace("%", "%%"), **options)
+    parser.add_argument(name, help=_help(text, default), **options)
 
 
-_METAVARS = {int: "N", float: "X", str: "NAME", Path: "FILE"}
+def _help(text: str, default: object) -> str:
+    """The text of a field in the words of a command line, which knows no None."""
+    text = text[:1].lower() + text[1:]
+    if default is None:
+        return text.replace("None ", "left out: ").replace("%", "%%")
+    text = re.sub(r"[,;] None [^,;]*", "", text)
+    return f"{text} (default: {default})".replace("%", "%%")
 
 
 def _explanations(config: type[Any]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Playing a clip as a rig would: at its true rate, with its own capture times, one epoch per loop."""
+"""Playing a clip as a rig would: at its true rate, with its own capture times."""
 
 import itertools
 import time
@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from langpose_rt.config import NS_PER_S
+from langpose_rt.errors import LangPoseError
 from langpose_rt.formats.clip import Clip
 from langpose_rt.streaming.client import RigPublisher
 from langpose_rt.streaming.offline import rig_camera_of_clip
+
+_OWN_SERVER_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +40,25 @@ def publisher_of_clip(clip: Clip, endpoint: str, rig: str, camera: str) -> RigPu
     )
 
 
+def wait_for_server(publisher: RigPublisher) -> None:
+    """Wait for a server of our own, which is there.
+
+    Raises:
+        LangPoseError: If it does not ask for keypoints.
+    """
+    if not publisher.wait_for_server(_OWN_SERVER_S):
+        raise LangPoseError(
+            f"the server did not ask for keypoints within {_OWN_SERVER_S:g} s; "
+            "is something blocking loopback?"
+        )
+
+
 def play(
     clip: Clip,
     publisher: RigPublisher,
     playback: Playback,
     *,
-    on_frame: Callable[[int], None] = lambda frames: None,
+    on_frame: Callable[[int], None] | None = None,
 ) -> int:
     """Publish a clip frame by frame, in its own time.
 
@@ -58,8 +74,8 @@ def play(
         Frames sent.
     """
     start_s = time.perf_counter()
-    last_step_ns = int(clip.t_ns[-1] - clip.t_ns[-2]) if len(clip.t_ns) > 1 else NS_PER_S
-    loop_ns = int(clip.t_ns[-1] - clip.t_ns[0]) + last_step_ns
+    loop_ns = loop_ns_of_clip(clip)
+    present = clip.present
     sent = 0
     for loop in range(playback.loops) if playback.loops else itertools.count():
         if loop:
@@ -69,9 +85,15 @@ def play(
             wait_s = start_s + due_ns / playback.speed / NS_PER_S - time.perf_counter()
             if wait_s > 0:
                 time.sleep(wait_s)
-            present = clip.present[index]
-            ids = None if clip.ids is None else clip.ids[index, present]
-            publisher.publish(clip.keypoints[index, present], ids, t_ns)
+            here = present[index]
+            publisher.publish(clip.keypoints[index, here], clip.ids[index, here], t_ns)
             sent += 1
-            on_frame(sent)
+            if on_frame is not None:
+                on_frame(sent)
     return sent
+
+
+def loop_ns_of_clip(clip: Clip) -> int:
+    """From the first frame to when it comes again; the last one lasts as long as that before."""
+    last_step_ns = int(clip.t_ns[-1] - clip.t_ns[-2]) if len(clip.t_ns) > 1 else NS_PER_S
+    return int(clip.t_ns[-1] - clip.t_ns[0]) + last_step_ns

@@ -1,5 +1,6 @@
 """Figures of lifted poses against the 3D a clip carries; `evaluate` and `demo` print them."""
 
+import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -25,7 +26,8 @@ class Scores:
 
     Attributes:
         frames: Frames that were compared.
-        mpjpe_mm, n_mpjpe_mm, p_mpjpe_mm: Roots laid on each other; with best scale; with best similarity.
+        mpjpe_mm: Roots laid on each other.
+        n_mpjpe_mm, p_mpjpe_mm: With the best scale; with the best similarity.
         constant_mpjpe_mm, constant_p_mpjpe_mm: The same of the best pose that never moves.
         velocity_error_mm_s: Of joint velocities relative to the root.
         still_velocity_error_mm_s: The same of a pose that never moves.
@@ -46,9 +48,12 @@ class Scores:
     pck_150mm: float
     auc: float
 
-    def to_dict(self) -> dict[str, float]:
-        """Rounded for printing."""
-        return {name: round(value, 4) for name, value in asdict(self).items()}
+    def to_dict(self) -> dict[str, float | None]:
+        """Rounded for printing; None where there are too few frames for a figure."""
+        return {
+            name: round(value, 4) if math.isfinite(value) else None
+            for name, value in asdict(self).items()
+        }
 
 
 def scores_of_poses(poses: Float[np.ndarray, "frame 17 3"], clip: Clip) -> Scores:
@@ -62,13 +67,15 @@ def scores_of_poses(poses: Float[np.ndarray, "frame 17 3"], clip: Clip) -> Score
         ConfigError: If the clip has no 3D, or nothing of it can be compared.
     """
     if clip.pose3d is None:
-        raise ConfigError("the clip has no pose3d to compare with; add (F,17,3) metres in camera axes")
+        raise ConfigError('found no "pose3d"; expected (F,17,3) metres in camera axes')
     truth = clip.pose3d.astype(np.float64)
     valid = clip.counted & np.isfinite(poses).all((1, 2))[:, None]
     if not valid.any():
         raise ConfigError("no frame has both a lifted pose and valid 3D; nothing can be compared")
     still = {
-        aligned: np.broadcast_to(best_constant_pose(truth, aligned=aligned, valid=valid), truth.shape)
+        aligned: np.broadcast_to(
+            best_constant_pose(truth, aligned=aligned, valid=valid), truth.shape
+        )
         for aligned in (False, True)
     }
     return Scores(

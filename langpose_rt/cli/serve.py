@@ -10,7 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langpose_rt.cli.options import add_config_arguments, add_model_arguments, config_from_arguments
+from langpose_rt.cli.options import (
+    add_config_arguments,
+    add_model_arguments,
+    backend_from_arguments,
+    config_from_arguments,
+)
 from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,20 +32,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from langpose_rt.streaming.options import PipelineConfig, ServerConfig
 
-    add_config_arguments(parser, ServerConfig, leave_out=("pipeline",))
-    parser.add_argument("--no-http", action="store_true", help="serve neither health nor metrics")
-    parser.add_argument(
-        "--cameras", type=Path, metavar="FILE", help="calibration TOML (Pose2Sim, caliscope, anipose)"
+    network = parser.add_argument_group("network")
+    add_config_arguments(network, ServerConfig, leave_out=("pipeline",))
+    network.add_argument("--no-http", action="store_true", help="serve neither health nor metrics")
+    pipeline = parser.add_argument_group("pipeline")
+    add_config_arguments(pipeline, PipelineConfig)
+    pipeline.add_argument(
+        "--cameras", type=Path, metavar="FILE", help="calibration TOML of Pose2Sim, anipose, ..."
     )
-    parser.add_argument("--json", action="store_true", help="print ports and model as one JSON line")
-    add_config_arguments(parser.add_argument_group("pipeline"), PipelineConfig)
+    parser.add_argument(
+        "--json", action="store_true", help="print ports and model as one JSON line"
+    )
+    parser.add_argument(
+        "--slots", type=int, default=64, metavar="N", help="people at once (default: %(default)s)"
+    )
     add_model_arguments(parser)
-    parser.add_argument("--slots", type=int, default=64, metavar="N", help="people at once (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; the first drains within a second, a second one ends at once."""
-    from langpose_rt.runtime.base import open_backend
+    """Serve until SIGTERM or SIGINT; the first drains within a second, a second ends at once."""
     from langpose_rt.streaming.options import PipelineConfig, ServerConfig
     from langpose_rt.streaming.server import Server
 
@@ -50,13 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     given: dict[str, Any] = {"http_port": None} if arguments.no_http else {}
     config = config_from_arguments(ServerConfig, arguments, pipeline=pipeline, **given)
     cameras = _cameras(arguments.cameras)
-    backend = open_backend(
-        arguments.model,
-        arguments.backend,
-        slots=arguments.slots,
-        threads=arguments.threads,
-        precision=arguments.precision,
-    )
+    backend = backend_from_arguments(arguments, slots=arguments.slots)
     server = Server(backend, config, cameras)
     _drain_on_signals(server)
     with contextlib.closing(backend):
@@ -84,11 +88,13 @@ def _announce(server: "Server", licence: str, *, as_json: bool) -> None:
         print(json.dumps(said), flush=True)
         return
     bind = server.config.bind
+    health = f"health        http://{bind}:{ports.http}/status\n" if ports.http else ""
     print(
         f"keypoints in  tcp://{bind}:{ports.keypoints}\n"
         f"poses out     tcp://{bind}:{ports.poses}\n"
-        + (f"health        http://{bind}:{ports.http}/status\n" if ports.http else "")
-        + f"model         {model.id} {model.sha256[:12]}, {model.precision} on {model.backend}, weights: {licence}",
+        f"{health}"
+        f"model         {model.id} {model.sha256[:12]}, {model.precision} on {model.backend}\n"
+        f"weights       {licence}",
         file=sys.stderr,
         flush=True,
     )

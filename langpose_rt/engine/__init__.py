@@ -1,1 +1,1 @@
-"""From a checkpoint to what runs: ONNX export, quantisation, and the proof that they still agree."""
+"""From a checkpoint to what runs: export, quantisation, and the proof that they still agree."""

@@ -1,7 +1,7 @@
 """Parity: how far one backend's poses are from another's, in mm, on real keypoints.
 
-Nothing here knows a library; two backends and the rows of a clip go in. No product is written without
-this number.
+Nothing here knows a library; two backends and the rows of a clip go in. No product is written
+without this number.
 """
 
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import torch
+import onnxruntime as ort
 
 from langpose_rt.engine.export import onnx_from_module
 from langpose_rt.manifest import Manifest
@@ -23,6 +23,7 @@ from langpose_rt.model.graphs import (
     EncoderWindow,
     example_inputs,
 )
+from langpose_rt.model.langpose import LangPose
 from langpose_rt.model.macs import step_macs, window_macs
 from langpose_rt.runtime.onnx import OnnxNetwork, session_from_file
 from langpose_rt.runtime.torch import CHECKPOINT_NAME
@@ -49,24 +50,27 @@ class RecomputeRatio:
 
 
 def recompute_ratio(folder: Path, manifest: Manifest, *, repeats: int = 100) -> RecomputeRatio:
-    """Time one step against a window of as many frames as the ring holds, alternately in one run."""
+    """Time one step against a window of as many frames as the ring holds, taking turns in one run.
+
+    Args:
+        folder: Of the model; it must carry its checkpoint.
+        manifest: Its manifest.
+        repeats: Timed calls of each.
+
+    Raises:
+        ModelError: If the checkpoint is missing or damaged.
+    """
     model, _ = load(folder / CHECKPOINT_NAME)
-    config = model.config
-    product = manifest.products["fp32"]
-    step = OnnxNetwork(folder / product.encoder, folder / product.lifter, precision="fp32", threads=1)
-    step_inputs = {
-        name: value.numpy() for name, value in zip(ENCODER_INPUTS, example_inputs(model, 1)[0], strict=True)
-    }
-    window_inputs = _window_inputs(model.config.window, len(step_inputs["cos"][0]))
-    with tempfile.TemporaryDirectory() as scratch:
-        graph = onnx_from_module(EncoderWindow(model), tuple(window_inputs), WINDOW_INPUTS, ("feature",))
-        onnx.save(graph, Path(scratch) / "window.onnx")
-        window = session_from_file(Path(scratch) / "window.onnx", threads=1)
-        feed = {n: v[:1].numpy() for n, v in zip(WINDOW_INPUTS, window_inputs, strict=True)}
-        took_ms: tuple[list[float], list[float]] = ([], [])
-        for _ in range(repeats + _WARM_UP):
-            took_ms[0].append(_timed_ms(lambda: step.encode(step_inputs)))
-            took_ms[1].append(_timed_ms(lambda: window.run(None, feed)))
+    config, product = model.config, manifest.products["fp32"]
+    graphs = folder / product.encoder, folder / product.lifter
+    step = OnnxNetwork(*graphs, precision="fp32", threads=1)
+    example = example_inputs(model, batch=1)[0]
+    step_inputs = {n: v.numpy() for n, v in zip(ENCODER_INPUTS, example, strict=True)}
+    window, window_inputs = _window_session(model)
+    took_ms: tuple[list[float], list[float]] = ([], [])
+    for _ in range(repeats + _WARM_UP):
+        took_ms[0].append(_timed_ms(lambda: step.encode(step_inputs)))
+        took_ms[1].append(_timed_ms(lambda: window.run(None, window_inputs)))
     step_ms, window_ms = (float(np.median(own[_WARM_UP:])) for own in took_ms)
     return RecomputeRatio(
         frames=config.window,
@@ -77,16 +81,19 @@ def recompute_ratio(folder: Path, manifest: Manifest, *, repeats: int = 100) -> 
     )
 
 
-def _window_inputs(frames: int, half: int) -> list[torch.Tensor]:
-    """Two persons' inputs, so that the exported batch stays free."""
-    causal = torch.full((frames, frames), MASKED).triu(1)
-    return [
-        torch.zeros(2, frames, 17, 3),
-        torch.zeros(2, frames, 7),
-        torch.ones(2, frames, half),
-        torch.zeros(2, frames, half),
-        causal.expand(2, -1, -1).contiguous(),
-    ]
+def _window_session(model: LangPose) -> tuple[ort.InferenceSession, dict[str, np.ndarray]]:
+    """The whole window as a graph, and one person's input: the example frame in all its frames."""
+    frames = model.config.window
+    rows, extras, cos, sin, *_ = example_inputs(model, batch=2)[0]  # two, so that any number fits
+    bias = rows.new_full((frames, frames), MASKED).triu(1).expand(2, -1, -1)
+    over_time = [v.unsqueeze(1).expand(-1, frames, *v.shape[1:]) for v in (rows, extras, cos, sin)]
+    inputs = tuple(value.contiguous() for value in (*over_time, bias))
+    graph = onnx_from_module(EncoderWindow(model), inputs, WINDOW_INPUTS, ("feature",))
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "window.onnx"
+        onnx.save(graph, path)
+        session = session_from_file(path, threads=1)
+    return session, {n: v[:1].numpy() for n, v in zip(WINDOW_INPUTS, inputs, strict=True)}
 
 
 def _timed_ms(work: Callable[[], object]) -> float:

@@ -1,15 +1,12 @@
 """A clip through the very pipeline that serves live, without sockets or a clock.
 
-Every frame is encoded as a rig would send it, received, stepped and decoded, so what a file gives is
-what the same people in front of a camera would have got.
+Every frame is encoded as a rig would send it, received, stepped and decoded, so what a file gives
+is what the same people in front of a camera would have got.
 """
 
 from collections.abc import Callable, Iterator
 
-import numpy as np
-from jaxtyping import Int
-
-from langpose_rt.errors import ConfigError
+from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.formats.clip import Clip
 from langpose_rt.formats.lifted_npz import Lifted
 from langpose_rt.runtime.base import Backend
@@ -51,8 +48,8 @@ def frames_of_clip(clip: Clip, rig: str, camera: str, *, epoch: int) -> Iterator
         person_height_m=clip.person_height_m,
     )
     for seq, (present, t_ns) in enumerate(zip(clip.present, clip.t_ns, strict=True)):
-        ids = None if clip.ids is None else clip.ids[seq, present]
-        yield frame_with_people(nobody, clip.keypoints[seq, present], ids, seq=seq, t_ns=int(t_ns))
+        people, ids = clip.keypoints[seq, present], clip.ids[seq, present]
+        yield frame_with_people(nobody, people, ids, seq=seq, t_ns=int(t_ns))
 
 
 def lift_clip(
@@ -60,7 +57,7 @@ def lift_clip(
     backend: Backend,
     config: PipelineConfig,
     *,
-    progress: Callable[[int], None] = lambda frames: None,
+    on_frame: Callable[[int], None] | None = None,
 ) -> Lifted:
     """Lift every person of a clip.
 
@@ -68,34 +65,42 @@ def lift_clip(
         clip: Keypoints and what is known of the camera.
         backend: Its windows are used and left behind.
         config: Options of the live pipeline; the last frames get what lookahead there is.
-        progress: Called with the number of frames done.
+        on_frame: Called with the number of frames done.
 
     Returns:
-        Poses with one column per person, reused when somebody has left for good.
+        Poses in the columns of the clip where its ids say who is who. Where the pipeline had to
+        find that out, every person has one column, reused once somebody has left for good.
 
     Raises:
         ConfigError: If the pipeline refuses a frame of the clip.
     """
     pipeline = Pipeline(backend, config)
     answers: list[PoseMessage] = []
-    for count, frame in enumerate(frames_of_clip(clip, RIG, CAMERA, epoch=1), start=1):
-        if not pipeline.receive(encode_keypoints(frame), frame.t_ns):
-            reasons = ", ".join(pipeline.stats.rejected) or "out of order"
-            raise ConfigError(f"frame {frame.seq} of the clip was refused: {reasons}")
-        answers += _poses(pipeline.step(frame.t_ns))
-        progress(count)
+    try:
+        for count, frame in enumerate(frames_of_clip(clip, RIG, CAMERA, epoch=1), start=1):
+            if not pipeline.receive(encode_keypoints(frame), frame.t_ns):
+                reasons = ", ".join(pipeline.stats.rejected) or "out of order"
+                raise ConfigError(f"frame {frame.seq} of the clip was refused: {reasons}")
+            answers += _poses(pipeline.step(frame.t_ns))
+            if on_frame is not None:
+                on_frame(count)
+    except MessageError as error:
+        raise ConfigError(f"a frame of the clip is not acceptable: {error.detail}") from None
     answers += _poses(pipeline.flush(int(clip.t_ns[-1])))
-    return _lifted_from_answers(answers, clip.t_ns)
+    return _lifted_from_answers(answers, clip)
 
 
 def _poses(replies: Replies) -> list[PoseMessage]:
     return [decode_pose(parts) for parts in replies if parts[0].startswith(b"pose3d/")]
 
 
-def _lifted_from_answers(answers: list[PoseMessage], t_ns: Int[np.ndarray, " frame"]) -> Lifted:
-    columns = _columns_of_people(answers)
-    persons = 1 + max((max(own.values(), default=-1) for own in columns), default=-1)
-    lifted = Lifted.empty(t_ns, persons)
+def _lifted_from_answers(answers: list[PoseMessage], clip: Clip) -> Lifted:
+    if (clip.ids[clip.present] >= 0).all():
+        columns, count = _columns_of_clip(answers, clip), clip.ids.shape[1]
+    else:
+        columns = _columns_of_tracks(answers)
+        count = 1 + max((column for own in columns for column in own.values()), default=0)
+    lifted = Lifted.empty(clip.t_ns, count)
     for answer, own in zip(answers, columns, strict=True):
         frame, column = answer.src.seq, [own[person] for person in answer.ids.tolist()]
         lifted.pose[frame, column] = answer.poses[..., :3]
@@ -106,7 +111,13 @@ def _lifted_from_answers(answers: list[PoseMessage], t_ns: Int[np.ndarray, " fra
     return lifted
 
 
-def _columns_of_people(answers: list[PoseMessage]) -> list[dict[int, int]]:
+def _columns_of_clip(answers: list[PoseMessage], clip: Clip) -> list[dict[int, int]]:
+    """Column of every person in every answer: where the clip has them in that frame."""
+    of_frame = (clip.ids[answer.src.seq].tolist() for answer in answers)
+    return [{person: column for column, person in enumerate(ids)} for ids in of_frame]
+
+
+def _columns_of_tracks(answers: list[PoseMessage]) -> list[dict[int, int]]:
     """Column of every person in every answer: the lowest that is free for their whole stay."""
     last_seen = {
         person: index for index, answer in enumerate(answers) for person in answer.ids.tolist()

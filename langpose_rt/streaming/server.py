@@ -58,7 +58,6 @@ _OPTIONS: dict[int, dict[int, int | bytes]] = {
 
 FAULT_LOG_S = 10.0
 """Faults are logged with a traceback at most this often; all are counted."""
-
 Socket = zmq.Socket[bytes]
 
 log = logging.getLogger(__name__)
@@ -188,6 +187,7 @@ class Server:
         try:
             socket.bind(f"tcp://{host}:{port or '*'}")
         except zmq.ZMQError as error:
+            socket.close()
             why = zmq.strerror(error.errno or 0).lower()
             raise ConfigError(
                 f"cannot listen on {self.config.bind}:{port} ({why}); choose another {option}"

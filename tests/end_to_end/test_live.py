@@ -25,11 +25,9 @@ from langpose_rt.streaming.messages import (
 from langpose_rt.streaming.options import PipelineConfig, ServerConfig
 from langpose_rt.streaming.server import Server
 from tests.fakes import MS, POSE, SIZE, FakeBackend, keypoint_parts, person_px
+from tests.peers import LOCAL, WAIT_S, Peers, next_of, peers, wait_until
 
-LOCAL = "127.0.0.1"
-WAIT_S = 20.0
 PERSON = person_px((0, 0, 4))
-Context = zmq.Context[zmq.Socket[bytes]]
 Notice = Heartbeat | SchemaMessage | Event
 
 
@@ -43,10 +41,9 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def context() -> Iterator[Context]:
-    peers: Context = zmq.Context()
-    yield peers
-    peers.destroy(linger=0)
+def others() -> Iterator[Peers]:
+    with peers() as found:
+        yield found
 
 
 def publisher(server: Server, rig: str) -> RigPublisher:
@@ -56,20 +53,11 @@ def publisher(server: Server, rig: str) -> RigPublisher:
     return found
 
 
-def attacker(server: Server, context: Context) -> "zmq.Socket[bytes]":
-    """A publisher that sends what it likes."""
-    found = context.socket(zmq.XPUB)
-    found.connect(f"tcp://{LOCAL}:{server.ports.keypoints}")
-    assert found.poll(WAIT_S * 1000)
-    return found
-
-
 class Ears:
     """Everything a server says, collected until it is enough."""
 
-    def __init__(self, server: Server, context: Context) -> None:
-        self._socket = context.socket(zmq.SUB)
-        self._socket.connect(f"tcp://{LOCAL}:{server.ports.poses}")
+    def __init__(self, server: Server, others: Peers) -> None:
+        self._socket = others.connect(zmq.SUB, server.ports.poses)
         self._socket.subscribe(b"")
         self.poses: list[PoseMessage] = []
         self.notices: list[Notice] = []
@@ -121,9 +109,9 @@ def bad_messages() -> dict[str, list[bytes]]:
 
 
 def test_bad_messages_are_told_apart_and_cost_another_rig_nothing(
-    server: Server, context: Context
+    server: Server, others: Peers
 ) -> None:
-    ears, evil = Ears(server, context), attacker(server, context)
+    ears, evil = Ears(server, others), others.publisher(server.ports.keypoints)
     frames = 60
     with publisher(server, "good") as good:
         wrong = list(bad_messages().values())
@@ -139,9 +127,9 @@ def test_bad_messages_are_told_apart_and_cost_another_rig_nothing(
 
 
 def test_a_message_beyond_the_largest_part_cuts_its_sender_and_nobody_else(
-    server: Server, context: Context
+    server: Server, others: Peers
 ) -> None:
-    ears, evil = Ears(server, context), attacker(server, context)
+    ears, evil = Ears(server, others), others.publisher(server.ports.keypoints)
     with publisher(server, "good") as good:
         for frame in range(20):
             good.publish(PERSON[None], t_ns=frame * 16 * MS)
@@ -151,9 +139,14 @@ def test_a_message_beyond_the_largest_part_cuts_its_sender_and_nobody_else(
     assert [pose.src.seq for pose in ears.poses] == list(range(20))
 
 
-def test_bytes_that_are_no_zeromq_disturb_nobody(server: Server, context: Context) -> None:
-    ears = Ears(server, context)
-    garbage = [b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 1000, bytes(range(256)) * 100, b"\xff\0\0\0\x7f"]
+def test_bytes_that_are_no_zeromq_disturb_nobody(server: Server, others: Peers) -> None:
+    ears = Ears(server, others)
+    garbage = [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\xff" * 1000,
+        bytes(range(256)) * 100,
+        b"\xff\0\0\0\x7f",
+    ]
     with publisher(server, "good") as good:
         for frame in range(20):
             with socket.create_connection((LOCAL, server.ports.keypoints)) as peer:
@@ -165,8 +158,8 @@ def test_bytes_that_are_no_zeromq_disturb_nobody(server: Server, context: Contex
     assert [pose.src.seq for pose in ears.poses] == list(range(20))
 
 
-def test_whoever_listens_hears_heartbeats_and_schemas(server: Server, context: Context) -> None:
-    ears = Ears(server, context)
+def test_whoever_listens_hears_heartbeats_and_schemas(server: Server, others: Peers) -> None:
+    ears = Ears(server, others)
     ears.until(lambda: len(ears.of(Heartbeat)) >= 2)
     beat = ears.of(Heartbeat)[-1]
     assert isinstance(beat, Heartbeat)
@@ -182,8 +175,7 @@ def test_a_consumer_of_one_rig_hears_only_that_rig(server: Server) -> None:
         publisher(server, "rig1") as one,
         publisher(server, "rig10") as ten,
     ):
-        while subscriber.heartbeat is None:
-            pass
+        wait_until(lambda: subscriber.heartbeat is not None)
         for frame in range(10):
             ten.publish(PERSON[None], t_ns=frame * 16 * MS)
             one.publish(PERSON[None], t_ns=frame * 16 * MS)
@@ -193,9 +185,9 @@ def test_a_consumer_of_one_rig_hears_only_that_rig(server: Server) -> None:
 
 
 def test_a_publisher_that_restarts_is_served_at_once_and_anew(
-    server: Server, context: Context
+    server: Server, others: Peers
 ) -> None:
-    ears = Ears(server, context)
+    ears = Ears(server, others)
     epochs = []
     for _ in range(5):
         with publisher(server, "rig0") as rig:
@@ -210,11 +202,11 @@ def test_a_publisher_that_restarts_is_served_at_once_and_anew(
     assert [pose.seq for pose in ears.poses] == list(range(15))
 
 
-def test_two_servers_live_side_by_side(server: Server, context: Context) -> None:
+def test_two_servers_live_side_by_side(server: Server, others: Peers) -> None:
     other = Server(FakeBackend(), ServerConfig(port=0, http_port=None))
     other.start()
     try:
-        ears, other_ears = Ears(server, context), Ears(other, context)
+        ears, other_ears = Ears(server, others), Ears(other, others)
         with publisher(server, "here") as here, publisher(other, "there") as there:
             here.publish(PERSON[None])
             there.publish(PERSON[None])
@@ -227,8 +219,8 @@ def test_two_servers_live_side_by_side(server: Server, context: Context) -> None
         other.stop()
 
 
-def test_many_rigs_at_once_lose_nothing(server: Server, context: Context) -> None:
-    ears = Ears(server, context)
+def test_many_rigs_at_once_lose_nothing(server: Server, others: Peers) -> None:
+    ears = Ears(server, others)
     rigs = [publisher(server, f"rig{number}") for number in range(8)]
     try:
         for frame in range(25):
@@ -256,27 +248,17 @@ def child() -> Iterator["subprocess.Popen[str]"]:
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_a_signal_drains_the_real_server_and_it_ends_well(
-    name: str, child: "subprocess.Popen[str]", context: Context
+    name: str, child: "subprocess.Popen[str]", others: Peers
 ) -> None:
     assert child.stdout is not None
     said = json.loads(child.stdout.readline())
-    ears = context.socket(zmq.SUB)
-    ears.connect(f"tcp://{LOCAL}:{said['output_port']}")
-    for topic in (b"hb/", b"pose3d/", b"event/drain/"):
-        ears.subscribe(topic)
-
-    def hear(topic: bytes) -> None:
-        while ears.poll(WAIT_S * 1000):
-            if ears.recv_multipart()[0].startswith(topic):
-                return
-        raise AssertionError(f"nothing came of {topic!r}")
-
-    hear(b"hb/")
+    topics = b"pose3d/", b"event/drain/"
+    ears = others.subscriber(said["output_port"], *topics)
     endpoint = f"tcp://{LOCAL}:{said['port']}"
     with RigPublisher(endpoint, "rig0", "cam0", skeleton="h36m17", size=SIZE) as rig:
         assert rig.wait_for_server(WAIT_S)
         rig.publish(PERSON[None])
-        hear(b"pose3d/rig0/cam0/")
+        next_of(ears, b"pose3d/rig0/cam0/")
         child.send_signal(getattr(signal, name))
-        hear(b"event/drain/")
+        next_of(ears, b"event/drain/")
     assert child.wait(WAIT_S) == 0

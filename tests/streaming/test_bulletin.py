@@ -22,7 +22,12 @@ def test_the_first_of_a_kind_is_said_at_once_and_the_rest_counted_and_said_later
     board = bulletin()
     board.report("reject", "bad_header", "one", "kp2d/a/b/")
     (first,) = events(board.events(0))
-    assert (first.kind, first.reason, first.detail, first.count) == ("reject", "bad_header", "one", 1)
+    assert (first.kind, first.reason, first.detail, first.count) == (
+        "reject",
+        "bad_header",
+        "one",
+        1,
+    )
     assert first.subject == "kp2d/a/b/"
     for _ in range(9):
         board.report("reject", "bad_header", "again", "kp2d/a/b/")

@@ -12,7 +12,9 @@ from langpose_rt.streaming.filter import SMOOTHINGS, SPEED_CUTOFF_HZ, OneEuro, s
 SECOND = 1_000_000_000
 
 
-def one_euro_by_the_paper(values: np.ndarray, dt_s: float, cutoff: float, rise: float) -> np.ndarray:
+def one_euro_by_the_paper(
+    values: np.ndarray, dt_s: float, cutoff: float, rise: float
+) -> np.ndarray:
     """Algorithm 1 of Casiez et al. for one point, with the speed between the points themselves."""
 
     def share(cutoff_hz: float) -> float:

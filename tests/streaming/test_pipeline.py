@@ -239,7 +239,9 @@ def test_people_beyond_the_slots_are_left_out_counted_and_reported() -> None:
 def test_untracked_people_get_ids_that_last() -> None:
     test = bench()
     for frame in range(10):
-        people = [person_px((-1 + 0.03 * frame, 0, 4)), person_px((1, 0, 4))][:: 1 - 2 * (frame % 2)]
+        people = [person_px((-1 + 0.03 * frame, 0, 4)), person_px((1, 0, 4))][
+            :: 1 - 2 * (frame % 2)
+        ]
         (message,) = test.feed(*people, ids=[-1, -1], seq=frame, at_ms=20 * frame)
         assert message.root is not None
         assert sorted(message.ids.tolist()) == [0, 1]
@@ -347,7 +349,11 @@ def test_a_new_epoch_answers_the_old_one_first() -> None:
     for frame in range(4):
         test.feed(person, seq=frame, at_ms=20 * frame)
     messages = test.feed(person, epoch=8, seq=0, at_ms=80)
-    assert [(message.src.epoch, message.src.seq) for message in messages] == [(7, 1), (7, 2), (7, 3)]
+    assert [(message.src.epoch, message.src.seq) for message in messages] == [
+        (7, 1),
+        (7, 2),
+        (7, 3),
+    ]
     assert [(m.src.epoch, m.src.seq) for m in test.flush(80)] == [(8, 0)]
 
 
@@ -382,8 +388,10 @@ def test_a_lookahead_longer_than_the_window_is_cut_to_it() -> None:
 # Overload -----------------------------------------------------------------------------------------
 
 
-def serve_for(test: Bench, rigs: int, seconds: float, step_ms: float) -> list[tuple[float, PoseMessage]]:
-    """Rigs at 60 Hz into a server whose every step takes so long; (time, message) of all answers."""
+def serve_for(
+    test: Bench, rigs: int, seconds: float, step_ms: float
+) -> list[tuple[float, PoseMessage]]:
+    """Rigs at 60 Hz into a server whose every step takes so long: (time, message) it said."""
     period_ms, person = 1000 / 60, person_px((0, 0, 4))
     arrivals = sorted(
         (period_ms * (frame + rig / rigs), rig, frame)
@@ -531,7 +539,9 @@ numbers = st.sampled_from([0.0, 1.0, -5.0, 640.0, 1e4, 1e30, np.nan, np.inf, -np
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.lists(st.tuples(numbers, numbers, numbers), min_size=17, max_size=17), max_size=12))
+@given(
+    st.lists(st.lists(st.tuples(numbers, numbers, numbers), min_size=17, max_size=17), max_size=12)
+)
 def test_every_published_number_is_finite_whatever_the_joints_are(
     people: list[list[tuple[float, float, float]]],
 ) -> None:
@@ -581,8 +591,8 @@ def test_stages_are_timed_by_the_clock_it_is_given() -> None:
 
 
 def test_json_is_served_like_anything_else() -> None:
-    joints = [[float(x) for x in joint] for joint in person_px((0, 0, 4))]
-    body = {"people": [{"pose_keypoints_2d": sum(joints, [])}], "wh": [1280, 720], "fmt": "h36m17"}
+    keypoints = person_px((0, 0, 4)).ravel().tolist()
+    body = {"people": [{"pose_keypoints_2d": keypoints}], "wh": [1280, 720], "fmt": "h36m17"}
     test = bench()
     assert test.pipeline.receive([b"kp2d/web/cam0/", msgspec.json.encode(body)], 0)
     (message,) = test.step(0)

@@ -1,4 +1,4 @@
-"""The shell around the pipeline: ports, faults, stopping. Whole journeys are in tests/end_to_end."""
+"""The shell around the pipeline: ports, faults, stopping; journeys are in tests/end_to_end."""
 
 import logging
 import socket
@@ -10,12 +10,10 @@ import zmq
 
 from langpose_rt.errors import BackendError, ConfigError, LangPoseError
 from langpose_rt.streaming.messages import decode_pose
-from langpose_rt.streaming.options import ServerConfig
+from langpose_rt.streaming.options import PipelineConfig, ServerConfig
 from langpose_rt.streaming.server import Server
 from tests.fakes import FakeBackend, keypoint_parts, person_px
-
-LOCAL = "127.0.0.1"
-WAIT_MS = 10_000
+from tests.peers import LOCAL, WAIT_S, Peers, next_of, peers, wait_until
 
 
 def config(**values: object) -> ServerConfig:
@@ -31,40 +29,9 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def context() -> Iterator["zmq.Context[zmq.Socket[bytes]]"]:
-    peers: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    yield peers
-    peers.destroy(linger=0)
-
-
-def rig(server: Server, context: "zmq.Context[zmq.Socket[bytes]]") -> "zmq.Socket[bytes]":
-    """A publisher the server has attached: XPUB hears when it is subscribed to."""
-    publisher = context.socket(zmq.XPUB)
-    publisher.connect(f"tcp://{LOCAL}:{server.ports.keypoints}")
-    assert publisher.poll(WAIT_MS)
-    return publisher
-
-
-def consumer(server: Server, context: "zmq.Context[zmq.Socket[bytes]]") -> "zmq.Socket[bytes]":
-    """A subscriber the server has attached: it has had a heartbeat."""
-    subscriber = context.socket(zmq.SUB)
-    subscriber.connect(f"tcp://{LOCAL}:{server.ports.poses}")
-    subscriber.subscribe(b"hb/")
-    assert subscriber.poll(WAIT_MS)
-    subscriber.subscribe(b"pose3d/")
-    subscriber.subscribe(b"event/")
-    subscriber.subscribe(b"schema/")
-    while not subscriber.recv_multipart()[0].startswith(b"schema/"):
-        assert subscriber.poll(WAIT_MS)
-    return subscriber
-
-
-def next_of(subscriber: "zmq.Socket[bytes]", topic: bytes) -> list[bytes]:
-    while subscriber.poll(WAIT_MS):
-        parts = subscriber.recv_multipart()
-        if parts[0].startswith(topic):
-            return parts
-    raise AssertionError(f"nothing came of {topic!r}")
+def others() -> Iterator[Peers]:
+    with peers() as found:
+        yield found
 
 
 def test_free_ports_are_taken_and_told(server: Server) -> None:
@@ -122,10 +89,9 @@ def test_a_model_that_cannot_compute_is_found_before_anything_starts() -> None:
     assert threading.active_count() == before
 
 
-def test_a_frame_goes_through_and_the_stages_are_timed(
-    server: Server, context: "zmq.Context[zmq.Socket[bytes]]"
-) -> None:
-    publisher, subscriber = rig(server, context), consumer(server, context)
+def test_a_frame_goes_through_and_the_stages_are_timed(server: Server, others: Peers) -> None:
+    publisher = others.publisher(server.ports.keypoints)
+    subscriber = others.subscriber(server.ports.poses, b"pose3d/", b"event/")
     publisher.send_multipart(keypoint_parts(person_px((0, 0, 4)), seq=3))
     message = decode_pose(next_of(subscriber, b"pose3d/rig0/cam0/"))
     assert message.src.seq == 3
@@ -135,11 +101,12 @@ def test_a_frame_goes_through_and_the_stages_are_timed(
 
 def test_a_fault_of_the_program_costs_one_message_and_is_told(
     server: Server,
-    context: "zmq.Context[zmq.Socket[bytes]]",
+    others: Peers,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    publisher, subscriber = rig(server, context), consumer(server, context)
+    publisher = others.publisher(server.ports.keypoints)
+    subscriber = others.subscriber(server.ports.poses, b"pose3d/", b"event/")
     receive, calls = server.pipeline.receive, []
 
     def fail_once(parts: list[bytes], now_ns: int) -> bool:
@@ -172,35 +139,30 @@ def test_a_thread_that_fails_ends_the_server_with_an_error(
 
 
 def test_a_drain_says_goodbye_answers_what_waits_and_ends(
-    context: "zmq.Context[zmq.Socket[bytes]]",
+    others: Peers,
 ) -> None:
-    from langpose_rt.streaming.options import PipelineConfig
-
-    server = Server(FakeBackend(), config(pipeline=PipelineConfig(lookahead_ms=2000.0)))
-    finished = threading.Event()
-
-    def serve() -> None:
-        server.run()
-        finished.set()
-
+    pipeline = PipelineConfig(lookahead_ms=2000.0, backlog_ms=10_000.0)
+    server = Server(FakeBackend(), config(pipeline=pipeline))
     started = threading.Event()
-    threading.Thread(target=lambda: server.run(on_start=started.set) or finished.set()).start()
-    assert started.wait(WAIT_MS / 1000)
-    publisher, subscriber = rig(server, context), consumer(server, context)
+    running = threading.Thread(target=server.run, kwargs={"on_start": started.set})
+    running.start()
+    assert started.wait(WAIT_S)
+    publisher = others.publisher(server.ports.keypoints)
+    subscriber = others.subscriber(server.ports.poses, b"pose3d/", b"event/")
     for seq in range(3):
         publisher.send_multipart(keypoint_parts(person_px((0, 0, 4)), seq=seq, t_ms=20 * seq))
-    while server.snapshot().latency_total_ns == 0 or sum(server.snapshot().buckets) < 3:
-        pass
+    wait_until(lambda: sum(server.snapshot().buckets) == 3)
     server.drain()
     next_of(subscriber, b"event/drain/")
     found = [decode_pose(next_of(subscriber, b"pose3d/")).src.seq for _ in range(3)]
     assert found == [0, 1, 2], "they waited for their lookahead"
-    assert server.wait(WAIT_MS / 1000)
-    assert finished.wait(WAIT_MS / 1000)
+    assert server.wait(WAIT_S)
+    running.join(WAIT_S)
+    assert not running.is_alive()
 
 
 def test_stopping_twice_or_before_starting_is_harmless(server: Server) -> None:
     server.stop()
     server.stop()
-    assert server.wait(0)
+    assert server.wait(0.0)
     Server(FakeBackend(), config()).stop()

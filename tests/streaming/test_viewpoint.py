@@ -71,7 +71,9 @@ def test_an_image_that_was_scaled_keeps_its_rays() -> None:
     found = Viewpoints({"cam0": CALIBRATED}).viewpoint_of(message)
     full = person_px((0.3, 0, 4))[None, :, :2]
     np.testing.assert_allclose(
-        pixel_to_ray(full / 2, found.intrinsics), pixel_to_ray(full, CALIBRATED.intrinsics), atol=1e-6
+        pixel_to_ray(full / 2, found.intrinsics),
+        pixel_to_ray(full, CALIBRATED.intrinsics),
+        atol=1e-6,
     )
 
 

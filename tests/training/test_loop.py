@@ -19,8 +19,9 @@ from training.loop import (
     WEIGHTS_FILE,
     Progress,
     RunState,
-    learning_rate_at,
     resume_run,
+    share_of_peak_at,
+    start_from,
     start_run,
     train,
 )
@@ -74,9 +75,16 @@ def test_a_killed_run_goes_on_bit_for_bit(mocap: Mocap, tmp_path: Path) -> None:
             assert torch.equal(value, other.state_dict()[name]), name
     one_file = torch.load(tmp_path / "whole" / STATE_FILE, weights_only=True)
     other_file = torch.load(tmp_path / "cut" / STATE_FILE, weights_only=True)
-    for key, moments in one_file["optimiser"]["state"].items():
+    parts = zip(one_file["optimiser"].values(), other_file["optimiser"].values(), strict=True)
+    for one, other in ((a["state"], b["state"]) for a, b in parts):
+        assert one
+        assert_same_moments(one, other)
+
+
+def assert_same_moments(one: dict[int, dict], other: dict[int, dict]) -> None:
+    for key, moments in one.items():
         for name, value in moments.items():
-            assert torch.equal(value, other_file["optimiser"]["state"][key][name])
+            assert torch.equal(value, other[key][name])
 
 
 def test_the_saved_weights_are_the_averaged_ones_with_their_card(
@@ -128,8 +136,8 @@ def test_a_gradient_that_is_not_finite_changes_nothing(mocap: Mocap, tmp_path: P
 
 
 def test_the_learning_rate_rises_then_falls_as_a_cosine() -> None:
-    config = replace(CONFIG, learning_rate=1.0, warm_up=0.1)
-    rates = [learning_rate_at(share, config) for share in (0.0, 0.05, 0.1, 0.55, 1.0)]
+    config = replace(CONFIG, warm_up=0.1)
+    rates = [share_of_peak_at(share, config) for share in (0.0, 0.05, 0.1, 0.55, 1.0)]
     assert rates == pytest.approx([0.01, 0.5, 1.0, 0.505, 0.01])
 
 
@@ -147,3 +155,16 @@ def test_a_torn_state_is_refused(mocap: Mocap, tmp_path: Path, kept: int) -> Non
     (tmp_path / STATE_FILE).write_bytes(whole[:kept])
     with pytest.raises(ConfigError, match="cannot resume"):
         resume_run(start_run(TINY, CONFIG), tmp_path)
+
+
+def test_a_run_can_begin_with_the_weights_of_another(mocap: Mocap, tmp_path: Path) -> None:
+    first = start_run(TINY, CONFIG)
+    go(mocap, tmp_path, replace(CONFIG, steps=3), first)
+    second = start_run(TINY, replace(CONFIG, seed=9))
+    assert start_from(second, tmp_path / WEIGHTS_FILE) == []
+    assert second.step == 0
+    for name, value in first.averaged.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name])
+        assert torch.equal(value, second.averaged.state_dict()[name])
+    with pytest.raises(ConfigError, match="another model config"):
+        start_from(start_run(replace(TINY, window=4), CONFIG), tmp_path / WEIGHTS_FILE)

@@ -1,0 +1,167 @@
+"""`lift`: the file it writes, and what it says to a wrong one."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from langpose_rt.formats.clip_npz import clip_to_npz
+from langpose_rt.formats.lifted_npz import lifted_from_npz
+from tests.cli.conftest import Run, part_of_demo_clip, python
+
+
+def test_the_file_has_the_shapes_of_the_clip(
+    run: Run, model: Path, clip_file: Path, tmp_path: Path
+) -> None:
+    done = run("lift", clip_file, "-o", tmp_path / "out.npz", "--model", model, "--json")
+    assert (done.code, done.err) == (0, "")
+    said = json.loads(done.out)
+    assert (said["frames"], said["persons"], said["poses"]) == (20, 1, 20)
+    with np.load(tmp_path / "out.npz") as file:
+        shapes = {name: file[name].shape for name in file}
+        assert np.isfinite(file["pose"]).all()
+        np.testing.assert_array_equal(file["pose"][:, :, 0], 0)
+    assert shapes == {
+        "pose": (20, 1, 17, 3), "root": (20, 1, 3), "sigma_m": (20, 1, 17), "ids": (20, 1),
+        "t_ns": (20,),
+    }  # fmt: skip
+
+
+def test_who_is_not_there_is_nan_and_stays_in_the_column(
+    run: Run, model: Path, tmp_path: Path
+) -> None:
+    clip = part_of_demo_clip(20)
+    two = np.concatenate([clip.keypoints, clip.keypoints + [25, 0, 0]], 1).astype(np.float32)
+    two[:6, 0] = 0  # the person of column 0 comes later than that of column 1
+    np.savez(
+        tmp_path / "two.npz", kp2d=two, format=clip.skeleton.name, size=clip.size, fps=60.0
+    )
+    out = tmp_path / "out.npz"
+    assert run("lift", tmp_path / "two.npz", "-o", out, "--model", model).code == 0
+    lifted = lifted_from_npz(out)
+    assert lifted.ids.tolist() == [[-1, 1]] * 6 + [[0, 1]] * 14
+    assert np.isnan(lifted.pose[:6, 0]).all()
+    assert np.isnan(lifted.root[:6, 0]).all()
+    assert np.isnan(lifted.sigma_m[:6, 0]).all()
+    assert np.isfinite(lifted.pose[:, 1]).all()
+
+
+@pytest.mark.parametrize("frames", [1, 20])
+def test_a_clip_without_anybody_gives_nobody(
+    run: Run, model: Path, tmp_path: Path, frames: int
+) -> None:
+    clip = part_of_demo_clip(frames)
+    nothing = np.full_like(clip.keypoints, np.nan)
+    np.savez(
+        tmp_path / "nan.npz", kp2d=nothing, format=clip.skeleton.name, size=clip.size, fps=60
+    )
+    done = run("lift", tmp_path / "nan.npz", "-o", tmp_path / "out.npz", "--model", model)
+    assert done.code == 0
+    assert "nobody was seen" in done.out
+    lifted = lifted_from_npz(tmp_path / "out.npz")
+    assert lifted.pose.shape == (frames, 1, 17, 3)
+    assert np.isnan(lifted.pose).all()
+    assert (lifted.ids == -1).all()
+
+
+def test_openpose_json_becomes_columns_of_tracked_people(
+    run: Run, model: Path, tmp_path: Path
+) -> None:
+    clip = part_of_demo_clip(5)
+    folder = tmp_path / "json"
+    folder.mkdir()
+    for index, frame in enumerate(clip.keypoints):
+        people = [{"pose_keypoints_2d": person.ravel().tolist()} for person in frame]
+        (folder / f"f_{index:04}.json").write_text(json.dumps({"people": people}))
+    size = f"{clip.size[0]}x{clip.size[1]}"
+    words = ("--size", size, "--fps", 60, "--format", clip.skeleton.name, "--model", model)
+    assert run("lift", folder, "-o", tmp_path / "out.npz", *words).code == 0
+    lifted = lifted_from_npz(tmp_path / "out.npz")
+    assert lifted.ids.tolist() == [[0]] * 5
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--size", "axb"), "--size is 'axb'; expected WIDTHxHEIGHT such as 1920x1080"),
+        (("--size", "1920"), "expected WIDTHxHEIGHT"),
+        (("--format", "zzz"), 'keypoint format "zzz" is not known; use one of'),
+        (("--fps", "nan"), "found nan frames per second; expected 1 to 1000"),
+        (("--lookahead-ms", "-1"), "lookahead_ms is -1; expected 0 to 2000"),
+        (("--smoothing", "much"), "unknown smoothing 'much'; expected one of off, low, high"),
+        (("--fov", "500"), "field of view is 500.0 degrees; expected"),
+        (("--backend", "abacus"), "unknown backend 'abacus'; expected one of"),
+        (("--precision", "int8"), "has no int8, only fp32; make it with"),
+        (("--model", "/nowhere"), "no model at /nowhere"),
+        (("--out", "/nowhere/x.npz"), "there is no folder /nowhere for the poses"),
+        (("--out", "."), ". is a folder; give the name of the poses with --out"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(
+    run: Run, model: Path, clip_file: Path, tmp_path: Path, words: tuple[str, ...], sentence: str
+) -> None:
+    done = run("lift", clip_file, "--model", model, "-o", tmp_path / "out.npz", *words)
+    assert done.code == 2
+    assert sentence in done.sentence
+    assert not (tmp_path / "out.npz").exists()
+
+
+def test_a_wrong_file_is_one_sentence(run: Run, clip_file: Path, tmp_path: Path) -> None:
+    whole = clip_file.read_bytes()
+    (tmp_path / "damaged.npz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.npz").write_text("hello")
+    clip = part_of_demo_clip(1)
+    said = {"format": clip.skeleton.name, "size": clip.size, "fps": 60}
+    np.savez(tmp_path / "empty.npz", kp2d=np.zeros((0, 25, 3)), **said)
+    np.savez(tmp_path / "nobody.npz", kp2d=np.zeros((4, 0, 25, 3)), **said)
+    np.savez(tmp_path / "huge_id.npz", kp2d=clip.keypoints, ids=[[2**60]], **said)
+    for name, sentence in {
+        "missing.npz": "does not exist",
+        "damaged.npz": "is damaged or no npz file",
+        "text.npz": "is damaged or no npz file",
+        "empty.npz": "found 0 frames of 1 persons; expected at least one of each",
+        "nobody.npz": "found 4 frames of 0 persons; expected at least one of each",
+        "huge_id.npz": "ids must be -1 or from 0 to 2^53 - 1",
+        "": "OpenPose JSON has no image size; say it with --size",
+    }.items():
+        done = run("lift", tmp_path / name, "-o", tmp_path / "out.npz")
+        assert done.code == 2, name
+        assert sentence in done.sentence
+
+
+def test_lift_needs_neither_torch_nor_onnx(model: Path, clip_file: Path, tmp_path: Path) -> None:
+    words = ["lift", str(clip_file), "-o", str(tmp_path / "out.npz"), "--model", str(model)]
+    done = python(f"{NO_TORCH}\nfrom langpose_rt.cli.main import main\nsys.exit(main({words}))")
+    assert done.code == 0, done.err
+
+
+def test_a_damaged_model_is_one_sentence(
+    run: Run, model: Path, clip_file: Path, tmp_path: Path
+) -> None:
+    for file in model.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    lifter = tmp_path / "lifter.onnx"
+    lifter.write_bytes(lifter.read_bytes()[:-50])
+    done = run("lift", clip_file, "-o", tmp_path / "out.npz", "--model", tmp_path)
+    assert done.code == 2
+    assert "is damaged: its hash is" in done.sentence
+
+
+def test_what_lift_writes_can_be_read_by_anyone(model: Path, run: Run, tmp_path: Path) -> None:
+    clip_to_npz(tmp_path / "one.npz", part_of_demo_clip(1))
+    assert run("lift", tmp_path / "one.npz", "-o", tmp_path / "o", "--model", model).code == 0
+    with np.load(tmp_path / "o", allow_pickle=False) as file:
+        assert file["pose"].shape == (1, 1, 17, 3)
+
+
+NO_TORCH = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "onnx", "onnxscript", "transformers", "safetensors"}:
+            raise AssertionError(f"{name} was imported")
+
+sys.meta_path.insert(0, Blocker())
+"""

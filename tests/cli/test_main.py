@@ -1,0 +1,100 @@
+"""The command line as a whole: light imports, helps, one sentence for every mistake."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from langpose_rt.cli.main import COMMANDS
+from tests.cli.conftest import ROOT, Run, python
+
+HEAVY = ("numpy", "torch", "onnxruntime", "onnx", "cv2", "zmq", "scipy", "rich", "msgspec")
+
+
+def loaded_by(statement: str) -> set[str]:
+    script = f"import sys\n{statement}\nprint(*sorted({{n.partition('.')[0] for n in sys.modules}}))"
+    done = python(script)
+    assert done.code == 0, done.err
+    return set(done.out.splitlines()[-1].split())
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert not loaded_by("import langpose_rt") & set(HEAVY)
+
+
+def test_importing_the_command_line_loads_nothing_heavy() -> None:
+    assert not loaded_by("import langpose_rt.cli.main") & set(HEAVY)
+
+
+def test_no_help_loads_a_runtime_or_a_socket() -> None:
+    helps = "\n".join(
+        f"try: main([{name!r}, '--help'])\nexcept SystemExit: pass" for name in COMMANDS
+    )
+    loaded = loaded_by(f"from langpose_rt.cli.main import main\n{helps}")
+    assert not loaded & {"onnxruntime", "onnx", "torch", "cv2", "zmq", "rich"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_has_an_example_that_the_command_understands(run: Run, name: str) -> None:
+    done = run(name, "--help")
+    assert done.code == 0
+    example = done.out.partition("example:\n")[2].split()
+    assert example[:2] == ["langpose-rt", name]
+    flags = [word for word in example if word.startswith("--")]
+    assert all(flag in done.out.partition("example:")[0] for flag in flags)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_help_speaks_python(run: Run, name: str) -> None:
+    assert "None" not in run(name, "--help").out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "the following arguments are required: COMMAND; see 'langpose-rt --help'"),
+        (["nope"], "invalid choice: 'nope'"),
+        (["serve", "--nope"], "unknown arguments: --nope; see 'langpose-rt serve --help'"),
+        (["serve", "--port", "abc"], "invalid int value: 'abc'; see 'langpose-rt serve --help'"),
+        (["--log-level", "loud", "serve"], "invalid choice: 'loud'"),
+        (["lift", "clip.npz"], "required: -o/--out; see 'langpose-rt lift --help'"),
+    ],
+)
+def test_a_wrong_word_is_one_sentence(run: Run, words: list[str], sentence: str) -> None:
+    done = run(*words)
+    assert done.code == 2
+    assert sentence in done.sentence
+
+
+def lift_words(model: Path, clip_file: Path, folder: Path) -> list[str]:
+    words = ["lift", clip_file, "-o", folder / "out.npz", "--model", model]
+    return [sys.executable, "-m", "langpose_rt", *map(str, words)]
+
+
+def test_a_reader_who_leaves_early_is_no_mistake(
+    model: Path, clip_file: Path, tmp_path: Path
+) -> None:
+    words = shlex.join(lift_words(model, clip_file, tmp_path))
+    done = subprocess.run(
+        ["bash", "-c", f"{words} | true"], cwd=ROOT, capture_output=True, text=True, check=True,
+        timeout=60, env=os.environ | {"PYTHONUNBUFFERED": ""},
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert (tmp_path / "out.npz").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_is_one_sentence(
+    model: Path, clip_file: Path, tmp_path: Path, unbuffered: str
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            lift_words(model, clip_file, tmp_path), cwd=ROOT, stdout=full, stderr=subprocess.PIPE,
+            text=True, check=False, timeout=60, env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == "langpose-rt: [Errno 28] No space left on device\n"

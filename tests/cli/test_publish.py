@@ -1,0 +1,43 @@
+"""`publish`: what it refuses; that it plays is tested in tests/end_to_end/test_commands.py."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--speed", "0"), "--speed is 0; expected 0.01 to 100"),
+        (("--speed", "nan"), "--speed is nan; expected 0.01 to 100"),
+        (("--wait-s", "nan"), "--wait-s is nan; expected 0 to 86400"),
+        (("--wait-s", "-1"), "--wait-s is -1; expected 0 to 86400"),
+        (("--rig", "a/b"), "name 'a/b' is not 1 to 64 letters"),
+        (("--server", "nonsense"), 'cannot connect to "nonsense"'),
+        (("--server", "tcp://127.0.0.1:99999"), "ports end at 65535"),
+        (("--format", "zzz"), 'keypoint format "zzz" is not known'),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(
+    run: Run, clip_file: Path, words: tuple[str, ...], sentence: str
+) -> None:
+    done = run("publish", clip_file, *words)
+    assert done.code == 2
+    assert sentence in done.sentence
+
+
+def test_a_missing_file_is_one_sentence(run: Run) -> None:
+    done = run("publish", "/nowhere/clip.npz")
+    assert done.code == 2
+    assert "does not exist" in done.sentence
+
+
+def test_no_server_is_a_failure_that_says_how_to_start_one(run: Run, clip_file: Path) -> None:
+    done = run("publish", clip_file, "--server", "tcp://127.0.0.1:1", "--wait-s", "0.05")
+    assert done.code == 1
+    assert done.sentence == (
+        "langpose-rt: no server took rig0/cam0 at tcp://127.0.0.1:1 within 0.05 s; "
+        "start one with 'langpose-rt serve'"
+    )

@@ -1,0 +1,47 @@
+"""Scores of poses against a clip: the metrics themselves are tested in tests/test_metrics.py."""
+
+import math
+
+import numpy as np
+import pytest
+
+from langpose_rt.cli.scores import scores_of_poses
+from langpose_rt.errors import ConfigError
+from tests.cli.conftest import part_of_demo_clip
+
+
+def test_the_truth_has_no_error_and_all_the_jitter_of_the_truth() -> None:
+    clip = part_of_demo_clip(30)
+    assert clip.pose3d is not None
+    scores = scores_of_poses(clip.pose3d, clip)
+    assert scores.mpjpe_mm == scores.velocity_error_mm_s == 0
+    assert scores.jitter_mm == scores.true_jitter_mm > 0
+    assert scores.pck_150mm == 1
+    assert scores.constant_p_mpjpe_mm <= scores.constant_mpjpe_mm
+
+
+def test_frames_without_a_pose_do_not_count() -> None:
+    clip = part_of_demo_clip(30)
+    assert clip.pose3d is not None
+    poses = clip.pose3d.copy()
+    poses[::3] = np.nan
+    scores = scores_of_poses(poses, clip)
+    assert scores.frames == 20
+    assert scores.mpjpe_mm == 0
+
+
+def test_a_clip_without_3d_and_poses_that_never_come_are_refused() -> None:
+    clip = part_of_demo_clip(4)
+    with pytest.raises(ConfigError, match="no frame has both"):
+        scores_of_poses(np.full((4, 17, 3), np.nan), clip)
+    with pytest.raises(ConfigError, match='found no "pose3d"'):
+        scores_of_poses(np.zeros((4, 17, 3)), part_of_demo_clip(4, pose3d=None))
+
+
+def test_what_cannot_be_said_is_none() -> None:
+    clip = part_of_demo_clip(1)
+    assert clip.pose3d is not None
+    scores = scores_of_poses(clip.pose3d, clip)
+    assert math.isnan(scores.velocity_error_mm_s)
+    assert scores.to_dict()["velocity_error_mm_s"] is None
+    assert scores.to_dict()["mpjpe_mm"] == 0

@@ -1,0 +1,66 @@
+"""Raw ZeroMQ peers of a server under test, closed together."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic, sleep
+
+import zmq
+
+LOCAL = "127.0.0.1"
+WAIT_S = 20.0
+
+
+class Peers:
+    """Sockets that connect to a server on this machine."""
+
+    def __init__(self) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._sockets: list[zmq.Socket[bytes]] = []
+
+    def connect(self, kind: int, port: int) -> "zmq.Socket[bytes]":
+        """A socket of that kind, connected."""
+        socket = self._context.socket(kind)
+        self._sockets.append(socket)
+        socket.connect(f"tcp://{LOCAL}:{port}")
+        return socket
+
+    def publisher(self, port: int) -> "zmq.Socket[bytes]":
+        """A rig the server has attached: XPUB hears when it is subscribed to."""
+        socket = self.connect(zmq.XPUB, port)
+        assert socket.poll(WAIT_S * 1000), "the server did not subscribe"
+        return socket
+
+    def subscriber(self, port: int, *topics: bytes) -> "zmq.Socket[bytes]":
+        """A consumer of these topics the server has attached: it has heard a heartbeat since."""
+        socket = self.connect(zmq.SUB, port)
+        for topic in (*topics, b"hb/"):
+            socket.subscribe(topic)
+        next_of(socket, b"hb/")
+        return socket
+
+
+@contextmanager
+def peers() -> Iterator[Peers]:
+    """Peers for one test."""
+    found = Peers()
+    yield found
+    for socket in found._sockets:
+        socket.close(linger=0)
+    found._context.term()
+
+
+def next_of(subscriber: "zmq.Socket[bytes]", topic: bytes) -> list[bytes]:
+    """The next message whose topic begins so; others are passed over."""
+    while subscriber.poll(WAIT_S * 1000):
+        parts = subscriber.recv_multipart()
+        if parts[0].startswith(topic):
+            return parts
+    raise AssertionError(f"nothing came of {topic!r}")
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    """Wait for something that must happen soon."""
+    until_s = monotonic() + WAIT_S
+    while not done():
+        assert monotonic() < until_s, "it did not happen"
+        sleep(0.01)
