@@ -6,6 +6,7 @@ Stage 1 of the paper aligns motion with text at the same time; that part is not 
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,7 @@ def run(arguments: argparse.Namespace, words: str) -> None:
         earlier = start_from(state, arguments.start_from)
     card = {
         "data": mocap.licences,
+        "licence": licence_of_weights(mocap.licences),
         "seed": config.seed,
         "commands": [*earlier, *_commands(out, state.step, words)],
         "training": config.to_dict(),
@@ -82,8 +84,21 @@ def _commands(out: Path, step: int, words: str) -> list[dict[str, Any]]:
     earlier: list[dict[str, Any]] = []
     if step > 0:
         earlier = load(out / WEIGHTS_FILE)[1].get("commands", [])
-    own = {"from_step": step, "command": f"python -m training.pretrain {words}"}
+    placeless = " ".join(_without_place(word) for word in words.split(" "))
+    own = {"from_step": step, "command": f"python -m training.pretrain {placeless}"}
     return [*earlier, own]
+
+
+def _without_place(word: str) -> str:
+    """A path that starts at the root says where it was on one machine; its name is enough."""
+    return Path(word).name if word.startswith("/") else word
+
+
+def licence_of_weights(licences: Mapping[str, str]) -> str:
+    """What may be done with weights that were trained on these sources, in one line."""
+    commercial = not any("NC" in text for text in licences.values())
+    use = "commercial use allowed" if commercial else "non-commercial use only"
+    return f"{use}; trained on {', '.join(sorted(licences))}, see the card"
 
 
 def report(progress: "Any", log_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Poses nobody recorded: limbs, head and trunk held a little differently for a whole clip.
 
-Five hours of capture hold few lunges, reaches or bowed heads. Turning each limb about its own joint by
-a small angle that stays for the clip keeps the motion and widens the poses.
+Five hours of capture hold few lunges, reaches or bowed heads. Turning each limb about its own joint
+by a small angle that stays for the clip keeps the motion and widens the poses.
 """
 
 import numpy as np

@@ -48,7 +48,7 @@ class Scores:
     pck_150mm: float
     auc: float
 
-    def to_dict(self) -> dict[str, float | None]:
+    def to_dict(self) -> dict[str, float | int | None]:
         """Rounded for printing; None where there are too few frames for a figure."""
         return {
             name: round(value, 4) if math.isfinite(value) else None

@@ -154,24 +154,23 @@ class Lifting:
         persons = self._persons
         ends = np.cumsum([len(sighting.people) for sighting in sightings])
         people = _people_of(sightings)
-        people, ends = _only(
-            persons.generation[people["slot"]] == people["generation"], people, ends
-        )
+        generation, pushes, _, last_ns, _ = persons.look_up(people["slot"])
+        known = generation == people["generation"]
+        people, ends = _only(known, people, ends)
         poses, root = np.empty((0, 17, 4), np.float32), np.empty((0, 3), np.float32)
-        lifted_ns, good = self._clock(), np.ones(len(people), bool)
+        lifted_ns, failed = self._clock(), 0
         if len(people):
             slots = people["slot"].copy()
-            back = (persons.pushes[slots] - people["pushes"]).astype(np.int32)
-            lag_s = ((persons.last_ns[slots] - people["time_ns"]) / NS_PER_S).astype(np.float32)
+            back = (pushes[known] - people["pushes"]).astype(np.int32)
+            lag_s = ((last_ns[known] - people["time_ns"]) / NS_PER_S).astype(np.float32)
             pose, sigma = self._backend.lift(slots, back, lag_s)
             lifted_ns = self._clock()
-            good = _possible(pose, sigma)
-            if not good.all():
+            if not (np.abs(pose).max() < LARGEST_BODY and np.abs(sigma).max() < LARGEST_BODY):
+                good = _possible(pose, sigma)
                 persons.reset(slots[~good])
                 people, ends = _only(good, people, ends)
-                pose, sigma = pose[good], sigma[good]
+                pose, sigma, failed = pose[good], sigma[good], int((~good).sum())
             poses, root = self._to_camera(people, pose, sigma)
-        failed = int((~good).sum())
         return Lifted(
             sightings, ends.tolist(), people, poses, root, failed, lifted_ns, self._clock()
         )
@@ -186,15 +185,14 @@ class Lifting:
         anchored = anchor_step(state, people["rays"], scores, dt_s, gravity)
         persons.anchor.put(slots, state)
         embedding = self._backend.encode(anchored.rows, anchored.extras, slots, time_ns)
-        persons.advance(slots, time_ns, np.asarray(scores.any(-1)))
+        history = persons.advance(slots, time_ns, np.asarray(scores.any(-1)))
+        people["generation"], people["pushes"], first_ns, _, measured_ns = history
+        people["history_ns"], people["unseen_ns"] = time_ns - first_ns, time_ns - measured_ns
         people["rotation"] = anchored.rotation
-        people["generation"] = persons.generation[slots]
-        people["pushes"] = persons.pushes[slots]
-        people["history_ns"] = time_ns - persons.first_ns[slots]
-        people["unseen_ns"] = time_ns - persons.measured_ns[slots]
+        if np.isfinite(embedding).all():
+            return 0
         failed = ~np.isfinite(embedding).all(-1)
-        if failed.any():
-            persons.reset(slots[failed])
+        persons.reset(slots[failed])
         return int(failed.sum())
 
     def _to_camera(
@@ -242,4 +240,5 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 def _repeated(values: Sequence[object], counts: Sequence[int]) -> np.ndarray:
     """One row per person of a value per frame."""
-    return np.repeat(np.array(values), counts, axis=0)
+    rows = np.array(values)
+    return rows if all(count == 1 for count in counts) else rows.repeat(counts, axis=0)

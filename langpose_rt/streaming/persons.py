@@ -74,9 +74,8 @@ class Persons:
             shares = [1.0] * 17 + [ROOT_SMOOTHING_SHARE]
             cutoff_hz, rise_hz = ([value * share for share in shares] for value in chosen)
             self.filter = OneEuro(slots, cutoff_hz, rise_hz)
-        self.pushes = np.zeros(slots, np.int64)
-        self.generation = np.zeros(slots, np.int64)
-        self.first_ns, self.last_ns, self.measured_ns = np.zeros((3, slots), np.int64)
+        self._history = np.zeros((5, slots), np.int64)  # one table: one look-up for all of it
+        self.generation, self.pushes, self.first_ns, self.last_ns, self.measured_ns = self._history
         self.refused = 0
         self._free = list(range(slots))[::-1]
 
@@ -90,14 +89,25 @@ class Persons:
         slots: Int[np.ndarray, " batch"],
         time_ns: Int[np.ndarray, " batch"],
         seen: Bool[np.ndarray, " batch"],
-    ) -> None:
-        """Note that the window has taken a frame of these persons, and who was seen in it."""
-        new = self.pushes[slots] == 0
-        self.pushes[slots] += 1
-        self.last_ns[slots] = time_ns
-        self.measured_ns[slots] = np.where(seen | new, time_ns, self.measured_ns[slots])
-        if new.any():
-            self.first_ns[slots[new]] = time_ns[new]
+    ) -> Int[np.ndarray, "5 batch"]:
+        """Note that the window has taken a frame of these persons, and who was seen in it.
+
+        Returns:
+            Their history then, as of `look_up`.
+        """
+        history = self._history[:, slots]
+        _, pushes, first_ns, last_ns, measured_ns = history
+        new = pushes == 0
+        np.copyto(first_ns, time_ns, where=new)
+        np.copyto(measured_ns, time_ns, where=seen | new)
+        last_ns[:] = time_ns
+        pushes += 1
+        self._history[:, slots] = history
+        return history
+
+    def look_up(self, slots: Int[np.ndarray, " batch"]) -> Int[np.ndarray, "5 batch"]:
+        """Generation, pushes, first_ns, last_ns and measured_ns of these persons; a copy."""
+        return np.asarray(self._history[:, slots])
 
     def seat(self) -> int | None:
         """A slot for a new person, or None if all are taken."""

@@ -7,20 +7,21 @@ import pytest
 
 from langpose_rt.cli import export
 from langpose_rt.manifest import read_manifest
-from tests.cli.conftest import Run
+from tests.commands import Done, run_here
 
 
 def test_a_checkpoint_becomes_a_folder_whose_parity_is_printed(
-    run: Run, checkpoint: Path, tmp_path: Path
+    exported: tuple[Done, Path, Path],
 ) -> None:
-    out = tmp_path / "deep" / "model"
-    done = run("export", checkpoint, "--out", out, "--json")
+    done, _, folder = exported
     assert (done.code, done.err) == (0, "")
     said = json.loads(done.out)
+    assert said["folder"] == str(folder)
     assert said["products"]["fp32"]["parity"]["worst_mm"] < 0.05
-    manifest = read_manifest(out)
+    manifest = read_manifest(folder)
     assert set(manifest.products) == {"fp32"}
     assert manifest.command == "langpose-rt export small.safetensors --precision fp32"
+    assert "pose2sim" in manifest.products["fp32"].parity.clip
 
 
 @pytest.mark.parametrize(
@@ -33,30 +34,30 @@ def test_a_checkpoint_becomes_a_folder_whose_parity_is_printed(
     ],
 )
 def test_a_wrong_option_is_one_sentence(
-    run: Run, checkpoint: Path, tmp_path: Path, words: tuple[str, ...], sentence: str
+    exported: tuple[Done, Path, Path], tmp_path: Path, words: tuple[str, ...], sentence: str
 ) -> None:
-    done = run("export", checkpoint, "--out", tmp_path / "out", *words)
+    done = run_here("export", exported[1], "--out", tmp_path / "out", *words)
     assert done.code == 2
     assert sentence in done.sentence
     assert not (tmp_path / "out").exists()
 
 
-def test_a_wrong_checkpoint_is_one_sentence(run: Run, tmp_path: Path) -> None:
+def test_a_wrong_checkpoint_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "text.safetensors").write_text("hello")
     for name, sentence in {
         "missing.safetensors": "no checkpoint at",
         "": "no checkpoint at",
         "text.safetensors": "is not a readable safetensors file",
     }.items():
-        done = run("export", tmp_path / name, "--out", tmp_path / "out")
+        done = run_here("export", tmp_path / name, "--out", tmp_path / "out")
         assert done.code == 2
         assert sentence in done.sentence
 
 
 def test_without_its_libraries_it_says_what_to_install(
-    run: Run, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exported: tuple[Done, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "find_spec", lambda name: None if name == "torch" else object())
-    done = run("export", checkpoint, "--out", tmp_path / "out")
+    done = run_here("export", exported[1], "--out", tmp_path / "out")
     assert done.code == 2
     assert "export needs torch; install with" in done.sentence

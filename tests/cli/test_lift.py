@@ -8,13 +8,11 @@ import pytest
 
 from langpose_rt.formats.clip_npz import clip_to_npz
 from langpose_rt.formats.lifted_npz import lifted_from_npz
-from tests.cli.conftest import Run, part_of_demo_clip, python
+from tests.commands import part_of_demo_clip, python, run_here
 
 
-def test_the_file_has_the_shapes_of_the_clip(
-    run: Run, model: Path, clip_file: Path, tmp_path: Path
-) -> None:
-    done = run("lift", clip_file, "-o", tmp_path / "out.npz", "--model", model, "--json")
+def test_the_file_has_the_shapes_of_the_clip(model: Path, clip_file: Path, tmp_path: Path) -> None:
+    done = run_here("lift", clip_file, "-o", tmp_path / "out.npz", "--model", model, "--json")
     assert (done.code, done.err) == (0, "")
     said = json.loads(done.out)
     assert (said["frames"], said["persons"], said["poses"]) == (20, 1, 20)
@@ -28,17 +26,15 @@ def test_the_file_has_the_shapes_of_the_clip(
     }  # fmt: skip
 
 
-def test_who_is_not_there_is_nan_and_stays_in_the_column(
-    run: Run, model: Path, tmp_path: Path
-) -> None:
+def test_who_is_not_there_is_nan_and_stays_in_the_column(model: Path, tmp_path: Path) -> None:
     clip = part_of_demo_clip(20)
-    two = np.concatenate([clip.keypoints, clip.keypoints + [25, 0, 0]], 1).astype(np.float32)
-    two[:6, 0] = 0  # the person of column 0 comes later than that of column 1
-    np.savez(
-        tmp_path / "two.npz", kp2d=two, format=clip.skeleton.name, size=clip.size, fps=60.0
+    two = np.concatenate([clip.keypoints, clip.keypoints + np.array([25, 0, 0])], 1).astype(
+        np.float32
     )
+    two[:6, 0] = 0  # the person of column 0 comes later than that of column 1
+    np.savez(tmp_path / "two.npz", kp2d=two, format=clip.skeleton.name, size=clip.size, fps=60.0)
     out = tmp_path / "out.npz"
-    assert run("lift", tmp_path / "two.npz", "-o", out, "--model", model).code == 0
+    assert run_here("lift", tmp_path / "two.npz", "-o", out, "--model", model).code == 0
     lifted = lifted_from_npz(out)
     assert lifted.ids.tolist() == [[-1, 1]] * 6 + [[0, 1]] * 14
     assert np.isnan(lifted.pose[:6, 0]).all()
@@ -48,15 +44,11 @@ def test_who_is_not_there_is_nan_and_stays_in_the_column(
 
 
 @pytest.mark.parametrize("frames", [1, 20])
-def test_a_clip_without_anybody_gives_nobody(
-    run: Run, model: Path, tmp_path: Path, frames: int
-) -> None:
+def test_a_clip_without_anybody_gives_nobody(model: Path, tmp_path: Path, frames: int) -> None:
     clip = part_of_demo_clip(frames)
     nothing = np.full_like(clip.keypoints, np.nan)
-    np.savez(
-        tmp_path / "nan.npz", kp2d=nothing, format=clip.skeleton.name, size=clip.size, fps=60
-    )
-    done = run("lift", tmp_path / "nan.npz", "-o", tmp_path / "out.npz", "--model", model)
+    np.savez(tmp_path / "nan.npz", kp2d=nothing, format=clip.skeleton.name, size=clip.size, fps=60)
+    done = run_here("lift", tmp_path / "nan.npz", "-o", tmp_path / "out.npz", "--model", model)
     assert done.code == 0
     assert "nobody was seen" in done.out
     lifted = lifted_from_npz(tmp_path / "out.npz")
@@ -65,9 +57,7 @@ def test_a_clip_without_anybody_gives_nobody(
     assert (lifted.ids == -1).all()
 
 
-def test_openpose_json_becomes_columns_of_tracked_people(
-    run: Run, model: Path, tmp_path: Path
-) -> None:
+def test_openpose_json_becomes_columns_of_tracked_people(model: Path, tmp_path: Path) -> None:
     clip = part_of_demo_clip(5)
     folder = tmp_path / "json"
     folder.mkdir()
@@ -76,7 +66,7 @@ def test_openpose_json_becomes_columns_of_tracked_people(
         (folder / f"f_{index:04}.json").write_text(json.dumps({"people": people}))
     size = f"{clip.size[0]}x{clip.size[1]}"
     words = ("--size", size, "--fps", 60, "--format", clip.skeleton.name, "--model", model)
-    assert run("lift", folder, "-o", tmp_path / "out.npz", *words).code == 0
+    assert run_here("lift", folder, "-o", tmp_path / "out.npz", *words).code == 0
     lifted = lifted_from_npz(tmp_path / "out.npz")
     assert lifted.ids.tolist() == [[0]] * 5
 
@@ -99,15 +89,15 @@ def test_openpose_json_becomes_columns_of_tracked_people(
     ],
 )
 def test_a_wrong_option_is_one_sentence(
-    run: Run, model: Path, clip_file: Path, tmp_path: Path, words: tuple[str, ...], sentence: str
+    model: Path, clip_file: Path, tmp_path: Path, words: tuple[str, ...], sentence: str
 ) -> None:
-    done = run("lift", clip_file, "--model", model, "-o", tmp_path / "out.npz", *words)
+    done = run_here("lift", clip_file, "--model", model, "-o", tmp_path / "out.npz", *words)
     assert done.code == 2
     assert sentence in done.sentence
     assert not (tmp_path / "out.npz").exists()
 
 
-def test_a_wrong_file_is_one_sentence(run: Run, clip_file: Path, tmp_path: Path) -> None:
+def test_a_wrong_file_is_one_sentence(clip_file: Path, tmp_path: Path) -> None:
     whole = clip_file.read_bytes()
     (tmp_path / "damaged.npz").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "text.npz").write_text("hello")
@@ -125,7 +115,7 @@ def test_a_wrong_file_is_one_sentence(run: Run, clip_file: Path, tmp_path: Path)
         "huge_id.npz": "ids must be -1 or from 0 to 2^53 - 1",
         "": "OpenPose JSON has no image size; say it with --size",
     }.items():
-        done = run("lift", tmp_path / name, "-o", tmp_path / "out.npz")
+        done = run_here("lift", tmp_path / name, "-o", tmp_path / "out.npz")
         assert done.code == 2, name
         assert sentence in done.sentence
 
@@ -136,21 +126,19 @@ def test_lift_needs_neither_torch_nor_onnx(model: Path, clip_file: Path, tmp_pat
     assert done.code == 0, done.err
 
 
-def test_a_damaged_model_is_one_sentence(
-    run: Run, model: Path, clip_file: Path, tmp_path: Path
-) -> None:
+def test_a_damaged_model_is_one_sentence(model: Path, clip_file: Path, tmp_path: Path) -> None:
     for file in model.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     lifter = tmp_path / "lifter.onnx"
     lifter.write_bytes(lifter.read_bytes()[:-50])
-    done = run("lift", clip_file, "-o", tmp_path / "out.npz", "--model", tmp_path)
+    done = run_here("lift", clip_file, "-o", tmp_path / "out.npz", "--model", tmp_path)
     assert done.code == 2
     assert "is damaged: its hash is" in done.sentence
 
 
-def test_what_lift_writes_can_be_read_by_anyone(model: Path, run: Run, tmp_path: Path) -> None:
+def test_what_lift_writes_can_be_read_by_anyone(model: Path, tmp_path: Path) -> None:
     clip_to_npz(tmp_path / "one.npz", part_of_demo_clip(1))
-    assert run("lift", tmp_path / "one.npz", "-o", tmp_path / "o", "--model", model).code == 0
+    assert run_here("lift", tmp_path / "one.npz", "-o", tmp_path / "o", "--model", model).code == 0
     with np.load(tmp_path / "o", allow_pickle=False) as file:
         assert file["pose"].shape == (1, 1, 17, 3)
 

@@ -1,21 +1,21 @@
 """The command line as a whole: light imports, helps, one sentence for every mistake."""
 
-import os
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from langpose_rt.cli.main import COMMANDS
-from tests.cli.conftest import ROOT, Run, python
+from tests.commands import COMMAND, ENVIRONMENT, python, run_here
 
 HEAVY = ("numpy", "torch", "onnxruntime", "onnx", "cv2", "zmq", "scipy", "rich", "msgspec")
 
 
 def loaded_by(statement: str) -> set[str]:
-    script = f"import sys\n{statement}\nprint(*sorted({{n.partition('.')[0] for n in sys.modules}}))"
+    script = (
+        f"import sys\n{statement}\nprint(*sorted({{n.partition('.')[0] for n in sys.modules}}))"
+    )
     done = python(script)
     assert done.code == 0, done.err
     return set(done.out.splitlines()[-1].split())
@@ -38,8 +38,8 @@ def test_no_help_loads_a_runtime_or_a_socket() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_help_has_an_example_that_the_command_understands(run: Run, name: str) -> None:
-    done = run(name, "--help")
+def test_every_help_has_an_example_that_the_command_understands(name: str) -> None:
+    done = run_here(name, "--help")
     assert done.code == 0
     example = done.out.partition("example:\n")[2].split()
     assert example[:2] == ["langpose-rt", name]
@@ -48,8 +48,8 @@ def test_every_help_has_an_example_that_the_command_understands(run: Run, name: 
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_no_help_speaks_python(run: Run, name: str) -> None:
-    assert "None" not in run(name, "--help").out
+def test_no_help_speaks_python(name: str) -> None:
+    assert "None" not in run_here(name, "--help").out
 
 
 @pytest.mark.parametrize(
@@ -63,15 +63,15 @@ def test_no_help_speaks_python(run: Run, name: str) -> None:
         (["lift", "clip.npz"], "required: -o/--out; see 'langpose-rt lift --help'"),
     ],
 )
-def test_a_wrong_word_is_one_sentence(run: Run, words: list[str], sentence: str) -> None:
-    done = run(*words)
+def test_a_wrong_word_is_one_sentence(words: list[str], sentence: str) -> None:
+    done = run_here(*words)
     assert done.code == 2
     assert sentence in done.sentence
 
 
 def lift_words(model: Path, clip_file: Path, folder: Path) -> list[str]:
     words = ["lift", clip_file, "-o", folder / "out.npz", "--model", model]
-    return [sys.executable, "-m", "langpose_rt", *map(str, words)]
+    return [*COMMAND, *map(str, words)]
 
 
 def test_a_reader_who_leaves_early_is_no_mistake(
@@ -79,8 +79,8 @@ def test_a_reader_who_leaves_early_is_no_mistake(
 ) -> None:
     words = shlex.join(lift_words(model, clip_file, tmp_path))
     done = subprocess.run(
-        ["bash", "-c", f"{words} | true"], cwd=ROOT, capture_output=True, text=True, check=True,
-        timeout=60, env=os.environ | {"PYTHONUNBUFFERED": ""},
+        ["bash", "-c", f"{words} | true"], capture_output=True, text=True, check=True,
+        timeout=60, env=ENVIRONMENT | {"PYTHONUNBUFFERED": ""},
     )  # fmt: skip
     assert done.stderr == ""
     assert (tmp_path / "out.npz").exists()
@@ -93,8 +93,8 @@ def test_a_full_disk_is_one_sentence(
 ) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            lift_words(model, clip_file, tmp_path), cwd=ROOT, stdout=full, stderr=subprocess.PIPE,
-            text=True, check=False, timeout=60, env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+            lift_words(model, clip_file, tmp_path), stdout=full, stderr=subprocess.PIPE,
+            text=True, check=False, timeout=60, env=ENVIRONMENT | {"PYTHONUNBUFFERED": unbuffered},
         )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == "langpose-rt: [Errno 28] No space left on device\n"

@@ -109,7 +109,7 @@ def test_only_a_file_in_a_folder_can_be_written(tmp_path: Path) -> None:
     check_writable(tmp_path / "new.npz", "poses")
     with pytest.raises(ConfigError, match="is a folder; give the name of the poses with --out"):
         check_writable(tmp_path, "poses")
-    with pytest.raises(ConfigError, match="there is no folder .*/nowhere for the poses"):
+    with pytest.raises(ConfigError, match=r"there is no folder .*/nowhere for the poses"):
         check_writable(tmp_path / "nowhere" / "a.npz", "poses")
 
 

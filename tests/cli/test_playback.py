@@ -16,7 +16,7 @@ from langpose_rt.cli.playback import (
 from langpose_rt.errors import LangPoseError
 from langpose_rt.formats.clip import Clip
 from langpose_rt.streaming.client import RigPublisher
-from tests.cli.conftest import part_of_demo_clip
+from tests.commands import part_of_demo_clip
 
 ENDPOINT = "tcp://127.0.0.1:1"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Run
+from tests.commands import run_here
 
 
 @pytest.mark.parametrize(
@@ -21,21 +21,21 @@ from tests.cli.conftest import Run
     ],
 )
 def test_a_wrong_option_is_one_sentence(
-    run: Run, clip_file: Path, words: tuple[str, ...], sentence: str
+    clip_file: Path, words: tuple[str, ...], sentence: str
 ) -> None:
-    done = run("publish", clip_file, *words)
+    done = run_here("publish", clip_file, *words)
     assert done.code == 2
     assert sentence in done.sentence
 
 
-def test_a_missing_file_is_one_sentence(run: Run) -> None:
-    done = run("publish", "/nowhere/clip.npz")
+def test_a_missing_file_is_one_sentence() -> None:
+    done = run_here("publish", "/nowhere/clip.npz")
     assert done.code == 2
     assert "does not exist" in done.sentence
 
 
-def test_no_server_is_a_failure_that_says_how_to_start_one(run: Run, clip_file: Path) -> None:
-    done = run("publish", clip_file, "--server", "tcp://127.0.0.1:1", "--wait-s", "0.05")
+def test_no_server_is_a_failure_that_says_how_to_start_one(clip_file: Path) -> None:
+    done = run_here("publish", clip_file, "--server", "tcp://127.0.0.1:1", "--wait-s", "0.05")
     assert done.code == 1
     assert done.sentence == (
         "langpose-rt: no server took rig0/cam0 at tcp://127.0.0.1:1 within 0.05 s; "

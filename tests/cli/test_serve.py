@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Run
+from tests.commands import run_here
 
 
 @pytest.mark.parametrize(
@@ -26,21 +26,17 @@ from tests.cli.conftest import Run
         (("--backend", "abacus"), "unknown backend 'abacus'"),
     ],
 )
-def test_a_wrong_option_is_one_sentence(
-    run: Run, model: Path, words: tuple[str, ...], sentence: str
-) -> None:
-    done = run("serve", "--port", "0", "--no-http", "--model", model, *words)
+def test_a_wrong_option_is_one_sentence(model: Path, words: tuple[str, ...], sentence: str) -> None:
+    done = run_here("serve", "--port", "0", "--no-http", "--model", model, *words)
     assert done.code == 2
     assert sentence in done.sentence
 
 
 @pytest.mark.parametrize("option", ["--port", "--output-port", "--http-port"])
-def test_a_port_in_use_is_one_sentence_that_names_the_option(
-    run: Run, model: Path, option: str
-) -> None:
+def test_a_port_in_use_is_one_sentence_that_names_the_option(model: Path, option: str) -> None:
     free = [word for name in ("--port", "--http-port") if name != option for word in (name, "0")]
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = run("serve", *free, option, port, "--model", model)
+        done = run_here("serve", *free, option, port, "--model", model)
     assert done.code == 2
     assert f"127.0.0.1:{port} (address already in use); choose another {option}" in done.sentence

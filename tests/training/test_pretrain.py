@@ -11,7 +11,7 @@ import torch
 
 from langpose_rt.model import checkpoint
 from training.loop import STATE_FILE, WEIGHTS_FILE
-from training.pretrain import main
+from training.pretrain import licence_of_weights, main
 
 FLAGS = (
     "--commercial-only --steps {steps} --log-every 2 --save-every 2 --validate-every 4 "
@@ -39,6 +39,7 @@ def test_a_run_leaves_weights_with_a_card_a_state_and_a_log(
     assert set(card["data"]) == {"cmu", "deepmimic"}
     assert [item["from_step"] for item in card["commands"]] == [0]
     assert "--commercial-only" in card["commands"][0]["command"]
+    assert "/" not in card["commands"][0]["command"]  # no path of this machine
     assert card["training"]["data"]["clips"] == 3
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4]
@@ -106,3 +107,9 @@ def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert stopped.value.code == 0
     assert "example:" in capsys.readouterr().out
+
+
+def test_the_licence_of_weights_follows_their_data() -> None:
+    free, paid = {"cmu": "CMU terms", "x": "MIT"}, {"bandai1": "CC BY-NC 4.0 (Bandai Namco)"}
+    assert licence_of_weights(free) == "commercial use allowed; trained on cmu, x, see the card"
+    assert licence_of_weights(free | paid).startswith("non-commercial use only")

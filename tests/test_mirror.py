@@ -1,0 +1,46 @@
+"""Tests mirror the source: tests/window/test_host.py is about langpose_rt/window/host.py."""
+
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+
+WITHOUT_SOURCE = {
+    "test_conftest.py": "about tests/conftest.py",
+    "test_mirror.py": "about the tests",
+    "test_packaging.py": "about setup.py and pyproject.toml",
+    "engine/test_int8.py": "what quantising costs, through export and runtime together",
+}
+"""The only tests that are about no single source file, and why."""
+
+NO_MIRRORS = {"benchmarks", "end_to_end"}
+"""Measurements, and journeys through the whole package."""
+
+
+def source_of(test: Path) -> Path:
+    """The file a test is about; test_host_cpp.py is about host.cpp."""
+    home = ROOT if test.parts[0] in {"cpp_ext", "training"} else ROOT / "langpose_rt"
+    name = test.stem.removeprefix("test_")
+    if test.parts[0] == "cpp_ext":
+        stem, _, ending = name.rpartition("_")
+        return home / test.parent / f"{stem}.{ending}"
+    return home / test.parent / f"{name}.py"
+
+
+def mirrors() -> list[Path]:
+    found = (path.relative_to(TESTS) for path in sorted(TESTS.rglob("test_*.py")))
+    return [path for path in found if path.parts[0] not in NO_MIRRORS]
+
+
+@pytest.mark.parametrize("test", mirrors(), ids=str)
+def test_a_test_file_is_about_one_source_file(test: Path) -> None:
+    if test.as_posix() in WITHOUT_SOURCE:
+        assert not source_of(test).exists(), "it has a source; take it off the list"
+    else:
+        assert source_of(test).is_file(), f"expected {source_of(test).relative_to(ROOT)}"
+
+
+def test_the_list_of_exceptions_names_only_tests_that_exist() -> None:
+    assert set(WITHOUT_SOURCE) <= {path.as_posix() for path in mirrors()}
