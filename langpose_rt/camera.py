@@ -26,7 +26,9 @@ NEAREST_M = 0.1
 """A root is never placed closer to the camera plane than this."""
 
 _PRIOR_DEPTH_M = 4.0
-_PRIOR_WEIGHT = 1e-9
+_PRIOR_WEIGHT = 1e-6
+"""In squared ray units: a person 10 m away spans 1e-3, and is drawn to the prior by 0.1 %."""
+
 _UNDISTORT_STEPS = 15
 _WIDEST_RAY = 50.0
 _UNDISTORT_TOLERANCE_PX = 1e-4
@@ -199,6 +201,7 @@ def root_from_pose(
     pose_camera: Float[np.ndarray, "*batch joint 3"],
     rays: Float[np.ndarray, "*batch joint 2"],
     weights: Float[np.ndarray, "*batch joint"],
+    last_root: Float[np.ndarray, "*batch 3"] | None = None,
 ) -> Float[np.ndarray, "*batch 3"]:
     """Where the root stands so that the pose is seen along its rays.
 
@@ -206,10 +209,13 @@ def root_from_pose(
         pose_camera: Joints relative to the root, in camera axes, metres.
         rays: Direction of every joint as x/z and y/z.
         weights: Trust in every joint, at least 0; a joint whose numbers are not finite has none.
+        last_root: Where the root was a frame ago, NaN if it was nowhere. Its depth holds where the
+            joints are too few or too close together to tell; all of it where none is trusted.
 
     Returns:
         Root in camera axes, metres, always finite and at least NEAREST_M in front of the camera.
-        Without two joints to trust, the depth is 4 m; without any, the root is on the optical axis.
+        Without two joints to trust and without a last root, the depth is 4 m; without any, the root
+        is on the optical axis.
 
     Source:
         Ours: least squares of the two equations x - u z = 0, y - v z = 0 a joint, linear in the
@@ -229,8 +235,13 @@ def root_from_pose(
     spread_uv = np.where(trusted[..., None], uv - mean_uv[..., None, :], 0.0)
     information = (w[..., None] * spread_uv**2).sum((-1, -2)) + _PRIOR_WEIGHT
     pull = (w[..., None] * spread_uv * (gap - mean_gap[..., None, :])).sum((-1, -2))
-    depth = np.maximum((pull + _PRIOR_WEIGHT * _PRIOR_DEPTH_M) / information, NEAREST_M)[..., None]
+    held = np.full((*w.shape[:-1], 3), (np.nan, np.nan, _PRIOR_DEPTH_M))
+    if last_root is not None:
+        held = np.where(np.isfinite(last_root).all(-1, keepdims=True), last_root, held)
+    depth = np.maximum((pull + _PRIOR_WEIGHT * held[..., 2]) / information, NEAREST_M)[..., None]
     root = np.concatenate([mean_uv * depth - mean_gap, depth], -1)
+    nothing = ~trusted.any(-1, keepdims=True) & np.isfinite(held).all(-1, keepdims=True)
+    root = np.where(nothing, held, root)
     return np.asarray(root, pose_camera.dtype)
 
 

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+import msgspec
+
 from langpose_rt.errors import ConfigError
 
 NS_PER_S = 1_000_000_000
@@ -100,14 +102,17 @@ def config_from_dict(values: dict[str, Any]) -> ModelConfig:
     """The config a manifest or checkpoint header describes.
 
     Raises:
-        ConfigError: If a value is unknown to this version.
+        ConfigError: If a value is unknown to this version, or is none.
     """
     unknown = set(values) - {field.name for field in fields(ModelConfig)}
     if unknown:
         raise ConfigError(
             f"model config has unknown values {sorted(unknown)}; it is from a newer langpose-rt"
         )
-    return ModelConfig(**values)
+    try:
+        return msgspec.convert(values, ModelConfig)
+    except (msgspec.ValidationError, ZeroDivisionError) as error:
+        raise ConfigError(f"model config is damaged: {error}") from error
 
 
 def _paper(name: str, width: int, mlp_ratio: int) -> ModelConfig:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from langpose_rt.config import ModelConfig, config_from_dict
-from langpose_rt.errors import ModelError
+from langpose_rt.errors import ConfigError, ModelError
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_VERSION = 1
@@ -113,8 +113,16 @@ def read_manifest(folder: Path) -> Manifest:
             f"{path} has version {manifest.version}, this langpose-rt reads {MANIFEST_VERSION}; "
             "export the model again"
         )
+    try:
+        manifest.model_config  # noqa: B018 - said now or never
+    except ConfigError as error:
+        raise ModelError(f"{path} is damaged ({error}); export the model again") from error
     for name, expected in manifest.files.items():
         _check_file(folder, name, expected)
+    for product in manifest.products.values():
+        for name in (product.encoder, product.lifter):
+            if name not in manifest.files:
+                raise ModelError(f"{path} names {name!r} without its hash; export the model again")
     return manifest
 
 

@@ -178,8 +178,9 @@ def test_a_matrix_that_is_none_is_refused(matrix: object, sentence: str) -> None
 def test_a_root_is_found_where_it_was() -> None:
     root = np.random.default_rng(2).uniform((-2, -1, 1.5), (2, 1, 12), (30, 3))
     pose = standing_pose(30)
-    found = root_from_pose(pose, rays_of(pose, root), np.ones((30, 17)))
-    np.testing.assert_allclose(found, root, atol=1e-4)
+    rays, weights = rays_of(pose, root), np.ones((30, 17))
+    np.testing.assert_allclose(root_from_pose(pose, rays, weights, root), root, atol=1e-4)
+    np.testing.assert_allclose(root_from_pose(pose, rays, weights), root, rtol=2e-3)
 
 
 def test_a_root_from_noisy_rays_is_the_least_squares_one() -> None:
@@ -195,7 +196,7 @@ def test_a_root_from_noisy_rays_is_the_least_squares_one() -> None:
             rows.append(np.sqrt(weight) * row)
             right.append(np.sqrt(weight) * (ray[axis] * joint[2] - joint[axis]))
     expected = np.linalg.lstsq(np.array(rows), np.array(right), rcond=None)[0]
-    np.testing.assert_allclose(root_from_pose(pose, rays, weights), expected, atol=1e-5)
+    np.testing.assert_allclose(root_from_pose(pose, rays, weights, expected), expected, atol=1e-5)
 
 
 def test_joints_without_weight_or_numbers_do_not_pull_the_root() -> None:
@@ -260,3 +261,19 @@ def test_camera_to_world_undoes_the_extrinsics() -> None:
     np.testing.assert_allclose(camera_to_world(points_camera, T_world_camera), points_world)
     single = camera_to_world(points_camera.astype(np.float32), T_world_camera)
     assert single.dtype == np.float32
+
+
+def test_a_root_nobody_can_see_stays_where_it_was() -> None:
+    pose, rays = np.zeros((2, 17, 3)), np.zeros((2, 17, 2))
+    last = np.array([[1.5, 0.2, 6.0], [np.nan, np.nan, np.nan]])
+    root = root_from_pose(pose, rays, np.zeros((2, 17)), last)
+    np.testing.assert_allclose(root, [[1.5, 0.2, 6.0], [0.0, 0.0, 4.0]])
+
+
+def test_joints_too_close_together_to_tell_the_depth_leave_it_as_it_was() -> None:
+    pose, rays, weights = np.zeros((17, 3)), np.zeros((17, 2)), np.zeros(17)
+    pose[10] = (0.0, -0.2, 0.0)
+    rays[10] = (0.0, -1e-4)
+    weights[[0, 10]] = 1.0
+    root = root_from_pose(pose, rays, weights, np.array([0.0, 0.0, 6.0]))
+    assert 5.0 < root[2] < 7.5

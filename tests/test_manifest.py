@@ -2,11 +2,20 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from langpose_rt.config import PRESETS
 from langpose_rt.errors import ModelError
-from langpose_rt.manifest import MANIFEST_NAME, Manifest, file_sha256, read_manifest, write_manifest
+from langpose_rt.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    Parity,
+    Product,
+    file_sha256,
+    read_manifest,
+    write_manifest,
+)
 
 
 @pytest.fixture
@@ -65,4 +74,21 @@ def test_an_empty_folder_says_how_to_make_a_model(tmp_path: Path) -> None:
 def test_a_manifest_of_another_version_names_both(folder: Path) -> None:
     write_manifest(folder, manifest_of({}, version=9))
     with pytest.raises(ModelError, match="version 9, this langpose-rt reads 1"):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize("change", [{"heads": "8"}, {"heads": 0}, {"width": None}, {"flux": 1}])
+def test_a_config_that_is_none_is_one_sentence(folder: Path, change: dict[str, object]) -> None:
+    manifest = manifest_of({})
+    manifest.config.update(change)
+    write_manifest(folder, manifest)
+    with pytest.raises(ModelError, match="is damaged"):
+        read_manifest(folder)
+
+
+def test_a_product_without_a_hash_is_refused(folder: Path) -> None:
+    parity = Parity(clip="x", frames=1, mean_mm=0.0, worst_mm=0.0)
+    product = Product(encoder="/etc/passwd", lifter="weights.bin", parity=parity)
+    write_manifest(folder, msgspec.structs.replace(manifest_of({}), products={"fp32": product}))
+    with pytest.raises(ModelError, match="without its hash"):
         read_manifest(folder)

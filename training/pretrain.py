@@ -96,7 +96,9 @@ def _without_place(word: str) -> str:
 
 def licence_of_weights(licences: Mapping[str, str]) -> str:
     """What may be done with weights that were trained on these sources, in one line."""
-    commercial = not any("NC" in text for text in licences.values())
+    from training.data.mocap import is_commercial
+
+    commercial = all(is_commercial(text) for text in licences.values())
     use = "commercial use allowed" if commercial else "non-commercial use only"
     return f"{use}; trained on {', '.join(sorted(licences))}, see the card"
 

@@ -4,7 +4,6 @@ Exit codes: 0 done, 1 failed while running, 2 wrong option, file or model, 130 i
 """
 
 import argparse
-import numpy
 import logging
 import os
 import sys

@@ -11,7 +11,9 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import torch
@@ -20,7 +22,14 @@ from onnx import numpy_helper
 import langpose_rt
 from langpose_rt.engine.parity import ParityClip, parity
 from langpose_rt.errors import ConfigError
-from langpose_rt.manifest import MANIFEST_VERSION, Manifest, Product, file_sha256, write_manifest
+from langpose_rt.manifest import (
+    MANIFEST_NAME,
+    MANIFEST_VERSION,
+    Manifest,
+    Product,
+    file_sha256,
+    write_manifest,
+)
 from langpose_rt.model import checkpoint
 from langpose_rt.model.graphs import (
     ENCODER_INPUTS,
@@ -38,6 +47,7 @@ from langpose_rt.runtime.torch import CHECKPOINT_NAME, TorchNetwork
 
 OPSET = 18
 _SMALLEST_STORED_HALF = 64
+_FILES = (CHECKPOINT_NAME, "encoder.onnx", "lifter.onnx")
 
 
 def model_folder_from_checkpoint(
@@ -64,10 +74,44 @@ def model_folder_from_checkpoint(
         raise ConfigError(
             f"model {model.config.name!r} keeps no ring; only causal models are exported"
         )
+    _check_target(path, folder)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as scratch:
+        built = Path(scratch)
+        manifest = _built(model, card, built, clip, precisions=precisions, command=command)
+        _install(built, folder, manifest)
+    return manifest
+
+
+def _check_target(path: Path, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{folder} cannot be made: {error.strerror}; choose another") from None
+    target = folder / CHECKPOINT_NAME
+    if target.exists() and target.samefile(path):
+        raise ConfigError(f"exporting into {folder} would overwrite {path}; choose another --out")
+
+
+def _install(built: Path, folder: Path, manifest: Manifest) -> None:
+    """Move finished files into place; until the new manifest is written there is no model there."""
+    (folder / MANIFEST_NAME).unlink(missing_ok=True)
+    for name in (*_FILES, "encoder.int8.onnx"):
+        (folder / name).unlink(missing_ok=True)
+    for name in manifest.files:
+        (built / name).replace(folder / name)
+        (folder / name).chmod(0o644)
+    write_manifest(folder, manifest)
+
+
+def _built(
+    model: LangPose,
+    card: dict[str, Any],
+    folder: Path,
+    clip: ParityClip,
+    *,
+    precisions: tuple[str, ...],
+    command: str,
+) -> Manifest:
     checkpoint.save(folder / CHECKPOINT_NAME, model, card, half=True)
     model, _ = checkpoint.load(folder / CHECKPOINT_NAME)
     names = _write_graphs(model, folder, int8="int8" in precisions)
@@ -85,14 +129,7 @@ def model_folder_from_checkpoint(
         opset=OPSET,
     )
     products = {name: _product(name, folder, manifest, clip, model) for name in precisions}
-    manifest = _with_products(manifest, products)
-    write_manifest(folder, manifest)
-    return manifest
-
-
-def _with_products(manifest: Manifest, products: dict[str, Product]) -> Manifest:
-    values = {name: getattr(manifest, name) for name in manifest.__struct_fields__}
-    return Manifest(**(values | {"products": products}))
+    return msgspec.structs.replace(manifest, products=products)
 
 
 def _product(

@@ -46,7 +46,7 @@ def open_onnx(
         raise ModelError(
             f"model {manifest.name!r} has no {precision}, "
             f"only {', '.join(sorted(manifest.products))}; "
-            f"make it with 'langpose-rt export CHECKPOINT --precision {precision} --out FOLDER'"
+            f"make it with 'langpose-rt export CHECKPOINT --precision fp32,int8 --out FOLDER'"
         )
     network = OnnxNetwork(
         folder / product.encoder, folder / product.lifter, precision=precision, threads=threads

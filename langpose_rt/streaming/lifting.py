@@ -23,7 +23,9 @@ from langpose_rt.streaming.viewpoint import rays_of_people
 LARGEST_BODY = 100.0
 """A number of the model beyond this many body units is a failure, not a pose."""
 
-_LEAST_SIGMA_M = 1e-3
+_DETECTOR_SIGMA_M = 0.03
+"""What a detector adds to the doubt of every joint, about 2 % of a stature."""
+
 _RECORD = np.dtype((np.void, PERSON.itemsize))
 
 
@@ -203,8 +205,10 @@ class Lifting:
         poses = np.empty((*sigma.shape, 4), np.float32)
         poses[..., :3] = (pose @ people["rotation"]) * scale[..., None]
         poses[..., 3] = sigma * scale
-        weights = people["scores"] / np.maximum(poses[..., 3], _LEAST_SIGMA_M) ** 2
-        root = root_from_pose(poses[..., :3], people["rays"], weights)
+        weights = people["scores"] / (poses[..., 3] ** 2 + _DETECTOR_SIGMA_M**2)
+        last_root = self._persons.root[people["slot"]]
+        root = root_from_pose(poses[..., :3], people["rays"], weights, last_root)
+        self._persons.root[people["slot"]] = root
         smooth = self._persons.filter
         if smooth is not None and len(people):
             points = np.concatenate([poses[..., :3], root[:, None]], 1)

@@ -54,6 +54,7 @@ class Persons:
     Attributes:
         anchor: Anchor and body size.
         filter: Output filter over the 17 joints and the root, or None.
+        root: Where the root was last, metres, camera axes; NaN where it never was.
         pushes: Frames since the person was new.
         generation: Changes when the slot is forgotten, so that what was remembered before is known.
         first_ns, last_ns, measured_ns: Times of the first frame, of the last, and of the last one
@@ -74,6 +75,7 @@ class Persons:
             shares = [1.0] * 17 + [ROOT_SMOOTHING_SHARE]
             cutoff_hz, rise_hz = ([value * share for share in shares] for value in chosen)
             self.filter = OneEuro(slots, cutoff_hz, rise_hz)
+        self.root = np.full((slots, 3), np.nan, np.float32)
         self._history = np.zeros((5, slots), np.int64)  # one table: one look-up for all of it
         self.generation, self.pushes, self.first_ns, self.last_ns, self.measured_ns = self._history
         self.refused = 0
@@ -135,6 +137,7 @@ class Persons:
         self.anchor.reset(slots)
         if self.filter is not None:
             self.filter.reset(slots)
+        self.root[slots] = np.nan
         self.pushes[slots] = 0
         self.generation[slots] += 1
         self._backend.reset(slots)

@@ -20,7 +20,6 @@ GATE_BODIES_PER_S = 1.2
 SMALLEST_BODY = 0.03
 """Size, in images, of somebody of whom too few joints are seen to tell."""
 
-_SIZE_WEIGHT = 0.5
 _CAP_BODIES = 2.0
 _VELOCITY_SMOOTHING_S = 0.12
 _VELOCITY_MEMORY_S = 0.4
@@ -133,16 +132,14 @@ def _matches(tracks: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _distance(predicted: np.ndarray, tracks: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Cost [track, person]: mean joint distance in body sizes, and how much the sizes differ."""
+    """Cost [track, person]: mean distance of the joints both have, in body sizes."""
     sizes, size = tracks["size"][:, None], seen["size"][None]
     away = predicted[:, None] - seen["joints"][None]
     bodies = np.sqrt((away * away).sum(-1)) / np.maximum(sizes, size)[..., None]
     both = tracks["known"][:, None] & seen["known"][None]
     shared = both.sum(-1)
     mean = (np.minimum(bodies, _CAP_BODIES) * both).sum(-1) / np.maximum(shared, 1)
-    ratio = np.minimum(np.abs(np.log(sizes / size)), 1)
-    cost = mean + _SIZE_WEIGHT * np.where(shared < _JOINTS_FOR_A_SIZE, 0, ratio)
-    return np.asarray(np.where(shared > 0, cost, _REFUSED))
+    return np.asarray(np.where(shared > 0, mean, _REFUSED))
 
 
 def _followed(tracks: np.ndarray, seen: np.ndarray) -> np.ndarray:

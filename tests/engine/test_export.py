@@ -91,3 +91,12 @@ def test_a_bidirectional_model_is_refused(tmp_path: Path, clip: ParityClip) -> N
             precisions=("fp32",),
             command="test",
         )
+
+
+def test_exporting_over_the_checkpoint_itself_is_refused(tmp_path: Path, clip: ParityClip) -> None:
+    source = tmp_path / "model.safetensors"
+    save(source, seeded(TINY, 0), {})
+    before = source.read_bytes()
+    with pytest.raises(ConfigError, match="would overwrite"):
+        model_folder_from_checkpoint(source, tmp_path, clip, precisions=("fp32",), command="test")
+    assert source.read_bytes() == before

@@ -1,7 +1,5 @@
 """int8 of the default weights, measured on the real clip."""
 
-from pathlib import Path
-
 import pytest
 
 from langpose_rt.engine.demo import demo_parity_clip

@@ -69,6 +69,17 @@ def test_somebody_who_is_away_for_less_than_the_hold_keeps_the_slot() -> None:
     assert room.persons.seated == 1
 
 
+def test_somebody_who_was_seated_but_never_lifted_leaves_like_anybody() -> None:
+    room = Room()
+    room.persons.last_ns[:] = 10**15  # what others left in the slots
+    message = keypoint_message(LEFT, ids=[3])
+    frame = room.stream.inbox.push(message, 0)
+    assert frame is not None
+    room.stream.seat(frame, message.keypoints, [3], 0)
+    assert room.stream.gone(1000 * MS) == []
+    assert room.stream.gone(1001 * MS) == [3]
+
+
 def test_somebody_nobody_has_seen_gets_no_slot_and_no_id() -> None:
     room = Room()
     nobody = np.zeros((17, 3), np.float32)

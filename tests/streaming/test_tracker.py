@@ -62,6 +62,25 @@ def test_two_people_keep_their_ids_when_one_hides_the_other_for_a_moment() -> No
     assert ids[28:] == [[0, 1]] * 20
 
 
+def test_motion_decides_when_both_are_hidden_while_they_pass() -> None:
+    frames = [
+        [images((-1.2 + 0.06 * i, 0, 4.0)), images((1.2 - 0.06 * i, 0, 4.0))] for i in range(40)
+    ]
+    for hidden in range(17, 24):
+        frames[hidden] = []
+    assert [ids for ids in track(frames) if ids] == [[0, 1]] * 33
+
+
+def test_joints_out_of_sight_are_carried_along() -> None:
+    walk = [images((-1.2 + 0.06 * i, 0, 4.0)) for i in range(40)]
+    for upper in walk[10:30]:
+        upper[1:7] = 0
+    for legs in walk[30:]:
+        legs[7:] = 0
+        legs[0] = 0
+    assert track([[person] for person in walk]) == [[0]] * 40
+
+
 def test_somebody_who_comes_back_after_the_memory_is_somebody_new() -> None:
     here = [images((0, 0, 4))]
     assert track([here, *[[]] * 20, here], memory_s=0.5) == [[0], *[[]] * 20, [1]]
@@ -79,12 +98,14 @@ def test_a_detection_twice_is_two_people_and_the_first_keeps_the_id() -> None:
 
 @pytest.mark.parametrize("kept", [slice(0, 1), slice(11, 14), slice(0, 4)])
 def test_a_few_joints_are_enough_to_stay_the_same_person(kept: slice) -> None:
-    whole, part = images((0, 0, 4)), images((0.02, 0, 4))
     hidden = np.ones(17, bool)
     hidden[kept] = False
-    part[hidden] = 0
-    assert track([[whole], [part], [part], [whole]]) == [[0]] * 4
-    assert track([[part], [part], [part]]) == [[0]] * 3
+    parts = [images((0.02 * i, 0, 4)) for i in range(1, 4)]
+    for part in parts:
+        part[hidden] = 0
+    whole = [images((0.0, 0, 4))], [images((0.08, 0, 4))]
+    assert track([whole[0], *[[part] for part in parts], whole[1]]) == [[0]] * 5
+    assert track([[part] for part in parts]) == [[0]] * 3
 
 
 def test_memory_is_bounded_when_everybody_is_new_all_the_time() -> None:
