@@ -222,8 +222,9 @@ def _store_weights_half(model: onnx.ModelProto) -> None:
 
 
 def _write_int8(encoder: onnx.ModelProto, path: Path) -> None:
-    """Dynamic int8 of the layers' weight products; what reads the input or writes the
-    representation stays float32, which leaves a third of the error.
+    """Dynamic int8 of the layers' weight products.
+
+    What reads the input or writes the representation stays float32: a third of the error is left.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
