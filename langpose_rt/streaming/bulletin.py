@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from langpose_rt.config import NS_PER_S
 from langpose_rt.skeleton import SKELETONS
+from langpose_rt.streaming.header import MAX_UINT
 from langpose_rt.streaming.messages import (
     Event,
     Heartbeat,
@@ -81,8 +82,8 @@ class Bulletin:
                 if not topic.unsaid:
                     del self._topics[name]
                     continue
-                said.append(self._event(*name, topic, now_ns))
-                topic.unsaid, topic.said_ns = 0, now_ns
+                count, topic.unsaid, topic.said_ns = topic.unsaid, 0, now_ns
+                said.append(self._event(name, topic.detail, count, now_ns))
             return said
 
     def heartbeat_due(self, now_ns: int) -> bool:
@@ -94,6 +95,7 @@ class Bulletin:
         late_ns = 0 if self._beat_ns is None else now_ns - self._beat_ns - HEARTBEAT_NS
         self._beat_ns = now_ns - late_ns if 0 <= late_ns < HEARTBEAT_NS else now_ns
         rejected = {f"rejected_{reason}": count for reason, count in snapshot.rejected.items()}
+        counters = snapshot.counters | rejected
         self._beats += 1
         return encode_notice(
             Heartbeat(
@@ -108,7 +110,7 @@ class Bulletin:
                 fps=snapshot.fps,
                 p99_ms=snapshot.p99_ms,
                 model=self._model,
-                counters=snapshot.counters | rejected,
+                counters={name: min(count, MAX_UINT) for name, count in counters.items()},
             )
         )
 
@@ -126,8 +128,9 @@ class Bulletin:
         self._schemas_wanted = True
 
     def _event(
-        self, kind: str, subject: str, reason: str, topic: _Topic, now_ns: int
+        self, name: tuple[str, str, str], detail: str, count: int, now_ns: int
     ) -> list[bytes]:
+        kind, subject, reason = name
         self._events += 1
         return encode_notice(
             Event(
@@ -137,7 +140,7 @@ class Bulletin:
                 t_ns=now_ns,
                 subject=subject,
                 reason=reason,
-                detail=topic.detail,
-                count=topic.unsaid,
+                detail=detail,
+                count=min(count, MAX_UINT),
             )
         )

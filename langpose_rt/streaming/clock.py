@@ -10,6 +10,9 @@ from langpose_rt.config import NS_PER_S
 STEP_NS = NS_PER_S
 """A change of the offset between the clocks beyond this is a step of the capture clock."""
 
+MOST_BEHIND_NS = NS_PER_S // 10
+"""A capture clock that stood still and goes on this far behind has stepped."""
+
 _SMALLEST_ADVANCE_NS = 1_000
 _MEMORY_NS = 30 * NS_PER_S
 _SPREAD_SHARE = 16
@@ -37,8 +40,8 @@ class CaptureClock:
 
     A network only ever delays, so the offset is the smallest difference of the last half to whole
     minute. A frame that is merely late leaves it alone, and its capture time is as good as ever:
-    only a clock that ran ahead, or back, by more than STEP_NS has stepped. The first frame is the
-    origin.
+    only a clock that ran ahead by more than STEP_NS, or back past the frame before, has stepped.
+    Frames come in the order of their numbers. The first one is the origin.
     """
 
     def __init__(self, t_ns: int, now_ns: int) -> None:
@@ -61,13 +64,15 @@ class CaptureClock:
         """
         advance_ns, elapsed_ns = t_ns - self._t_ns, max(now_ns - self._now_ns, 0)
         beyond_ns = now_ns - t_ns - self.offset_ns
-        stepped = beyond_ns < -STEP_NS or (beyond_ns > STEP_NS and advance_ns <= 0)
+        behind_ns = self._time_ns - (t_ns - self._zero_ns)
+        stepped = beyond_ns < -STEP_NS or advance_ns < 0
+        stepped |= beyond_ns > STEP_NS if advance_ns == 0 else behind_ns > MOST_BEHIND_NS
         by_receive_ns = self._time_ns + max(elapsed_ns, _SMALLEST_ADVANCE_NS)
         if stepped:
             time_ns = by_receive_ns
             self._zero_ns = t_ns - time_ns
             self._restart_offset(now_ns - t_ns, now_ns)
-        elif advance_ns <= 0:
+        elif advance_ns == 0:
             time_ns = max(t_ns - self._zero_ns, by_receive_ns)
         else:
             time_ns = max(t_ns - self._zero_ns, self._time_ns + _SMALLEST_ADVANCE_NS)

@@ -17,7 +17,7 @@ from langpose_rt.streaming.messages import (
     WindowFill,
 )
 from langpose_rt.streaming.options import PipelineConfig
-from langpose_rt.streaming.pose_message import State
+from langpose_rt.streaming.pose_message import ScaleSource, State
 from langpose_rt.streaming.stream import Sighting
 
 WARMUP_NS = NS_PER_S // 2
@@ -82,7 +82,6 @@ class Emitter:
         if in_world and T_world_camera is not None:
             poses[..., :3] = poses[..., :3] @ T_world_camera[:3, :3].T
             root = camera_to_world(root, T_world_camera)
-        given = sent.person_height_m is not None or self._config.person_height_m is not None
         stream.seq += 1
         return PoseMessage(
             rig=stream.rig,
@@ -99,7 +98,7 @@ class Emitter:
             ids=facts.ids[rows],
             state=facts.states[rows],
             root=root,
-            scale_src="given" if given else "prior",
+            scale_src=self._scale_source(sent.person_height_m),
             frame="world" if in_world else "camera",
             win=WindowFill(
                 frames=self._frames,
@@ -108,6 +107,11 @@ class Emitter:
             ),
             drop=frame.drop,
         )
+
+    def _scale_source(self, sent_height_m: float | None) -> ScaleSource:
+        if sent_height_m is not None:
+            return "given"
+        return "prior" if self._config.person_height_m is None else "height"
 
     def _states(self, people: np.ndarray) -> tuple[State, ...]:
         ages = zip(people["history_ns"].tolist(), people["unseen_ns"].tolist(), strict=True)

@@ -3,8 +3,10 @@
 Reads snapshots and nothing else; it can neither slow nor change what is served.
 """
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -24,9 +26,10 @@ from langpose_rt.streaming.stats import EDGES_MS, LOSSES
 
 REQUEST_TIMEOUT_S = 5.0
 MOST_REQUESTS = 16
-"""Requests answered at once; further ones wait their turn in the listen queue."""
+"""Connections held at once; one more cuts the one that was held longest."""
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_Request = socket.socket | tuple[bytes, socket.socket]
 _STATE_METRICS = ("starting", "ready", "degraded", "draining")
 
 
@@ -142,11 +145,12 @@ class HealthServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop listening; requests under way are cut."""
+        """Stop listening; requests under way are cut, and none is waited for."""
         if self._thread.is_alive():
             self._http.shutdown()
             self._thread.join()
         self._http.server_close()
+        self._http.cut(0)
 
 
 class _Pages:
@@ -188,20 +192,34 @@ class _Http(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], pages: _Pages) -> None:
         self.pages = pages
-        self._free = threading.BoundedSemaphore(MOST_REQUESTS)
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self._held: dict[socket.socket, None] = {}
+        self._lock = threading.Lock()
         super().__init__(address, _Handler)
 
-    def process_request(self, request: object, client_address: object) -> None:
-        """Answer in a new thread, once one of few is free."""
-        self._free.acquire()
-        super().process_request(request, client_address)  # type: ignore[arg-type]
+    def process_request(self, request: _Request, client_address: object) -> None:
+        """Answer in a new thread; never waits, so that who is silent keeps nobody else out."""
+        assert isinstance(request, socket.socket)
+        with self._lock:
+            self._held[request] = None
+        self.cut(MOST_REQUESTS)
+        super().process_request(request, client_address)
 
-    def process_request_thread(self, request: object, client_address: object) -> None:
-        """Answer one request; runs in its thread."""
-        try:
-            super().process_request_thread(request, client_address)  # type: ignore[arg-type]
-        finally:
-            self._free.release()
+    def shutdown_request(self, request: _Request) -> None:
+        """Close a connection; runs in its thread."""
+        assert isinstance(request, socket.socket)
+        with self._lock:
+            self._held.pop(request, None)
+        super().shutdown_request(request)
+
+    def cut(self, most: int) -> None:
+        """Cut the connections held longest, as many as there are beyond ``most``."""
+        with self._lock:
+            while len(self._held) > most:
+                oldest = next(iter(self._held))
+                del self._held[oldest]
+                with suppress(OSError):  # its client has gone
+                    oldest.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that hangs up is its own affair."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from langpose_rt.config import NS_PER_S
 from langpose_rt.streaming.clock import CaptureClock, Stamp
+from langpose_rt.streaming.header import MAX_UINT
 from langpose_rt.streaming.messages import Drops, KeypointMessage, RigCamera
 from langpose_rt.streaming.viewpoint import Viewpoint, Viewpoints
 
@@ -70,6 +71,11 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def assumed_intrinsics(self) -> bool:
+        """Whether nobody knows the lens the newest frame was seen with."""
+        return self._seen_with is not None and self._seen_with[2].intrinsics.assumed
+
     def push(self, message: KeypointMessage, now_ns: int) -> Frame | None:
         """Queue a frame, unless it is a duplicate, late, or of an epoch that is over.
 
@@ -109,7 +115,7 @@ class Inbox:
         lost = {name: self.totals[name] - self._reported[name] for name in Drops.__struct_fields__}
         if any(lost.values()):
             self._reported = dict(self.totals)
-            frame.drop = Drops(**lost)
+            frame.drop = Drops(**{name: min(count, MAX_UINT) for name, count in lost.items()})
         return frame
 
     def _viewpoint_of(self, message: KeypointMessage) -> Viewpoint:

@@ -11,7 +11,7 @@ ZeroMQ (ZMTP 3.x) multipart messages. The server binds, everybody else connects:
     port      server socket   peer                 use
     5555      SUB             rig: PUB             2D keypoints in
     5556      XPUB            consumer: SUB        3D poses, heartbeats, schemas, events out
-    5557      ROUTER          DEALER or REQ        control
+    5557      ROUTER          DEALER or REQ        control (reserved, not served yet)
 
 Send with the no-wait flag and never set CONFLATE: it keeps the last part instead of the last
 message. A full queue drops the newest message, so a slow consumer should read all that is waiting
@@ -25,6 +25,9 @@ Parts of a message
     [2]   payload   one array, little-endian, C order, nothing before, between or after
                     (absent in hb, schema and event)
     [3..] extra     further arrays, one for every entry of header.extra, in its order
+
+A sender of a longer message is cut off by ZeroMQ before anybody sees the message: it loses only
+itself, and nothing of it is counted or reported. Do not send one; it comes back by reconnecting.
 
 Names are 1 to 64 of the characters A-Z a-z 0-9 _ . - and nothing else. All parts of a message
 together are at most 1 MiB, and there are at most 16. To subscribe to one rig, subscribe to
@@ -76,7 +79,8 @@ comes a second time in a frame becomes -1. A `cam` that no camera has refuses th
 Order: frames belong together by topic and epoch. A frame with the `seq` of the one before is a
 duplicate, one with a lower `seq` is late; both are dropped and counted. A gap is counted and time
 goes on. A new epoch starts the stream afresh, so a restarted rig must draw a new one. `clk` may be
-any steady clock; a step of more than 1 s in it is flagged, and the receive clock used instead.
+any steady clock; a step of more than 1 s ahead, or back past the frame before, is flagged and
+counted, and the receive clock times that frame instead.
 
 JSON instead of msgpack
 =======================
@@ -104,12 +108,16 @@ pose3d/1: the 3D people of that frame
                     LShoulder LElbow LWrist RShoulder RElbow RWrist
     frame           "camera" or "world": the axes of payload and root
     unit            "m"
-    axes            "x-right,y-down,z-forward"
+    axes            what those axes are: "x-right,y-down,z-forward" where frame is "camera", and
+                    "x,y,z as in the calibration's world" where it is "world"
     shape, dtype    [P, 17, 4] and "<f4"
     root            P triples of float: the hip in metres, or nil if it is not known
-    scale_src       what the metres rest on: "given", "height", "focal" or "prior"
+    scale_src       what the metres rest on: "given", the person_height_m of the rig; "height", the
+                    one the server was started with; "prior", a stature of 1.70 m; "focal" is
+                    reserved
     ids             [int]*P
-    state           [string]*P of "warmup", "ok", "held", "predicted", "lost"
+    state           [string]*P of "warmup", "ok", "predicted" (no joint seen in this frame), "lost"
+                    (nor for longer than the server waits); "held" is reserved
     win             {frames: uint, filled: [uint]*P, lookahead_ns: uint}: frames a window holds,
                     how many every person has, and how far the answer looks ahead
     drop            {late, dup, gap, shed}: uint, frames not lifted since the last message
@@ -123,7 +131,7 @@ and the predicted standard deviation of the joint in metres. Absolute position =
 Every number is finite. The server publishes one message for every frame it lifts, P = 0 included.
 
 Extra arrays: "flags" |u1 [P, 17], always there, with the bits 1 measured, 2 imputed, 4 predicted,
-8 clipped; "embedding" <f4 [P, E], the motion embedding; "echo" <f4 [P, 17, 3], the 2D keypoints
+8 reserved; "embedding" <f4 [P, E], the motion embedding; "echo" <f4 [P, 17, 3], the 2D keypoints
 in pixels with their score. A reader skips names it does not know.
 
 hb/1: the server is alive, once a second
@@ -143,7 +151,9 @@ event/1: something that a person may want to know
     kind string (as in the topic), epoch uint, seq uint, t time (unix, integer), subject string
     (a topic, or ""), reason string, detail string, count uint (times since the last report)
 
-event/reject/ carries the reasons of `Reason`, rate-limited; event/drain/ announces the end.
+event/reject/ carries the reasons of `Reason`, rate-limited; event/drain/ announces the end;
+event/clock/ a step of a rig's clock; event/camera/ says once per stream, as assumed_intrinsics,
+that nobody knows its lens, so that distances are guesses.
 
 Versions
 ========

@@ -58,7 +58,7 @@ class PipelineConfig:
         if self.person_height_m is not None:
             _require("person_height_m", self.person_height_m, 0.3, 3.0)
         _require("lookahead_ms", self.lookahead_ms, 0.0, 2000.0)
-        _require("hold_s", self.hold_s, 0.0, 60.0)
+        _require("hold_s", self.hold_s, 0.1, 60.0)
         _require("backlog_ms", self.backlog_ms, 1.0, 10_000.0)
         _require("max_streams", float(self.max_streams), 1.0, 4096.0)
         _require("idle_s", self.idle_s, 1.0, 86_400.0)

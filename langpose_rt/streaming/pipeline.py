@@ -61,12 +61,9 @@ class Pipeline:
     ) -> None:
         model = backend.manifest.model_config
         if model.input != "anchored" or not model.causal:
-            raise ConfigError(
-                f"model {model.name!r} is not causal and anchored; serve a live model"
-            )
+            raise ConfigError(f"model {model.name!r} is not causal, anchored; serve a live model")
         self.config = config = config or PipelineConfig()
-        self.stats = Stats()
-        self._backend, self._now_ns = backend, 0
+        self.stats, self._backend, self._now_ns = Stats(), backend, 0
         self._clock = clock or (lambda: self._now_ns)
         self._persons = Persons(backend, config.smoothing)
         self._lifting = Lifting(backend, self._persons, config.person_height_m, self._clock)
@@ -155,10 +152,7 @@ class Pipeline:
         for stream in self._reception.forget_silent(now_ns):
             replies += self._answer_while([stream], lambda _: True)
             self._guard(stream.leave)
-        if self._bulletin.heartbeat_due(now_ns):
-            self._rate.look(now_ns)
-            replies.append(self._bulletin.heartbeat(self.snapshot(now_ns), now_ns))
-        return replies + self._bulletin.schemas(now_ns) + self._bulletin.events(now_ns)
+        return replies + self._notices(self._rate, now_ns)
 
     def flush(self, now_ns: int) -> Replies:
         """Answer everything that waits: in the queues, and for its lookahead."""
@@ -197,6 +191,18 @@ class Pipeline:
             fps=0.0 if self._rate is None else self._rate.per_s,
         )
 
+    def _notices(self, rate: Rate, now_ns: int) -> Replies:
+        """What the server says of itself; a fault of it must not cost the poses of the tick."""
+        said: Replies = []
+        try:
+            if self._bulletin.heartbeat_due(now_ns):
+                rate.look(now_ns)
+                said.append(self._bulletin.heartbeat(self.snapshot(now_ns), now_ns))
+            said += self._bulletin.schemas(now_ns) + self._bulletin.events(now_ns)
+        except Exception as error:  # noqa: BLE001 - counted and reported, whatever it is
+            self.fault(f"{type(error).__name__}: {error}"[:300])
+        return said
+
     def _new_stream(self, rig: str, camera: str, inbox: Inbox) -> Stream:
         first_seq = self.stats.frames  # never below a number this topic has had before
         hold_s = self.config.hold_s
@@ -208,15 +214,13 @@ class Pipeline:
         if stream.generation != frame.generation:
             replies += self._answer_while([stream], lambda _: True)
             self._guard(lambda: stream.restart(frame.generation))
-        gone = stream.gone(frame.stamp.time_ns)
-        if gone:
+        if gone := stream.gone(frame.stamp.time_ns):
             replies += self._answer_while([stream], lambda _: stream.awaits(gone))
             self._guard(lambda: stream.leave(gone))
         return replies
 
     def _remember(self, sightings: list[Sighting]) -> Replies:
         """Frames into the window, and answers for those that have their lookahead then."""
-        streams = [sighting.stream for sighting in sightings]
         try:
             failed = self._lifting.remember(sightings)
         except BackendError as error:
@@ -226,7 +230,7 @@ class Pipeline:
         for sighting in sightings:
             sighting.stream.newest_ns = sighting.time_ns
             sighting.stream.unanswered.append(sighting)
-        return self._answer_while(streams, self._has_its_lookahead)
+        return self._answer_while([s.stream for s in sightings], self._has_its_lookahead)
 
     def _has_its_lookahead(self, oldest: Sighting) -> bool:
         """Whether a frame is old enough, or the window would lose it with the next one."""
@@ -272,13 +276,11 @@ class Pipeline:
         self._degraded = True
         self._bulletin.report("fault", "backend_error", str(error))
         for sighting in sightings:
-            slots = np.array(sighting.slots, np.int32)
-            self._guard(partial(self._persons.reset, slots))
+            self._guard(partial(self._persons.reset, np.array(sighting.slots, np.int32)))
 
     def _count_refused(self) -> None:
         """Count people for whom there is no slot."""
-        refused = self._persons.refused - self.stats.seats_refused
-        if refused:
+        if refused := self._persons.refused - self.stats.seats_refused:
             self.stats.seats_refused += refused
             detail = f"all {self._backend.slots} slots are taken; people are left out"
             self._bulletin.report("shed", "no_slot", detail, count=refused)

@@ -47,6 +47,12 @@ POSE_SCHEMA = "pose3d/1"
 State = Literal["warmup", "ok", "held", "predicted", "lost"]
 Frame = Literal["camera", "world"]
 ScaleSource = Literal["given", "height", "focal", "prior"]
+Axes = Literal["x-right,y-down,z-forward", "x,y,z as in the calibration's world"]
+AXES: dict[Frame, Axes] = {
+    "camera": "x-right,y-down,z-forward",
+    "world": "x,y,z as in the calibration's world",
+}
+"""What `axes` says for every `frame`."""
 NO_DROPS = Drops()
 Actions = tuple[tuple[tuple[str, float], ...], ...]
 
@@ -61,7 +67,7 @@ class JointFlag(IntFlag):
     PREDICTED = 4
     """The person was not seen; the joint is extrapolated."""
     CLIPPED = 8
-    """Its 2D keypoint was an impossible number, made missing."""
+    """Reserved, never set yet: its 2D keypoint was an impossible number; it is IMPUTED."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -131,7 +137,7 @@ class _Header(Stamp, kw_only=True, omit_defaults=True):
     skel: Literal["h36m17"]
     frame: Frame
     unit: Literal["m"]
-    axes: Literal["x-right,y-down,z-forward"]
+    axes: Axes
     shape: tuple[UInt, Literal[17], Literal[4]]
     dtype: Literal["<f4"]
     root: Sequence[tuple[float, float, float]] | None
@@ -187,6 +193,8 @@ def decode_pose(parts: Sequence[bytes]) -> PoseMessage:
     check_parts(parts, at_least=3)
     rig, camera = topic_names(parts[0], "pose3d", 2)
     header = header_from_bytes(parts[1], _DECODER, POSE_SCHEMA)
+    if header.axes != AXES[header.frame]:
+        raise refuse(Reason.BAD_HEADER, f"got axes {header.axes!r} in frame {header.frame!r}")
     arrays = extras_from_parts(header.extra, parts[3:], _EXTRA_DTYPES)
     if "flags" not in arrays:
         raise refuse(Reason.BAD_PARTS, 'the extra array "flags" is missing')
@@ -231,7 +239,7 @@ def _header_of(message: PoseMessage, extra: tuple[Extra, ...]) -> _Header:
         skel="h36m17",
         frame=message.frame,
         unit="m",
-        axes="x-right,y-down,z-forward",
+        axes=AXES[message.frame],
         shape=(len(message.poses), 17, 4),
         dtype="<f4",
         root=None if message.root is None else message.root.tolist(),

@@ -7,6 +7,7 @@ frames here, so everything the two share is behind one lock, held for microsecon
 import threading
 from collections.abc import Callable, Sequence
 
+from langpose_rt.camera import ASSUMED_FOV_DEG
 from langpose_rt.errors import MessageError
 from langpose_rt.streaming.bulletin import Bulletin
 from langpose_rt.streaming.inbox import Frame, Inbox
@@ -23,6 +24,11 @@ from langpose_rt.streaming.viewpoint import Viewpoints
 
 TOO_MANY_STREAMS = "too_many_streams"
 """Reason of a message that is fine, from one camera more than the server takes."""
+
+_ASSUMED = (
+    f"nobody knows the lens, so it is assumed to see {ASSUMED_FOV_DEG:g} degrees and distances are "
+    "guesses; send k, or serve with --cameras or --fov-deg"
+)
 
 
 class Reception:
@@ -51,6 +57,7 @@ class Reception:
         self._sizes, self._numbering = viewpoints.sizes, JsonNumbering(epoch)
         self._stats, self._bulletin, self._new_stream = stats, bulletin, new_stream
         self._streams: dict[tuple[str, str], Stream] = {}
+        self._told_assumed: set[Stream] = set()
         self._lock = threading.Lock()
 
     @property
@@ -85,6 +92,9 @@ class Reception:
             self._bulletin.report("reject", error.reason, error.detail, _subject_of(parts))
             return False
         self._count(message, frame, generation)
+        if stream.inbox.assumed_intrinsics and stream not in self._told_assumed:
+            self._told_assumed.add(stream)
+            self._bulletin.report("camera", "assumed_intrinsics", _ASSUMED, message.topic)
         return frame is not None
 
     def take(self, now_ns: int) -> list[tuple[Stream, Frame]]:
@@ -103,6 +113,7 @@ class Reception:
             ]
             for name, stream in silent:
                 del self._streams[name]
+                self._told_assumed.discard(stream)
                 self._stats.keep(stream.inbox.totals)
         return [stream for _, stream in silent]
 
@@ -131,7 +142,7 @@ class Reception:
         if frame.stamp.stepped:
             stats.clock_steps += 1
             detail = (
-                "the capture clock stepped by over a second; the receive clock timed this frame"
+                "the capture clock stepped back or far ahead; the receive clock timed this frame"
             )
             self._bulletin.report("clock", "clock_step", detail, message.topic)
 

@@ -18,6 +18,7 @@ class StreamSnapshot:
         persons: People who have a slot.
         waiting: Frames that wait to be lifted.
         unanswered: Frames that wait for their lookahead.
+        assumed_intrinsics: Nobody knows its lens: the rig should send k, or the server be told.
         offset_ns: What to add to the rig's clock to have the server's.
         heard_ago_s: Time since its last message.
         totals: Frames accepted and lost, by name.
@@ -29,6 +30,7 @@ class StreamSnapshot:
     persons: int
     waiting: int
     unanswered: int
+    assumed_intrinsics: bool
     offset_ns: int
     heard_ago_s: float
     totals: dict[str, int]
@@ -44,6 +46,7 @@ class StreamSnapshot:
             persons=stream.persons,
             waiting=len(inbox),
             unanswered=len(stream.unanswered),
+            assumed_intrinsics=inbox.assumed_intrinsics,
             offset_ns=0 if inbox.clock is None else inbox.clock.offset_ns,
             heard_ago_s=max(now_ns - inbox.heard_ns, 0) / NS_PER_S,
             totals=dict(inbox.totals),

@@ -51,7 +51,7 @@ class Stream:
         rig, camera: Its name.
         inbox: What waits to be lifted.
         persons: Everybody of all streams.
-        hold_s: A person who was not in the frame for longer than this has left.
+        hold_s: A person of whom no joint was seen for longer than this has left.
         first_seq: Number of the first message about it.
 
     Attributes:
@@ -77,7 +77,7 @@ class Stream:
         self._persons, self._hold_s = persons, hold_s
         self._hold_ns = round(hold_s * 1e9)
         self._seats: dict[int, int] = {}
-        self._next_id = 0
+        self._next_id = self._before_ns = 0
         self._tracker = Tracker(self._new_id, hold_s)
 
     @property
@@ -95,15 +95,15 @@ class Stream:
             unknown = [person for person in unknown if joints[person, :, 2].any()]
             image_px = max(frame.message.wh)
             in_images = joints[unknown] / np.array([image_px, image_px, 1.0])
-            found = self._tracker.ids_of(in_images, frame.stamp.time_ns)
+            found = self._tracker.ids_of(in_images, frame.stamp.time_ns, self._before_ns)
             for person, number in zip(unknown, found, strict=True):
                 ids[person] = number
         return ids
 
     def gone(self, time_ns: int) -> list[int]:
-        """Ids of the people who have left by that time."""
-        last_ns, limit_ns = self._persons.last_ns, time_ns - self._hold_ns
-        return [number for number, slot in self._seats.items() if last_ns[slot] < limit_ns]
+        """Ids of the people who have left by that time: not those seen in the frame before it."""
+        seen_ns, limit_ns = self._persons.measured_ns, min(time_ns - self._hold_ns, self._before_ns)
+        return [number for number, slot in self._seats.items() if seen_ns[slot] < limit_ns]
 
     def awaits(self, ids: list[int]) -> bool:
         """Whether an unanswered frame has one of these people."""
@@ -121,7 +121,7 @@ class Stream:
     def restart(self, generation: int) -> None:
         """Begin a new epoch: everybody has left and nobody is known. Ids are not used again."""
         self.generation = generation
-        self.newest_ns = 0
+        self.newest_ns = self._before_ns = 0
         self._tracker = Tracker(self._new_id, self._hold_s)
         self.leave()
 
@@ -141,11 +141,13 @@ class Stream:
                 if slot is not None:
                     self._seats[number] = slot
                     self._persons.last_ns[slot] = frame.stamp.time_ns
+                    self._persons.measured_ns[slot] = frame.stamp.time_ns
             if slot is not None:
                 kept.append(person)
                 slots.append(slot)
         if len(kept) < len(ids):
             joints, ids = joints[kept], [ids[person] for person in kept]
+        self._before_ns = frame.stamp.time_ns
         return Sighting(self, frame, ids, slots, joints, taken_ns)
 
     def _new_id(self) -> int:

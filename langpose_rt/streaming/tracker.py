@@ -65,16 +65,23 @@ class Tracker:
         self._new_id, self._memory_ns = new_id, round(memory_s * NS_PER_S)
         self._tracks = np.empty(0, TRACK)
 
-    def ids_of(self, joints: Float[np.ndarray, "person 17 3"], time_ns: int) -> list[int]:
+    def ids_of(
+        self,
+        joints: Float[np.ndarray, "person 17 3"],
+        time_ns: int,
+        before_ns: int | None = None,
+    ) -> list[int]:
         """The id of every person of one frame.
 
         Args:
             joints: x, y in image sizes, and score; score 0 is missing. Everybody has a joint.
             time_ns: Capture time; rises from call to call.
+            before_ns: That of the frame before, whose people are remembered however long ago.
         """
-        tracks = self._tracks
+        tracks, since_ns = self._tracks, time_ns - self._memory_ns
         if len(tracks):
-            tracks = tracks[tracks["time_ns"] >= time_ns - self._memory_ns]
+            since_ns = since_ns if before_ns is None else min(since_ns, before_ns)
+            tracks = tracks[tracks["time_ns"] >= since_ns]
         seen = np.zeros(len(joints), TRACK)
         seen["time_ns"], seen["joints"], seen["known"] = (
             time_ns,

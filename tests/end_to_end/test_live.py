@@ -136,6 +136,13 @@ def test_a_message_beyond_the_largest_part_cuts_its_sender_and_nobody_else(
             if frame == 5:
                 evil.send_multipart([b"kp2d/evil/cam0/", b"x" * (8 << 20)])
         ears.until(lambda: len(ears.poses) == 20)
+
+    def is_heard_again() -> bool:
+        evil.send_multipart([b"kp2d/evil/cam0/"])
+        return "bad_parts" in server.snapshot().rejected
+
+    wait_until(is_heard_again)
+    assert set(server.snapshot().rejected) == {"bad_parts"}, "the large message never came in"
     assert [pose.src.seq for pose in ears.poses] == list(range(20))
 
 

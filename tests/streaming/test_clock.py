@@ -50,10 +50,32 @@ def test_a_step_is_flagged_once_and_time_goes_on_by_the_receive_clock(jump_ms: f
     assert found[-1].t_srv_ns == 180 * MS
 
 
-@pytest.mark.parametrize("jump_ms", [900.0, -900.0])
-def test_less_than_a_second_is_no_step(jump_ms: float) -> None:
-    found = stamps((0, 0), (20, 20), (40 + jump_ms, 40), (60 + jump_ms, 60))
+def test_less_than_a_second_ahead_is_no_step() -> None:
+    found = stamps((0, 0), (20, 20), (940, 40), (960, 60))
     assert not any(stamp.stepped for stamp in found)
+
+
+@pytest.mark.parametrize("back_ms", [1.0, 19.0, 100.0, 700.0, 990.0])
+def test_a_clock_set_back_is_a_step_of_any_size_if_it_passes_a_frame(back_ms: float) -> None:
+    before = [(20.0 * i, 20.0 * i) for i in range(5)]
+    after = [(20.0 * i - 20.0 - back_ms, 20.0 * i) for i in range(5, 100)]
+    found = stamps(*before, *after)
+    assert [stamp.stepped for stamp in found] == [i == 5 for i in range(100)]
+    assert times_ms(*before, *after) == [20.0 * i for i in range(100)]
+    assert found[-1].t_srv_ns == 99 * 20 * MS
+
+
+def test_stamps_that_repeat_are_no_step_and_cost_no_time() -> None:
+    frames = [(40.0 * (i // 2), 20.0 * i) for i in range(50)]
+    assert times_ms(*frames) == [20.0 * i for i in range(50)]
+    assert not any(stamp.stepped for stamp in stamps(*frames))
+
+
+def test_a_clock_that_stood_still_for_less_than_a_second_goes_on_at_its_rate() -> None:
+    stood = [(20.0 * max(i - 40, min(i, 5)), 20.0 * i) for i in range(100)]
+    found = times_ms(*stood)
+    assert found == [20.0 * i for i in range(100)]
+    assert sum(stamp.stepped for stamp in stamps(*stood)) == 1
 
 
 def test_a_stalled_network_is_no_step_and_costs_no_time() -> None:

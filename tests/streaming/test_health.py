@@ -1,6 +1,8 @@
 """The HTTP pages, over a real socket."""
 
 import json
+import socket
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -9,7 +11,8 @@ from dataclasses import replace
 import pytest
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.streaming.health import HealthServer
+from langpose_rt.streaming import health as health_module
+from langpose_rt.streaming.health import MOST_REQUESTS, HealthServer
 from langpose_rt.streaming.snapshot import Snapshot, StreamSnapshot
 from tests.streaming.test_snapshot import empty_snapshot
 
@@ -40,9 +43,9 @@ def health(watched: Watched) -> Iterator[HealthServer]:
     server.stop()
 
 
-def get(health: HealthServer, path: str) -> tuple[int, str]:
+def get(health: HealthServer, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{health.port}{path}", timeout=5) as reply:
+        with urllib.request.urlopen(f"http://{host}:{health.port}{path}", timeout=20) as reply:
             return reply.status, reply.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -63,6 +66,7 @@ def test_alive_and_ready_are_two_questions(health: HealthServer, watched: Watche
 def test_metrics_are_prometheus_text(health: HealthServer, watched: Watched) -> None:
     stream = StreamSnapshot(
         rig="rig0", camera="cam0", epoch=1, persons=1, waiting=0, unanswered=0, offset_ns=0,
+        assumed_intrinsics=False,
         heard_ago_s=0.1, totals={"accepted": 7, "late": 0, "dup": 0, "gap": 0, "shed": 2},
     )  # fmt: skip
     watched.now = replace(
@@ -108,3 +112,52 @@ def test_a_port_in_use_is_one_sentence(health: HealthServer, watched: Watched) -
 
 def test_a_server_that_never_started_can_be_stopped(watched: Watched) -> None:
     HealthServer("127.0.0.1", 0, snapshot=watched.snapshot, alive=watched.alive).stop()
+
+
+@pytest.fixture
+def idle(health: HealthServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.socket]]:
+    """Connections that never ask for anything, to a server that would wait for them for ever."""
+    monkeypatch.setattr(health_module._Handler, "timeout", None)
+    address = "127.0.0.1", health.port
+    connections = [socket.create_connection(address, 20) for _ in range(2 * MOST_REQUESTS)]
+    yield connections
+    for connection in connections:
+        connection.close()
+
+
+def was_cut(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:  # it was never accepted
+        return True
+
+
+def test_idle_connections_keep_nobody_from_the_pages(
+    health: HealthServer, idle: list[socket.socket]
+) -> None:
+    assert get(health, "/livez") == (200, "alive\n")
+    assert was_cut(idle[0]), "the one that was held longest was cut"
+
+
+def test_stopping_cuts_idle_connections_and_waits_for_none(
+    health: HealthServer, idle: list[socket.socket]
+) -> None:
+    stopping = threading.Thread(target=health.stop, daemon=True)
+    stopping.start()
+    stopping.join(20)
+    assert not stopping.is_alive()
+    assert all(was_cut(connection) for connection in idle)
+
+
+def test_an_address_of_six_is_served_too(watched: Watched) -> None:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    server = HealthServer("::1", 0, snapshot=watched.snapshot, alive=watched.alive)
+    server.start()
+    try:
+        assert get(server, "/livez", "[::1]") == (200, "alive\n")
+    finally:
+        server.stop()

@@ -20,6 +20,7 @@ from langpose_rt.streaming.options import PipelineConfig, ServerConfig
         ({"max_streams": 0}, "max_streams is 0"),
         ({"server": "my server"}, "server name 'my server'"),
         ({"hold_s": float("inf")}, "hold_s is inf"),
+        ({"hold_s": 0.05}, "hold_s is 0.05; expected 0.1 to 60"),
     ],
 )
 def test_a_pipeline_option_out_of_range_is_one_sentence(values: dict[str, Any], words: str) -> None:

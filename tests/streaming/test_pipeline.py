@@ -1,5 +1,6 @@
 """The pipeline as tables of (time, message) -> replies: no socket, no sleep, no clock."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +16,13 @@ from langpose_rt.camera import Camera
 from langpose_rt.config import PRESETS
 from langpose_rt.errors import ConfigError
 from langpose_rt.skeleton import REFERENCE_STATURE_M
+from langpose_rt.streaming.header import MAX_UINT
 from langpose_rt.streaming.messages import (
     Event,
     Heartbeat,
     JointFlag,
     PoseMessage,
+    RigCamera,
     SchemaMessage,
     decode_notice,
     decode_pose,
@@ -71,7 +74,7 @@ def bench(
     slots: int = 8, frames: int = 16, cameras: dict[str, Camera] | None = None, **options: Any
 ) -> Bench:
     backend = FakeBackend(slots, frames)
-    config = PipelineConfig(**{"smoothing": "off"} | options)
+    config = PipelineConfig(**{"smoothing": "off", "fov_deg": 60.0} | options)
     return Bench(backend, Pipeline(backend, config, cameras, epoch=11))
 
 
@@ -140,7 +143,7 @@ def test_a_known_height_scales_pose_root_and_sigma() -> None:
     assert message.root is not None
     np.testing.assert_allclose(message.root[0], (0.4, 0, 5), atol=2e-3)
     (option,) = bench(person_height_m=tall).feed(person_px((0.4, 0, 5)), at_ms=0)
-    assert option.scale_src == "given"
+    assert option.scale_src == "height"
     np.testing.assert_allclose(option.poses, message.poses, atol=1e-6)
     (unknown,) = bench().feed(person_px((0.4, 0, 5)), at_ms=0)
     assert unknown.scale_src == "prior"
@@ -177,8 +180,9 @@ def test_states_follow_what_was_seen_of_a_person() -> None:
     for frame in range(150):
         seen = person_px((0, 0, 4)) if not 40 <= frame < 110 else NOBODY
         (message,) = test.feed(seen, seq=frame, at_ms=20 * frame)
-        states.append(message.state[0])
-    changes = [(0, "warmup"), (25, "ok"), (40, "predicted"), (90, "lost"), (110, "ok")]
+        states += message.state or ("gone",)
+    changes = [(0, "warmup"), (25, "ok"), (40, "predicted"), (90, "gone"), (110, "warmup")]
+    changes += [(135, "ok")]
     assert [(i, s) for i, s in enumerate(states) if i == 0 or s != states[i - 1]] == changes
 
 
@@ -224,6 +228,30 @@ def test_somebody_who_is_away_for_a_moment_comes_back_with_their_history() -> No
         assert len(message.ids) == 0
     (message,) = test.feed(person, seq=60, at_ms=1200)
     assert message.state == ("ok",)
+
+
+def test_an_id_that_goes_on_without_a_joint_gives_the_slot_back_after_the_hold() -> None:
+    test, person = bench(slots=1), person_px((0, 0, 4))
+    test.feed(person, ids=[1], seq=0, at_ms=0)
+    for frame in range(1, 51):
+        (message,) = test.feed(NOBODY, ids=[1], seq=frame, at_ms=20 * frame)
+        assert message.ids.tolist() == [1]
+    (message,) = test.feed(NOBODY, person, ids=[1, 2], seq=51, at_ms=1020)
+    assert message.ids.tolist() == [2]
+    assert test.pipeline.snapshot(0).persons == 1
+
+
+@pytest.mark.parametrize("given", [-1, 4])
+def test_a_camera_slower_than_the_hold_has_the_same_people_in_every_frame(given: int) -> None:
+    test, person = bench(hold_s=0.1), person_px((0, 0, 4))
+    for frame in range(6):
+        (message,) = test.feed(person, ids=[given], seq=frame, at_ms=250 * frame)
+        assert message.ids.tolist() == [max(given, 0)]
+        assert message.win.filled == (frame + 1,)
+    test.feed(seq=6, at_ms=1500)
+    (message,) = test.feed(person, ids=[given], seq=7, at_ms=1750)
+    assert message.ids.tolist() == [given if given >= 0 else 1], "out of a frame is out of sight"
+    assert message.win.filled == (1,)
 
 
 def test_people_beyond_the_slots_are_left_out_counted_and_reported() -> None:
@@ -287,6 +315,21 @@ def test_a_clock_step_is_reported_and_poses_go_on(jump_ms: float) -> None:
     assert test.counter("clock_steps") == 1
     (event,) = test.events(200)
     assert (event.kind, event.subject) == ("clock", "kp2d/rig0/cam0/")
+
+
+@pytest.mark.parametrize("step_ms", [-100.0, -700.0, -990.0])
+@pytest.mark.parametrize("wait", [0, 3])
+def test_a_clock_set_back_by_less_than_a_second_freezes_nothing(step_ms: float, wait: int) -> None:
+    test, person = bench(lookahead_ms=20.0 * wait), person_px((0, 0, 4))
+    for frame in range(80):
+        t_ms = 20.0 * frame + (step_ms if frame >= 10 else 0)
+        messages = test.feed(person, seq=frame, at_ms=20 * frame, t_ms=t_ms)
+        assert seqs(messages) == ([frame - wait] if frame >= wait else [])
+        assert [message.t_srv for message in messages] == [20 * MS * s for s in seqs(messages)]
+    assert [time_ns for time_ns, _ in test.backend.history[0]] == [20 * i * MS for i in range(80)]
+    assert test.counter("clock_steps") == 1
+    (event,) = test.events(1600)
+    assert (event.kind, event.reason) == ("clock", "clock_step")
 
 
 # Lookahead ----------------------------------------------------------------------------------------
@@ -358,10 +401,10 @@ def test_a_new_epoch_answers_the_old_one_first() -> None:
 
 
 def test_somebody_who_leaves_is_answered_for_before_they_are_forgotten() -> None:
-    test = bench(lookahead_ms=100.0, hold_s=0.05)
+    test = bench(lookahead_ms=200.0, hold_s=0.1)
     one, two = person_px((-1, 0, 4)), person_px((1, 0, 4))
     ids = {}
-    for frame in range(12):
+    for frame in range(16):
         people = [one, two] if frame < 3 else [two]
         given = [1, 2] if frame < 3 else [2]
         for message in test.feed(*people, ids=given, seq=frame, at_ms=20 * frame):
@@ -556,6 +599,36 @@ def test_every_published_number_is_finite_whatever_the_joints_are(
     np.testing.assert_allclose(reply.poses[0, :, :3], POSE, atol=1e-5)
 
 
+def test_counters_beyond_the_wire_cost_neither_a_pose_nor_a_heartbeat() -> None:
+    test, person = bench(), person_px((0, 0, 4))
+    for epoch in (7, 8):
+        test.receive(person, epoch=epoch, seq=0, at_ms=0)
+        test.receive(person, epoch=epoch, seq=MAX_UINT, at_ms=0)
+    messages = [message for _ in range(4) for message in test.step(0)]
+    assert seqs(messages) == [0, MAX_UINT] * 2
+    assert messages[0].drop.gap == MAX_UINT
+    (beat,) = (reply for reply in test.tick(0) if isinstance(reply, Heartbeat))
+    assert beat.counters["gap"] == MAX_UINT
+    assert test.counter("gap") == 2 * (MAX_UINT - 1)
+
+
+@pytest.mark.parametrize("name", ["heartbeat", "schemas", "events"])
+def test_what_the_server_says_of_itself_costs_no_pose(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test, person = bench(lookahead_ms=60.0), person_px((0, 0, 4))
+    for frame in range(4):
+        test.feed(person, seq=frame, at_ms=20 * frame)
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("a fault")
+
+    monkeypatch.setattr(test.pipeline._bulletin, name, fail)
+    poses = [reply for reply in test.tick(1100) if isinstance(reply, PoseMessage)]
+    assert seqs(poses) == [1, 2, 3]
+    assert test.counter("internal_errors") == 1
+
+
 # What it says of itself ---------------------------------------------------------------------------
 
 
@@ -577,6 +650,24 @@ def test_it_says_heartbeats_schemas_and_the_end() -> None:
     assert isinstance(goodbye, Event)
     assert goodbye.kind == "drain"
     assert test.pipeline.state == "draining"
+
+
+def test_an_assumed_lens_is_said_once_per_stream_and_in_the_snapshot() -> None:
+    test, person = bench(fov_deg=None), person_px((0, 0, 4))
+    said = []
+    for frame in range(100):
+        test.feed(person, seq=frame, at_ms=100 * frame)
+        test.feed(person, camera="cam1", cam=RigCamera(k=(900.0, 900.0, 640.0, 360.0)), seq=frame,
+                  at_ms=100 * frame)  # fmt: skip
+        said += test.events(100 * frame)
+    (event,) = said
+    assert (event.kind, event.reason) == ("camera", "assumed_intrinsics")
+    assert (event.subject, event.count) == ("kp2d/rig0/cam0/", 1)
+    assert re.search(r"60 degrees.*send k.*--cameras.*--fov-deg", event.detail)
+    streams = test.pipeline.snapshot(0).streams
+    assert [(s.camera, s.assumed_intrinsics) for s in streams] == [("cam0", True), ("cam1", False)]
+    test.feed(person, cam=RigCamera(k=(900.0, 900.0, 640.0, 360.0)), seq=100, at_ms=10_000)
+    assert not any(stream.assumed_intrinsics for stream in test.pipeline.snapshot(0).streams)
 
 
 def test_stages_are_timed_by_the_clock_it_is_given() -> None:

@@ -147,6 +147,8 @@ def rewritten(**changes: object) -> list[bytes]:
         ({"s": "kp2d/1"}, "unknown_schema"),
         ({"unit": "mm"}, "bad_header"),
         ({"axes": "x-right,y-up,z-back"}, "bad_header"),
+        ({"axes": "x-right,y-down,z-forward"}, "bad_header"),
+        ({"frame": "camera"}, "bad_header"),
         ({"state": ["ok", "asleep"]}, "bad_header"),
         ({"state": ["ok"]}, "bad_shape"),
         ({"ids": [1]}, "bad_ids"),
@@ -190,6 +192,20 @@ def test_an_unknown_root_is_said_and_not_guessed() -> None:
     parts = encode_pose(replace(pose_sample(), root=None))
     assert msgspec.msgpack.decode(parts[1])["root"] is None
     assert decode_pose(parts).root is None
+
+
+@pytest.mark.parametrize(
+    ("frame", "axes"),
+    [
+        ("camera", "x-right,y-down,z-forward"),
+        ("world", "x,y,z as in the calibration's world"),
+    ],
+)
+def test_axes_are_those_of_the_frame(frame: Any, axes: str) -> None:
+    message = replace(pose_sample(), frame=frame)
+    parts = encode_pose(message)
+    assert msgspec.msgpack.decode(parts[1])["axes"] == axes
+    assert same(decode_pose(parts), message)
 
 
 def test_source_time_of_a_javascript_server_is_exact() -> None:

@@ -58,8 +58,9 @@ def test_what_a_forgotten_stream_lost_stays_counted() -> None:
 
 
 def test_frames_that_arrive_while_others_are_taken_are_neither_lost_nor_doubled() -> None:
-    frames, rigs = 400, 3
-    desk, taken, done = reception(Stats(), backlog_ms=10_000.0), [], threading.Event()
+    frames, rigs = 5, 150
+    options = {"backlog_ms": 10_000.0, "max_streams": rigs}
+    desk, taken, done = reception(Stats(), **options), [], threading.Event()
 
     def lift() -> None:
         while not done.is_set() or desk.waiting:
@@ -70,8 +71,8 @@ def test_frames_that_arrive_while_others_are_taken_are_neither_lost_nor_doubled(
     thread = threading.Thread(target=lift)
     thread.start()
     try:
-        for seq in range(frames):
-            for rig in range(rigs):
+        for rig in range(rigs):
+            for seq in range(frames):
                 desk.receive(keypoint_parts(rig=f"rig{rig}", seq=seq), 0)
     finally:
         done.set()

@@ -9,6 +9,7 @@ import pytest
 import zmq
 
 from langpose_rt.errors import BackendError, ConfigError, LangPoseError
+from langpose_rt.streaming.header import MAX_PARTS
 from langpose_rt.streaming.messages import decode_pose
 from langpose_rt.streaming.options import PipelineConfig, ServerConfig
 from langpose_rt.streaming.server import Server
@@ -122,6 +123,25 @@ def test_a_fault_of_the_program_costs_one_message_and_is_told(
     assert server.snapshot().counters["internal_errors"] == 1
     assert "a message or a step failed" in caplog.text
     assert server.alive()
+
+
+def test_a_message_of_endless_parts_is_cut_and_refused(
+    server: Server, others: Peers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = others.publisher(server.ports.keypoints)
+    subscriber = others.subscriber(server.ports.poses, b"pose3d/", b"event/")
+    receive, lengths = server.pipeline.receive, []
+
+    def count(parts: list[bytes], now_ns: int) -> bool:
+        lengths.append(len(parts))
+        return receive(parts, now_ns)
+
+    monkeypatch.setattr(server.pipeline, "receive", count)
+    publisher.send_multipart([b"x"] * 10_000)
+    publisher.send_multipart(keypoint_parts(person_px((0, 0, 4))))
+    next_of(subscriber, b"pose3d/")
+    assert lengths == [MAX_PARTS + 1, 3]
+    assert server.snapshot().rejected == {"bad_parts": 1}
 
 
 def test_a_thread_that_fails_ends_the_server_with_an_error(

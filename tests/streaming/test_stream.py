@@ -71,11 +71,14 @@ def test_somebody_who_is_away_for_less_than_the_hold_keeps_the_slot() -> None:
 
 def test_somebody_who_was_seated_but_never_lifted_leaves_like_anybody() -> None:
     room = Room()
-    room.persons.last_ns[:] = 10**15  # what others left in the slots
+    room.persons.measured_ns[:] = 10**15  # what others left in the slots
     message = keypoint_message(LEFT, ids=[3])
-    frame = room.stream.inbox.push(message, 0)
+    room.stream.inbox.push(message, 0)
+    frame = room.stream.inbox.take(0)
     assert frame is not None
     room.stream.seat(frame, message.keypoints, [3], 0)
+    assert room.stream.gone(5000 * MS) == [], "whoever was in the frame before is still there"
+    room.ids(given=[], t_ms=20)
     assert room.stream.gone(1000 * MS) == []
     assert room.stream.gone(1001 * MS) == [3]
 
