@@ -75,6 +75,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256("".join(sorted(self.files.values())).encode()).hexdigest()
 
     @property
+    def longest_lookahead_ms(self) -> float | None:
+        """Lookahead the weights were trained for; None where the card does not say."""
+        lag_s = self.card.get("training", {}).get("loss", {}).get("longest_lag_s")
+        return None if lag_s is None else 1000.0 * float(lag_s)
+
+    @property
     def aligned(self) -> bool:
         """Whether the motion embedding was aligned with text, and so means anything."""
         return bool(self.card.get("aligned", False))

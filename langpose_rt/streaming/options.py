@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from langpose_rt.camera import Intrinsics
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import ConfigError
+from langpose_rt.manifest import Manifest
 from langpose_rt.streaming.filter import smoothing_named
 from langpose_rt.streaming.header import NAME_PATTERN
 
@@ -140,6 +141,22 @@ class Ports:
     keypoints: int
     poses: int
     http: int
+
+
+def check_live(manifest: Manifest, config: PipelineConfig) -> None:
+    """That a model can serve what is asked of it.
+
+    Raises:
+        ConfigError: If it does not take live input, or was not trained for the lookahead.
+    """
+    model, longest_ms = manifest.model_config, manifest.longest_lookahead_ms
+    if model.input != "anchored" or not model.causal:
+        raise ConfigError(f"model {model.name!r} is not causal, anchored; serve a live model")
+    if longest_ms is not None and config.lookahead_ms > longest_ms:
+        raise ConfigError(
+            f"lookahead_ms is {config.lookahead_ms:g}; model {model.name!r} was trained for up to "
+            f"{longest_ms:g}"
+        )
 
 
 def _require(name: str, value: float, least: float, most: float) -> None:

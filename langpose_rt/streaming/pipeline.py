@@ -16,14 +16,14 @@ import numpy as np
 
 from langpose_rt.camera import Camera
 from langpose_rt.config import NS_PER_S
-from langpose_rt.errors import BackendError, ConfigError, MessageError
+from langpose_rt.errors import BackendError, MessageError
 from langpose_rt.runtime.base import Backend
 from langpose_rt.streaming.bulletin import Bulletin
 from langpose_rt.streaming.emit import Emitter, stamp_of_backend
 from langpose_rt.streaming.inbox import Frame, Inbox
 from langpose_rt.streaming.lifting import Lifting, joints_of_frames
 from langpose_rt.streaming.messages import PoseMessage, encode_pose
-from langpose_rt.streaming.options import PipelineConfig
+from langpose_rt.streaming.options import PipelineConfig, check_live
 from langpose_rt.streaming.persons import Persons
 from langpose_rt.streaming.reception import Reception
 from langpose_rt.streaming.snapshot import Snapshot
@@ -59,10 +59,8 @@ class Pipeline:
         epoch: int = 0,
         clock: Callable[[], int] | None = None,
     ) -> None:
-        model = backend.manifest.model_config
-        if model.input != "anchored" or not model.causal:
-            raise ConfigError(f"model {model.name!r} is not causal, anchored; serve a live model")
         self.config = config = config or PipelineConfig()
+        check_live(backend.manifest, config)
         self.stats, self._backend, self._now_ns = Stats(), backend, 0
         self._clock = clock or (lambda: self._now_ns)
         self._persons = Persons(backend, config.smoothing)

@@ -134,7 +134,7 @@ def test_a_message_beyond_the_largest_part_cuts_its_sender_and_nobody_else(
         for frame in range(20):
             good.publish(PERSON[None], t_ns=frame * 16 * MS)
             if frame == 5:
-                evil.send_multipart([b"kp2d/evil/cam0/", b"x" * (8 << 20)])
+                evil.send_multipart([b"kp2d/evil/cam0/", b"x" * (8 << 20), b""])
         ears.until(lambda: len(ears.poses) == 20)
 
     def is_heard_again() -> bool:

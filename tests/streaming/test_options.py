@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from langpose_rt.config import ModelConfig
 from langpose_rt.errors import ConfigError
-from langpose_rt.streaming.options import PipelineConfig, ServerConfig
+from langpose_rt.manifest import Manifest
+from langpose_rt.streaming.options import PipelineConfig, ServerConfig, check_live
 
 
 @pytest.mark.parametrize(
@@ -56,3 +58,17 @@ def test_times_are_whole_nanoseconds() -> None:
     config = PipelineConfig(lookahead_ms=133.3, hold_s=0.5, backlog_ms=50.0, idle_s=2.0)
     times_ns = config.lookahead_ns, config.hold_ns, config.backlog_ns, config.idle_ns
     assert times_ns == (133_300_000, 500_000_000, 50_000_000, 2_000_000_000)
+
+
+def manifest_trained_for(lag_s: float) -> Manifest:
+    card = {"training": {"loss": {"longest_lag_s": lag_s}}}
+    return Manifest(
+        version=1, name="live", made_by="tests", command="", date="2026-01-01",
+        config=ModelConfig().to_dict(), card=card, files={}, products={}, opset=18,
+    )  # fmt: skip
+
+
+def test_a_lookahead_the_weights_were_not_trained_for_is_refused() -> None:
+    check_live(manifest_trained_for(0.2), PipelineConfig(lookahead_ms=200.0))
+    with pytest.raises(ConfigError, match="lookahead_ms is 201; .* trained for up to 200"):
+        check_live(manifest_trained_for(0.2), PipelineConfig(lookahead_ms=201.0))
