@@ -70,5 +70,5 @@ def manifest_trained_for(lag_s: float) -> Manifest:
 
 def test_a_lookahead_the_weights_were_not_trained_for_is_refused() -> None:
     check_live(manifest_trained_for(0.2), PipelineConfig(lookahead_ms=200.0))
-    with pytest.raises(ConfigError, match="lookahead_ms is 201; .* trained for up to 200"):
+    with pytest.raises(ConfigError, match=r"lookahead_ms is 201; .* trained for up to 200"):
         check_live(manifest_trained_for(0.2), PipelineConfig(lookahead_ms=201.0))
