@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from langpose_rt.engine.demo import demo_parity_clip
 from langpose_rt.engine.parity import ParityClip, lift_clip
 from langpose_rt.model.checkpoint import load
-from langpose_rt.runtime.base import Backend, open_backend
+from langpose_rt.runtime.base import DEFAULT_MODEL, Backend, open_backend
 from langpose_rt.runtime.torch import CHECKPOINT_NAME
 from tests.runtime.conftest import random_clip
 
@@ -91,3 +92,12 @@ def test_a_pause_longer_than_the_age_limit_forgets_as_a_reset_does(model_folder:
         backend, ParityClip("tail", clip.rows[10:], clip.extras[10:], clip.time_ns[10:])
     )
     np.testing.assert_allclose(paused[10:], fresh, atol=1e-5)
+
+
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+def test_the_default_weights_streamed_are_their_own_causal_pass(rate_hz: int) -> None:
+    real = demo_parity_clip()
+    times = random_clip(len(real.rows), rate_hz=rate_hz, seed=rate_hz).time_ns
+    clip = ParityClip("demo, jittered and dropped", real.rows, real.extras, times)
+    streamed, _ = lift_clip(open_backend(), clip)
+    assert np.abs(streamed - offline(DEFAULT_MODEL, clip)).max() < 1e-4
