@@ -1,7 +1,7 @@
 """Muon for the matrices of the layers, AdamW for everything else, as one optimiser.
 
-Muon's steps have equal size in every direction of a matrix. Here it came to the position loss of a
-hundred steps where AdamW took more than three hundred (README, "why Muon").
+Muon's steps have equal size in every direction of a matrix. A hundred steps from scratch, cosine to
+zero, one try each: position loss 0.144 with it, 0.194 with AdamW alone (README, "why Muon").
 """
 
 from collections.abc import Callable
