@@ -80,11 +80,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         lag_s = self.card.get("training", {}).get("loss", {}).get("longest_lag_s")
         return None if lag_s is None else 1000.0 * float(lag_s)
 
-    @property
-    def aligned(self) -> bool:
-        """Whether the motion embedding was aligned with text, and so means anything."""
-        return bool(self.card.get("aligned", False))
-
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""

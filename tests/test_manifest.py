@@ -36,7 +36,6 @@ def test_a_manifest_reads_back_as_it_was_written(folder: Path) -> None:
     manifest = read_manifest(folder)
     assert manifest.model_config == PRESETS["live"]
     assert manifest == manifest_of(manifest.files)
-    assert not manifest.aligned
 
 
 def test_a_changed_file_is_named_with_both_hashes(folder: Path) -> None:

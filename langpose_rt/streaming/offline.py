@@ -6,6 +6,8 @@ is what the same people in front of a camera would have got.
 
 from collections.abc import Callable, Iterator
 
+import msgspec
+
 from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.formats.clip import Clip
 from langpose_rt.formats.lifted_npz import Lifted
@@ -19,21 +21,26 @@ from langpose_rt.streaming.messages import (
 )
 from langpose_rt.streaming.options import PipelineConfig
 from langpose_rt.streaming.pipeline import Pipeline, Replies
-from langpose_rt.streaming.rig_frames import empty_frame, frame_with_people
+from langpose_rt.streaming.rig_frames import (
+    empty_frame,
+    frame_with_people,
+    rig_camera_from_intrinsics,
+)
 
 RIG, CAMERA = "file", "clip"
 
 
 def rig_camera_of_clip(clip: Clip) -> RigCamera | None:
     """What the file knows of its camera, as a rig would say it."""
-    known = clip.intrinsics
-    if known is None and clip.gravity is None:
+    if clip.intrinsics is None and clip.gravity is None:
         return None
-    return RigCamera(
-        k=None if known is None else (known.fx_px, known.fy_px, known.cx_px, known.cy_px),
-        dist=() if known is None else known.dist,
-        gravity=None if clip.gravity is None else tuple(clip.gravity.tolist()),
-    )
+    known = RigCamera()
+    if clip.intrinsics is not None:
+        known = rig_camera_from_intrinsics(clip.intrinsics)
+    if clip.gravity is None:
+        return known
+    x, y, z = clip.gravity.tolist()
+    return msgspec.structs.replace(known, gravity=(x, y, z))
 
 
 def frames_of_clip(clip: Clip, rig: str, camera: str, *, epoch: int) -> Iterator[KeypointMessage]:

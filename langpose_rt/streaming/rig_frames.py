@@ -39,7 +39,7 @@ def empty_frame(
         ConfigError: If a server would refuse it; the sentence says why.
     """
     if isinstance(intrinsics, Intrinsics):
-        intrinsics = _rig_camera_from_intrinsics(intrinsics)
+        intrinsics = rig_camera_from_intrinsics(intrinsics)
     joints = len(skeleton_named(skeleton).joints)
     frame = KeypointMessage(
         rig=rig,
@@ -110,7 +110,8 @@ def _array_of(numbers: npt.ArrayLike, dtype: type[np.float32] | None) -> npt.NDA
         raise refuse(Reason.BAD_SHAPE, f"these are no array of numbers: {error}") from None
 
 
-def _rig_camera_from_intrinsics(intrinsics: Intrinsics) -> RigCamera:
+def rig_camera_from_intrinsics(intrinsics: Intrinsics) -> RigCamera:
+    """What a rig says of its camera when it knows the lens."""
     return RigCamera(
         k=(intrinsics.fx_px, intrinsics.fy_px, intrinsics.cx_px, intrinsics.cy_px),
         dist=intrinsics.dist,

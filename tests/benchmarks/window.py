@@ -5,18 +5,15 @@
 Prints machine, commit and command with the figures; asserts nothing.
 """
 
-import os
-import platform
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
 from langpose_rt.window import host, reference
 from langpose_rt.window.reference import Window
+from tests.benchmarks.origin import origin
 
 PERSONS = (1, 8, 64)
 BLOCKS, FRAMES, CHANNELS, FEATURES = 4, 32, 256, 256
@@ -28,9 +25,8 @@ CALLS, ROUNDS = 200, 15
 
 def main() -> None:
     """Print the table."""
-    print(f"machine {_cpu()}, {os.cpu_count()} cores, Python {platform.python_version()}", end="")
-    print(f", NumPy {np.__version__}; commit {_commit()}")
-    print(f"command python -m tests.benchmarks.window; C++ built: {host.HOST_IS_NATIVE}")
+    print(origin("python -m tests.benchmarks.window"))
+    print(f"C++ built: {host.HOST_IS_NATIVE}")
     print(f"{BLOCKS} blocks x {FRAMES} frames x {CHANNELS} channels; float32; best of {ROUNDS}")
     print(f"{'us per call':<12}" + "".join(f"{f'{n} persons':>24}" for n in PERSONS))
     print(f"{'':<12}" + "".join(f"{'NumPy':>9}{'C++':>8}{'ratio':>7}" for _ in PERSONS))
@@ -78,21 +74,6 @@ def _best_us(call: Callable[[], object]) -> float:
             call()
         best = min(best, time.perf_counter_ns() - start)
     return best / CALLS / 1e3
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
-def _commit() -> str:
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    try:
-        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 if __name__ == "__main__":
