@@ -83,9 +83,10 @@ def _play(clip: "Clip", endpoint: str, loops: int) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
+    from langpose_rt.cli.connection import Connection
     from langpose_rt.cli.playback import Playback, play, publisher_of_clip, wait_for_server
 
-    with publisher_of_clip(clip, endpoint, RIG, CAMERA) as publisher:
+    with publisher_of_clip(clip, Connection(endpoint=endpoint), RIG, CAMERA) as publisher:
         wait_for_server(publisher)
         console = Console(stderr=True)
         with Progress(console=console, disable=not console.is_terminal) as bar:

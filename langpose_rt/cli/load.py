@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field
 
 from langpose_rt.cli.child_server import ChildServer
+from langpose_rt.cli.connection import Connection
 from langpose_rt.cli.crowd import Crowd
 from langpose_rt.cli.listening import LatencySummary, Listener
 from langpose_rt.cli.playback import publisher_of_clip, wait_for_server
@@ -48,7 +49,9 @@ def run_load(server: ChildServer, load: Load) -> LoadResult:
     memory: list[float] = []
     frames = max(1, round(load.seconds * load.rate_hz))
     with (
-        publisher_of_clip(clip, server.keypoint_endpoint, "bench", "cam0") as publisher,
+        publisher_of_clip(
+            clip, Connection(endpoint=server.keypoint_endpoint), "bench", "cam0"
+        ) as publisher,
         Listener(server.pose_endpoint, "bench") as listener,
     ):
         wait_for_server(publisher)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from langpose_rt.cli.connection import Connection
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import LangPoseError
 from langpose_rt.formats.clip import Clip
@@ -27,16 +28,17 @@ class Playback:
     loops: int = 1
 
 
-def publisher_of_clip(clip: Clip, endpoint: str, rig: str, camera: str) -> RigPublisher:
+def publisher_of_clip(clip: Clip, server: Connection, rig: str, camera: str) -> RigPublisher:
     """A publisher that says of its camera what the clip knows."""
     return RigPublisher(
-        endpoint,
+        server.endpoint,
         rig,
         camera,
         skeleton=clip.skeleton.name,
         size=clip.size,
         intrinsics=rig_camera_of_clip(clip),
         person_height_m=clip.person_height_m,
+        **server.keys,
     )
 
 

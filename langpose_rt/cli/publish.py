@@ -6,6 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
+from langpose_rt.cli.connection import add_connection_arguments, connection_from_arguments
 from langpose_rt.cli.lift import add_clip_arguments, clip_from_arguments
 from langpose_rt.errors import ConfigError, LangPoseError
 
@@ -18,12 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for flag, default, metavar, text in (
         ("--rig", "rig0", "NAME", "name of this rig"),
         ("--camera", "cam0", "NAME", "name of the camera"),
-        ("--server", "tcp://127.0.0.1:5555", "URL", "where the server takes keypoints"),
         ("--speed", 1.0, "X", "2 plays twice as fast, with the same capture times"),
         ("--wait-s", 10.0, "S", "wait so long for a server"),
     ):
         shown = f"{text} (default: {default})"
         parser.add_argument(flag, type=type(default), default=default, metavar=metavar, help=shown)
+    add_connection_arguments(
+        parser, default="tcp://127.0.0.1:5555", text="where the server takes keypoints"
+    )
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="npz clip, or a folder of OpenPose JSON"
     )
@@ -52,10 +55,11 @@ def run(arguments: argparse.Namespace) -> int:
         sent = frames
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with publisher_of_clip(clip, arguments.server, arguments.rig, arguments.camera) as publisher:
+    server = connection_from_arguments(arguments)
+    with publisher_of_clip(clip, server, arguments.rig, arguments.camera) as publisher:
         if not publisher.wait_for_server(arguments.wait_s):
             raise LangPoseError(
-                f"no server took {stream} at {arguments.server} within {arguments.wait_s:g} s; "
+                f"no server took {stream} at {server.endpoint} within {arguments.wait_s:g} s; "
                 "start one with 'langpose-rt serve'"
             )
         print(f"publishing {arguments.file} as {stream}", file=sys.stderr, flush=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from langpose_rt.cli import playback
+from langpose_rt.cli.connection import Connection
 from langpose_rt.cli.playback import (
     Playback,
     loop_ns_of_clip,
@@ -19,6 +20,7 @@ from langpose_rt.streaming.client import RigPublisher
 from tests.commands import part_of_demo_clip
 
 ENDPOINT = "tcp://127.0.0.1:1"
+SERVER = Connection(endpoint=ENDPOINT)
 
 
 class Notebook(RigPublisher):
@@ -100,7 +102,7 @@ def test_a_single_frame_comes_again_after_a_second(clock: Clock) -> None:
 
 def test_a_publisher_says_what_the_clip_knows() -> None:
     clip = part_of_demo_clip(2, person_height_m=1.6)
-    with publisher_of_clip(clip, ENDPOINT, "rig", "cam") as publisher:
+    with publisher_of_clip(clip, SERVER, "rig", "cam") as publisher:
         nobody = publisher._nobody
     assert (nobody.skeleton, nobody.wh) == (clip.skeleton.name, clip.size)
     assert nobody.person_height_m == 1.6
@@ -115,7 +117,7 @@ def test_a_server_of_ours_that_stays_silent_is_an_error(monkeypatch: pytest.Monk
     clip = part_of_demo_clip(1)
     monkeypatch.setattr(playback, "_OWN_SERVER_S", 0.01)
     with (
-        publisher_of_clip(clip, ENDPOINT, "rig", "cam") as publisher,
+        publisher_of_clip(clip, SERVER, "rig", "cam") as publisher,
         pytest.raises(LangPoseError, match=r"did not ask for keypoints within 0\.01 s"),
     ):
         wait_for_server(publisher)
