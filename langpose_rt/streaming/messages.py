@@ -6,7 +6,8 @@ values out and back: no sockets and no clock.
 
 Transport
 =========
-ZeroMQ (ZMTP 3.x) multipart messages. The server binds, everybody else connects:
+ZeroMQ (ZMTP 3.x) multipart messages over TCP, or ipc:// in a folder of the server's machine. The
+server binds, everybody else connects; a rig that binds a PUB itself is named to the server.
 
     port      server socket   peer                 use
     5555      SUB             rig: PUB             2D keypoints in
