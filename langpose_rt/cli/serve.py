@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -26,6 +27,7 @@ SUMMARY = "lift the keypoint streams of capture rigs to 3D, live"
 EXAMPLE = "langpose-rt serve --port 5555 --lookahead-ms 60 --cameras calib.toml"
 
 _SECOND_SIGNAL = 1
+log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; the first drains within a second, a second ends at once."""
+    from langpose_rt.cli.supervisor import supervised
     from langpose_rt.streaming.options import PipelineConfig, ServerConfig
     from langpose_rt.streaming.server import Server
 
@@ -63,9 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
     backend = backend_from_arguments(arguments, slots=arguments.slots)
     server = Server(backend, config, cameras)
     _drain_on_signals(server)
-    with contextlib.closing(backend):
+    with contextlib.closing(backend), supervised(server):
         licence = str(backend.manifest.card.get("licence", "not stated"))
-        server.run(on_start=lambda: _announce(server, licence, as_json=arguments.json))
+        server.run(on_start=lambda: _announce(server, licence, arguments))
     return 0
 
 
@@ -77,27 +80,29 @@ def _cameras(path: Path | None) -> "Mapping[str, Camera]":
     return cameras_from_toml(path)
 
 
-def _announce(server: "Server", licence: str, *, as_json: bool) -> None:
+def _announce(server: "Server", licence: str, arguments: argparse.Namespace) -> None:
     model, ports = server.snapshot().model, server.ports
-    if as_json:
-        said = {
-            "port": ports.keypoints, "output_port": ports.poses, "http_port": ports.http,
-            "model": model.id, "sha256": model.sha256, "precision": model.precision,
-            "backend": model.backend, "licence": licence,
-        }  # fmt: skip
+    said = {
+        "port": ports.keypoints, "output_port": ports.poses, "http_port": ports.http,
+        "model": model.id, "sha256": model.sha256, "precision": model.precision,
+        "backend": model.backend, "licence": licence,
+    }  # fmt: skip
+    if arguments.json:
         print(json.dumps(said), flush=True)
-        return
-    bind = server.config.bind
-    health = f"health        http://{bind}:{ports.http}/status\n" if ports.http else ""
-    print(
-        f"keypoints in  tcp://{bind}:{ports.keypoints}\n"
-        f"poses out     tcp://{bind}:{ports.poses}\n"
-        f"{health}"
-        f"model         {model.id} {model.sha256[:12]}, {model.precision} on {model.backend}\n"
-        f"weights       {licence}",
-        file=sys.stderr,
-        flush=True,
-    )
+    elif arguments.log_format == "json":
+        log.info("the server is up", extra=said)
+    else:
+        bind = server.config.bind
+        health = f"health        http://{bind}:{ports.http}/status\n" if ports.http else ""
+        print(
+            f"keypoints in  tcp://{bind}:{ports.keypoints}\n"
+            f"poses out     tcp://{bind}:{ports.poses}\n"
+            f"{health}"
+            f"model         {model.id} {model.sha256[:12]}, {model.precision} on {model.backend}\n"
+            f"weights       {licence}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _drain_on_signals(server: "Server") -> None:
