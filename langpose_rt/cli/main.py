@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import langpose_rt
-from langpose_rt.cli import bench, demo, evaluate, export, lift, publish, serve
+from langpose_rt.cli import bench, demo, doctor, evaluate, export, lift, publish, serve
 from langpose_rt.cli.log import FORMATS, LEVELS, logged
 from langpose_rt.errors import LangPoseError
 
@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "bench": bench,
     "export": export,
+    "doctor": doctor,
 }
 """In the order a newcomer meets them."""
 

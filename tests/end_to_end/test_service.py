@@ -1,4 +1,4 @@
-"""`serve` as a service: what it tells systemd and an orchestrator, and what it writes to its log."""
+"""`serve` as a service: what systemd is told, and what is written to the log."""
 
 import json
 import signal
