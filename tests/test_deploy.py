@@ -56,8 +56,8 @@ def test_the_image_runs_the_command_as_nobody_special_and_stops_as_the_server_ex
 
 def test_the_image_exposes_the_ports_the_server_takes() -> None:
     config = ServerConfig()
-    ports = [config.port, config.pose_port, config.http_port]
-    assert set(map(str, ports)) <= set(last("EXPOSE").split())
+    ports = [config.port, config.pose_port, config.request_port, config.http_port]
+    assert set(map(str, ports)) == set(last("EXPOSE").split())
     assert f":{config.http_port}/readyz" in last("HEALTHCHECK")
 
 

@@ -90,7 +90,7 @@ def _ports() -> list["Check"]:
     from langpose_rt.streaming.options import ServerConfig
 
     config = ServerConfig()
-    return check_ports([config.port, config.pose_port], config.http_port or 0)
+    return check_ports([config.port, config.pose_port, config.request_port], config.http_port or 0)
 
 
 def _model(arguments: argparse.Namespace) -> list["Check"]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import langpose_rt
-from langpose_rt.cli import bench, demo, doctor, evaluate, export, lift, publish, serve
+from langpose_rt.cli import bench, control, demo, doctor, evaluate, export, lift, publish, serve
 from langpose_rt.cli.log import FORMATS, LEVELS, logged
 from langpose_rt.errors import LangPoseError
 
@@ -18,6 +18,7 @@ COMMANDS = {
     "demo": demo,
     "serve": serve,
     "publish": publish,
+    "control": control,
     "lift": lift,
     "evaluate": evaluate,
     "bench": bench,

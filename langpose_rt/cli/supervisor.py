@@ -94,9 +94,17 @@ def supervised(server: "Server") -> Iterator[None]:
         _say(address, ["STOPPING=1"])
 
 
+def supervised_reload(server: "Server") -> None:
+    """Open the model anew, and tell systemd from when to when; the model there is goes on."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    _say(address, ["RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}"])
+    if not server.reload(None, lambda _: _say(address, ["READY=1"])):
+        _say(address, ["READY=1"])  # one is under way
+
+
 def _say(address: str, lines: list[str]) -> None:
     """Send lines to systemd, which may be gone; an address with @ is an abstract one of Linux."""
-    if not lines:
+    if not (address and lines):
         return
     with (
         contextlib.suppress(OSError),

@@ -61,6 +61,9 @@ def test_systemd_hears_ready_life_and_stopping(tmp_path: Path) -> None:
             assert page(ports["http_port"], "/readyz") == "ready\n"
             told_until(channel, "WATCHDOG=1")
             told_until(channel, "WATCHDOG=1")
+            process.send_signal(signal.SIGHUP)
+            told_until(channel, "RELOADING=1")
+            told_until(channel, "READY=1")
             process.send_signal(signal.SIGTERM)
             told_until(channel, "STOPPING=1")
             assert process.wait(WAIT_S) == 0
