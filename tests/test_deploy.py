@@ -77,10 +77,13 @@ def test_the_health_check_says_whether_the_server_is_ready(state: str, code: int
 
 
 def test_the_unit_and_its_options_are_words_the_command_understands() -> None:
+    lines = re.findall(r"^(\w+)=(.*)$", (DEPLOY / "options.env").read_text(), re.MULTILINE)
+    options = {f"${name}": value.split() for name, value in lines}
     _, *words = unit_value("ExecStart").split()
-    (options,) = re.findall(r"^LANGPOSE_OPTIONS=(.*)$", (DEPLOY / "options.env").read_text(), re.M)
-    assert words[-1] == "$LANGPOSE_OPTIONS"
-    build_parser("serve").parse_args([*words[:-1], *options.split()])
+    assert options.keys() == {word for word in words if word.startswith("$")}
+    parser = build_parser("serve")
+    parser.parse_args([part for word in words for part in options.get(word, [word])])
+    parser.parse_args([word for word in words if word not in options])
     assert unit_value("Type") == "notify"
 
 
