@@ -35,7 +35,7 @@ def guarded(name: str, look: Callable[[], list[Check]]) -> list[Check]:
         found = [Check(name=name, verdict="fail", found=str(error))]
     except ImportError as error:
         text = f"needs {error.name}, which does not load: {error}"
-        advice = "see packages above; pip install --force-reinstall langpose-rt"
+        advice = "the line 'packages' says what to install"
         found = [Check(name=name, verdict="fail", found=text, advice=advice)]
     except Exception as error:  # noqa: BLE001 - a doctor that dies says nothing of the rest
         advice = "this is a mistake of the doctor; please report this line"

@@ -54,8 +54,8 @@ def check_extension() -> list[Check]:
         return [Check(name="window", verdict="ok", found="compiled C++")]
     found = "NumPy stands in for the C++ extension: same results, more CPU a frame"
     advice = (
-        "install a C++ compiler (apt install g++) and install again: "
-        "pip install --force-reinstall --no-deps --no-cache-dir langpose-rt"
+        "install a C++ compiler (apt install g++), then in the checkout: "
+        "pip install --force-reinstall --no-deps --no-cache-dir ."
     )
     return [Check(name="window", verdict="warn", found=found, advice=advice)]
 
@@ -93,12 +93,14 @@ def _needed(requirements: list[str]) -> Check:
             continue
         version = _version(requirement.name)
         if version is None:
-            wrong.append(f"{requirement.name} is not installed")
+            wrong.append((requirement, "is not installed"))
         elif not requirement.specifier.contains(version, prereleases=True):
-            wrong.append(f"{requirement.name} is {version}, expected {requirement.specifier}")
+            wrong.append((requirement, f"is {version}, expected {requirement.specifier}"))
     if wrong:
-        advice = "pip install --upgrade langpose-rt"
-        return Check(name="packages", verdict="fail", found="; ".join(wrong), advice=advice)
+        found = "; ".join(f"{one.name} {what}" for one, what in wrong)
+        missing = " ".join(f'"{one.name}{one.specifier}"' for one, _ in wrong)
+        advice = f"pip install {missing}"
+        return Check(name="packages", verdict="fail", found=found, advice=advice)
     return Check(name="packages", verdict="ok", found=_versions(requirements))
 
 

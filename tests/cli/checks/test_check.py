@@ -19,7 +19,7 @@ def raising(error: Exception) -> list[Check]:
         (
             ModuleNotFoundError("No module named 'zmq'", name="zmq"),
             "needs zmq, which does not load: No module named 'zmq'",
-            "see packages above; pip install --force-reinstall langpose-rt",
+            "the line 'packages' says what to install",
         ),
         (
             ZeroDivisionError("division by\nzero"),
