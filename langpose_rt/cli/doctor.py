@@ -8,8 +8,10 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from langpose_rt.cli.connection import add_connection_arguments, connection_from_arguments
 from langpose_rt.cli.options import add_model_arguments
 
 if TYPE_CHECKING:
@@ -23,7 +25,8 @@ _WIDTH = 12
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--server", metavar="URL", help="also look at the server that runs there")
+    add_connection_arguments(parser, default="", text="also look at the server that runs there")
+    parser.add_argument("--keys", type=Path, metavar="FOLDER", help="also look at a server's keys")
     style = parser.add_mutually_exclusive_group()
     style.add_argument("--json", action="store_true", help="print everything as JSON")
     style.add_argument("--paste", action="store_true", help="as a fenced block, for an issue")
@@ -79,7 +82,9 @@ def _looks(arguments: argparse.Namespace) -> Iterator[tuple[str, Callable[[], li
     yield "clock", machine.check_clock
     yield "ports", _ports
     yield "model", partial(_model, arguments)
-    if arguments.server is not None:
+    if arguments.keys is not None:
+        yield "keys", partial(_keys, arguments)
+    if arguments.server:
         yield "server", partial(_server, arguments)
     if not arguments.no_self_test:
         yield "self-test", partial(_self_test, arguments)
@@ -100,9 +105,14 @@ def _model(arguments: argparse.Namespace) -> list["Check"]:
     return check_model(arguments.model or DEFAULT_MODEL, arguments.precision)
 
 
+def _keys(arguments: argparse.Namespace) -> list["Check"]:
+    from langpose_rt.cli.checks.keys import check_keys
+
+    return check_keys(arguments.keys)
+
+
 def _server(arguments: argparse.Namespace) -> list["Check"]:
     from langpose_rt.cli.checks.server import check_server
-    from langpose_rt.cli.connection import connection_from_arguments
 
     return check_server(connection_from_arguments(arguments))
 

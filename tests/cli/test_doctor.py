@@ -25,13 +25,14 @@ def test_a_machine_that_serves_is_said_to_with_a_live_test(model: Path) -> None:
 
 def test_a_machine_that_cannot_serve_is_a_page_to_paste_and_an_exit_code() -> None:
     words = ("--model", "/nowhere", "--no-self-test", "--paste", "--server", "tcp://nowhere")
+    words += ("--keys", "/nowhere/keys")
     done = run_here("doctor", *words)
     assert done.code == 1
     lines = done.out.splitlines()
     assert lines[0] == lines[-1] == "```"
-    assert lines[-2].startswith("this machine cannot serve as it is: 2 failed")
+    assert lines[-2].startswith("this machine cannot serve as it is: 3 failed")
     failed = [line.split()[1] for line in lines if line.startswith("fail")]
-    assert failed == ["model", "server"]
+    assert failed == ["model", "keys", "server"]
 
 
 def test_advice_is_below_what_it_is_about() -> None:
