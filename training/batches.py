@@ -14,7 +14,7 @@ from langpose_rt.camera import ASSUMED_FOV_DEG
 from langpose_rt.skeleton import REFERENCE_STATURE_M, stature_m
 from training.bodies import draw_bones_m, mean_bones_m, mirror, mix, rebone
 from training.cameras import CameraConfig, Shots, project, shoot
-from training.data.mocap import Mocap
+from training.data.mocap import Mocap, mirrored_text
 from training.definitions import redefine
 from training.masks import MaskConfig, apply_masks, draw_masks
 from training.motion import TimeConfig, draw_clips, draw_times, draw_windows
@@ -90,6 +90,8 @@ class Batch:
         seen: Joints the network was shown.
         stature_m: Height of the body, metres.
         source: Index into Mocap.sources.
+        text: Index into Mocap.texts of what the clip shows; -1 where its motion was changed so much
+            that the sentence no longer holds.
     """
 
     rows: Float32[np.ndarray, "clip frame 17 3"]
@@ -100,6 +102,7 @@ class Batch:
     seen: Bool[np.ndarray, "clip frame 17"]
     stature_m: Float32[np.ndarray, " clip"]
     source: Int64[np.ndarray, " clip"]
+    text: Int64[np.ndarray, " clip"]
 
 
 def batch_from_seed(mocap: Mocap, config: DataConfig, seed: int, number: int) -> Batch:
@@ -107,10 +110,10 @@ def batch_from_seed(mocap: Mocap, config: DataConfig, seed: int, number: int) ->
     rng = np.random.default_rng([seed, number])
     chosen = draw_clips(rng, mocap, config.clips)
     time_ns = draw_times(rng, config.clips, config.frames, config.times)
-    joints_m = draw_motion(rng, mocap, chosen, time_ns, config)
+    joints_m, text = draw_motion(rng, mocap, chosen, time_ns, config)
     sources = {name: index for index, name in enumerate(mocap.sources)}
     source = np.array([sources[mocap.clips[index].source] for index in chosen], np.int64)
-    return anchor_clips(film(rng, joints_m, time_ns, source, config))
+    return anchor_clips(film(rng, joints_m, time_ns, source, config), text)
 
 
 def draw_motion(
@@ -119,8 +122,11 @@ def draw_motion(
     chosen: Int64[np.ndarray, " clip"],
     time_ns: Int64[np.ndarray, "clip frame"],
     config: DataConfig,
-) -> Float32[np.ndarray, "clip frame 17 3"]:
-    """Windows of the chosen clips on other bodies: speed, mixed halves, bones, mirror."""
+) -> tuple[Float32[np.ndarray, "clip frame 17 3"], Int64[np.ndarray, " clip"]]:
+    """Windows of the chosen clips on other bodies, and what they show, as in Batch.text.
+
+    Speed, mixed halves, held limbs, bones and mirror are drawn.
+    """
     clips = len(chosen)
     log_speed = np.log(config.times.speed_range)
     speed = np.exp(rng.uniform(-log_speed, log_speed, clips))
@@ -138,7 +144,24 @@ def draw_motion(
     joints_m = rebone(joints_m, bones_m.astype(np.float32))
     turned = rng.random(clips) < 0.5
     joints_m[turned] = mirror(joints_m[turned])
-    return joints_m
+    text = _texts(mocap, chosen, turned)
+    text[blend], text[held] = -1, -1
+    return joints_m, text
+
+
+def _texts(
+    mocap: Mocap, chosen: Int64[np.ndarray, " clip"], turned: Bool[np.ndarray, " clip"]
+) -> Int64[np.ndarray, " clip"]:
+    """Index of every clip's sentence, or of its mirror image's."""
+    places = {text: index for index, text in enumerate(mocap.texts)}
+    shown = (mocap.clips[index].text for index in chosen)
+    return np.array(
+        [
+            places[mirrored_text(text) if turn else text]
+            for text, turn in zip(shown, turned, strict=True)
+        ],
+        np.int64,
+    )
 
 
 def film(
@@ -172,8 +195,13 @@ def film(
     )
 
 
-def anchor_clips(footage: Footage) -> Batch:
-    """The person's own axes, from the live code's own anchor, over all clips at once."""
+def anchor_clips(footage: Footage, text: Int64[np.ndarray, " clip"] | None = None) -> Batch:
+    """The person's own axes, from the live code's own anchor, over all clips at once.
+
+    Args:
+        footage: What a rig would report.
+        text: As in Batch; left out, nothing is said of the clips.
+    """
     state = AnchorState.empty(len(footage.rays))
     dt_s = steps_s(footage.time_ns)
     steps = [
@@ -197,6 +225,7 @@ def anchor_clips(footage: Footage) -> Batch:
         seen=footage.scores > 0,
         stature_m=footage.stature_m,
         source=footage.source,
+        text=np.full(len(footage.source), -1, np.int64) if text is None else text,
     )
 
 

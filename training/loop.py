@@ -20,10 +20,12 @@ from langpose_rt.config import ModelConfig
 from langpose_rt.errors import ConfigError
 from langpose_rt.model import checkpoint
 from langpose_rt.model.langpose import LangPose, seeded
+from training.alignment import Aligner
 from training.batches import Batch
 from training.config import TrainConfig
 from training.losses import Losses, Tensors, clip_losses
 from training.optimiser import MuonAdamW
+from training.text_encoder import TEXT_FILE, save_text, text_sha256
 
 STATE_FILE = "state.pt"
 WEIGHTS_FILE = "model.safetensors"
@@ -41,6 +43,7 @@ class RunState:
     model: LangPose
     averaged: LangPose
     optimiser: MuonAdamW
+    aligner: Aligner | None = None
     step: int = 0
     used_s: float = 0.0
 
@@ -56,17 +59,28 @@ class Progress:
     values: dict[str, float]
 
 
-def start_run(model_config: ModelConfig, config: TrainConfig) -> RunState:
-    """A fresh run; weights depend on the seed alone."""
+def start_run(
+    model_config: ModelConfig, config: TrainConfig, aligner: Aligner | None = None
+) -> RunState:
+    """A fresh run; weights depend on the seed alone.
+
+    Args:
+        model_config: What learns.
+        config: How.
+        aligner: What it is aligned with; None in stage 2.
+    """
     model = seeded(model_config, config.seed).train()
+    if config.align_only:
+        model.requires_grad_(False).encoder.to_embedding.requires_grad_(True)
     averaged = seeded(model_config, config.seed).eval().requires_grad_(False)
     optimiser = MuonAdamW(
         model,
+        aligner,
         learning_rate=config.learning_rate,
         matrix_learning_rate=config.matrix_learning_rate,
         weight_decay=config.weight_decay,
     )
-    return RunState(model, averaged, optimiser)
+    return RunState(model, averaged, optimiser, aligner)
 
 
 def start_from(state: RunState, path: Path) -> list[dict[str, Any]]:
@@ -98,10 +112,15 @@ def save_run(state: RunState, out: Path, card: dict[str, Any]) -> None:
         "used_s": state.used_s,
         "torch_rng": torch.get_rng_state(),
     }
+    space = {}
+    if state.aligner is not None:
+        payload["aligner"] = state.aligner.learned()
+        save_text(out / TEXT_FILE, state.aligner.text)
+        space = {"text_sha256": text_sha256(out / TEXT_FILE)}
     part = out / (STATE_FILE + ".part")
     torch.save(payload, part)
     part.replace(out / STATE_FILE)
-    checkpoint.save(out / WEIGHTS_FILE, state.averaged, card | {"step": state.step})
+    checkpoint.save(out / WEIGHTS_FILE, state.averaged, card | {"step": state.step} | space)
 
 
 def resume_run(state: RunState, out: Path) -> None:
@@ -119,6 +138,10 @@ def resume_run(state: RunState, out: Path) -> None:
         raise ConfigError(f"{path} belongs to another model config; choose another --out")
     state.model.load_state_dict(payload["model"])
     state.averaged.load_state_dict(payload["averaged"])
+    if (state.aligner is None) != ("aligner" not in payload):
+        raise ConfigError(f"{path} belongs to another stage; choose another --out")
+    if state.aligner is not None:
+        state.aligner.load_state_dict(state.aligner.state_dict() | payload["aligner"])
     state.optimiser.load_state_dict(payload["optimiser"])
     state.step, state.used_s = payload["step"], payload["used_s"]
     torch.set_rng_state(payload["torch_rng"])
@@ -189,9 +212,13 @@ def _step(state: RunState, batch: Batch, config: TrainConfig, share: float) -> L
         start,
         config.loss,
         half=share < config.half_until,
+        aligner=state.aligner,
     )
     losses.total.backward()
-    norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.gradient_norm)
+    learning = list(state.model.parameters())
+    if state.aligner is not None:
+        learning += list(state.aligner.parameters())
+    norm = torch.nn.utils.clip_grad_norm_(learning, config.gradient_norm)
     if torch.isfinite(norm):
         state.optimiser.step(share_of_peak_at(share, config))
     else:
@@ -242,4 +269,5 @@ def _values(losses: Losses) -> dict[str, float]:
         "velocity": float(losses.velocity),
         "sigma": float(losses.sigma),
         "lag": float(losses.lag_position),
+        "alignment": float(losses.alignment),
     }

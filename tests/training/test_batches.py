@@ -86,7 +86,7 @@ def test_answers_are_in_body_units(mocap: Mocap) -> None:
 def test_rotations_turn_the_answer_back_into_camera_axes(mocap: Mocap) -> None:
     rng = np.random.default_rng(0)
     time_ns = draw_times(rng, 6, 20, TimeConfig())
-    joints_m = draw_motion(rng, mocap, np.arange(6) % 5, time_ns, EXACT)
+    joints_m, _ = draw_motion(rng, mocap, np.arange(6) % 5, time_ns, EXACT)
     footage = film(rng, joints_m, time_ns, np.zeros(6, np.int64), EXACT)
     batch = anchor_clips(footage)
     metres = (batch.stature_m / 1.70)[:, None, None, None]
@@ -114,3 +114,16 @@ def test_an_assumed_lens_makes_wide_pictures_small_and_changes_no_answer(mocap: 
     np.testing.assert_array_equal(exact.stature_m, assumed.stature_m)
     shrunk = (assumed.extras[:, -1, 2] - exact.extras[:, -1, 2]).mean()
     assert shrunk == pytest.approx(np.log(np.tan(np.radians(30))), abs=0.1)
+
+
+def test_a_clip_says_what_it_shows_unless_its_motion_was_changed(mocap: Mocap) -> None:
+    config = replace(SMALL, clips=60, mixed=0.0, swung=0.0)
+    assert mocap.texts == ("bow", "jump", "spin", "walk")
+    batch = batch_from_seed(mocap, config, 0, 0)
+    source_of = {"bow": "bandai1", "jump": "cmu", "spin": "deepmimic", "walk": "cmu"}
+    for text, source in zip(batch.text, batch.source, strict=True):
+        assert source_of[mocap.texts[text]] == mocap.sources[source]
+    changed = batch_from_seed(mocap, replace(config, swung=1.0), 0, 0)
+    assert (changed.text == -1).all()
+    mixed = batch_from_seed(mocap, replace(config, mixed=0.5), 0, 0)
+    assert 0.3 < (mixed.text == -1).mean() < 0.7

@@ -72,6 +72,7 @@ def test_a_long_recording_is_asked_more_than_once_and_no_more_than_allowed() -> 
         name="a",
         source="idle",
         licence="MIT",
+        text="a person stands idle",
         action="idle",
         subject="1",
         fps=60.0,
