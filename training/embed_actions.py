@@ -29,17 +29,17 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> None:
     """Reads the sentences, embeds them and writes the gallery."""
+    from langpose_rt.formats.archive import arrays_to_npz
     from training.text_encoder import load_text, text_sha256
 
     sentences = sentences_from_file(arguments.sentences)
     encoder = load_text(arguments.text, arguments.text_encoder)
-    with arguments.out.open("wb") as file:
-        np.savez(
-            file,
-            labels=np.array(sentences),
-            embeddings=embed(encoder, sentences),
-            text_sha256=np.array(text_sha256(arguments.text)),
-        )
+    arrays = {
+        "labels": np.array(sentences),
+        "embeddings": embed(encoder, sentences),
+        "text_sha256": np.array(text_sha256(arguments.text)),
+    }
+    arrays_to_npz(arguments.out, arrays)
     print(f"{len(sentences)} sentences in {arguments.out}; serve them with --actions")
 
 
