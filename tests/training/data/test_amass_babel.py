@@ -36,11 +36,15 @@ def write_body(path: Path) -> dict[str, np.ndarray]:
 def write_amass(path: Path, *, rate_hz: float = 120.0) -> None:
     rng = np.random.default_rng(1)
     path.parent.mkdir(parents=True)
-    np.savez(
-        path, poses=rng.standard_normal((FRAMES, 156)) * 0.1,
-        trans=rng.standard_normal((FRAMES, 3)), betas=rng.standard_normal(16), dmpls=np.zeros((FRAMES, 8)), gender=np.array("male"),
-        mocap_framerate=np.array(rate_hz),
-    )  # fmt: skip
+    arrays = {
+        "poses": rng.standard_normal((FRAMES, 156)) * 0.1,
+        "trans": rng.standard_normal((FRAMES, 3)),
+        "betas": rng.standard_normal(16),
+        "dmpls": np.zeros((FRAMES, 8)),
+        "gender": np.array("male"),
+        "mocap_framerate": np.array(rate_hz),
+    }
+    np.savez(path, **arrays)
 
 
 def label(raw: str, category: list[str] | None, **times: float) -> dict[str, object]:
