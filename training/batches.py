@@ -7,10 +7,11 @@ that worker processes start small; loader.py runs them.
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 
 from langpose_rt.anchor import AnchorState, anchor_step
 from langpose_rt.camera import ASSUMED_FOV_DEG
+from langpose_rt.config import EXTRA_CHANNELS
 from langpose_rt.skeleton import REFERENCE_STATURE_M, stature_m
 from training.bodies import draw_bones_m, mean_bones_m, mirror, mix, rebone
 from training.cameras import CameraConfig, Shots, project, shoot
@@ -31,6 +32,8 @@ class DataConfig:
 
     Args:
         clips, frames: Size of a batch.
+        screen: Rows are screen coordinates as the paper's, answers in camera axes; otherwise both
+            are in the person's own axes.
         reboned: Share of clips with drawn bone lengths; the others keep their rig's.
         mixed: Share of clips with another clip's upper body.
         swung: Share of clips whose limbs are held differently than recorded.
@@ -42,6 +45,7 @@ class DataConfig:
 
     clips: int = 48
     frames: int = 64
+    screen: bool = False
     reboned: float = 0.9
     mixed: float = 0.2
     swung: float = 0.5
@@ -67,6 +71,8 @@ class Footage:
         pose_camera_m: True joints relative to the hip, camera axes.
         stature_m: Height of the body.
         source: Index into Mocap.sources.
+        screen: Keypoints over half the image width, the middle of the image at (0, 0); 0 if
+            missing.
     """
 
     rays: Float32[np.ndarray, "clip frame 17 2"]
@@ -76,6 +82,7 @@ class Footage:
     pose_camera_m: Float32[np.ndarray, "clip frame 17 3"]
     stature_m: Float32[np.ndarray, " clip"]
     source: Int64[np.ndarray, " clip"]
+    screen: Float32[np.ndarray, "clip frame 17 2"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +120,8 @@ def batch_from_seed(mocap: Mocap, config: DataConfig, seed: int, number: int) ->
     joints_m, text = draw_motion(rng, mocap, chosen, time_ns, config)
     sources = {name: index for index, name in enumerate(mocap.sources)}
     source = np.array([sources[mocap.clips[index].source] for index in chosen], np.int64)
-    return anchor_clips(film(rng, joints_m, time_ns, source, config), text)
+    footage = film(rng, joints_m, time_ns, source, config)
+    return screen_clips(footage, text) if config.screen else anchor_clips(footage, text)
 
 
 def draw_motion(
@@ -181,8 +189,10 @@ def film(
     stature_px = stature_px / np.maximum(shots.joints_camera_m[:, :, 0, 2], 0.1)
     found = detect(rng, looked_at_px, stature_px, shots.in_view, time_ns, config=config.noise)
     rays = _rays(rng, found.joints_px, shots, config)
-    seen = draw_masks(rng, time_ns, config.masks)
-    rays, scores = apply_masks(rays, found.scores, seen & (found.scores > 0))
+    screen = screen_from_pixels(found.joints_px, shots.size_px[:, None, None])
+    seen = draw_masks(rng, time_ns, config.masks) & (found.scores > 0)
+    screen, _ = apply_masks(screen, found.scores, seen)
+    rays, scores = apply_masks(rays, found.scores, seen)
     known = rng.random((len(joints_m), 1)) < config.gravity_known
     return Footage(
         rays=rays,
@@ -192,6 +202,7 @@ def film(
         pose_camera_m=shots.joints_camera_m - shots.joints_camera_m[:, :, :1],
         stature_m=height_m,
         source=source,
+        screen=screen,
     )
 
 
@@ -227,6 +238,39 @@ def anchor_clips(footage: Footage, text: Int64[np.ndarray, " clip"] | None = Non
         source=footage.source,
         text=np.full(len(footage.source), -1, np.int64) if text is None else text,
     )
+
+
+def screen_clips(footage: Footage, text: Int64[np.ndarray, " clip"] | None = None) -> Batch:
+    """The paper's input: screen coordinates and score; answers in camera axes and body units.
+
+    Args:
+        footage: What a rig would report.
+        text: As in Batch; left out, nothing is said of the clips.
+    """
+    clips, frames = footage.time_ns.shape
+    scale = (REFERENCE_STATURE_M / footage.stature_m)[:, None, None, None].astype(np.float32)
+    axes = np.broadcast_to(np.eye(3, dtype=np.float32), (clips, frames, 3, 3))
+    return Batch(
+        rows=np.concatenate([footage.screen, footage.scores[..., None]], -1),
+        extras=np.zeros((clips, frames, EXTRA_CHANNELS), np.float32),
+        time_ns=footage.time_ns,
+        pose=np.asarray(footage.pose_camera_m * scale),
+        rotation=np.ascontiguousarray(axes),
+        seen=footage.scores > 0,
+        stature_m=footage.stature_m,
+        source=footage.source,
+        text=np.full(clips, -1, np.int64) if text is None else text,
+    )
+
+
+def screen_from_pixels(
+    joints_px: Float32[np.ndarray, "*batch 2"], size_px: Float[np.ndarray, "*size 2"]
+) -> Float32[np.ndarray, "*batch 2"]:
+    """Pixels over half the image width, the middle of the image at (0, 0).
+
+    Source: VideoPose3D and MotionBERT: x' = 2 x / w - 1, y' = 2 y / w - h / w.
+    """
+    return np.asarray((2 * joints_px - size_px) / size_px[..., :1], np.float32)
 
 
 def _rays(

@@ -26,6 +26,7 @@ from training.config import TrainConfig
 from training.losses import Losses, Tensors, clip_losses
 from training.optimiser import MuonAdamW
 from training.text_encoder import TEXT_FILE, save_text, text_sha256
+from training.world import ALONE, World, agree, average_gradients
 
 STATE_FILE = "state.pt"
 WEIGHTS_FILE = "model.safetensors"
@@ -46,6 +47,7 @@ class RunState:
     aligner: Aligner | None = None
     step: int = 0
     used_s: float = 0.0
+    world: World = ALONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,10 @@ class Progress:
 
 
 def start_run(
-    model_config: ModelConfig, config: TrainConfig, aligner: Aligner | None = None
+    model_config: ModelConfig,
+    config: TrainConfig,
+    aligner: Aligner | None = None,
+    world: World = ALONE,
 ) -> RunState:
     """A fresh run; weights depend on the seed alone.
 
@@ -68,11 +73,14 @@ def start_run(
         model_config: What learns.
         config: How.
         aligner: What it is aligned with; None in stage 2.
+        world: The processes that train it, and where this one computes.
     """
-    model = seeded(model_config, config.seed).train()
+    model = seeded(model_config, config.seed).train().to(world.device)
     if config.align_only:
         model.requires_grad_(False).encoder.to_embedding.requires_grad_(True)
-    averaged = seeded(model_config, config.seed).eval().requires_grad_(False)
+    averaged = seeded(model_config, config.seed).eval().requires_grad_(False).to(world.device)
+    if aligner is not None:
+        aligner.to(world.device)
     optimiser = MuonAdamW(
         model,
         aligner,
@@ -80,7 +88,7 @@ def start_run(
         matrix_learning_rate=config.matrix_learning_rate,
         weight_decay=config.weight_decay,
     )
-    return RunState(model, averaged, optimiser, aligner)
+    return RunState(model, averaged, optimiser, aligner, world=world)
 
 
 def start_from(state: RunState, path: Path) -> list[dict[str, Any]]:
@@ -131,7 +139,7 @@ def resume_run(state: RunState, out: Path) -> None:
     """
     path = out / STATE_FILE
     try:
-        payload = torch.load(path, map_location="cpu", weights_only=True)
+        payload = torch.load(path, map_location=state.world.device, weights_only=True)
     except _TORN_FILE as error:
         raise ConfigError(f"cannot resume from {path}: {error}") from error
     if payload["config"] != json.dumps(state.model.config.to_dict()):
@@ -144,7 +152,7 @@ def resume_run(state: RunState, out: Path) -> None:
         state.aligner.load_state_dict(state.aligner.state_dict() | payload["aligner"])
     state.optimiser.load_state_dict(payload["optimiser"])
     state.step, state.used_s = payload["step"], payload["used_s"]
-    torch.set_rng_state(payload["torch_rng"])
+    torch.set_rng_state(payload["torch_rng"].cpu())
 
 
 def share_of_peak_at(share: float, config: TrainConfig) -> float:
@@ -177,7 +185,7 @@ def train(
     begun, before_s = time.monotonic(), state.used_s
     logged_at, logged_step = begun, state.step
     for batch in batches:
-        share = _share(state, config)
+        share = agree(_share(state, config), state.world)
         if share >= 1:
             break
         losses = _step(state, batch, config, share)
@@ -185,30 +193,32 @@ def train(
         now = time.monotonic()
         state.used_s = before_s + now - begun
         at_validation = state.step % config.validate_every == 0
-        if state.step % config.log_every == 0 or at_validation:
+        if state.world.leads and (state.step % config.log_every == 0 or at_validation):
             values = _values(losses)
             if at_validation and validate is not None:
                 values |= validate(state.averaged)
-            frames = (state.step - logged_step) * batch.time_ns.size
+            frames = (state.step - logged_step) * batch.time_ns.size * state.world.size
             yield _progress(state, config, values, frames / max(now - logged_at, 1e-9))
             logged_at, logged_step = time.monotonic(), state.step
-        if state.step % config.save_every == 0:
+        if state.step % config.save_every == 0 and state.world.leads:
             save_run(state, out, card)
-    save_run(state, out, card)
+    if state.world.leads:
+        save_run(state, out, card)
 
 
-def tensors_from_batch(batch: Batch) -> Tensors:
-    """The batch as tensors that share its memory."""
+def tensors_from_batch(batch: Batch, device: torch.device) -> Tensors:
+    """The batch as tensors; on the CPU they share its memory."""
     names = [item.name for item in fields(Tensors)]
-    return Tensors(**{name: torch.from_numpy(getattr(batch, name)) for name in names})
+    tensors = {name: torch.from_numpy(getattr(batch, name)) for name in names}
+    return Tensors(**{name: value.to(device) for name, value in tensors.items()})
 
 
 def _step(state: RunState, batch: Batch, config: TrainConfig, share: float) -> Losses:
     lag_frames, start = _draw_lags(batch, state.step, config)
     losses = clip_losses(
         state.model,
-        tensors_from_batch(batch),
-        lag_frames,
+        tensors_from_batch(batch, state.world.device),
+        lag_frames.to(state.world.device),
         start,
         config.loss,
         half=share < config.half_until,
@@ -218,6 +228,7 @@ def _step(state: RunState, batch: Batch, config: TrainConfig, share: float) -> L
     learning = list(state.model.parameters())
     if state.aligner is not None:
         learning += list(state.aligner.parameters())
+    average_gradients(learning, state.world)
     norm = torch.nn.utils.clip_grad_norm_(learning, config.gradient_norm)
     if torch.isfinite(norm):
         state.optimiser.step(share_of_peak_at(share, config))

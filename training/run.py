@@ -1,23 +1,20 @@
-"""What both stages of training share: flags, data, the run itself, its log and its card.
+"""The command of a stage: its flags, its config file, its logs and its exit code.
 
-`pretrain.py` is stage 1, which also aligns motion with text; `finetune.py` is stage 2.
+`pretrain.py` is stage 1, which also aligns motion with text; `finetune.py` is stage 2; what they do
+stands in session.py. Nothing heavy is imported here: worker processes begin with this module.
 """
 
 import argparse
+import contextlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langpose_rt.errors import LangPoseError
+from langpose_rt.errors import ConfigError, LangPoseError
 
 if TYPE_CHECKING:
-    from langpose_rt.config import ModelConfig
-    from langpose_rt.model.langpose import LangPose
-    from training.alignment import Aligner
-    from training.config import TrainConfig
-    from training.data.mocap import Mocap
     from training.loop import Progress
 
 
@@ -25,7 +22,10 @@ def command(stage: str, parser: argparse.ArgumentParser, argv: list[str] | None)
     """Run one stage as a command; returns its exit code."""
     try:
         words = sys.argv[1:] if argv is None else argv
-        run(stage, parser.parse_args(words), " ".join(words))
+        arguments = parse(parser, words)
+        from training.session import run
+
+        run(stage, arguments, " ".join(words))
     except LangPoseError as error:
         print(f"training.{stage}: {error}", file=sys.stderr)
         return error.exit_code
@@ -35,101 +35,85 @@ def command(stage: str, parser: argparse.ArgumentParser, argv: list[str] | None)
     return 0
 
 
-def run(stage: str, arguments: argparse.Namespace, words: str) -> None:
-    """Trains as the flags say; `words` are the flags as they were typed, for the card."""
-    import torch
+def parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
+    """The flags, over the values of the config file if there is one.
 
-    from training.config import config_from_arguments, default_out
-    from training.data.mocap import read_mocap
-    from training.loader import BatchLoader
-    from training.loop import STATE_FILE, resume_run, start_from, start_run, train
-    from training.validation import validation_batch, validation_mm
-
-    config, model_config = config_from_arguments(arguments)
-    out = default_out(arguments.out, model_config.name)
-    out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(config.threads)
-    commercial_only, sources = arguments.commercial_only, arguments.sources or None
-    mocap = read_mocap(arguments.mocap, "train", commercial_only=commercial_only, sources=sources)
-    fixed = validation_batch(read_mocap(arguments.mocap, "val"))
-    aligner = _aligner(config, model_config, mocap) if stage == "pretrain" else None
-    state = start_run(model_config, config, aligner)
-    earlier: list[dict[str, Any]] = []
-    if arguments.resume and (out / STATE_FILE).exists():
-        resume_run(state, out)
-    elif arguments.start_from:
-        earlier = start_from(state, arguments.start_from)
-    card = {
-        "data": mocap.licences,
-        "licence": licence_of_weights(mocap.licences),
-        "seed": config.seed,
-        "commands": [*earlier, *_commands(out, state.step, f"{stage} {words}")],
-        "training": config.to_dict(),
-    }
-    with BatchLoader(
-        mocap, config.data, seed=config.seed, first=state.step, workers=config.workers
-    ) as loader:
-
-        def validate(model: "LangPose") -> dict[str, float]:
-            return validation_mm(model, fixed)
-
-        progress = train(state, loader, config, out=out, card=card, validate=validate)
-        report(progress, out / "log.jsonl")
+    Raises:
+        ConfigError: If the file cannot be read or names a value that is no flag.
+    """
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--config", type=Path)
+    path = finder.parse_known_args(words)[0].config
+    if path is not None:
+        written = [word for pair in _config_file(parser, path) for word in pair]
+        return parser.parse_args([*written, *words])
+    return parser.parse_args(words)
 
 
-def _aligner(config: "TrainConfig", model_config: "ModelConfig", mocap: "Mocap") -> "Aligner":
-    """What stage 1 compares motion with, its new weights fixed by the seed."""
-    import torch
+def _config_file(parser: argparse.ArgumentParser, path: Path) -> list[tuple[str, ...]]:
+    """The flags a config file stands for."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
 
-    from training.alignment import Aligner
-    from training.text_encoder import TextEncoder
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        return Aligner(TextEncoder(config.text, model_config.embedding), mocap.texts)
-
-
-def _commands(out: Path, step: int, words: str) -> list[dict[str, Any]]:
-    """Every command that made these weights, and from which step on; resumed runs add to it."""
-    from langpose_rt.model.checkpoint import load
-    from training.loop import WEIGHTS_FILE
-
-    earlier: list[dict[str, Any]] = []
-    if step > 0:
-        earlier = load(out / WEIGHTS_FILE)[1].get("commands", [])
-    placeless = " ".join(_without_place(word) for word in words.split(" "))
-    own = {"from_step": step, "command": f"python -m training.{placeless}"}
-    return [*earlier, own]
+    try:
+        values = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(
+            f"cannot read {path}: {error}; expected TOML, one value a flag"
+        ) from error
+    known = {action.dest for action in parser._actions}
+    for name in values:
+        if name not in known:
+            raise ConfigError(f"{path} sets {name!r}, which is no flag; see --help")
+    return [_flag(name, value) for name, value in values.items()]
 
 
-def _without_place(word: str) -> str:
-    """A path that starts at the root says where it was on one machine; its name is enough."""
-    return Path(word).name if word.startswith("/") else word
+def _flag(name: str, value: Any) -> tuple[str, ...]:
+    flag = "--" + name.replace("_", "-")
+    if isinstance(value, list):
+        return (flag, *map(str, value))
+    if name in ("resume", "commercial_only"):
+        return (flag,) if value else ()
+    return (flag, str(value))
 
 
-def licence_of_weights(licences: Mapping[str, str]) -> str:
-    """What may be done with weights that were trained on these sources, in one line."""
-    from training.data.mocap import is_commercial
+def report(progress: "Iterable[Progress]", out: Path) -> None:
+    """Shows a bar on a terminal and plain lines elsewhere; every figure goes to the logs as well.
 
-    commercial = all(is_commercial(text) for text in licences.values())
-    use = "commercial use allowed" if commercial else "non-commercial use only"
-    return f"{use}; trained on {', '.join(sorted(licences))}, see the card"
-
-
-def report(progress: "Any", log_path: Path) -> None:
-    """Shows a bar on a terminal and plain lines elsewhere; every figure goes to the log as well."""
+    Logs are log.jsonl and, where TensorBoard is installed, its event files beside it.
+    """
     from rich.console import Console
     from rich.progress import Progress as Bar
 
     console = Console()
-    with log_path.open("a") as log, Bar(console=console, disable=not console.is_terminal) as bar:
+    with (
+        (out / "log.jsonl").open("a") as log,
+        tensorboard(out) as board,
+        Bar(console=console, disable=not console.is_terminal) as bar,
+    ):
         task = bar.add_task("training", total=1.0)
         for item in progress:
-            bar.update(task, completed=item.share)
+            bar.update(task, completed=item.share, description=log_line(item)[:100])
             log.write(json.dumps(log_entry(item)) + "\n")
             log.flush()
+            for name, value in log_entry(item).items():
+                board(name, value, item.step)
             if not console.is_terminal or "val_mpjpe_mm" in item.values:
                 print(log_line(item), flush=True)
+
+
+@contextlib.contextmanager
+def tensorboard(out: Path) -> "Iterator[Callable[[str, float, int], None]]":
+    """Takes (name, value, step) into TensorBoard's files, or nowhere where it is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        yield lambda *_: None
+        return
+    with SummaryWriter(str(out)) as writer:
+        yield writer.add_scalar
 
 
 def log_entry(item: "Progress") -> dict[str, float]:
@@ -157,6 +141,7 @@ def stage_parser(stage: str, description: str, example: str) -> argparse.Argumen
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--config", type=Path, help="TOML file of flags; those given here win")
     parser.add_argument("--mocap", type=Path, required=True, help="folder with index.json")
     parser.add_argument("--out", type=Path, help="folder of the checkpoints (default runs/NAME)")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from langpose_rt.skeleton import bone_lengths, stature_m
-from training.batches import Batch, DataConfig, anchor_clips, batch_from_seed, draw_motion, film
+from training.batches import (
+    Batch,
+    DataConfig,
+    anchor_clips,
+    batch_from_seed,
+    draw_motion,
+    film,
+    screen_from_pixels,
+)
 from training.cameras import CameraConfig
 from training.data.mocap import Mocap
 from training.masks import MaskConfig
@@ -127,3 +135,22 @@ def test_a_clip_says_what_it_shows_unless_its_motion_was_changed(mocap: Mocap) -
     assert (changed.text == -1).all()
     mixed = batch_from_seed(mocap, replace(config, mixed=0.5), 0, 0)
     assert 0.3 < (mixed.text == -1).mean() < 0.7
+
+
+def test_screen_rows_are_the_pixels_of_the_same_people(mocap: Mocap) -> None:
+    """As MotionBERT writes it: x over half the width, y over the same, middle at zero."""
+    config = replace(SMALL, lens_wrong=0.0, lens_assumed=0.0)
+    anchored = batch_from_seed(mocap, config, 0, 3)
+    screen = batch_from_seed(mocap, replace(config, screen=True), 0, 3)
+    np.testing.assert_array_equal(screen.seen, anchored.seen)
+    np.testing.assert_array_equal(screen.rows[..., 2] > 0, screen.seen)
+    assert (screen.rows[~screen.seen] == 0).all()
+    in_camera = anchored.pose @ anchored.rotation
+    np.testing.assert_allclose(screen.pose, in_camera, atol=1e-5)
+    assert (screen.rotation == np.eye(3, dtype=np.float32)).all()
+
+
+def test_screen_coordinates_by_hand() -> None:
+    corners = np.array([[0, 0], [1920, 1080], [960, 540]], np.float32)
+    found = screen_from_pixels(corners, np.array([1920.0, 1080.0]))
+    np.testing.assert_allclose(found, [[-1, -0.5625], [1, 0.5625], [0, 0]], atol=1e-6)

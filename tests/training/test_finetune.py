@@ -54,3 +54,20 @@ def test_a_stage_does_not_resume_the_others_run(
 ) -> None:
     assert finetune.main(words(inputs[:2], stage_one.parent, 2, "--resume")) == 2
     assert "another stage" in capsys.readouterr().err
+
+
+def test_a_bidirectional_model_learns_from_the_screen(inputs: list[str], tmp_path: Path) -> None:
+    flags = words(inputs[:2], tmp_path, 3, "--preset", "lite", "--window", "8", "--streams", "2")
+    assert finetune.main(flags) == 0
+    model, card = checkpoint.load(tmp_path / WEIGHTS_FILE)
+    assert not model.config.causal
+    assert card["training"]["data"]["screen"]
+    assert card["training"]["loss"]["lag"] == 0
+
+
+def test_clips_longer_than_a_bidirectional_model_sees_are_refused(
+    inputs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = words(inputs[:2], tmp_path, 3, "--preset", "lite", "--window", "7")
+    assert finetune.main(flags) == 2
+    assert "choose --frames 7 or fewer" in capsys.readouterr().err

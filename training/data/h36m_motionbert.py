@@ -69,7 +69,7 @@ def read_h36m_motionbert(path: Path, split: Literal["train", "test"]) -> list[Im
 
 
 def _arrays(path: Path, split: str, data: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    shapes = {"joint_2d": (17, 2), "joint3d_image": (17, 3)}
+    shapes: dict[str, tuple[int, ...]] = {"joint_2d": (17, 2), "joint3d_image": (17, 3)}
     if split == "test":
         shapes |= {"joints_2.5d_image": (17, 3), "2.5d_factor": ()}
     missing = [key for key in (*shapes, "source", "camera_name") if key not in data]
