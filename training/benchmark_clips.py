@@ -81,13 +81,18 @@ class BenchmarkClip:
     footage: Footage
 
 
-def draw_benchmark(mocap: Mocap) -> list[BenchmarkClip]:
-    """The clips of the benchmark over a validation mocap, in a fixed order."""
+def draw_benchmark(mocap: Mocap, conditions: DataConfig = CONDITIONS) -> list[BenchmarkClip]:
+    """The clips of the benchmark over a validation mocap, in a fixed order.
+
+    Args:
+        mocap: Validation split.
+        conditions: Others than CONDITIONS ask the same motion in another way, for curves.
+    """
     drawn = []
     for number, source in enumerate(mocap.sources):
         for count, clip in enumerate(_spread(mocap, source)):
             rng = np.random.default_rng([SEED, number, count])
-            drawn.append(_draw_clip(rng, mocap, clip, number))
+            drawn.append(_draw_clip(rng, mocap, clip, number, conditions))
     return drawn
 
 
@@ -120,14 +125,14 @@ def _spread(mocap: Mocap, source: str) -> list[MotionClip]:
 
 
 def _draw_clip(
-    rng: np.random.Generator, mocap: Mocap, clip: MotionClip, source: int
+    rng: np.random.Generator, mocap: Mocap, clip: MotionClip, source: int, conditions: DataConfig
 ) -> BenchmarkClip:
-    time_ns = draw_times(rng, 1, MOST_FRAMES, CONDITIONS.times)
+    time_ns = draw_times(rng, 1, MOST_FRAMES, conditions.times)
     fitting = int((time_ns[0] * 1e-9 <= clip.duration_s).sum())
     time_ns = time_ns[:, : max(fitting, LEAST_FRAMES)]
     run_s = time_ns * 1e-9
     start_s = rng.random() * max(clip.duration_s - run_s[0, -1], 0)
     place = np.minimum(start_s + run_s, clip.duration_s) * clip.fps
     joints_m = interpolate(mocap, np.array([[clip.start]]), place)
-    footage = film(rng, joints_m, time_ns, np.array([source], np.int64), CONDITIONS)
+    footage = film(rng, joints_m, time_ns, np.array([source], np.int64), conditions)
     return BenchmarkClip(source=clip.source, action=clip.action, name=clip.name, footage=footage)

@@ -134,6 +134,7 @@ def log_line(item: "Progress") -> str:
 def stage_parser(stage: str, description: str, example: str) -> argparse.ArgumentParser:
     """The flags of a stage: where from and where to, and one per field of the configuration."""
     from training.config import add_config_arguments
+    from training.lessons import add_data_arguments
 
     parser = argparse.ArgumentParser(
         prog=f"python -m training.{stage}",
@@ -142,13 +143,9 @@ def stage_parser(stage: str, description: str, example: str) -> argparse.Argumen
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", type=Path, help="TOML file of flags; those given here win")
-    parser.add_argument("--mocap", type=Path, required=True, help="folder with index.json")
     parser.add_argument("--out", type=Path, help="folder of the checkpoints (default runs/NAME)")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--start-from", type=Path, help="begin with the weights of a checkpoint")
-    parser.add_argument(
-        "--commercial-only", action="store_true", help="leave out non-commercial sources"
-    )
-    parser.add_argument("--sources", nargs="*", help="train on these sources only")
+    add_data_arguments(parser)
     add_config_arguments(parser)
     return parser

@@ -1,8 +1,6 @@
 """One run of one stage: what is read, where it begins, what its weights say of themselves."""
 
 import argparse
-import functools
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,8 @@ from langpose_rt.errors import ConfigError
 from langpose_rt.model.checkpoint import load
 from langpose_rt.model.langpose import LangPose
 from training.alignment import Aligner
-from training.batches import Batch, batch_from_seed
 from training.config import TrainConfig, config_from_arguments, default_out
-from training.data.mocap import Mocap, is_commercial, read_mocap
+from training.lessons import lessons_from_arguments
 from training.loader import BatchLoader
 from training.loop import (
     STATE_FILE,
@@ -29,7 +26,7 @@ from training.loop import (
 )
 from training.run import report
 from training.text_encoder import TextEncoder
-from training.validation import validation_batch, validation_mm
+from training.validation import validation_mm
 from training.world import leave, world_from_environment
 
 
@@ -40,15 +37,15 @@ def run(stage: str, arguments: argparse.Namespace, words: str) -> None:
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(config.threads)
     world = world_from_environment(config.device)
-    mocap, fixed = _read(arguments, config)
-    aligner = _aligner(config, model_config, mocap) if stage == "pretrain" else None
+    lessons = lessons_from_arguments(arguments, config, world)
+    aligner = _aligner(config, model_config, lessons.texts) if stage == "pretrain" else None
     state = start_run(model_config, config, aligner, world)
-    card = _begin(state, arguments, out, f"{stage} {words}") | _card_of_data(mocap, config)
-    make = functools.partial(batch_from_seed, mocap, config.data, world.seed(config.seed))
-    with BatchLoader(make, first=state.step, workers=config.workers) as loader:
+    card = lessons.card | {"seed": config.seed, "training": config.to_dict()}
+    card["commands"] = _begin(state, arguments, out, f"{stage} {words}")
+    with BatchLoader(lessons.make, first=state.step, workers=config.workers) as loader:
 
         def validate(model: LangPose) -> dict[str, float]:
-            return validation_mm(model, fixed)
+            return validation_mm(model, lessons.fixed)
 
         progress = train(state, loader, config, out=out, card=card, validate=validate)
         report(progress, out)
@@ -72,40 +69,29 @@ def _fitted(config: TrainConfig, model: ModelConfig) -> tuple[TrainConfig, Model
     return replace(config, loss=replace(config.loss, lag=0.0)), model
 
 
-def _read(arguments: argparse.Namespace, config: TrainConfig) -> tuple[Mocap, Batch]:
-    """Motion to learn from, and the fixed batch that is looked at on the way."""
-    only, sources = arguments.commercial_only, arguments.sources or None
-    mocap = read_mocap(arguments.mocap, "train", commercial_only=only, sources=sources)
-    screen, frames = config.data.screen, min(config.data.frames, 64)
-    fixed = validation_batch(read_mocap(arguments.mocap, "val"), frames=frames, screen=screen)
-    return mocap, fixed
-
-
-def _begin(state: RunState, arguments: argparse.Namespace, out: Path, words: str) -> dict[str, Any]:
+def _begin(
+    state: RunState, arguments: argparse.Namespace, out: Path, words: str
+) -> list[dict[str, Any]]:
     """Go on where a run stopped, or from other weights; the commands that led here."""
     earlier: list[dict[str, Any]] = []
     if arguments.resume and (out / STATE_FILE).exists():
         resume_run(state, out)
     elif arguments.start_from:
         earlier = start_from(state, arguments.start_from)
-    return {"commands": [*earlier, *_commands(out, state.step, words)]}
+    return [*earlier, *_commands(out, state.step, words)]
 
 
-def _card_of_data(mocap: Mocap, config: TrainConfig) -> dict[str, Any]:
-    """What weights say of what they were trained on, and how."""
-    return {
-        "data": mocap.licences,
-        "licence": licence_of_weights(mocap.licences),
-        "seed": config.seed,
-        "training": config.to_dict(),
-    }
+def _aligner(config: TrainConfig, model_config: ModelConfig, texts: tuple[str, ...]) -> Aligner:
+    """What stage 1 compares motion with, its new weights fixed by the seed.
 
-
-def _aligner(config: TrainConfig, model_config: ModelConfig, mocap: Mocap) -> Aligner:
-    """What stage 1 compares motion with, its new weights fixed by the seed."""
+    Raises:
+        ConfigError: If the data names nothing.
+    """
+    if not texts:
+        raise ConfigError("stage 1 needs motion with sentences; give --mocap FOLDER")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return Aligner(TextEncoder(config.text, model_config.embedding), mocap.texts)
+        return Aligner(TextEncoder(config.text, model_config.embedding), texts)
 
 
 def _commands(out: Path, step: int, words: str) -> list[dict[str, Any]]:
@@ -121,10 +107,3 @@ def _commands(out: Path, step: int, words: str) -> list[dict[str, Any]]:
 def _without_place(word: str) -> str:
     """A path that starts at the root says where it was on one machine; its name is enough."""
     return Path(word).name if word.startswith("/") else word
-
-
-def licence_of_weights(licences: Mapping[str, str]) -> str:
-    """What may be done with weights that were trained on these sources, in one line."""
-    commercial = all(is_commercial(text) for text in licences.values())
-    use = "commercial use allowed" if commercial else "non-commercial use only"
-    return f"{use}; trained on {', '.join(sorted(licences))}, see the card"

@@ -1,6 +1,6 @@
-"""What both stages share: the licence of weights."""
+"""Which data a run learns from, and what its weights may be used for."""
 
-from training.session import licence_of_weights
+from training.lessons import licence_of_weights
 
 
 def test_the_licence_of_weights_follows_their_data() -> None:
