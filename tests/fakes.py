@@ -87,6 +87,7 @@ class FakeBackend:
         encodes: How many people were in every call of encode.
         broken: Slots for which it gives NaN.
         failing: Whether every call raises.
+        embedding: Motion embedding of everybody.
     """
 
     name = "fake"
@@ -104,6 +105,7 @@ class FakeBackend:
         self.broken: set[int] = set()
         self.broken_embeddings: set[int] = set()
         self.failing = False
+        self.embedding = np.zeros(4, np.float32)
 
     def encode(
         self, rows: np.ndarray, extras: np.ndarray, slots: np.ndarray, time_ns: np.ndarray
@@ -121,7 +123,7 @@ class FakeBackend:
             past = self.history[slot]
             assert not past or now_ns > past[-1][0], "time must rise in every slot"
             past.append((now_ns, extras[row].astype(np.float64)))
-        embedding = np.zeros((len(slots), 4), np.float32)
+        embedding = np.tile(self.embedding, (len(slots), 1))
         embedding[np.isin(slots, list(self.broken_embeddings))] = np.nan
         return embedding
 

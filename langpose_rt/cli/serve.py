@@ -20,6 +20,7 @@ from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
     from langpose_rt.camera import Camera
+    from langpose_rt.formats.gallery_npz import Gallery
     from langpose_rt.runtime.base import Backend
     from langpose_rt.streaming.server import Server
 
@@ -42,6 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pipeline.add_argument(
         "--cameras", type=Path, metavar="FILE", help="calibration TOML of Pose2Sim, anipose, ..."
     )
+    pipeline.add_argument(
+        "--actions", type=Path, metavar="FILE",
+        help="npz of action sentences (training.embed_actions): say what everybody is doing",
+    )  # fmt: skip
     parser.add_argument(
         "--json", action="store_true", help="print ports and model as one JSON line"
     )
@@ -65,13 +70,13 @@ def run(arguments: argparse.Namespace) -> int:
     pipeline = config_from_arguments(PipelineConfig, arguments)
     given: dict[str, Any] = {"http_port": None} if arguments.no_http else {}
     config = config_from_arguments(ServerConfig, arguments, pipeline=pipeline, **given)
-    cameras = _cameras(arguments.cameras)
+    cameras, gallery = _cameras(arguments.cameras), _gallery(arguments.actions)
 
     def open_model(folder: Path | None) -> "Backend":
         return backend_from_arguments(arguments, slots=arguments.slots, folder=folder)
 
     backend = open_model(None)
-    server = Server(backend, config, cameras, open_model=open_model)
+    server = Server(backend, config, cameras, gallery=gallery, open_model=open_model)
     _heed_signals(server)
     licence = str(backend.manifest.card.get("licence", "not stated"))
     with supervised(server):
@@ -85,6 +90,14 @@ def _cameras(path: Path | None) -> "Mapping[str, Camera]":
     from langpose_rt.formats.calibration import cameras_from_toml
 
     return cameras_from_toml(path)
+
+
+def _gallery(path: Path | None) -> "Gallery | None":
+    if path is None:
+        return None
+    from langpose_rt.formats.gallery_npz import gallery_from_file
+
+    return gallery_from_file(path)
 
 
 def _announce(server: "Server", licence: str, arguments: argparse.Namespace) -> None:

@@ -21,42 +21,54 @@ class Gallery:
     Attributes:
         labels: The sentences.
         embeddings: Of unit length.
+        text_sha256: Names the text encoder, and so the models it belongs to.
     """
 
     labels: tuple[str, ...]
     embeddings: Float32[np.ndarray, "label embedding"]
+    text_sha256: str
 
 
-def gallery_from_file(path: Path, manifest: Manifest) -> Gallery:
-    """The gallery that `training.embed_actions` wrote, if it belongs to this model.
+def gallery_from_file(path: Path) -> Gallery:
+    """The gallery that `training.embed_actions` wrote.
 
     Raises:
-        ConfigError: If the file is none, or was made with another text encoder than the model.
+        ConfigError: If the file is none.
     """
     with Archive(path) as archive:
         labels = archive.words("labels")
         embeddings = archive.numbers("embeddings", "N,E").astype(np.float32)
         text_sha256 = archive.text("text_sha256")
-    expected = manifest.card.get("text_sha256")
+    _check(path, labels, embeddings)
+    return Gallery(labels=labels, embeddings=embeddings, text_sha256=text_sha256)
+
+
+def check_gallery(gallery: Gallery, manifest: Manifest) -> None:
+    """That a model's motions may be compared with these sentences.
+
+    Raises:
+        ConfigError: If the model knows no text, or another text encoder's.
+    """
+    expected, name = manifest.card.get("text_sha256"), manifest.name
     if expected is None:
         raise ConfigError(
-            f"model {manifest.name!r} was not aligned with text; serve one that was, without "
-            "--actions, or train stage 1 with 'python -m training.pretrain'"
+            f"model {name!r} was not aligned with text; serve it without --actions, or train "
+            "stage 1 with 'python -m training.pretrain'"
         )
-    if text_sha256 != expected:
+    channels = manifest.model_config.embedding
+    if gallery.text_sha256 != expected or gallery.embeddings.shape[1] != channels:
         raise ConfigError(
-            f"{path} belongs to text encoder {text_sha256[:12]}, model {manifest.name!r} to "
-            f"{expected[:12]}; embed the sentences again with the model's text.safetensors"
+            f"the action gallery belongs to text encoder {gallery.text_sha256[:12]} with "
+            f"{gallery.embeddings.shape[1]} channels, model {name!r} to {expected[:12]} with "
+            f"{channels}; embed the sentences again with the model's text.safetensors"
         )
-    _check(path, labels, embeddings, manifest.model_config.embedding)
-    return Gallery(labels=labels, embeddings=embeddings)
 
 
-def _check(path: Path, labels: tuple[str, ...], embeddings: np.ndarray, channels: int) -> None:
-    if embeddings.shape != (len(labels), channels) or not labels:
+def _check(path: Path, labels: tuple[str, ...], embeddings: np.ndarray) -> None:
+    if len(embeddings) != len(labels) or not labels:
         raise ConfigError(
-            f"{path} holds embeddings of shape {embeddings.shape} for {len(labels)} sentences; "
-            f"the model expects {channels} channels; embed the sentences again"
+            f"{path} holds {len(embeddings)} embeddings for {len(labels)} sentences; embed the "
+            "sentences again"
         )
     long = next((label for label in labels if len(label) > LONGEST_LABEL), None)
     if long is not None:

@@ -8,6 +8,7 @@ from jaxtyping import Float32, Int, Int64
 
 from langpose_rt.config import NS_PER_S
 from langpose_rt.formats.gallery_npz import Gallery
+from langpose_rt.streaming.pose_message import Actions
 
 BEST = 3
 """Sentences published for every person."""
@@ -50,14 +51,14 @@ class ActionScores:
         self._mean[slots] += share * (embedding - self._mean[slots])
         self._time_ns[slots] = time_ns
 
-    def best(self, slots: Int[np.ndarray, " batch"]) -> list[tuple[tuple[str, float], ...]]:
+    def best(self, slots: Int[np.ndarray, " batch"]) -> Actions:
         """Nearest sentences of every person with their cosine similarity, best first."""
         mean = self._mean[slots]
         norm = np.sqrt((mean * mean).sum(-1, keepdims=True))
         similarity = (mean / np.maximum(norm, 1e-12)) @ self._gallery.embeddings.T
         order = np.argsort(-similarity, axis=-1, kind="stable")[:, :BEST]
         labels = self._gallery.labels
-        return [
+        return tuple(
             tuple((labels[place], float(row[place])) for place in places)
             for row, places in zip(similarity, order.tolist(), strict=True)
-        ]
+        )

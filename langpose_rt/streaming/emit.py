@@ -110,6 +110,7 @@ class Emitter:
                 lookahead_ns=stream.newest_ns - stamp.time_ns,
             ),
             drop=frame.drop,
+            actions=None if lifted.actions is None else lifted.actions[rows],
         )
 
     def _scale_source(self, sent_height_m: float | None) -> ScaleSource:

@@ -17,6 +17,7 @@ from langpose_rt.runtime.base import Backend
 from langpose_rt.skeleton import REFERENCE_STATURE_M, SKELETONS, to_h36m17
 from langpose_rt.streaming.inbox import Frame
 from langpose_rt.streaming.persons import PERSON, Persons
+from langpose_rt.streaming.pose_message import Actions
 from langpose_rt.streaming.stream import Sighting
 from langpose_rt.streaming.viewpoint import rays_of_people
 
@@ -39,6 +40,7 @@ class Lifted:
         people: Of PERSON; people who were forgotten meanwhile have no row.
         poses: X, Y, Z relative to the root and sigma, in metres.
         root: In metres.
+        actions: Nearest sentences of every person, or None without a gallery.
         failed: How many people the backend gave impossible numbers for; they have no row either.
         lifted_ns, done_ns: When the network had answered and when all was done, by the clock.
     """
@@ -48,6 +50,7 @@ class Lifted:
     people: np.ndarray
     poses: Float32[np.ndarray, "person 17 4"]
     root: Float32[np.ndarray, "person 3"]
+    actions: Actions | None
     failed: int
     lifted_ns: int
     done_ns: int
@@ -159,8 +162,9 @@ class Lifting:
                 people, ends = _only(good, people, ends)
                 pose, sigma, failed = pose[good], sigma[good], int((~good).sum())
             poses, root = self._to_camera(people, pose, sigma)
+        actions = None if persons.actions is None else persons.actions.best(people["slot"])
         return Lifted(
-            sightings, ends.tolist(), people, poses, root, failed, lifted_ns, self._clock()
+            sightings, ends.tolist(), people, poses, root, actions, failed, lifted_ns, self._clock()
         )
 
     def _encode(self, people: np.ndarray, gravity: np.ndarray) -> int:
@@ -177,11 +181,14 @@ class Lifting:
         people["generation"], people["pushes"], first_ns, _, measured_ns = history
         people["history_ns"], people["unseen_ns"] = time_ns - first_ns, time_ns - measured_ns
         people["rotation"] = anchored.rotation
-        if np.isfinite(embedding).all():
+        good = np.isfinite(embedding).all(-1)
+        if persons.actions is not None:
+            pushes = people["pushes"][good]
+            persons.actions.follow(slots[good], embedding[good], time_ns[good], pushes)
+        if good.all():
             return 0
-        failed = ~np.isfinite(embedding).all(-1)
-        persons.reset(slots[failed])
-        return int(failed.sum())
+        persons.reset(slots[~good])
+        return int((~good).sum())
 
     def _to_camera(
         self, people: np.ndarray, pose: np.ndarray, sigma: np.ndarray

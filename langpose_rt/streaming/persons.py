@@ -8,7 +8,9 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from langpose_rt.anchor import AnchorState
+from langpose_rt.formats.gallery_npz import Gallery
 from langpose_rt.runtime.base import Backend
+from langpose_rt.streaming.actions import ActionScores
 from langpose_rt.streaming.filter import OneEuro, smoothing_named
 
 ROOT_SMOOTHING_SHARE = 0.5
@@ -50,10 +52,12 @@ class Persons:
     Args:
         backend: Whose slots they are.
         smoothing: One of `filter.SMOOTHINGS`.
+        gallery: Sentences to compare everybody's motion with.
 
     Attributes:
         anchor: Anchor and body size.
         filter: Output filter over the 17 joints and the root, or None.
+        actions: What everybody is doing, or None without a gallery.
         root: Where the root was last, metres, camera axes; NaN where it never was.
         pushes: Frames since the person was new.
         generation: Changes when the slot is forgotten, so that what was remembered before is known.
@@ -65,7 +69,9 @@ class Persons:
         ConfigError: If there is no such smoothing.
     """
 
-    def __init__(self, backend: Backend, smoothing: str = "off") -> None:
+    def __init__(
+        self, backend: Backend, smoothing: str = "off", gallery: Gallery | None = None
+    ) -> None:
         slots = backend.slots
         self._backend = backend
         self.anchor = AnchorState.empty(slots)
@@ -75,6 +81,7 @@ class Persons:
             shares = [1.0] * 17 + [ROOT_SMOOTHING_SHARE]
             cutoff_hz, rise_hz = ([value * share for share in shares] for value in chosen)
             self.filter = OneEuro(slots, cutoff_hz, rise_hz)
+        self.actions = None if gallery is None else ActionScores(gallery, slots)
         self.root = np.full((slots, 3), np.nan, np.float32)
         self._history = np.zeros((5, slots), np.int64)  # one table: one look-up for all of it
         self.generation, self.pushes, self.first_ns, self.last_ns, self.measured_ns = self._history

@@ -18,6 +18,8 @@ import numpy as np
 from langpose_rt.camera import Camera
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import BackendError, MessageError
+from langpose_rt.formats.gallery_npz import Gallery, check_gallery
+from langpose_rt.manifest import Manifest
 from langpose_rt.runtime.base import Backend
 from langpose_rt.streaming.active_model import ActiveModel
 from langpose_rt.streaming.bulletin import Bulletin
@@ -46,6 +48,7 @@ class Pipeline:
         config: Options.
         cameras: Calibrated cameras by "rig/camera" or "camera".
         epoch: Random number of this start of the server.
+        gallery: Sentences to compare everybody's motion with.
         clock: Reads the clock that ``now_ns`` comes from, for the latency of the stages; without it
             no time passes within a call.
 
@@ -64,13 +67,15 @@ class Pipeline:
         cameras: Mapping[str, Camera] | None = None,
         *,
         epoch: int = 0,
+        gallery: Gallery | None = None,
         clock: Callable[[], int] | None = None,
     ) -> None:
         self.config = config = config or PipelineConfig()
-        check_live(backend.manifest, config)
+        self._gallery = gallery
+        self.check_model(backend.manifest)
         self.stats, self.model, self._now_ns = Stats(), ActiveModel(backend), 0
         self._clock = clock or (lambda: self._now_ns)
-        self._persons = Persons(self.model, config.smoothing)
+        self._persons = Persons(self.model, config.smoothing, gallery)
         self._lifting = Lifting(self.model, self._persons, config.person_height_m, self._clock)
         self._emitter = Emitter(self.model, config, epoch)
         self._bulletin = Bulletin(config.server, epoch)
@@ -100,6 +105,16 @@ class Pipeline:
         if self._started_ns is None:
             return "starting"
         return "degraded" if self.incidents.failures else "ready"
+
+    def check_model(self, manifest: Manifest) -> None:
+        """That a model can serve what is asked of this pipeline.
+
+        Raises:
+            ConfigError: If it cannot.
+        """
+        check_live(manifest, self.config)
+        if self._gallery is not None:
+            check_gallery(self._gallery, manifest)
 
     def receive(self, parts: Sequence[bytes], now_ns: int) -> bool:
         """Take one message from the network; a bad one is counted, reported and forgotten.

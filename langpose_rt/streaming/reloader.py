@@ -13,7 +13,6 @@ from langpose_rt.errors import ConfigError, LangPoseError
 from langpose_rt.runtime.base import Backend
 from langpose_rt.streaming.active_model import warm_up
 from langpose_rt.streaming.incidents import FAILURES_IN_A_ROW
-from langpose_rt.streaming.options import check_live
 from langpose_rt.streaming.pipeline import Pipeline
 
 OpenModel = Callable[[Path | None], Backend]
@@ -105,7 +104,7 @@ class Reloader:
             slots = self._pipeline.model.slots
             if backend.slots != slots:
                 raise ConfigError(f"the model was opened for {backend.slots} people, not {slots}")
-            check_live(backend.manifest, self._pipeline.config)
+            self._pipeline.check_model(backend.manifest)
             warm_up(backend)
             rehearsal = self._pipeline.model.rehearse(backend)
             while not (rehearsal.over.is_set() or self._stopping.is_set()):

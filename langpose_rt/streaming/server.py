@@ -24,6 +24,7 @@ import zmq
 
 from langpose_rt.camera import Camera
 from langpose_rt.errors import LangPoseError
+from langpose_rt.formats.gallery_npz import Gallery
 from langpose_rt.runtime.base import Backend
 from langpose_rt.streaming.active_model import warm_up
 from langpose_rt.streaming.control import Allowance, ControlDesk
@@ -65,6 +66,7 @@ class Server:
         backend: What computes; `stop` closes it, or whatever has taken its place.
         config: Where to listen.
         cameras: Calibrated cameras by "rig/camera" or "camera".
+        gallery: Sentences to compare everybody's motion with.
         open_model: Opens another model; without it the first one stays.
 
     Attributes:
@@ -81,12 +83,15 @@ class Server:
         config: ServerConfig | None = None,
         cameras: Mapping[str, Camera] | None = None,
         *,
+        gallery: Gallery | None = None,
         open_model: OpenModel | None = None,
     ) -> None:
         self.config = config = config or ServerConfig()
         self._unix_ns = time.time_ns() - time.monotonic_ns()
         self.epoch = epoch = secrets.randbelow(MAX_UINT + 1)
-        self.pipeline = Pipeline(backend, config.pipeline, cameras, epoch=epoch, clock=self.now_ns)
+        self.pipeline = Pipeline(
+            backend, config.pipeline, cameras, epoch=epoch, gallery=gallery, clock=self.now_ns
+        )
         self._guard = FaultGuard(self.pipeline.incidents, clock=self.now_ns, fatal=zmq.ZMQError)
         self._reloader = Reloader(self.pipeline, open_model)
         self._context: zmq.Context[Socket] = zmq.Context()

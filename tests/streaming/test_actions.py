@@ -6,7 +6,7 @@ from langpose_rt.formats.gallery_npz import Gallery
 from langpose_rt.streaming.actions import MEMORY_S, ActionScores
 
 AXES = np.eye(4, dtype=np.float32)
-GALLERY = Gallery(labels=("bow", "run", "walk", "wave"), embeddings=AXES)
+GALLERY = Gallery(labels=("bow", "run", "walk", "wave"), embeddings=AXES, text_sha256="abc")
 SLOTS = np.array([0, 1], np.int32)
 
 

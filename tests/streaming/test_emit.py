@@ -44,7 +44,9 @@ def test_every_stream_gets_its_own_people_and_what_is_known_of_them() -> None:
     poses = np.zeros((4, 17, 4), np.float32)
     poses[..., 3] = np.array([1, 2, 3, 4])[:, None]
     root = np.arange(12, dtype=np.float32).reshape(4, 3)
-    lifted = Lifted(sightings, [1, 4], everybody, poses, root, 0, lifted_ns=1600, done_ns=2000)
+    lifted = Lifted(
+        sightings, [1, 4], everybody, poses, root, None, 0, lifted_ns=1600, done_ns=2000
+    )
     first, second = Emitter(BACKEND, PipelineConfig(), epoch=77).messages(lifted, 2500)
     assert (first.ids.tolist(), second.ids.tolist()) == ([9], [4, 6, 7])
     assert (first.state, second.state) == (("warmup",), ("ok", "predicted", "lost"))
@@ -62,5 +64,5 @@ def test_numbers_of_a_stream_go_up_by_one() -> None:
     one = sighting("a", Drops())
     emitter = Emitter(BACKEND, PipelineConfig(), epoch=1)
     nobody = np.empty((0, 17, 4), np.float32), np.empty((0, 3), np.float32)
-    lifted = Lifted([one], [0], people(), *nobody, 0, 0, 0)
+    lifted = Lifted([one], [0], people(), *nobody, None, 0, 0, 0)
     assert [emitter.messages(lifted, 0)[0].seq for _ in range(3)] == [40, 41, 42]

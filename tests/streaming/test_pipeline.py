@@ -4,7 +4,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from langpose_rt.camera import Camera
 from langpose_rt.config import PRESETS
 from langpose_rt.errors import ConfigError
+from langpose_rt.formats.gallery_npz import Gallery
 from langpose_rt.skeleton import REFERENCE_STATURE_M
 from langpose_rt.streaming.active_model import warm_up
 from langpose_rt.streaming.header import MAX_UINT
@@ -766,3 +767,24 @@ def test_warming_up_leaves_no_trace() -> None:
     assert test.backend.history[0] == []
     (message,) = test.feed(person_px((0, 0, 4)), at_ms=0)
     assert message.win.filled == (1,)
+
+
+def test_with_a_gallery_everybody_is_doing_what_is_nearest() -> None:
+    backend = FakeBackend()
+    config = replace(backend.manifest.model_config, embedding=4).to_dict()
+    card = {"text_sha256": "abc"}
+    backend.manifest = msgspec.structs.replace(backend.manifest, card=card, config=config)
+    backend.embedding = np.array([0, 3, 4, 0], np.float32)
+    axes = np.eye(4, dtype=np.float32)
+    gallery = Gallery(labels=("bow", "run", "walk", "wave"), embeddings=axes, text_sha256="abc")
+    found = Bench(backend, Pipeline(backend, gallery=gallery))
+    (message,) = found.feed(person_px((0, 0, 4)), person_px((1, 0, 4)), at_ms=0)
+    assert message.actions is not None
+    assert [[label for label, _ in best] for best in message.actions] == [
+        ["walk", "run", "bow"], ["walk", "run", "bow"],
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match="not aligned with text"):
+        found.pipeline.check_model(FakeBackend().manifest)
+    backend = FakeBackend()
+    (message,) = Bench(backend, Pipeline(backend)).feed(person_px((0, 0, 4)), at_ms=0)
+    assert message.actions is None
