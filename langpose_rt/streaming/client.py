@@ -1,22 +1,20 @@
 """The client library: a rig that publishes 2D keypoints, a consumer that receives 3D poses.
 
-This is the only place beside the server that touches ZeroMQ and the clock. Each object belongs to
-one thread; once closed it raises LangPoseError. The bytes are specified in `messages.py`.
+The socket itself is in `connection.py`. Each object belongs to one thread; once closed it raises
+LangPoseError. The bytes are specified in `messages.py`.
 """
 
-import contextlib
-import math
 import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy.typing as npt
 import zmq
 
 from langpose_rt.camera import Intrinsics
-from langpose_rt.errors import ConfigError, LangPoseError, MessageError
+from langpose_rt.errors import ConfigError, MessageError
+from langpose_rt.streaming.connection import MOST_WAITING, Connection
 from langpose_rt.streaming.header import MAX_UINT, topic_of
 from langpose_rt.streaming.keypoint_message import encode_keypoints
 from langpose_rt.streaming.notices import Heartbeat
@@ -28,77 +26,8 @@ from langpose_rt.streaming.rig_frames import empty_frame, frame_with_people
 ALIVE_S = 3.0
 """A server whose last heartbeat is older is not alive; it sends one a second."""
 
-MOST_WAITING = 1000
-"""Messages a subscriber holds; beyond that the oldest are skipped."""
-_OPTIONS = {
-    zmq.LINGER: 1000,
-    zmq.SNDHWM: 64,
-    zmq.RCVHWM: MOST_WAITING,
-    zmq.HEARTBEAT_IVL: 500,
-    zmq.HEARTBEAT_TIMEOUT: 1500,
-    zmq.TCP_KEEPALIVE: 1,
-}
 
-ConnectionT = TypeVar("ConnectionT", bound="_Connection")
-
-
-class _Connection:
-    """One connected socket with a life cycle."""
-
-    def __init__(
-        self,
-        socket_type: int,
-        endpoint: str,
-        server_key: str | None,
-        key_pair: tuple[str, str] | None,
-    ) -> None:
-        port = endpoint.rpartition(":")[2]
-        if endpoint.startswith("tcp:") and port.isdecimal() and int(port) > 65535:
-            # ZeroMQ would take it for another one without a word
-            raise ConfigError(f'cannot connect to "{endpoint}": ports end at 65535')
-        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(socket_type)
-        try:
-            for option, value in _OPTIONS.items():
-                self._socket.set(option, value)
-            # a rig forgets a server that has gone; a consumer subscribes without being polled
-            self._socket.set(zmq.IMMEDIATE, int(socket_type == zmq.XPUB))
-            if server_key is not None:
-                public, secret = key_pair or (key.decode() for key in zmq.curve_keypair())
-                self._socket.setsockopt_string(zmq.CURVE_PUBLICKEY, public)
-                self._socket.setsockopt_string(zmq.CURVE_SECRETKEY, secret)
-                self._socket.setsockopt_string(zmq.CURVE_SERVERKEY, server_key)
-            self._socket.connect(endpoint)
-        except (zmq.ZMQError, ValueError, TypeError) as error:
-            self._socket.close(linger=0)
-            raise ConfigError(f'cannot connect to "{endpoint}": {error}') from None
-
-    def close(self) -> None:
-        """Close the socket; what is queued is sent for a second at most. Twice is harmless."""
-        self._socket.close()
-
-    def __enter__(self: ConnectionT) -> ConnectionT:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _arrived(self) -> list[list[bytes]]:
-        """Whole messages that are there already, at most MOST_WAITING."""
-        if self._socket.closed:
-            raise LangPoseError(f"this {type(self).__name__} is closed; make a new one")
-        messages: list[list[bytes]] = []
-        with contextlib.suppress(zmq.Again):
-            while len(messages) < MOST_WAITING:
-                messages.append(self._socket.recv_multipart(zmq.NOBLOCK))
-        return messages
-
-    def _wait(self, deadline_s: float | None) -> bool:
-        """Wait for a message; False once the deadline, in seconds of time.monotonic, is over."""
-        left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
-        return bool(self._socket.poll(None if left_s is None else math.ceil(1000 * left_s)))
-
-
-class RigPublisher(_Connection):
+class RigPublisher(Connection):
     """Publishes the keypoints of one camera to a server.
 
         with RigPublisher("tcp://127.0.0.1:5555", "rig0", "cam0", size=(1920, 1080)) as publisher:
@@ -210,7 +139,7 @@ class RigPublisher(_Connection):
         return any(topic.startswith(prefix) for prefix in self._subscriptions)
 
 
-class PoseSubscriber(_Connection):
+class PoseSubscriber(Connection):
     """Receives the poses of a server, of one rig or of one camera.
 
         with PoseSubscriber("tcp://127.0.0.1:5556", rig="rig0", latest=True) as poses:

@@ -1,10 +1,11 @@
-"""The server: sockets, clock and threads around the pipeline.
+"""The server: clock and threads around the pipeline.
 
     ingest   owns the SUB socket; receives, queues, and never waits for the model
     lift     owns the XPUB socket; steps the pipeline and publishes
     http     health and metrics, in `health.py`
 
-What is done to a message is the pipeline's business; signals are the command line's.
+Sockets are opened in `sockets.py`; what is done to a message is the pipeline's business; signals
+are the command line's.
 """
 
 import logging
@@ -18,22 +19,15 @@ from contextlib import contextmanager
 import zmq
 
 from langpose_rt.camera import Camera
-from langpose_rt.errors import ConfigError, LangPoseError
+from langpose_rt.errors import LangPoseError
 from langpose_rt.runtime.base import Backend
-from langpose_rt.streaming.header import MAX_MESSAGE_BYTES, MAX_PARTS, MAX_UINT
+from langpose_rt.streaming.header import MAX_UINT
 from langpose_rt.streaming.health import HealthServer
 from langpose_rt.streaming.options import Ports, ServerConfig
 from langpose_rt.streaming.pipeline import Pipeline, Replies
 from langpose_rt.streaming.snapshot import Snapshot
+from langpose_rt.streaming.sockets import Socket, listening_socket, received
 
-RECEIVE_HWM = 256
-SEND_HWM = 64
-"""Messages a subscriber may lag behind before losing some."""
-
-HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 500, 1500
-"""A frozen peer is cut after about two seconds."""
-
-MAX_SUBSCRIPTION_BYTES = 4096
 IDLE_MS = 100
 IDLE_S = IDLE_MS / 1000
 """Longest time a thread sleeps: the grain of heartbeats and of stopping."""
@@ -43,22 +37,8 @@ STUCK_S = 5.0
 """A thread that has not turned for longer is not alive."""
 
 _BURST = 512
-_PEER_OPTIONS = {
-    zmq.LINGER: 0,
-    zmq.HEARTBEAT_IVL: HEARTBEAT_MS,
-    zmq.HEARTBEAT_TIMEOUT: HEARTBEAT_TIMEOUT_MS,
-    zmq.HEARTBEAT_TTL: HEARTBEAT_TIMEOUT_MS,
-    zmq.TCP_KEEPALIVE: 1,
-}
-_OPTIONS: dict[int, dict[int, int | bytes]] = {
-    # what nobody understands is rejected aloud, not filtered away, so everything is subscribed to
-    zmq.SUB: {zmq.MAXMSGSIZE: MAX_MESSAGE_BYTES, zmq.RCVHWM: RECEIVE_HWM, zmq.SUBSCRIBE: b""},
-    zmq.XPUB: {zmq.MAXMSGSIZE: MAX_SUBSCRIPTION_BYTES, zmq.SNDHWM: SEND_HWM, zmq.XPUB_VERBOSE: 1},
-}
-
 FAULT_LOG_S = 10.0
 """Faults are logged with a traceback at most this often; all are counted."""
-Socket = zmq.Socket[bytes]
 
 log = logging.getLogger(__name__)
 
@@ -179,20 +159,7 @@ class Server:
         return self._unix_ns + time.monotonic_ns()
 
     def _listen(self, kind: int, port: int, option: str) -> tuple[Socket, int]:
-        socket = self._context.socket(kind)
-        is_ipv6 = ":" in self.config.bind
-        for name, value in (_PEER_OPTIONS | _OPTIONS[kind] | {zmq.IPV6: int(is_ipv6)}).items():
-            socket.set(name, value)
-        host = f"[{self.config.bind}]" if is_ipv6 else self.config.bind
-        try:
-            socket.bind(f"tcp://{host}:{port or '*'}")
-        except zmq.ZMQError as error:
-            socket.close()
-            why = zmq.strerror(error.errno or 0).lower()
-            raise ConfigError(
-                f"cannot listen on {self.config.bind}:{port} ({why}); choose another {option}"
-            ) from None
-        return socket, int(socket.get_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
+        return listening_socket(self._context, kind, self.config.bind, port, option=option)
 
     def _listen_http(self) -> int:
         if self.config.http_port is None:
@@ -227,7 +194,7 @@ class Server:
             if not socket.poll(0 if last_round else IDLE_MS):
                 continue
             for _ in range(_BURST):
-                parts = _received(socket)
+                parts = received(socket)
                 if parts is None:
                     break
                 with self._fault_guard():
@@ -285,16 +252,3 @@ class Server:
             if time.monotonic() - self._fault_logged_s > FAULT_LOG_S:
                 self._fault_logged_s = time.monotonic()
                 log.exception("a message or a step failed")
-
-
-def _received(socket: Socket) -> list[bytes] | None:
-    """The parts of the next message, one more than allowed at most; None if there is none."""
-    try:
-        parts = [socket.recv(zmq.NOBLOCK)]
-    except zmq.Again:
-        return None
-    while socket.get(zmq.RCVMORE):
-        part = socket.recv()
-        if len(parts) <= MAX_PARTS:
-            parts.append(part)
-    return parts
