@@ -4,10 +4,14 @@ Threads are in `server.py`; what a message means is nobody's business here. What
 socket is set where it is opened, in `listening_socket`.
 """
 
+from contextlib import ExitStack
+from typing import NamedTuple
+
 import zmq
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.streaming.header import MAX_MESSAGE_BYTES, MAX_PARTS
+from langpose_rt.streaming.header import MAX_HEADER_BYTES, MAX_MESSAGE_BYTES, MAX_PARTS
+from langpose_rt.streaming.options import Ports, ServerConfig
 
 Socket = zmq.Socket[bytes]
 
@@ -17,6 +21,9 @@ SEND_HWM = 64
 
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 500, 1500
 """A frozen peer is cut after about two seconds."""
+
+REQUEST_HWM = 16
+"""Requests a peer may have waiting; its further ones wait on its side."""
 
 MAX_SUBSCRIPTION_BYTES = 4096
 
@@ -31,7 +38,38 @@ _OPTIONS: dict[int, dict[int, int | bytes]] = {
     # what nobody understands is rejected aloud, not filtered away, so everything is subscribed to
     zmq.SUB: {zmq.MAXMSGSIZE: MAX_MESSAGE_BYTES, zmq.RCVHWM: RECEIVE_HWM, zmq.SUBSCRIBE: b""},
     zmq.XPUB: {zmq.MAXMSGSIZE: MAX_SUBSCRIPTION_BYTES, zmq.SNDHWM: SEND_HWM, zmq.XPUB_VERBOSE: 1},
+    zmq.ROUTER: {zmq.MAXMSGSIZE: MAX_HEADER_BYTES, zmq.RCVHWM: REQUEST_HWM, zmq.SNDHWM: SEND_HWM},
 }
+
+
+class Sockets(NamedTuple):
+    """Everything a server listens with but HTTP, and the ports it got."""
+
+    keypoints: Socket
+    poses: Socket
+    requests: Socket
+    ports: Ports
+
+
+def open_sockets(context: "zmq.Context[Socket]", config: ServerConfig) -> Sockets:
+    """Listen as the configuration says.
+
+    Raises:
+        ConfigError: If a port is taken or the address is not this machine's.
+    """
+    wanted = (
+        (zmq.SUB, config.port, "--port"),
+        (zmq.XPUB, config.pose_port, "--output-port"),
+        (zmq.ROUTER, config.request_port, "--control-port"),
+    )
+    with ExitStack() as opened:
+        sockets, ports = [], []
+        for kind, port, option in wanted:
+            socket, got = listening_socket(context, kind, config.bind, port, option=option)
+            sockets.append(opened.enter_context(socket))
+            ports.append(got)
+        opened.pop_all()
+    return Sockets(*sockets, Ports(*ports))
 
 
 def listening_socket(
@@ -41,7 +79,7 @@ def listening_socket(
 
     Args:
         context: Of the server.
-        kind: zmq.SUB for keypoints, zmq.XPUB for poses.
+        kind: zmq.SUB for keypoints, zmq.XPUB for poses, zmq.ROUTER for control.
         bind: Address to listen on.
         port: 0 takes any free one.
         option: The flag a user chooses another port with.
