@@ -19,13 +19,8 @@ _POLL_MS = 50
 
 @dataclass
 class Inspector:
-    """What was found of every message so far.
+    """What was found of every message so far."""
 
-    Attributes:
-        missed: Messages that the server sent and that did not come.
-    """
-
-    missed: int = 0
     _count: int = 0
     _complaints: list[str] = field(default_factory=list)
     _answered: list[tuple[str, int, int, int]] = field(default_factory=list)
@@ -79,7 +74,6 @@ class Inspector:
         expected = self._next_seq.get(topic, message.seq)
         if message.seq < expected:
             self._complain(f"{topic}: message {message.seq} after {expected - 1}")
-        self.missed += max(message.seq - expected, 0)
         self._next_seq[topic] = message.seq + 1
         epoch, seq = self._place.get(topic, (source.epoch, -1))
         if source.epoch != epoch:

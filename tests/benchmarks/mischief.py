@@ -92,6 +92,7 @@ class NaughtyRig:
         self._epoch = secrets.randbelow(MAX_UINT + 1)
         self._seq, self._ahead_ns, self._last = 0, 0, list[bytes]()
         self._shape: str | None = None
+        self._oddities: Counter[str] = Counter()
         self._nobody = empty_frame(
             self.name,
             "cam0",
@@ -106,6 +107,7 @@ class NaughtyRig:
         assert self._socket.poll(_WANTED_MS), "the server did not subscribe to a new rig"
 
     def _people(self) -> tuple[np.ndarray, np.ndarray]:
+        self._oddities.clear()
         count = CROWD if self._shape == "crowd" else self._persons
         people = self._moments[self._seq % _MOMENTS][:count].copy()
         ids = np.arange(count) if self._tracked else np.full(count, -1)
@@ -114,12 +116,12 @@ class NaughtyRig:
         if self._shape == "infinite joints" and count:
             far = self._rng.random(people.shape[:2]) < 0.1
             people[far, 0] = self._rng.choice([np.inf, -np.inf, 1e30])
-            self._tally.counts["clipped"] += int(far.sum())
+            self._oddities["clipped"] += int(far.sum())
         if self._shape == "the same id twice" and count >= 2 and self._tracked:
             ids[1] = ids[0]
-            self._tally.counts["duplicate_ids"] += 1
+            self._oddities["duplicate_ids"] += 1
         if self._shape == "crowd":
-            self._tally.counts["people_dropped"] += CROWD - MAX_PEOPLE
+            self._oddities["people_dropped"] += CROWD - MAX_PEOPLE
         self._shape = None
         return people, ids
 
@@ -128,6 +130,7 @@ class NaughtyRig:
         frame = frame_with_people(self._nobody, people, ids, seq=self._seq, t_ns=t_ns)
         self._last = encode_keypoints(replace(frame))
         self._put(self._last)
+        self._tally.counts += self._oddities
         self._tally.good += 1
         kept = min(len(people), MAX_PEOPLE)
         self._tally.people[self.name, self._epoch][self._seq] = kept
@@ -140,6 +143,7 @@ class NaughtyRig:
     def _duplicate(self) -> None:
         if self._last:
             self._put(self._last)
+            self._tally.counts += self._oddities  # what is in a message is counted before its order
             self._tally.counts["dup"] += 1
 
     def _late(self) -> None:
