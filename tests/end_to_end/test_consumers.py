@@ -17,7 +17,7 @@ from langpose_rt.streaming.sockets import SEND_HWM
 from tests.fakes import SIZE, FakeBackend, person_px
 from tests.peers import LOCAL, WAIT_S, wait_until
 
-PEOPLE = np.stack([person_px((0.5 * number - 2, 0, 4)) for number in range(8)])
+PEOPLE = np.stack([person_px((0.05 * number - 1.5, 0, 4)) for number in range(60)])
 FRAMES = 3 * SEND_HWM
 """More than the server keeps for a consumer and the short buffers of a slow one take."""
 
@@ -57,7 +57,7 @@ MANY, BYTES = 5000, 10_000
 @pytest.fixture
 def server() -> Iterator[Server]:
     pipeline = PipelineConfig(backlog_ms=10_000.0)
-    running = Server(FakeBackend(), ServerConfig(port=0, http_port=None, pipeline=pipeline))
+    running = Server(FakeBackend(slots=64), ServerConfig(port=0, http_port=None, pipeline=pipeline))
     running.start()
     yield running
     running.stop()
@@ -73,7 +73,7 @@ def all_answered(server: Server, frames: int) -> bool:
         assert rig.wait_for_server(WAIT_S)
         wait_until(lambda: poses.heartbeat is not None)
         for _ in range(frames):
-            seq = rig.publish(PEOPLE)
+            seq = rig.publish(PEOPLE, range(len(PEOPLE)))
             message = poses.receive(WAIT_S)
             if message is None or message.src.seq != seq:
                 return False
