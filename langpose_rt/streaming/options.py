@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from langpose_rt.camera import Intrinsics
 from langpose_rt.config import NS_PER_S
@@ -96,6 +97,11 @@ class ServerConfig:
             if ``port`` is 0.
         http_port: Health and metrics; 0 takes any free port, None serves none.
         bind: Address to listen on.
+        ipc: Listen also in this folder, for processes of this machine: at ``ipc://`` its name and
+            /keypoints, /poses or /control.
+        connect: Take keypoints also from a rig that binds a PUB, as in ``tcp://rig0:5550``; may be
+            given several times.
+        connect_timeout_s: A rig of ``--connect`` that says nothing for longer is connected to anew.
         insecure: Allow an address that others can reach although nothing is encrypted yet.
         pipeline: Options of the pipeline.
 
@@ -108,6 +114,9 @@ class ServerConfig:
     control_port: int | None = None
     http_port: int | None = 9464
     bind: str = "127.0.0.1"
+    ipc: Path | None = None
+    connect: tuple[str, ...] = ()
+    connect_timeout_s: float = 3.0
     insecure: bool = False
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
 
@@ -116,6 +125,7 @@ class ServerConfig:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 65535:
                 raise ConfigError(f"{name} is {value}; expected 0 (any free port) to 65535")
+        _require("connect_timeout_s", self.connect_timeout_s, 0.1, 3600.0)
         if self.output_port is None and self.port == 65535:
             raise ConfigError("port 65535 leaves no next port for poses; choose another --port")
         if self.control_port is None and self.port >= 65534:

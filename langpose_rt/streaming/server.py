@@ -1,6 +1,6 @@
 """The server: clock and threads around the pipeline.
 
-    ingest   owns the SUB socket; receives, queues, and never waits for the model
+    ingest   owns the SUB sockets; receives, queues, and never waits for the model
     lift     owns the XPUB socket; steps the pipeline and publishes
     control  owns the ROUTER socket; answers what is asked, and sees to a failing model
     reload   opens another model, in `reloader.py`
@@ -11,15 +11,14 @@ are the command line's.
 """
 
 import logging
-import math
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import zmq
 
@@ -28,11 +27,13 @@ from langpose_rt.errors import LangPoseError
 from langpose_rt.runtime.base import Backend
 from langpose_rt.streaming.active_model import warm_up
 from langpose_rt.streaming.control import Allowance, ControlDesk
+from langpose_rt.streaming.fault_guard import FaultGuard
 from langpose_rt.streaming.header import MAX_UINT
 from langpose_rt.streaming.health import HealthServer
 from langpose_rt.streaming.options import Ports, ServerConfig
 from langpose_rt.streaming.pipeline import Pipeline, Replies
 from langpose_rt.streaming.reloader import OpenModel, Reloader
+from langpose_rt.streaming.rig_sockets import RigSockets
 from langpose_rt.streaming.snapshot import Snapshot
 from langpose_rt.streaming.sockets import Socket, open_sockets, received
 
@@ -46,8 +47,8 @@ STUCK_S = 5.0
 
 _BURST, _REQUESTS_A_TURN = 512, 16
 _REPLY_LINGER_MS = 200
-FAULT_LOG_S = 10.0
-"""Faults are logged with a traceback at most this often; all are counted."""
+
+SocketT = TypeVar("SocketT", Socket, RigSockets)
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ class Server:
         self._unix_ns = time.time_ns() - time.monotonic_ns()
         self.epoch = epoch = secrets.randbelow(MAX_UINT + 1)
         self.pipeline = Pipeline(backend, config.pipeline, cameras, epoch=epoch, clock=self.now_ns)
+        self._guard = FaultGuard(self.pipeline.incidents, clock=self.now_ns, fatal=zmq.ZMQError)
         self._reloader = Reloader(self.pipeline, open_model)
         self._context: zmq.Context[Socket] = zmq.Context()
         self._health: HealthServer | None = None
@@ -96,7 +98,6 @@ class Server:
         self._ended = {name: threading.Event() for name in ("ingest", "lift", "control")}
         self._heard_all, self._done = self._ended["ingest"], self._ended["lift"]
         self._failure: Exception | None = None
-        self._fault_logged_s = -math.inf
         self.ports = Ports()
 
     def start(self) -> None:
@@ -110,23 +111,16 @@ class Server:
         try:
             warm_up(self.pipeline.model)
             sockets = open_sockets(self._context, config)
+            rigs = RigSockets(self._context, sockets.keypoints, config)
             self.ports = replace(sockets.ports, http=self._listen_http())
         except LangPoseError:
             self._close()
             raise
         if not config.is_loopback:
             log.warning("%s is reachable from other machines and nothing is encrypted", config.bind)
-        loops = (
-            ("ingest", self._ingest, sockets.keypoints),
-            ("lift", self._lift, sockets.poses),
-            ("control", self._control, sockets.requests),
-        )
-        for name, loop, socket in loops:
-            self._turned_s[name] = time.monotonic()
-            args = name, loop, socket
-            thread = threading.Thread(target=self._serve, args=args, name=name, daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        self._start_thread("ingest", self._ingest, rigs)
+        self._start_thread("lift", self._lift, sockets.poses)
+        self._start_thread("control", self._control, sockets.requests)
         if self._health is not None:
             self._health.start()
 
@@ -203,7 +197,15 @@ class Server:
         self._context.destroy(linger=0)  # sockets that served are closed, with their own linger
         self._done.set()
 
-    def _serve(self, name: str, loop: Callable[[Socket], None], socket: Socket) -> None:
+    def _start_thread(self, name: str, loop: Callable[[SocketT], None], socket: SocketT) -> None:
+        self._turned_s[name] = time.monotonic()
+        args = name, loop, socket
+        self._threads.append(
+            threading.Thread(target=self._serve, args=args, name=name, daemon=True)
+        )
+        self._threads[-1].start()
+
+    def _serve(self, name: str, loop: Callable[[SocketT], None], socket: SocketT) -> None:
         """A serving thread: its loop, and what happens when that fails."""
         try:
             loop(socket)
@@ -215,18 +217,18 @@ class Server:
             socket.close()
             self._ended[name].set()
 
-    def _ingest(self, socket: Socket) -> None:
+    def _ingest(self, rigs: RigSockets) -> None:
         last_round = False
         while not (self._stopping.is_set() or last_round):
             self._turned_s["ingest"] = time.monotonic()
             last_round = self._draining.is_set()
-            if not socket.poll(0 if last_round else IDLE_MS):
-                continue
+            self.pipeline.incidents.rigs_silent(*rigs.tend(time.monotonic()))
+            rigs.wait(0 if last_round else IDLE_MS)
             for _ in range(_BURST):
-                parts = received(socket)
+                parts = rigs.receive()
                 if parts is None:
                     break
-                with self._fault_guard():
+                with self._guard():
                     if self.pipeline.receive(parts, self.now_ns()):
                         self._news.set()
 
@@ -281,19 +283,6 @@ class Server:
 
     def _publish(self, socket: Socket, work: Callable[[int], Replies]) -> None:
         """Do a part of the work and send what it gives; a peer who lags loses messages."""
-        with self._fault_guard():
+        with self._guard():
             for parts in work(self.now_ns()):
                 socket.send_multipart(parts, zmq.NOBLOCK)
-
-    @contextmanager
-    def _fault_guard(self) -> Iterator[None]:
-        """A fault of this program costs one message or one step, and is said; it ends nothing."""
-        try:
-            yield
-        except zmq.ZMQError:
-            raise
-        except Exception as error:  # whatever it is, the other streams go on
-            self.pipeline.incidents.fault(f"{type(error).__name__}: {error}"[:300])
-            if time.monotonic() - self._fault_logged_s > FAULT_LOG_S:
-                self._fault_logged_s = time.monotonic()
-                log.exception("a message or a step failed")

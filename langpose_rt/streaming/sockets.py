@@ -5,6 +5,7 @@ socket is set where it is opened, in `listening_socket`.
 """
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import NamedTuple
 
 import zmq
@@ -42,6 +43,10 @@ _OPTIONS: dict[int, dict[int, int | bytes]] = {
 }
 
 
+IPC_NAMES = ("keypoints", "poses", "control")
+"""Files of a server that also listens in a folder."""
+
+
 class Sockets(NamedTuple):
     """Everything a server listens with but HTTP, and the ports it got."""
 
@@ -63,13 +68,18 @@ def open_sockets(context: "zmq.Context[Socket]", config: ServerConfig) -> Socket
         (zmq.ROUTER, config.request_port, "--control-port"),
     )
     with ExitStack() as opened:
-        sockets, ports = [], []
+        sockets: list[Socket] = []
+        ports: list[int] = []
         for kind, port, option in wanted:
             socket, got = listening_socket(context, kind, config.bind, port, option=option)
             sockets.append(opened.enter_context(socket))
             ports.append(got)
+        if config.ipc is not None:
+            for socket, name in zip(sockets, IPC_NAMES, strict=True):
+                _listen_in_folder(socket, config.ipc, name)
         opened.pop_all()
-    return Sockets(*sockets, Ports(*ports))
+    keypoints, poses, requests = sockets
+    return Sockets(keypoints, poses, requests, Ports(*ports))
 
 
 def listening_socket(
@@ -101,6 +111,39 @@ def listening_socket(
             f"cannot listen on {bind}:{port} ({why}); choose another {option}"
         ) from None
     return socket, int(socket.get_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
+
+
+def _listen_in_folder(socket: Socket, folder: Path, name: str) -> None:
+    try:
+        socket.bind(f"ipc://{folder / name}")
+    except zmq.ZMQError as error:
+        why = zmq.strerror(error.errno or 0).lower()
+        raise ConfigError(
+            f"cannot listen at {folder / name} ({why}); choose another --ipc"
+        ) from None
+
+
+def connected_socket(context: "zmq.Context[Socket]", endpoint: str) -> Socket:
+    """A socket that hears the keypoints of a rig that binds.
+
+    Raises:
+        ConfigError: If the endpoint is none.
+    """
+    port = endpoint.rpartition(":")[2]
+    socket = context.socket(zmq.SUB)
+    try:
+        if endpoint.startswith("tcp:") and port.isdecimal() and int(port) > 65535:
+            raise ValueError("ports end at 65535")  # ZeroMQ takes it for another one
+        for name, value in (_PEER_OPTIONS | _OPTIONS[zmq.SUB]).items():
+            socket.set(name, value)
+        socket.connect(endpoint)
+    except (zmq.ZMQError, ValueError) as error:
+        socket.close()
+        why = str(error)[:1].lower() + str(error)[1:]
+        raise ConfigError(
+            f'cannot connect to "{endpoint}" ({why}); expected such as --connect tcp://rig0:5550'
+        ) from None
+    return socket
 
 
 def received(socket: Socket) -> list[bytes] | None:
