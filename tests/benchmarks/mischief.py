@@ -93,6 +93,7 @@ class NaughtyRig:
         self._seq, self._ahead_ns, self._last = 0, 0, list[bytes]()
         self._shape: str | None = None
         self._oddities: Counter[str] = Counter()
+        self._skipped = 0
         self._nobody = empty_frame(
             self.name,
             "cam0",
@@ -131,6 +132,8 @@ class NaughtyRig:
         self._last = encode_keypoints(replace(frame))
         self._put(self._last)
         self._tally.counts += self._oddities
+        self._tally.counts["gap"] += self._skipped  # a gap is one once something comes after it
+        self._skipped = 0
         self._tally.good += 1
         kept = min(len(people), MAX_PEOPLE)
         self._tally.people[self.name, self._epoch][self._seq] = kept
@@ -158,7 +161,7 @@ class NaughtyRig:
         if self._last:
             lost = int(self._rng.integers(1, LONGEST_GAP + 1))
             self._seq += lost
-            self._tally.counts["gap"] += lost
+            self._skipped += lost
 
     def _garbage(self) -> None:
         topic, noise = self._nobody.topic.encode(), self._rng.bytes(64)
