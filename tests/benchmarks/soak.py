@@ -39,9 +39,9 @@ CYCLE_S = 20.0
 MOST_RIGS = 10
 BURST_TIMES, BURST_S, BURSTS_PER_S = 6.0, 1.0, 0.05
 JOINS_PER_S, FLOODS_PER_S, STRANGERS_PER_S, RELOADS_PER_S = 0.3, 0.2, 0.2, 0.05
-MOST_GROWTH_MB = 120.0
-"""What the server may hold more than after its first cycle: models that come and go leave
-about 80 MB with the allocator."""
+MOST_GROWTH_MB = 250.0
+"""What the server may hold more than after its first cycle: a model changed under load with 60 people
+leaves up to 190 MB with the allocator, and no more however often it is changed."""
 
 MOST_UNHEARD = 0.001
 """Share of poses the inspector may miss when the machine does not let it read in time."""
@@ -192,7 +192,8 @@ class Soak:
     def report(self) -> dict[str, Any]:
         """Everything that is reported, by name."""
         counters = settled_status(self.server)["counters"]
-        slope, error = self.watch.growth_mb_per_h(60.0)
+        half_s = (self.watch.at_s[-1] - self.watch.at_s[0]) / 2
+        slope, error = self.watch.growth_mb_per_h(half_s)
         return {
             "sent": dict(self.tally.counts),
             "faults": dict(self.tally.faults + self.done),
@@ -200,7 +201,7 @@ class Soak:
             "poses_checked": len(self.inspector),
             "poses_that_did_not_come": counters["frames"] - len(self.inspector),
             "resident_mb": self.watch.resident_mb[-1],
-            "growth_mb_per_h": slope,
+            "growth_mb_per_h_in_the_second_half": slope,
             "growth_standard_error": error,
             "server_cpu_share": self.watch.cpu_share(),
             "wrong": self.wrong,
