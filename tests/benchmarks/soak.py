@@ -40,8 +40,8 @@ MOST_RIGS = 10
 BURST_TIMES, BURST_S, BURSTS_PER_S = 6.0, 1.0, 0.05
 JOINS_PER_S, FLOODS_PER_S, STRANGERS_PER_S, RELOADS_PER_S = 0.3, 0.2, 0.2, 0.05
 MOST_GROWTH_MB = 250.0
-"""What the server may hold more than after its first cycle: a model changed under load with 60 people
-leaves up to 190 MB with the allocator, and no more however often it is changed."""
+"""What the server may hold more than after its first cycle: models changed under a load of 60
+people leave up to 190 MB with the allocator, and no more however often it is done."""
 
 MOST_UNHEARD = 0.001
 """Share of poses the inspector may miss when the machine does not let it read in time."""
