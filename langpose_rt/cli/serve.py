@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; the first drains within a second, a second ends at once.
 
-    SIGHUP opens the model anew.
+    SIGHUP opens the model anew; on a terminal it means that the terminal is gone, and drains.
     """
     from langpose_rt.streaming.options import PipelineConfig, ServerConfig
     from langpose_rt.streaming.server import Server
@@ -115,4 +115,7 @@ def _heed_signals(server: "Server") -> None:
 
     signal.signal(signal.SIGTERM, drain)
     signal.signal(signal.SIGINT, drain)
-    signal.signal(signal.SIGHUP, lambda *_: server.reload(None, lambda _: None))
+    if sys.stdin is not None and sys.stdin.isatty():
+        signal.signal(signal.SIGHUP, drain)
+    else:
+        signal.signal(signal.SIGHUP, lambda *_: server.reload(None, lambda _: None))

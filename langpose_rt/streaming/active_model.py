@@ -41,6 +41,7 @@ class Rehearsal:
         error: Why it cannot take over; None as long as it can.
         over: Set once it has taken over or has been dismissed.
         before: The model it replaced, once it has.
+        since_ns: When the pipeline first looked at it.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -146,6 +147,11 @@ class ActiveModel:
     def close(self) -> None:
         """See `Backend.close`."""
         self._backend.close()
+
+    @property
+    def rehearsing(self) -> bool:
+        """Whether another one takes the frames too."""
+        return self._rehearsal is not None
 
     def rehearse(self, backend: Backend) -> Rehearsal:
         """Let another backend of as many slots take the frames from now on; from any thread."""

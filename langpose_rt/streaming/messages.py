@@ -68,6 +68,9 @@ kp2d/1: the people one camera saw in one frame
         T_wc         [float]*16  rigid transform camera to world, 4 x 4 row by row, metres
         gravity      [float]*3   direction in which things fall, in camera axes; of any length
                                  from 0.1 to 100
+    sync   {offset: time, unc: uint}: what a rig found by `clock` requests (`control_message.py`):
+           what to add to `t` to have the server's unix nanoseconds, and how wrong that may be; the
+           clocks drift apart, so ask again every few seconds
     bbox   reserved and not read
 
 Payload: P * K * 3 floats, person by person, joint by joint. P = 0 is legal (an empty payload part)
@@ -101,9 +104,10 @@ pose3d/1: the 3D people of that frame
 =====================================
     epoch, seq      of the server, as above
     src             {epoch: uint, seq: uint, t: time} of the rig's frame that is answered
-    t_srv           time    src.t in unix nanoseconds of the server, late by the least delay on the
-                    way from the rig: that cannot be seen one way (`clock` of ctl/1 bounds it)
-    t_unc_ns        uint    how much that delay varied lately, so how far t_srv is wrong beyond it;
+    t_srv           time    src.t in unix nanoseconds of the server
+    t_unc_ns        uint    with a `sync` of the rig that can be true, its `unc`: t_srv is no
+                    further wrong. Without: t_srv is late by the least delay on the way, which
+                    cannot be seen one way, and this is how much the delay varied beyond it lately;
                     0 where an epoch has only begun
     lat             {rx, win, lift, post, tx}: nanoseconds the server spent waiting in its queue,
                     filling the window, lifting, finishing and sending; int

@@ -258,6 +258,9 @@ class Server:
                 self._publish(socket, partial(desk.answer, parts))
             self._publish(socket, desk.late)
             self._stopping.wait(allowance.rest_s(began_s, time.monotonic()))
+        self._done.wait(STUCK_S)  # only now nobody steps a model that may be closed
+        self._reloader.stop()
+        self._publish(socket, desk.late)
         socket.close(linger=_REPLY_LINGER_MS)
 
     def _say_goodbye(self, socket: Socket) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -126,6 +127,23 @@ def test_a_server_tells_a_person_its_ports_and_stops_on_ctrl_c(model: Path) -> N
     assert [line.split()[0] for line in lines] == [
         "keypoints", "poses", "control", "health", "model", "weights"
     ]  # fmt: skip
+
+
+def test_a_server_whose_terminal_is_closed_ends(model: Path) -> None:
+    ours, theirs = os.openpty()
+    words = ("serve", "--port", "0", "--no-http", "--json", "--model", model)
+    with subprocess.Popen(
+        [*COMMAND, *map(str, words)], stdin=theirs, stdout=subprocess.PIPE, env=ENVIRONMENT
+    ) as server:
+        try:
+            assert server.stdout is not None
+            assert server.stdout.readline()
+            server.send_signal(signal.SIGHUP)
+            assert server.wait(WAIT_S) == 0
+        finally:
+            server.kill()
+            os.close(ours)
+            os.close(theirs)
 
 
 def test_the_demo_prints_its_figures_and_saves_a_picture(model: Path, tmp_path: Path) -> None:

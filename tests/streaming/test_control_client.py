@@ -14,8 +14,8 @@ from langpose_rt.streaming.control_client import ControlClient
 from langpose_rt.streaming.control_message import Reply, Request, decode_request, encode_control
 from langpose_rt.streaming.options import ServerConfig
 from langpose_rt.streaming.server import Server
-from tests.fakes import FakeBackend
-from tests.peers import LOCAL, WAIT_S
+from tests.fakes import FakeBackend, keypoint_parts, person_px
+from tests.peers import LOCAL, WAIT_S, peers, wait_until
 
 
 def opened(folder: Path | None) -> FakeBackend:
@@ -78,6 +78,25 @@ def test_a_drain_ends_the_server_and_is_answered_first(
     client.drain()
     assert server.wait(WAIT_S)
     server.stop()
+
+
+def test_a_reload_that_the_end_of_the_server_overtakes_is_answered(
+    client: ControlClient, server: Server
+) -> None:
+    with peers() as others:
+        publisher = others.publisher(server.ports.keypoints)
+        publisher.send_multipart(keypoint_parts(person_px((0, 0, 4))))
+        wait_until(lambda: server.snapshot().persons == 1)  # whom the new model waits for
+
+        def drain_while_it_rehearses() -> None:
+            wait_until(lambda: server.pipeline.model.rehearsing)
+            server.drain()
+
+        thread = threading.Thread(target=drain_while_it_rehearses)
+        thread.start()
+        with pytest.raises(LangPoseError, match="refuses reload: the server ended before"):
+            client.reload()
+        thread.join()
 
 
 def test_nobody_there_is_one_sentence() -> None:
