@@ -65,6 +65,7 @@ def figures(sent: Sent, ledger: Ledger, changes: Changes, shed: int) -> dict[str
         for one in range(len(ledger.topics)):
             numbers = seq[now & (stream == one)]
             most_lost = max(most_lost, int((np.diff(numbers) - 1).sum()) if len(numbers) else 0)
+    lost = np.array(ledger.shed) + np.array(ledger.gap)
     took_s = (np.array(changes.ended_ns) - np.array(changes.begun_ns)) / NS_PER_S
     longest_ms = max(
         float(np.diff(arrived_ns[stream == one]).max() / 1e6) for one in range(len(ledger.topics))
@@ -78,6 +79,10 @@ def figures(sent: Sent, ledger: Ledger, changes: Changes, shed: int) -> dict[str
         "refused": changes.refused,
         "took_s_p50_max": np.quantile(took_s, (0.5, 1)).tolist(),
         "most_frames_a_stream_lost_in_a_change": most_lost,
+        "frames_lost_percent_without_and_in_changes": [
+            float(100 * lost[now].sum() / (lost[now].sum() + now.sum()))
+            for now in (~during, during)
+        ],
         "longest_silence_of_a_stream_ms": longest_ms,
         "added_p50_p99_ms_without": (np.quantile(added_ns[~during], (0.5, 0.99)) / 1e6).tolist(),
         "added_p50_p99_ms_in_changes": (np.quantile(added_ns[during], (0.5, 0.99)) / 1e6).tolist(),
