@@ -19,10 +19,14 @@ _OPTIONS = {
     zmq.LINGER: 1000,
     zmq.SNDHWM: 64,
     zmq.RCVHWM: MOST_WAITING,
-    zmq.HEARTBEAT_IVL: 500,
-    zmq.HEARTBEAT_TIMEOUT: 1500,
     zmq.TCP_KEEPALIVE: 1,
+    zmq.TCP_KEEPALIVE_IDLE: 2,
+    zmq.TCP_KEEPALIVE_INTVL: 1,
+    zmq.TCP_KEEPALIVE_CNT: 3,
 }
+_HEARTBEATS = {zmq.HEARTBEAT_IVL: 500, zmq.HEARTBEAT_TIMEOUT: 1500}
+"""Not for consumers: one that does not read hears no heartbeat either, and libzmq aborts the
+process when a full socket reconnects [libzmq#3937]. TCP and the server's heartbeats remain."""
 
 ConnectionT = TypeVar("ConnectionT", bound="Connection")
 
@@ -43,7 +47,8 @@ class Connection:
             raise ConfigError(f'cannot connect to "{endpoint}": ports end at 65535')
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(socket_type)
         try:
-            for option, value in _OPTIONS.items():
+            heartbeats = {} if socket_type == zmq.SUB else _HEARTBEATS
+            for option, value in (_OPTIONS | heartbeats).items():
                 self._socket.set(option, value)
             # a rig forgets a server that has gone; a consumer subscribes without being polled
             self._socket.set(zmq.IMMEDIATE, int(socket_type == zmq.XPUB))

@@ -16,7 +16,8 @@ server binds, everybody else connects; a rig that binds a PUB itself is named to
 
 Send with the no-wait flag and never set CONFLATE: it keeps the last part instead of the last
 message. A full queue drops the newest message, so a slow consumer should read all that is waiting
-and use the newest of every topic. Set HEARTBEAT_IVL 500 and HEARTBEAT_TIMEOUT 1500 (ms).
+and use the newest of every topic. A rig sets HEARTBEAT_IVL 500 and HEARTBEAT_TIMEOUT 1500 (ms); a
+SUB that connects must not, or libzmq may abort its process once it reads slowly [libzmq#3937].
 
 Parts of a message
 ==================

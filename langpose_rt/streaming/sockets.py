@@ -35,6 +35,9 @@ _PEER_OPTIONS = {
     zmq.HEARTBEAT_TTL: HEARTBEAT_TIMEOUT_MS,
     zmq.TCP_KEEPALIVE: 1,
 }
+_NO_HEARTBEATS = {zmq.HEARTBEAT_IVL: 0}
+"""For a SUB that connects: libzmq aborts the process when a full one reconnects [libzmq#3937]."""
+
 _OPTIONS: dict[int, dict[int, int | bytes]] = {
     # what nobody understands is rejected aloud, not filtered away, so everything is subscribed to
     zmq.SUB: {zmq.MAXMSGSIZE: MAX_MESSAGE_BYTES, zmq.RCVHWM: RECEIVE_HWM, zmq.SUBSCRIBE: b""},
@@ -134,7 +137,7 @@ def connected_socket(context: "zmq.Context[Socket]", endpoint: str) -> Socket:
     try:
         if endpoint.startswith("tcp:") and port.isdecimal() and int(port) > 65535:
             raise ValueError("ports end at 65535")  # ZeroMQ takes it for another one
-        for name, value in (_PEER_OPTIONS | _OPTIONS[zmq.SUB]).items():
+        for name, value in (_PEER_OPTIONS | _OPTIONS[zmq.SUB] | _NO_HEARTBEATS).items():
             socket.set(name, value)
         socket.connect(endpoint)
     except (zmq.ZMQError, ValueError) as error:
