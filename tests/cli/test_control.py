@@ -46,7 +46,8 @@ def test_every_question_has_an_answer(server: Server, model: Path) -> None:
 
 def test_what_the_server_refuses_is_one_line_in_its_words(server: Server) -> None:
     endpoint = f"tcp://127.0.0.1:{server.ports.control}"
-    done = run_here("control", "reload", "/nowhere", "--server", endpoint)
+    quiet = ("--log-level", "error")  # the server logs too, and it is in this process
+    done = run_here(*quiet, "control", "reload", "/nowhere", "--server", endpoint)
     assert done.code == 1
     assert "the server refuses reload: no model at /nowhere" in done.sentence
 
