@@ -137,23 +137,24 @@ class LiveCamera:
         """
         with self._news:  # whatever came while the detector was loading is old
             self._newest, self.dropped = None, 0
-        while True:
-            with self._news:
-                self._news.wait_for(lambda: self._newest or self._ended, _SILENT_S)
-                if self._newest is None and not self._ended:
-                    raise LangPoseError(
-                        f"camera {self._source} sent nothing for {_SILENT_S:g} s; "
-                        "is it plugged in, and used by no other program?"
-                    )
-                if self._newest is None:
-                    return
-                newest, self._newest = self._newest, None
-            yield newest
+        while (taken := self._take()) is not None:
+            yield taken
 
     def close(self) -> None:
         """Stop taking pictures."""
         self._ended = True
         self._thread.join(_SILENT_S)
+
+    def _take(self) -> tuple[Picture, int] | None:
+        """The newest picture once there is one; None at the end."""
+        with self._news:
+            if not self._news.wait_for(lambda: self._newest or self._ended, _SILENT_S):
+                raise LangPoseError(
+                    f"camera {self._source} sent nothing for {_SILENT_S:g} s; "
+                    "is it plugged in, and used by no other program?"
+                )
+            taken, self._newest = self._newest, None
+            return taken
 
     def _grab(self) -> None:
         while not self._ended and self._video.grab():
