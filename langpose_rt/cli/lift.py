@@ -125,10 +125,15 @@ def _given(arguments: argparse.Namespace) -> "Given":
     from langpose_rt.skeleton import skeleton_named
 
     skeleton = None if arguments.format is None else skeleton_named(arguments.format)
-    return Given(skeleton=skeleton, size=_size(arguments.size), fps=arguments.fps)
+    return Given(skeleton=skeleton, size=size_from_text(arguments.size), fps=arguments.fps)
 
 
-def _size(text: str | None) -> tuple[int, int] | None:
+def size_from_text(text: str | None) -> tuple[int, int] | None:
+    """Width and height of words such as "1920x1080"; None stays None.
+
+    Raises:
+        ConfigError: If they are none.
+    """
     if text is None:
         return None
     width, _, height = text.lower().partition("x")

@@ -10,7 +10,19 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import langpose_rt
-from langpose_rt.cli import bench, control, demo, doctor, evaluate, export, lift, publish, serve
+from langpose_rt.cli import (
+    bench,
+    control,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    lift,
+    lsl,
+    publish,
+    serve,
+    vmc,
+)
 from langpose_rt.cli.log import FORMATS, LEVELS, logged
 from langpose_rt.errors import LangPoseError
 
@@ -24,6 +36,8 @@ COMMANDS = {
     "bench": bench,
     "export": export,
     "doctor": doctor,
+    "vmc": vmc,
+    "lsl": lsl,
 }
 """In the order a newcomer meets them."""
 

@@ -60,7 +60,7 @@ def play(
     publisher: RigPublisher,
     playback: Playback,
     *,
-    on_frame: Callable[[int], None] | None = None,
+    on_frame: Callable[[int], object] | None = None,
 ) -> int:
     """Publish a clip frame by frame, in its own time.
 
@@ -70,7 +70,7 @@ def play(
         clip: What is played.
         publisher: From `publisher_of_clip`, already wanted by a server.
         playback: Speed and loops.
-        on_frame: Called with the number of frames sent.
+        on_frame: Called with the number of frames sent; False ends it.
 
     Returns:
         Frames sent.
@@ -90,8 +90,8 @@ def play(
             here = present[index]
             publisher.publish(clip.keypoints[index, here], clip.ids[index, here], t_ns)
             sent += 1
-            if on_frame is not None:
-                on_frame(sent)
+            if on_frame is not None and on_frame(sent) is False:
+                return sent
     return sent
 
 

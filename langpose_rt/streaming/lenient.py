@@ -216,7 +216,7 @@ def _people_of(document: _Document) -> tuple[npt.NDArray[np.float64], Sequence[i
         unscored = all(score is None for score in scores)
         found = [item.keypoints for item in document.instances]
         people = _with_columns(found, None if unscored else scores)
-        ids = [_id_from_json(item.track_id, item.idx) for item in document.instances]
+        ids = [_id_from_json(item.track_id, _alphapose_id(item.idx)) for item in document.instances]
     elif document.keypoints is not None:
         people = _with_columns(document.keypoints, document.keypoint_scores)
         ids = [-1] * len(people)
@@ -247,14 +247,21 @@ def _with_columns(numbers: Sequence[Any], scores: Sequence[Any] | None) -> npt.N
 
 
 def _id_from_json(*candidates: object) -> int:
-    """The first that is a number of a person, alone or in a list; else -1."""
+    """The first that is a number of a person, alone or in lists; else -1."""
     for value in candidates:
-        number = value[0] if isinstance(value, list) and value else value
+        number = value
+        while isinstance(number, list) and number:  # AlphaPose: [[1.0], [1.0]] after merging boxes
+            number = number[0]
         if isinstance(number, bool) or not isinstance(number, int | float):
             continue
         if 0 <= number <= MAX_UINT and number == int(number):
             return int(number)
     return -1
+
+
+def _alphapose_id(idx: object) -> int | None:
+    """AlphaPose's number of a person; its 0 is everybody's while it does not track."""
+    return _id_from_json(idx) or None
 
 
 def _with_format(

@@ -1,7 +1,7 @@
 """The wire protocol lprt/1: what rigs send, what the server sends, byte for byte.
 
 This docstring is the specification; whoever follows it needs nothing else of this package.
-`tests/streaming/golden/` holds one message of every kind as bytes. Everything here is bytes in,
+`langpose_rt/assets/golden/` holds one message of every kind as bytes. Everything here is bytes in,
 values out and back: no sockets and no clock.
 
 Transport

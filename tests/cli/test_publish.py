@@ -28,6 +28,26 @@ def test_a_wrong_option_is_one_sentence(
     assert sentence in done.sentence
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("missing.mp4",), "missing.mp4 does not exist"),
+        (("987",), "camera 987 cannot be opened"),
+        (("987", "--format", "coco17"), "choose the keypoints with --detector"),
+        (("video.mp4", "--size", "64x48"), "--size says nothing about video.mp4"),
+        (("0", "--latency-ms", "nan"), "--latency-ms is nan; expected 0 to 10000"),
+        (("video.mp4", "--synthetic", "1x1@1"), "either FILE or --synthetic"),
+        ((), "either FILE or --synthetic"),
+        (("--synthetic", "1x1"), "expected RIGSxPERSONS@HZ"),
+        (("video.mp4", "--seconds", "-1"), "--seconds is -1; expected more than 0"),
+    ],
+)
+def test_a_wrong_source_is_one_sentence(words: tuple[str, ...], sentence: str) -> None:
+    done = run_here("publish", *words)
+    assert done.code == 2
+    assert sentence in done.sentence
+
+
 def test_a_missing_file_is_one_sentence() -> None:
     done = run_here("publish", "/nowhere/clip.npz")
     assert done.code == 2

@@ -1,5 +1,6 @@
 """One message of every kind, in numbers that are exact, for tests and benchmarks of the wire."""
 
+import json
 from copy import copy
 from pathlib import Path
 from typing import TypeVar
@@ -26,7 +27,7 @@ from langpose_rt.streaming.messages import (
 )
 
 MessageT = TypeVar("MessageT")
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[2] / "langpose_rt" / "assets" / "golden"
 CAPTURED_NS = 1_700_000_000_123_456_789
 RIGID = (0.0, 0.0, 1.0, 0.5, -1.0, 0.0, 0.0, 1.5, 0.0, -1.0, 0.0, 2.0, 0.0, 0.0, 0.0, 1.0)
 MODEL = ModelStamp("live-1", "ab" * 32, "fp32", "onnx")
@@ -207,8 +208,34 @@ def kp2d_parts(payload: np.ndarray | bytes | None = None, **changes: object) -> 
     return [b"kp2d/rig0/cam0/", msgspec.msgpack.encode(header), raw]
 
 
+def meaning(parts: list[bytes]) -> dict[str, object]:
+    """What the parts of a message say, read without the package's own decoders."""
+    header = msgspec.msgpack.decode(parts[1])
+    found = {"topic": parts[0].decode("ascii"), "header": exact_in_json(header)}
+    arrays = [{"name": "payload", **header}, *header.get("extra", [])] if len(parts) > 2 else []
+    read = [
+        np.frombuffer(raw, about["dtype"]).reshape(about["shape"]).tolist()
+        for about, raw in zip(arrays, parts[2:], strict=True)
+    ]
+    if read:
+        found["payload"] = read[0]
+        found["extra"] = dict(zip((about["name"] for about in arrays[1:]), read[1:], strict=True))
+    return found
+
+
+def exact_in_json(value: object) -> object:
+    """A value whose integers from 2^53 on are strings, since JSON readers round them."""
+    if isinstance(value, dict):
+        return {key: exact_in_json(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [exact_in_json(inner) for inner in value]
+    return str(value) if isinstance(value, int) and abs(value) >= 1 << 53 else value
+
+
 if __name__ == "__main__":
     GOLDEN.mkdir(exist_ok=True)
     for name, parts in encoded_samples().items():
         text = "".join(part.hex() + "\n" for part in parts)
         (GOLDEN / f"{name}.hex").write_text(text, "ascii")
+        meant = json.dumps(meaning(parts), separators=(",", ":"))
+        (GOLDEN / f"{name}.json").write_text(meant + "\n", "ascii")

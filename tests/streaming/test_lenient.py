@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,10 @@ from langpose_rt.streaming.clock_sync import ClockSync
 from langpose_rt.streaming.keypoint_message import KeypointMessage
 from langpose_rt.streaming.lenient import FORMAT_BY_JOINTS, JsonNumbering, keypoints_from_json
 
+ROOT = Path(__file__).parents[2]
+REAL_OPENPOSE = (
+    ROOT.parent / "shared/data/real2d/pose2sim_balancing/original/pose/cam01_json/cam01.0048.json"
+)
 TOPIC = b"kp2d/rig0/cam0/"
 NOW_NS = 1_700_000_000_000_000_123
 SIZES = {"cam0": (640, 480)}
@@ -137,6 +142,10 @@ def test_a_named_format_overrules_the_number_of_joints() -> None:
         ({"people": [{"pose_keypoints_2d": FLAT, "person_id": []}]}, [-1]),
         ([{"keypoints": FLAT, "idx": 7}], [7]),
         ([{"keypoints": FLAT, "idx": [7.0]}], [7]),
+        ([{"keypoints": FLAT, "idx": [[7.0], [9.0]]}], [7]),
+        ([{"keypoints": FLAT, "idx": [0.0]}] * 2, [-1, -1]),
+        ([{"keypoints": FLAT, "idx": 0}], [-1]),
+        ([{"keypoints": FLAT, "idx": []}], [-1]),
         ([{"keypoints": FLAT, "idx": "seven"}], [-1]),
         ([{"keypoints": FLAT, "idx": True}], [-1]),
         ([{"keypoints": FLAT, "idx": 1e300}], [-1]),
@@ -147,6 +156,56 @@ def test_a_named_format_overrules_the_number_of_joints() -> None:
 )
 def test_ids_are_taken_where_they_are_numbers(given: object, ids: list[int]) -> None:
     assert read(given).ids.tolist() == ids
+
+
+@pytest.mark.skipif(not REAL_OPENPOSE.exists(), reason="the shared real clips are not here")
+def test_what_openpose_wrote_is_read_in_the_format_that_is_named() -> None:
+    document = json.loads(REAL_OPENPOSE.read_bytes())
+    flat = document["people"][0]["pose_keypoints_2d"]
+    message = read(document | {"fmt": "body25b", "wh": [1088, 1920]})
+    names = SKELETONS["body25b"].joints
+    found = dict(zip(names, message.keypoints[0], strict=True))
+    expected = np.array(flat, np.float32).reshape(-1, 3)
+    np.testing.assert_array_equal(message.keypoints[0], expected)
+    assert message.ids.tolist() == [-1] * len(document["people"])
+    rows = [found[name][1] for name in ("head", "neck", "left_hip", "left_knee", "left_ankle")]
+    assert rows == sorted(rows), "25 joints alone would be body25: that is another order"
+    wrong = dict(zip(SKELETONS["body25"].joints, expected, strict=True))
+    assert wrong["left_ankle"][1] < wrong["left_knee"][1]
+
+
+MMPOSE_FRAME = {
+    "frame_id": 3,
+    "instances": [
+        {
+            "keypoints": PAIRS,
+            "keypoint_scores": SCORES,
+            "bbox": [[10.0, 20.0, 110.0, 220.0]],
+            "bbox_score": 0.875,
+        }
+    ],
+}
+ALPHAPOSE_FRAME = [
+    {
+        "image_id": "12.jpg",
+        "category_id": 1,
+        "keypoints": FLAT,
+        "score": 3.11,
+        "box": [135.4, 22.5, 190.9, 180.2],
+        "idx": [2.0],
+    }
+]
+
+
+@pytest.mark.parametrize(
+    ("document", "number"),
+    [(MMPOSE_FRAME, -1), (MMPOSE_FRAME["instances"], -1), (ALPHAPOSE_FRAME, 2)],
+    ids=["a frame of MMPose's file", "predictions[0] of its inferencer", "AlphaPose"],
+)
+def test_the_tools_own_layouts_are_read_as_they_write_them(document: object, number: int) -> None:
+    message = read(document)
+    assert message.keypoints.tolist() == [POINTS]
+    assert message.ids.tolist() == [number]
 
 
 def test_a_person_without_body_keypoints_is_nobody() -> None:

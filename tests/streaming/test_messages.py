@@ -22,12 +22,14 @@ from langpose_rt.streaming.messages import (
     decode_pose,
 )
 from tests.streaming.samples import (
+    GOLDEN,
     encoded_samples,
     event_sample,
     golden_parts,
     heartbeat_sample,
     keypoint_sample,
     kp2d_parts,
+    meaning,
     pose_sample,
     same,
     schema_sample,
@@ -51,6 +53,27 @@ def test_the_bytes_are_those_of_the_first_day(name: str) -> None:
 def test_the_bytes_of_the_first_day_are_read(name: str) -> None:
     decode, sample = READERS[name]
     assert same(decode(golden_parts(name)), sample())
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_golden_bytes_mean_the_golden_json(name: str) -> None:
+    assert meaning(golden_parts(name)) == json.loads((GOLDEN / f"{name}.json").read_text("ascii"))
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_golden_json_is_written_as_the_golden_bytes(name: str) -> None:
+    meant = json.loads((GOLDEN / f"{name}.json").read_text("ascii"))
+    header, parts = dict(meant["header"]), golden_parts(name)
+    if name == "pose3d":
+        header["src"] = header["src"] | {"t": int(header["src"]["t"])}
+    header |= {key: int(header[key]) for key in ("t", "t_srv") if key in header}
+    arrays = [meant["payload"], *meant["extra"].values()] if "payload" in meant else []
+    dtypes = ["<f4", *(about["dtype"] for about in header.get("extra", []))]
+    written = [meant["topic"].encode(), msgspec.msgpack.encode(header)]
+    written += [
+        np.array(array, dtype).tobytes() for array, dtype in zip(arrays, dtypes, strict=False)
+    ]
+    assert written == parts
 
 
 def test_the_header_printed_in_the_specification_is_one() -> None:

@@ -1,0 +1,1 @@
+"""Poses in the words of other programs: what is said, not how it is sent."""

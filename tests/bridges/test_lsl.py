@@ -1,0 +1,29 @@
+"""Samples and times of the LSL stream."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from langpose_rt.bridges.lsl import CHANNELS, lsl_time_s, sample_of_person
+from tests.streaming.samples import pose_sample
+
+
+def test_a_sample_is_absolute_and_in_the_order_of_its_names() -> None:
+    message = pose_sample(2)
+    sample = dict(zip(CHANNELS, sample_of_person(message, 1).tolist(), strict=True))
+    assert message.root is not None
+    for column, name in enumerate("XYZ"):
+        wrist = message.poses[1, 13, column] + message.root[1, column]
+        assert sample[f"LWrist_{name}"] == wrist
+    assert sample["LWrist_sigma"] == message.poses[1, 13, 3]
+    assert len(sample) == 68
+
+
+def test_a_person_without_a_place_is_relative_to_the_hip() -> None:
+    message = replace(pose_sample(1), root=None)
+    np.testing.assert_array_equal(sample_of_person(message, 0), message.poses[0].reshape(-1))
+
+
+def test_a_time_keeps_its_age_on_the_other_clock() -> None:
+    now_ns = 1_700_000_000_000_000_000
+    assert lsl_time_s(now_ns - 250_000_000, now_ns=now_ns, now_lsl_s=12.0) == 11.75

@@ -1,0 +1,105 @@
+"""Bridges over real sockets: a server, a rig, and the receiver the bridge is made for."""
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from langpose_rt.bridges.lsl import CHANNELS
+from langpose_rt.streaming.client import PoseSubscriber
+from tests.end_to_end.test_commands import PATIENT, serving, started
+from tests.peers import WAIT_S
+
+
+@contextlib.contextmanager
+def bridged(
+    model: Path, command: str, *words: object
+) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """A bridge on a server that a synthetic rig of one person feeds; and where poses come from."""
+    with serving(model, *PATIENT) as (_, said):
+        poses = f"tcp://127.0.0.1:{said['output_port']}"
+        keypoints = f"tcp://127.0.0.1:{said['port']}"
+        rig = ("publish", "--synthetic", "1x1@30", "--server", keypoints, "--seconds", "60")
+        with (
+            started(command, "--server", poses, "--json", *words) as bridge,
+            started(*rig),
+        ):
+            yield bridge, poses
+
+
+def stopped(bridge: "subprocess.Popen[str]") -> dict[str, int]:
+    bridge.send_signal(signal.SIGTERM)
+    out, err = bridge.communicate(timeout=WAIT_S)
+    assert bridge.returncode == 0, err
+    assert "Traceback" not in err
+    return dict(json.loads(out))
+
+
+def test_an_avatar_is_told_every_bone_over_udp(model: Path) -> None:
+    from pythonosc.osc_packet import OscPacket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(WAIT_S)
+        to = f"127.0.0.1:{receiver.getsockname()[1]}"
+        with bridged(model, "vmc", "--to", to) as (bridge, _):
+            told: dict[str, list[float]] = {}
+            while "RightHand" not in told:
+                packet = receiver.recv(65536)
+                assert len(packet) < 1400
+                for timed in OscPacket(packet).messages:
+                    name, *numbers = timed.message.params
+                    if timed.message.address.endswith("/Pos"):
+                        told[name] = numbers
+            assert stopped(bridge)["poses"] >= 1
+    assert len(told) == 17
+    for name, numbers in told.items():
+        assert len(numbers) == 7
+        assert np.linalg.norm(numbers[3:]) == pytest.approx(1, abs=1e-5), name
+
+
+def test_an_inlet_gets_what_the_server_published_at_the_time_it_was_seen(model: Path) -> None:
+    try:
+        import pylsl
+    except (ImportError, RuntimeError) as error:
+        pytest.skip(f"no liblsl: {error}")
+    with bridged(model, "lsl", "--name", "bridge-test") as (bridge, poses):
+        found = pylsl.resolve_byprop("name", "bridge-test", timeout=WAIT_S)
+        if not found:
+            pytest.skip("LSL finds no stream here: multicast is blocked")
+        inlet = pylsl.StreamInlet(found[0])
+        info = inlet.info(WAIT_S)
+        channel = info.desc().child("channels").child("channel")
+        labels, units = [], set()
+        for _ in CHANNELS:
+            labels.append(channel.child_value("label"))
+            units.add(channel.child_value("unit"))
+            channel = channel.next_sibling()
+        assert (tuple(labels), units) == (CHANNELS, {"m"})
+        assert info.nominal_srate() == pylsl.IRREGULAR_RATE
+        with PoseSubscriber(poses) as subscriber:
+            seen = {}
+            while len(seen) < 15:
+                message = subscriber.receive(WAIT_S)
+                assert message is not None
+                assert message.root is not None
+                wrist = message.poses[0, 13, :3] + message.root[0]
+                seen[tuple(wrist.tolist())] = message.t_srv
+                if len(seen) == 1:
+                    inlet.open_stream(WAIT_S)
+            got = []
+            while len(got) < 5:
+                sample, time_s = inlet.pull_sample(WAIT_S)
+                assert sample is not None
+                wrist_m = tuple(sample[CHANNELS.index("LWrist_X") :][:3])
+                if wrist_m in seen:
+                    got.append((seen[wrist_m] / 1e9, time_s))
+        assert stopped(bridge)["poses"] >= 5
+    captured_s, lsl_s = np.array(got).T
+    np.testing.assert_allclose(np.diff(lsl_s), np.diff(captured_s), atol=0.002)

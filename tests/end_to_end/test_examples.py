@@ -1,0 +1,71 @@
+"""The examples that ship, run as they are against a real server, Python and JavaScript alike."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.commands import ENVIRONMENT, ROOT
+from tests.end_to_end.test_commands import PATIENT, serving
+
+EXAMPLES = ROOT / "langpose_rt" / "assets" / "examples"
+NODE_MODULES = os.environ.get("LANGPOSE_NODE_MODULES", "")
+"""Folder with npm's zeromq and @msgpack/msgpack; .ci/run installs them where there is npm."""
+
+
+@contextlib.contextmanager
+def running(name: str, server: str, folder: Path) -> Iterator["subprocess.Popen[str]"]:
+    words = [sys.executable, str(EXAMPLES / name)]
+    if name.endswith(".mjs"):
+        if shutil.which("node") is None:
+            pytest.skip("node is not on PATH")
+        if not Path(NODE_MODULES, "zeromq").is_dir():
+            pytest.skip("LANGPOSE_NODE_MODULES is no folder with npm's zeromq")
+        if not (folder / "node_modules").exists():
+            (folder / "node_modules").symlink_to(NODE_MODULES)
+        words = ["node", str(shutil.copy(EXAMPLES / name, folder))]
+    process = subprocess.Popen(
+        [*words, server], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("rig", "consumer"),
+    [("rig.py", "consumer.py"), ("rig.mjs", "consumer.mjs"), ("rig.py", "consumer.mjs")],
+)
+def test_a_consumer_prints_what_a_rig_sends(
+    model: Path, tmp_path: Path, rig: str, consumer: str
+) -> None:
+    with serving(model, *PATIENT) as (_, said):
+        keypoints, poses = (f"tcp://127.0.0.1:{said[k]}" for k in ("port", "output_port"))
+        with (
+            running(consumer, poses, tmp_path) as reader,
+            running(rig, keypoints, tmp_path) as sender,
+        ):
+            assert reader.stdout is not None
+            lines = [reader.stdout.readline() for _ in range(5)]
+            assert sender.poll() is None or sender.returncode == 0, sender.communicate()
+    numbers = [float(line.split()[0].rstrip("n")) for line in lines]
+    assert numbers == sorted(set(numbers)), lines
+    for line in lines:
+        assert "NaN" not in line
+        assert "nan" not in line
+        assert len(line.split(",")) > 5 or consumer.endswith("mjs")
+
+
+@pytest.mark.parametrize("name", ["rig.py", "consumer.py", "rig.mjs", "consumer.mjs"])
+def test_an_example_is_about_ten_lines(name: str) -> None:
+    lines = (EXAMPLES / name).read_text().splitlines()
+    code = [line for line in lines if line.strip() and not line.startswith(("//", '"""'))]
+    assert len(code) <= 14
+    assert all(len(line) <= 100 for line in lines), "it is read in a terminal"
