@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import langpose_rt
-from langpose_rt.cli import bench, demo, evaluate, export, lift, publish, serve
+from langpose_rt.cli import bench, demo, evaluate, export, lift, publish, record, replay, serve
 from langpose_rt.errors import LangPoseError
 
 COMMANDS = {
@@ -19,6 +19,8 @@ COMMANDS = {
     "serve": serve,
     "publish": publish,
     "lift": lift,
+    "record": record,
+    "replay": replay,
     "evaluate": evaluate,
     "bench": bench,
     "export": export,

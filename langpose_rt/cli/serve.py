@@ -20,6 +20,9 @@ from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
     from langpose_rt.camera import Camera
+    from langpose_rt.runtime.base import Backend
+    from langpose_rt.streaming.options import PipelineConfig
+    from langpose_rt.streaming.recorder import Recorder
     from langpose_rt.streaming.server import Server
 
 SUMMARY = "lift the keypoint streams of capture rigs to 3D, live"
@@ -40,6 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pipeline.add_argument(
         "--cameras", type=Path, metavar="FILE", help="calibration TOML of Pose2Sim, anipose, ..."
     )
+    recording = parser.add_argument_group("recording")
+    recording.add_argument(
+        "--record", type=Path, metavar="FILE.mcap", help="record what comes in and goes out"
+    )
+    recording.add_argument("--force", action="store_true", help="replace a recording of that name")
     parser.add_argument(
         "--json", action="store_true", help="print ports and model as one JSON line"
     )
@@ -61,7 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
     config = config_from_arguments(ServerConfig, arguments, pipeline=pipeline, **given)
     cameras = _cameras(arguments.cameras)
     backend = backend_from_arguments(arguments, slots=arguments.slots)
-    server = Server(backend, config, cameras)
+    recorder = _recorder(arguments, backend, pipeline)
+    server = Server(backend, config, cameras, recorder)
     _drain_on_signals(server)
     with contextlib.closing(backend):
         licence = str(backend.manifest.card.get("licence", "not stated"))
@@ -75,6 +84,21 @@ def _cameras(path: Path | None) -> "Mapping[str, Camera]":
     from langpose_rt.formats.calibration import cameras_from_toml
 
     return cameras_from_toml(path)
+
+
+def _recorder(
+    arguments: argparse.Namespace, backend: "Backend", pipeline: "PipelineConfig"
+) -> "Recorder | None":
+    if arguments.record is None:
+        return None
+    from langpose_rt.cli.options import check_writable
+    from langpose_rt.streaming.recorded_setup import RecordedSetup
+    from langpose_rt.streaming.recorder import FileRecorder
+
+    check_writable(arguments.record, "recording", "--record")
+    cameras = "" if arguments.cameras is None else arguments.cameras.read_text(encoding="utf-8")
+    setup = RecordedSetup.of(backend, pipeline, threads=arguments.threads, cameras=cameras)
+    return FileRecorder(arguments.record, setup.to_facts(), force=arguments.force)
 
 
 def _announce(server: "Server", licence: str, *, as_json: bool) -> None:

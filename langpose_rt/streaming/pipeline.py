@@ -25,7 +25,7 @@ from langpose_rt.streaming.lifting import Lifting, joints_of_frames
 from langpose_rt.streaming.messages import PoseMessage, encode_pose
 from langpose_rt.streaming.options import PipelineConfig, check_live
 from langpose_rt.streaming.persons import Persons
-from langpose_rt.streaming.reception import Reception
+from langpose_rt.streaming.reception import Journal, Reception
 from langpose_rt.streaming.snapshot import Snapshot
 from langpose_rt.streaming.stats import Rate, Stats
 from langpose_rt.streaming.stream import Sighting, Stream
@@ -45,6 +45,7 @@ class Pipeline:
         epoch: Random number of this start of the server.
         clock: Reads the clock that ``now_ns`` comes from, for the latency of the stages; without it
             no time passes within a call.
+        journal: As of `Reception`.
 
     Raises:
         ConfigError: If the model does not take live input.
@@ -58,6 +59,7 @@ class Pipeline:
         *,
         epoch: int = 0,
         clock: Callable[[], int] | None = None,
+        journal: Journal = lambda *_: None,
     ) -> None:
         self.config = config = config or PipelineConfig()
         check_live(backend.manifest, config)
@@ -67,6 +69,7 @@ class Pipeline:
         self._lifting = Lifting(backend, self._persons, config.person_height_m, self._clock)
         self._emitter = Emitter(backend, config, epoch)
         self._bulletin = Bulletin(config.server, epoch, stamp_of_backend(backend))
+        self.report = self._bulletin.report
         self._reception = Reception(
             config,
             Viewpoints(cameras or {}, config.fov_deg),
@@ -74,6 +77,7 @@ class Pipeline:
             stats=self.stats,
             bulletin=self._bulletin,
             new_stream=self._new_stream,
+            journal=journal,
         )
         self._rate: Rate | None = None
         self._started_ns: int | None = None
@@ -120,8 +124,7 @@ class Pipeline:
             Pose messages of all frames whose lookahead is complete.
         """
         self._now_ns = now_ns
-        taken = self._reception.take(now_ns)
-        if not taken:
+        if not (taken := self._reception.take(now_ns)):
             return []
         taken_ns = self._clock()
         replies: Replies = []
@@ -144,12 +147,11 @@ class Pipeline:
         if self._rate is None:
             self._started_ns, self._rate = now_ns, Rate(now_ns)
         replies: Replies = []
-        for stream in self._reception.streams:
-            if now_ns - stream.inbox.heard_ns > self.config.hold_ns and not len(stream.inbox):
-                replies += self._answer_while([stream], lambda _: True)
-        for stream in self._reception.forget_silent(now_ns):
+        quiet, gone = self._reception.silent(now_ns)
+        for stream in quiet + gone:
             replies += self._answer_while([stream], lambda _: True)
-            self._guard(stream.leave)
+            if stream in gone:
+                self._guard(stream.leave)
         return replies + self._notices(self._rate, now_ns)
 
     def flush(self, now_ns: int) -> Replies:
@@ -157,7 +159,7 @@ class Pipeline:
         replies: Replies = []
         while self.waiting:
             replies += self.step(now_ns)
-        return replies + self._answer_while(self._reception.streams, lambda _: True)
+        return replies + self._answer_while(self._reception.all(now_ns), lambda _: True)
 
     def drain(self, now_ns: int) -> Replies:
         """Say that the server is about to stop."""

@@ -25,6 +25,7 @@ from langpose_rt.streaming.header import MAX_UINT
 from langpose_rt.streaming.health import HealthServer
 from langpose_rt.streaming.options import Ports, ServerConfig
 from langpose_rt.streaming.pipeline import Pipeline, Replies
+from langpose_rt.streaming.recorder import NoRecorder, Recorder
 from langpose_rt.streaming.snapshot import Snapshot
 from langpose_rt.streaming.sockets import Socket, listening_socket, received
 
@@ -55,6 +56,7 @@ class Server:
         backend: What computes; the caller closes it after `stop`.
         config: Where to listen.
         cameras: Calibrated cameras by "rig/camera" or "camera".
+        recorder: Takes down what is heard, said and decided.
 
     Raises:
         ConfigError: If the model does not take live input.
@@ -65,11 +67,20 @@ class Server:
         backend: Backend,
         config: ServerConfig | None = None,
         cameras: Mapping[str, Camera] | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.config = config = config or ServerConfig()
         self._unix_ns = time.time_ns() - time.monotonic_ns()
-        epoch = secrets.randbelow(MAX_UINT + 1)
-        self.pipeline = Pipeline(backend, config.pipeline, cameras, epoch=epoch, clock=self._now_ns)
+        self._recorder = recorder = recorder or NoRecorder()
+        self._epoch = secrets.randbelow(MAX_UINT + 1)
+        self.pipeline = Pipeline(
+            backend,
+            config.pipeline,
+            cameras,
+            epoch=self._epoch,
+            clock=self._now_ns,
+            journal=recorder.decided,
+        )
         self._context: zmq.Context[Socket] = zmq.Context()
         self._health: HealthServer | None = None
         self._threads: list[threading.Thread] = []
@@ -85,7 +96,8 @@ class Server:
         """Warm the model up, listen, and begin to serve.
 
         Raises:
-            ConfigError: If a port is taken or the address is not this machine's; nothing runs then.
+            ConfigError: If a port is taken, the address is not this machine's, or the recording
+                cannot be written; nothing runs then.
             BackendError: If the model cannot compute.
         """
         config = self.config
@@ -94,6 +106,7 @@ class Server:
             keypoints, port = self._listen(zmq.SUB, config.port, "--port")
             poses, pose_port = self._listen(zmq.XPUB, config.pose_port, "--output-port")
             self.ports = Ports(port, pose_port, self._listen_http())
+            self._recorder.begin(self._epoch, self.pipeline.stats, self.pipeline.report)
         except LangPoseError:
             self._close()
             raise
@@ -120,6 +133,7 @@ class Server:
         self._news.set()
         for thread in self._threads:
             thread.join()
+        self._recorder.close()
         self._close()
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -197,8 +211,10 @@ class Server:
                 parts = received(socket)
                 if parts is None:
                     break
+                now_ns = self._now_ns()
+                self._recorder.received(parts, now_ns)
                 with self._fault_guard():
-                    if self.pipeline.receive(parts, self._now_ns()):
+                    if self.pipeline.receive(parts, now_ns):
                         self._news.set()
 
     def _lift(self, socket: Socket) -> None:
@@ -236,8 +252,10 @@ class Server:
 
     def _publish(self, socket: Socket, work: Callable[[int], Replies]) -> None:
         """Do a part of the work and send what it gives; a subscriber who lags loses messages."""
+        now_ns = self._now_ns()
         with self._fault_guard():
-            for parts in work(self._now_ns()):
+            for parts in work(now_ns):
+                self._recorder.published(parts, now_ns)
                 socket.send_multipart(parts, zmq.NOBLOCK)
 
     @contextmanager
