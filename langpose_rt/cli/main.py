@@ -11,7 +11,18 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import langpose_rt
-from langpose_rt.cli import bench, demo, evaluate, export, lift, publish, record, replay, serve
+from langpose_rt.cli import (
+    bench,
+    convert,
+    demo,
+    evaluate,
+    export,
+    lift,
+    publish,
+    record,
+    replay,
+    serve,
+)
 from langpose_rt.errors import LangPoseError
 
 COMMANDS = {
@@ -21,6 +32,7 @@ COMMANDS = {
     "lift": lift,
     "record": record,
     "replay": replay,
+    "convert": convert,
     "evaluate": evaluate,
     "bench": bench,
     "export": export,

@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     from langpose_rt.streaming.raw_client import RawSubscriber
 
     seconds = math.inf if arguments.seconds is None else arguments.seconds
-    if not 0 < seconds:
+    if not seconds > 0:
         raise ConfigError(f"--seconds is {seconds:g}; expected more than 0")
     check_writable(arguments.file, "recording", "FILE")
     server = connection_from_arguments(arguments)

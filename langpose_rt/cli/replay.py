@@ -90,7 +90,9 @@ def _poses_out(
     if path.suffix != ".mcap":
         raise ConfigError(f"{path} is no .mcap file; 'langpose-rt convert' makes others from it")
     check_writable(path, "poses", "--out")
-    writer = RecordingWriter(path, {"version": facts.get("version", ""), "replay": "true"}, force=True)
+    writer = RecordingWriter(
+        path, {"version": facts.get("version", ""), "replay": "true"}, force=True
+    )
 
     def add(parts: list[bytes], now_ns: int) -> None:
         sent_ns = capture_ns(parts)
@@ -132,9 +134,9 @@ def _said(setup: "RecordedSetup", backend: "Backend") -> list[str]:
             f"recorded with model {setup.model.id} {setup.model.sha256[:12]}, replayed with "
             f"{used.id} {used.sha256[:12]}; choose the recorded one with --model FOLDER"
         )
-    for name in ("backend", "precision"):
-        if (was := getattr(setup.model, name)) != (now := getattr(used, name)):
-            said.append(f"{name} was {was} and is {now}")
+    was_run, is_run = (f"{stamp.precision} on {stamp.backend}" for stamp in (setup.model, used))
+    if was_run != is_run:
+        said.append(f"the model ran as {was_run}, and runs as {is_run}")
     if setup.version != __version__:
         said.append(f"langpose-rt was {setup.version} and is {__version__}")
     for name, was in setup.machine.items():
@@ -178,6 +180,6 @@ def _print(arguments: argparse.Namespace, found: "Comparison", said: list[str]) 
         print(f"equal: {found.frames} frames, {found.poses} poses, bit for bit")
         return
     print(
-        f"different: {found.different} of {found.frames} frames, at most {found.largest_mm:.4g} mm; "
-        f"{found.missing} frames were not replayed, {found.extra} were not recorded"
+        f"different: {found.different} of {found.frames} frames, "
+        f"at most {found.largest_mm:.4g} mm; {found.missing} frames were not replayed, {found.extra} were not recorded"
     )

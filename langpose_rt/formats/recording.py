@@ -16,7 +16,7 @@ without it (disk full, power cut) is read as far as it goes.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
@@ -26,7 +26,7 @@ import msgspec
 from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mcap.records import Channel
+    from mcap.records import Channel, Message
 
 FACTS, END = "langpose-rt", "end"
 JOURNAL = "journal"
@@ -38,8 +38,11 @@ Direction = Literal["received", "published", "journal"]
 _MAGIC = b"\x89MCAP0\r\n"
 _SCHEMA_TEXT = b"msgpack list of the byte strings that are the parts of one lprt/1 message"
 _LARGEST_RECORD = 256 << 20
-_TAIL = b"\x0f" + (4).to_bytes(8, "little") + bytes(4) + (
-    b"\x02" + (20).to_bytes(8, "little") + bytes(20) + _MAGIC
+_TAIL = (
+    b"\x0f"
+    + (4).to_bytes(8, "little")
+    + bytes(4)
+    + (b"\x02" + (20).to_bytes(8, "little") + bytes(20) + _MAGIC)
 )
 """The records DataEnd and Footer of a file without a summary, as MCAP's specification has them."""
 
@@ -122,7 +125,7 @@ class RecordingWriter:
         Raises:
             OSError: As `add`.
         """
-        self._writer.flush()
+        self._writer.flush()  # type: ignore[no-untyped-call]
         self._good_bytes = self._file.tell()
 
     def finish(self) -> None:
@@ -132,7 +135,7 @@ class RecordingWriter:
             OSError: As `add`.
         """
         self._writer.add_metadata(END, {"closed": "in order"})
-        self._writer.finish()
+        self._writer.finish()  # type: ignore[no-untyped-call]
         self._file.close()
 
     def abandon(self) -> None:
@@ -181,28 +184,16 @@ class Recording:
                 yield self._entry(channels[record.channel_id], record)
 
     def _records(self) -> Iterator[object]:
-        """Records after the facts."""
+        """Records from the facts on, until the end or where the file breaks off."""
         try:
-            from mcap.exceptions import EndOfFile, McapError
-            from mcap.records import Footer, Metadata
-            from mcap.stream_reader import StreamReader
+            from mcap.exceptions import EndOfFile
         except ModuleNotFoundError as error:
             raise needs_mcap(error) from None
         known = False
         try:
             with self.path.open("rb") as file:
-                if file.read(len(_MAGIC)) != _MAGIC:
-                    raise self._wrong("it is no MCAP file")
-                reader = StreamReader(
-                    file, skip_magic=True, validate_crcs=True, record_size_limit=_LARGEST_RECORD
-                )
-                for record in reader.records:
-                    if isinstance(record, Metadata) and record.name == FACTS and not known:
-                        self.facts, known = record.metadata, True
-                    elif isinstance(record, Metadata) and record.name == END:
-                        self.complete = True
-                    elif isinstance(record, Footer):
-                        break
+                for record in self._records_of_file(file):
+                    known = known or self._is_facts(record)
                     if known:
                         yield record
         except EndOfFile:
@@ -211,17 +202,35 @@ class Recording:
             raise ConfigError(f"{self.path} cannot be read: {error.strerror or error}") from None
         except ConfigError:
             raise
-        except McapError as error:
-            raise self._wrong(f"it is damaged ({error})") from None
-        except Exception as error:  # noqa: BLE001 - struct, zstandard and lz4 name damage differently
+        except Exception as error:  # noqa: BLE001 - mcap, struct, zstandard: damage has many names
             raise self._wrong(f"it is damaged ({error})") from None
         if not known:
             raise self._wrong("it was not made by langpose-rt")
 
-    def _entry(self, channel: "Channel", message: object) -> Entry:
-        from mcap.records import Message
+    def _records_of_file(self, file: BinaryIO) -> Iterator[object]:
+        from mcap.records import Footer, Metadata
+        from mcap.stream_reader import StreamReader
 
-        assert isinstance(message, Message)
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise self._wrong("it is no MCAP file")
+        reader = StreamReader(
+            file, skip_magic=True, validate_crcs=True, record_size_limit=_LARGEST_RECORD
+        )
+        for record in reader.records:
+            if isinstance(record, Footer):
+                return
+            self.complete |= isinstance(record, Metadata) and record.name == END
+            yield record
+
+    def _is_facts(self, record: object) -> bool:
+        from mcap.records import Metadata
+
+        if not (isinstance(record, Metadata) and record.name == FACTS):
+            return False
+        self.facts = record.metadata
+        return True
+
+    def _entry(self, channel: "Channel", message: "Message") -> Entry:
         direction = channel.metadata.get("direction", "")
         try:
             parts = _PARTS.decode(message.data)

@@ -17,6 +17,26 @@ from langpose_rt.streaming.options import PipelineConfig
 _LIBRARIES = ("numpy", "onnxruntime", "scipy")
 
 
+def this_machine() -> dict[str, str]:
+    """What decides the last bits of a sum: the processor and the libraries."""
+    found = {"processor": _processor(), "python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - no file of ours
+            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
 @dataclass(frozen=True, kw_only=True)
 class RecordedSetup:
     """A server as it was started. Nothing of it is random but its epoch.
@@ -38,7 +58,7 @@ class RecordedSetup:
     threads: int = 1
     cameras: str = ""
     version: str = langpose_rt.__version__
-    machine: dict[str, str] = field(default_factory=lambda: this_machine())
+    machine: dict[str, str] = field(default_factory=this_machine)
     epoch: int = 0
 
     @classmethod
@@ -83,23 +103,3 @@ def setup_from_facts(facts: Mapping[str, str]) -> RecordedSetup:
         return msgspec.convert(values, RecordedSetup)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise ConfigError(f"the recording's setup is damaged: {error}") from None
-
-
-def this_machine() -> dict[str, str]:
-    """What decides the last bits of a sum: the processor and the libraries."""
-    found = {"processor": _processor(), "python": platform.python_version()}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - no file of ours
-            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
