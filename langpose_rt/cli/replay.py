@@ -181,5 +181,6 @@ def _print(arguments: argparse.Namespace, found: "Comparison", said: list[str]) 
         return
     print(
         f"different: {found.different} of {found.frames} frames, "
-        f"at most {found.largest_mm:.4g} mm; {found.missing} frames were not replayed, {found.extra} were not recorded"
+        f"at most {found.largest_mm:.4g} mm; "
+        f"{found.missing} frames were not replayed, {found.extra} were not recorded"
     )

@@ -3,7 +3,7 @@
 axes      z up (POINT:X_SCREEN +X, POINT:Y_SCREEN +Z); who faces the camera faces +x
 units     mm, said in POINT:UNITS
 points    the 17 joint centres by their Human3.6M names
-residual  standard deviation the model predicts, in mm; -1 where the person was not there
+residual  -1 where the person was not there, else 0: readers disagree on where others are kept
 """
 
 from pathlib import Path
@@ -15,7 +15,6 @@ from langpose_rt.formats.track import Motion
 from langpose_rt.skeleton import JOINTS
 
 _MM = 1000.0
-_LARGEST_RESIDUAL_MM = 255.0
 
 
 def motion_to_c3d(path: Path, motion: Motion) -> None:
@@ -34,8 +33,7 @@ def motion_to_c3d(path: Path, motion: Motion) -> None:
     file = ezc3d.c3d()
     points = np.ones((4, len(JOINTS), len(motion.joints)))
     points[:3] = _MM * motion.joints.transpose(2, 1, 0)
-    residuals = np.clip(_MM * motion.sigma_m.T[None], 0.0, _LARGEST_RESIDUAL_MM)
-    residuals[:, :, ~motion.present] = -1.0
+    residuals = np.broadcast_to(np.where(motion.present, 0.0, -1.0), (1, *points.shape[1:]))
     parameters, data = file["parameters"], file["data"]
     parameters["POINT"]["RATE"]["value"] = [motion.rate_hz]
     parameters["POINT"]["LABELS"]["value"] = tuple(JOINTS)
