@@ -185,10 +185,6 @@ class Recording:
 
     def _records(self) -> Iterator[object]:
         """Records from the facts on, until the end or where the file breaks off."""
-        try:
-            from mcap.exceptions import EndOfFile
-        except ModuleNotFoundError as error:
-            raise needs_mcap(error) from None
         known = False
         try:
             with self.path.open("rb") as file:
@@ -196,27 +192,30 @@ class Recording:
                     known = known or self._is_facts(record)
                     if known:
                         yield record
-        except EndOfFile:
-            pass  # it was not closed in order
         except OSError as error:
             raise ConfigError(f"{self.path} cannot be read: {error.strerror or error}") from None
-        except ConfigError:
-            raise
-        except Exception as error:  # noqa: BLE001 - mcap, struct, zstandard: damage has many names
-            raise self._wrong(f"it is damaged ({error})") from None
         if not known:
             raise self._wrong("it was not made by langpose-rt")
 
     def _records_of_file(self, file: BinaryIO) -> Iterator[object]:
-        from mcap.records import Footer, Metadata
-        from mcap.stream_reader import StreamReader
-
+        try:
+            from mcap.records import Footer, Metadata
+            from mcap.stream_reader import StreamReader
+        except ModuleNotFoundError as error:
+            raise needs_mcap(error) from None
         if file.read(len(_MAGIC)) != _MAGIC:
             raise self._wrong("it is no MCAP file")
         reader = StreamReader(
             file, skip_magic=True, validate_crcs=True, record_size_limit=_LARGEST_RECORD
         )
-        for record in reader.records:
+        records = reader.records
+        while True:
+            try:
+                record = next(records)
+            except Exception as error:  # noqa: BLE001 - mcap, struct, zstandard: damage has many names
+                if not file.read(1):
+                    return  # it breaks off within a record: it was not closed in order
+                raise self._wrong(f"it is damaged ({error})") from None
             if isinstance(record, Footer):
                 return
             self.complete |= isinstance(record, Metadata) and record.name == END

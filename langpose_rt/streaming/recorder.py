@@ -100,7 +100,7 @@ class FileRecorder:
         self._path, self._facts, self._force = path, facts, force
         self._topics: set[str] = set()
         self._waiting: deque[tuple[Direction, list[bytes], int]] = deque()
-        self._waiting_bytes = self._flushed_ns = 0
+        self._waiting_bytes = self._flushed_ns = self._in_hand = 0
         self._news = threading.Condition()
         self._closing = self._ended = False
         self._thread: threading.Thread | None = None
@@ -155,9 +155,11 @@ class FileRecorder:
         """The thread: entries into the file until closed, or until that fails."""
         try:
             while entries := self._taken():
+                self._in_hand = len(entries)
                 for direction, parts, now_ns in entries:
                     self._writer.add(self._entry(direction, parts, now_ns))
                     self._stats.recorded += 1
+                    self._in_hand -= 1
                     if now_ns - self._flushed_ns > FLUSH_NS:
                         self._flushed_ns = now_ns
                         self._writer.flush()
@@ -189,7 +191,7 @@ class FileRecorder:
             if self._ended:
                 return
             self._ended = True
-            self._stats.unrecorded += len(self._waiting)
+            self._stats.unrecorded += len(self._waiting) + self._in_hand
             self._news.notify()
         self._stats.recording = f"stopped: {why}"
         self._report("record", reason, f"recording into {self._path.name} has stopped: {why}")

@@ -116,7 +116,9 @@ def test_a_turn_of_the_shoulders_turns_the_trunk_and_not_the_pelvis(tmp_path: Pa
     path = tmp_path / "turn.bvh"
     motion_to_bvh(path, motion_of(joints))
     angles = channels(path)[:, 3:].reshape(2, -1, 3)
-    hips, lower_back, spine = (Rotation.from_euler("ZXY", angles[:, n], degrees=True) for n in range(3))
+    hips, lower_back, spine = (
+        Rotation.from_euler("ZXY", angles[:, n], degrees=True) for n in range(3)
+    )
     for still in (hips, lower_back):
         assert (still[0].inv() * still[1]).magnitude() < 1e-4
     assert np.degrees((spine[0].inv() * spine[1]).magnitude()) > 20
