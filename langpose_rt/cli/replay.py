@@ -176,11 +176,13 @@ def _print(arguments: argparse.Namespace, found: "Comparison", said: list[str]) 
         facts = dataclasses.asdict(found) | {"equal": found.equal, "notes": said}
         print(json.dumps({"file": str(arguments.file)} | facts))
         return
-    if found.equal:
+    if not (found.frames or found.missing or found.extra):
+        print("no poses were recorded, and none came of it")
+    elif found.equal:
         print(f"equal: {found.frames} frames, {found.poses} poses, bit for bit")
-        return
-    print(
-        f"different: {found.different} of {found.frames} frames, "
-        f"at most {found.largest_mm:.4g} mm; "
-        f"{found.missing} frames were not replayed, {found.extra} were not recorded"
-    )
+    else:
+        print(
+            f"different: {found.different} of {found.frames} frames, "
+            f"at most {found.largest_mm:.4g} mm; "
+            f"{found.missing} frames were not replayed, {found.extra} were not recorded"
+        )

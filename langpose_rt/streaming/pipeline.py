@@ -204,7 +204,7 @@ class Pipeline:
         return said
 
     def _new_stream(self, rig: str, camera: str, inbox: Inbox) -> Stream:
-        first_seq = self.stats.frames  # never below a number this topic has had before
+        first_seq = self.stats.messages - 1  # never below a number this topic has had before
         hold_s = self.config.hold_s
         return Stream(rig, camera, inbox, self._persons, hold_s=hold_s, first_seq=first_seq)
 

@@ -23,8 +23,8 @@ from langpose_rt.streaming.stats import Stats
 Report = Callable[[str, str, str], None]
 """Takes kind, reason and detail of an event."""
 
-FLUSH_NS = NS_PER_S
-"""A server that is killed loses at most this much of the recording."""
+FLUSH_NS = NS_PER_S // 5
+"""A full disk or a killed server costs at most this much of the recording."""
 
 MOST_WAITING_BYTES = 64 << 20
 """Beyond this the disk is too slow and recording ends."""

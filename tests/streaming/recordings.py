@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from langpose_rt.streaming.options import PipelineConfig
 from langpose_rt.streaming.pipeline import Pipeline
 from langpose_rt.streaming.recorded_setup import RecordedSetup
@@ -12,19 +14,37 @@ from tests.fakes import FakeBackend
 EPOCH = 77
 
 
+class MeddledBackend(FakeBackend):
+    """A backend during whose computations something else happens.
+
+    Attributes:
+        meanwhile: Called once, at the next computation.
+    """
+
+    meanwhile: Callable[[], None] | None = None
+
+    def encode(
+        self, rows: np.ndarray, extras: np.ndarray, slots: np.ndarray, time_ns: np.ndarray
+    ) -> np.ndarray:
+        happens, self.meanwhile = self.meanwhile, None
+        if happens is not None:
+            happens()
+        return super().encode(rows, extras, slots, time_ns)
+
+
 class Recorded:
     """A pipeline whose every call is recorded as a server records it.
 
     Attributes:
-        pipeline: The pipeline.
+        pipeline, backend: The pipeline and what computes in it.
         events: What the recorder reported.
     """
 
     def __init__(self, path: Path, config: PipelineConfig | None = None) -> None:
-        config, backend = config or PipelineConfig(), FakeBackend()
-        setup = RecordedSetup.of(backend, config, threads=1, cameras="")
+        config, self.backend = config or PipelineConfig(), MeddledBackend()
+        setup = RecordedSetup.of(self.backend, config, threads=1, cameras="")
         self._recorder = FileRecorder(path, setup.to_facts())
-        self.pipeline = Pipeline(backend, config, epoch=EPOCH, journal=self._recorder.decided)
+        self.pipeline = Pipeline(self.backend, config, epoch=EPOCH, journal=self._recorder.decided)
         self.events: list[tuple[str, ...]] = []
         self._recorder.begin(EPOCH, self.pipeline.stats, lambda *said: self.events.append(said))
 

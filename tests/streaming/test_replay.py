@@ -73,6 +73,19 @@ def test_everything_comes_again_bit_for_bit(busy: Busy) -> None:
     assert len(said) > 70
 
 
+def test_a_stream_that_begins_while_a_step_computes_has_the_same_numbers(tmp_path: Path) -> None:
+    recorded, person = Recorded(tmp_path / "a.mcap", CONFIG), person_px((0, 0, 4))
+    recorded.receive(keypoint_parts(person, seq=0), 0)
+    late = keypoint_parts(person, rig="late", seq=0)
+    recorded.backend.meanwhile = lambda: recorded.receive(late, 1 * MS)
+    recorded.do(recorded.pipeline.step, 1)
+    recorded.do(recorded.pipeline.step, 2 * MS)
+    recorded.do(recorded.pipeline.flush, 3 * MS)
+    recorded.close()
+    comparison, _ = replayed(tmp_path / "a.mcap")
+    assert (comparison.equal, comparison.frames) == (True, 2)
+
+
 def changed(path: Path, out: Path, edit: object) -> Path:
     """A copy of a recording whose entries went through a function; None drops one."""
     recording = Recording(path)
