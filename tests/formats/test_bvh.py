@@ -5,7 +5,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import pytest
 from scipy.spatial.transform import Rotation
 
 from langpose_rt.formats.bvh import motion_to_bvh
@@ -14,7 +13,7 @@ from tests.formats.walker import joint, motion_of, swinging
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it imports PyGLM by its old name
-    bvhio = pytest.importorskip("bvhio", reason="the independent reader bvhio is not installed")
+    import bvhio
 
 WHERE = {
     "Hips": "Hip", "Spine": "Spine", "Neck": "Thorax", "Head": "Nose", "LeftArm": "LShoulder",

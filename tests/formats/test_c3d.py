@@ -4,6 +4,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import c3d
 import numpy as np
 import pytest
 
@@ -12,8 +13,6 @@ from langpose_rt.formats.c3d import motion_to_c3d
 from langpose_rt.formats.track import Motion
 from langpose_rt.skeleton import JOINTS
 from tests.formats.walker import joint, motion_of, swinging
-
-c3d = pytest.importorskip("c3d", reason="the independent reader c3d is not installed")
 
 
 def read_back(path: Path, motion: Motion) -> tuple[Any, np.ndarray]:

@@ -4,13 +4,12 @@ import resource
 from pathlib import Path
 
 import pytest
+from mcap.reader import make_reader
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.recording import Entry, Recording, RecordingWriter
 from tests.commands import python
 from tests.formats.entries import FACTS, entries
-
-mcap_reader = pytest.importorskip("mcap.reader", reason="mcap is not installed")
 
 
 def written(path: Path, count: int = 50, *, finished: bool = True) -> list[Entry]:
@@ -40,7 +39,7 @@ def test_the_library_of_the_format_reads_it_too(tmp_path: Path) -> None:
     path = tmp_path / "a.mcap"
     expected = written(path)
     with path.open("rb") as file:
-        reader = mcap_reader.make_reader(file)
+        reader = make_reader(file)
         found = [(channel.topic, m.log_time) for _, channel, m in reader.iter_messages()]
         names = [metadata.name for metadata in reader.iter_metadata()]
         summary = reader.get_summary()
@@ -139,7 +138,7 @@ def test_a_full_disk_leaves_a_file_that_every_reader_reads_up_to_there(tmp_path:
     assert found == entries(1_000, 400)[: len(found)]
     assert count - 40 <= len(found) <= count, "what was flushed is there"
     with path.open("rb") as file:
-        others = list(mcap_reader.make_reader(file).iter_messages())
+        others = list(make_reader(file).iter_messages())
     assert len(others) == len(found)
     assert not Recording(path).complete
 

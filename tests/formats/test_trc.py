@@ -4,13 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trc
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.trc import motion_to_trc
 from langpose_rt.skeleton import JOINTS
 from tests.formats.walker import joint, motion_of, swinging
-
-trc = pytest.importorskip("trc", reason="the independent reader trc-data-reader is not installed")
 
 
 def test_an_independent_reader_finds_every_marker_where_it_was(tmp_path: Path) -> None:

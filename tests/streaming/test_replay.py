@@ -74,7 +74,7 @@ def test_everything_comes_again_bit_for_bit(busy: Busy) -> None:
 
 
 def test_a_stream_that_begins_while_a_step_computes_has_the_same_numbers(tmp_path: Path) -> None:
-    recorded, person = Recorded(tmp_path / "a.mcap", CONFIG), person_px((0, 0, 4))
+    recorded, person = Recorded(tmp_path / "a.mcap"), person_px((0, 0, 4))
     recorded.receive(keypoint_parts(person, seq=0), 0)
     late = keypoint_parts(person, rig="late", seq=0)
     recorded.backend.meanwhile = lambda: recorded.receive(late, 1 * MS)
