@@ -72,6 +72,7 @@ def child_server(options: Sequence[str]) -> Iterator[ChildServer]:
     with tempfile.TemporaryFile("w+") as log:  # a pipe that nobody reads would fill up
         process = subprocess.Popen(  # noqa: S603 - ourselves
             [sys.executable, "-m", "langpose_rt", *words],
+            stdin=subprocess.DEVNULL,  # a hangup then reads the model anew, wherever we run
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,

@@ -13,6 +13,7 @@ from typing import NoReturn
 import langpose_rt
 from langpose_rt.cli import (
     bench,
+    control,
     convert,
     demo,
     evaluate,
@@ -29,6 +30,7 @@ COMMANDS = {
     "demo": demo,
     "serve": serve,
     "publish": publish,
+    "control": control,
     "lift": lift,
     "record": record,
     "replay": replay,

@@ -50,7 +50,8 @@ def config_from_arguments(
         ConfigError: If the configuration refuses a value.
     """
     names = {field.name for field in fields(config)}  # type: ignore[arg-type]
-    return config(**{k: v for k, v in vars(arguments).items() if k in names} | given)
+    values = {k: v for k, v in vars(arguments).items() if k in names} | given
+    return config(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,12 +66,15 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         group.add_argument(flag, type=kind, default=default, metavar=metavar, help=text)
 
 
-def backend_from_arguments(arguments: argparse.Namespace, *, slots: int) -> "Backend":
+def backend_from_arguments(
+    arguments: argparse.Namespace, *, slots: int, folder: Path | None = None
+) -> "Backend":
     """The backend the flags describe.
 
     Args:
         arguments: Parsed flags, of `add_model_arguments` at least.
         slots: Persons to remember at once.
+        folder: Another model than the one of the flags.
 
     Raises:
         ConfigError: If an option is wrong, the library is not installed, or the model is not whole.
@@ -81,7 +85,7 @@ def backend_from_arguments(arguments: argparse.Namespace, *, slots: int) -> "Bac
         raise ConfigError(f"--threads is {arguments.threads}; expected 1 to {MOST_THREADS}")
     try:
         return open_backend(
-            arguments.model,
+            folder or arguments.model,
             arguments.backend,
             slots=slots,
             threads=arguments.threads,
@@ -128,6 +132,9 @@ def _add_flag(
     options: dict[str, Any] = {"default": default}
     if get_origin(kind) in (Union, types.UnionType):
         kind = next(part for part in get_args(kind) if part is not type(None))
+    if get_origin(kind) is tuple:
+        options, default = {"action": "append", "default": []}, None
+        kind = get_args(kind)[0]
     if get_origin(kind) is Literal:
         options["choices"] = get_args(kind)
     else:

@@ -1,7 +1,6 @@
 """`langpose-rt serve`: the server. Keypoints in on one port, poses out on the next."""
 
 import argparse
-import contextlib
 import json
 import os
 import signal
@@ -58,7 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; the first drains within a second, a second ends at once."""
+    """Serve until SIGTERM or SIGINT; the first drains within a second, a second ends at once.
+
+    SIGHUP opens the model anew; on a terminal it means that the terminal is gone, and drains.
+    """
     from langpose_rt.streaming.options import PipelineConfig, ServerConfig
     from langpose_rt.streaming.server import Server
 
@@ -68,13 +70,16 @@ def run(arguments: argparse.Namespace) -> int:
     given: dict[str, Any] = {"http_port": None} if arguments.no_http else {}
     config = config_from_arguments(ServerConfig, arguments, pipeline=pipeline, **given)
     cameras = _cameras(arguments.cameras)
-    backend = backend_from_arguments(arguments, slots=arguments.slots)
+
+    def open_model(folder: Path | None) -> "Backend":
+        return backend_from_arguments(arguments, slots=arguments.slots, folder=folder)
+
+    backend = open_model(None)
     recorder = _recorder(arguments, backend, pipeline)
-    server = Server(backend, config, cameras, recorder)
-    _drain_on_signals(server)
-    with contextlib.closing(backend):
-        licence = str(backend.manifest.card.get("licence", "not stated"))
-        server.run(on_start=lambda: _announce(server, licence, as_json=arguments.json))
+    server = Server(backend, config, cameras, recorder, open_model=open_model)
+    _heed_signals(server)
+    licence = str(backend.manifest.card.get("licence", "not stated"))
+    server.run(on_start=lambda: _announce(server, licence, as_json=arguments.json))
     return 0
 
 
@@ -105,9 +110,9 @@ def _announce(server: "Server", licence: str, *, as_json: bool) -> None:
     model, ports = server.snapshot().model, server.ports
     if as_json:
         said = {
-            "port": ports.keypoints, "output_port": ports.poses, "http_port": ports.http,
-            "model": model.id, "sha256": model.sha256, "precision": model.precision,
-            "backend": model.backend, "licence": licence,
+            "port": ports.keypoints, "output_port": ports.poses, "control_port": ports.control,
+            "http_port": ports.http, "model": model.id, "sha256": model.sha256,
+            "precision": model.precision, "backend": model.backend, "licence": licence,
         }  # fmt: skip
         print(json.dumps(said), flush=True)
         return
@@ -116,6 +121,7 @@ def _announce(server: "Server", licence: str, *, as_json: bool) -> None:
     print(
         f"keypoints in  tcp://{bind}:{ports.keypoints}\n"
         f"poses out     tcp://{bind}:{ports.poses}\n"
+        f"control       tcp://{bind}:{ports.control}\n"
         f"{health}"
         f"model         {model.id} {model.sha256[:12]}, {model.precision} on {model.backend}\n"
         f"weights       {licence}",
@@ -124,7 +130,7 @@ def _announce(server: "Server", licence: str, *, as_json: bool) -> None:
     )
 
 
-def _drain_on_signals(server: "Server") -> None:
+def _heed_signals(server: "Server") -> None:
     def drain(*_: object) -> None:
         signal.signal(signal.SIGTERM, lambda *_: os._exit(_SECOND_SIGNAL))
         signal.signal(signal.SIGINT, lambda *_: os._exit(_SECOND_SIGNAL))
@@ -132,3 +138,7 @@ def _drain_on_signals(server: "Server") -> None:
 
     signal.signal(signal.SIGTERM, drain)
     signal.signal(signal.SIGINT, drain)
+    if sys.stdin is not None and sys.stdin.isatty():
+        signal.signal(signal.SIGHUP, drain)
+    else:
+        signal.signal(signal.SIGHUP, lambda *_: server.reload(None, lambda _: None))

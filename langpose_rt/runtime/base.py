@@ -23,7 +23,7 @@ PRECISIONS = ("fp32", "int8")
 
 @runtime_checkable
 class Backend(Protocol):
-    """What computes poses.
+    """What computes poses; called from one thread at a time, but not always from the same one.
 
     Attributes:
         name: ``onnx`` or ``torch``.

@@ -14,9 +14,10 @@ import zmq
 
 from langpose_rt.camera import Intrinsics
 from langpose_rt.errors import ConfigError, MessageError
+from langpose_rt.streaming.clock_sync import ClockSync
 from langpose_rt.streaming.connection import MOST_WAITING, Connection
 from langpose_rt.streaming.header import MAX_UINT, topic_of
-from langpose_rt.streaming.keypoint_message import encode_keypoints
+from langpose_rt.streaming.keypoint_message import encode_keypoints, keypoints_from_msgpack
 from langpose_rt.streaming.notices import Heartbeat
 from langpose_rt.streaming.pose_backlog import PoseBacklog
 from langpose_rt.streaming.pose_message import PoseMessage
@@ -122,6 +123,23 @@ class RigPublisher(Connection):
         self._socket.send_multipart(encode_keypoints(frame), zmq.NOBLOCK)
         self._seq += 1
         return frame.seq
+
+    def synchronise(self, offset_ns: int, uncertainty_ns: int) -> None:
+        """Tell the server with every frame from now on how far its clock is from the capture clock.
+
+        Args:
+            offset_ns: What to add to the capture clock; `ControlClient.clock` finds it for "unix".
+            uncertainty_ns: How wrong that may be.
+
+        Raises:
+            ConfigError: If these are no times.
+        """
+        claim = replace(self._nobody, sync=ClockSync(offset_ns, uncertainty_ns))
+        try:
+            keypoints_from_msgpack(encode_keypoints(claim))
+        except MessageError as error:
+            raise ConfigError(f"a server would refuse this offset: {error.detail}") from None
+        self._nobody = claim
 
     def restart(self) -> None:
         """Begin a new epoch, as a publisher started again: the same times may come again."""

@@ -79,6 +79,14 @@ class Reason(str, Enum):
     """JSON with the people of more than one image."""
     NOT_FINITE = "not_finite"
     """A number that is to be published, or was published, is not finite."""
+    UNKNOWN_OP = "unknown_op"
+    """A control request asks for an operation that there is not."""
+    NOT_ALLOWED = "not_allowed"
+    """A control request would change a server that others than this machine can reach."""
+    BUSY = "busy"
+    """A reload was asked for while another was under way."""
+    MODEL_REFUSED = "model_refused"
+    """The model of a reload cannot serve; the one before it goes on."""
 
 
 class Stamp(msgspec.Struct, kw_only=True):

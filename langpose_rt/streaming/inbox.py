@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from langpose_rt.config import NS_PER_S
 from langpose_rt.streaming.clock import CaptureClock, Stamp
+from langpose_rt.streaming.clock_sync import stamp_with_sync
 from langpose_rt.streaming.header import MAX_UINT
 from langpose_rt.streaming.messages import Drops, KeypointMessage, RigCamera
 from langpose_rt.streaming.viewpoint import Viewpoint, Viewpoints
@@ -99,7 +100,7 @@ class Inbox:
             self.totals["gap"] += message.seq - self._seq - 1
             clock = self.clock
         self._seq, self._accepted_ns = message.seq, now_ns
-        stamp = clock.stamp(message.t_ns, now_ns)
+        stamp = stamp_with_sync(clock.stamp(message.t_ns, now_ns), message.sync, message.t_ns)
         frame = Frame(message, viewpoint, now_ns, stamp, self.generation)
         self.totals["accepted"] += 1
         self._waiting.append(frame)

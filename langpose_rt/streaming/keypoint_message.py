@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 from msgspec import Meta
 
+from langpose_rt.streaming.clock_sync import ClockSync, sync_checked
 from langpose_rt.streaming.header import (
     MAX_IMAGE_PX,
     MAX_UINT,
@@ -63,6 +64,7 @@ class KeypointMessage:
         fps: Nominal frame rate in Hz, if the rig says so.
         cam: Camera parameters, if the rig sends them.
         person_height_m: Standing height of the people, if known.
+        sync: Offset from the rig's clock to the server's, if the rig has probed it.
         clipped: Joints that were made missing because a number was impossible.
         people_dropped: People beyond the 64 best, left out.
         duplicate_ids: People whose id was taken by an earlier one; their id became -1.
@@ -82,6 +84,7 @@ class KeypointMessage:
     fps: float | None = None
     cam: RigCamera | None = None
     person_height_m: float | None = None
+    sync: ClockSync | None = None
     clipped: int = 0
     people_dropped: int = 0
     duplicate_ids: int = 0
@@ -107,6 +110,7 @@ class _Header(Stamp, kw_only=True, omit_defaults=True):
     fps: FramesPerSecond | None = None
     cam: RigCamera | None = None
     person_height_m: HeightM | None = None
+    sync: ClockSync | None = None
 
 
 _DECODER = msgspec.msgpack.Decoder(_Header)
@@ -145,6 +149,7 @@ def encode_keypoints(message: KeypointMessage) -> list[bytes]:
         fps=message.fps,
         cam=message.cam,
         person_height_m=message.person_height_m,
+        sync=sync_checked(message.sync, message.t_ns),
     )
     payload = array_to_bytes(message.keypoints, "<f4")
     parts = [message.topic.encode(), header_to_bytes(header), payload]
@@ -170,12 +175,13 @@ def keypoints_from_msgpack(parts: Sequence[bytes]) -> KeypointMessage:
         raise refuse(Reason.BAD_SHAPE, f"got {columns} columns, expected 3: x, y, score")
     raw = array_from_bytes(parts[2], header.shape, header.dtype)
     kept = people_from_wire(raw, header.ids, header.wh, unit=header.unit)
+    t_ns = time_from_wire(header.t)
     return KeypointMessage(
         rig=rig,
         camera=camera,
         epoch=header.epoch,
         seq=header.seq,
-        t_ns=time_from_wire(header.t),
+        t_ns=t_ns,
         clk=header.clk,
         skeleton=header.fmt,
         wh=header.wh,
@@ -184,6 +190,7 @@ def keypoints_from_msgpack(parts: Sequence[bytes]) -> KeypointMessage:
         fps=header.fps,
         cam=camera_checked(header.cam, header.wh),
         person_height_m=header.person_height_m,
+        sync=sync_checked(header.sync, t_ns),
         clipped=kept.clipped,
         people_dropped=kept.people_dropped,
         duplicate_ids=kept.duplicate_ids,

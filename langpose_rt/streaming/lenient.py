@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from langpose_rt.skeleton import SKELETONS
+from langpose_rt.streaming.clock_sync import ClockSync, sync_checked
 from langpose_rt.streaming.header import (
     MAX_UINT,
     PROTOCOL,
@@ -124,6 +125,7 @@ class _Document(msgspec.Struct):
     fps: FramesPerSecond | None = None
     cam: RigCamera | None = None
     person_height_m: HeightM | None = None
+    sync: ClockSync | None = None
 
 
 _DOCUMENT = msgspec.json.Decoder(_Document)
@@ -160,6 +162,7 @@ def keypoints_from_json(
     kept = people_from_wire(keypoints, ids, wh, unit=document.unit)
     t_ns = now_ns if document.t is None else time_from_wire(document.t)
     cam = camera_checked(document.cam, wh)
+    sync = None if document.t is None else sync_checked(document.sync, t_ns)
     epoch, seq = numbering.number(topic, skeleton)
     if document.epoch is not None and document.seq is not None:
         epoch, seq = document.epoch, document.seq
@@ -177,6 +180,7 @@ def keypoints_from_json(
         fps=document.fps,
         cam=cam,
         person_height_m=document.person_height_m,
+        sync=sync,
         clipped=kept.clipped,
         people_dropped=kept.people_dropped,
         duplicate_ids=kept.duplicate_ids,

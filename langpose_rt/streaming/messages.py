@@ -6,12 +6,13 @@ values out and back: no sockets and no clock.
 
 Transport
 =========
-ZeroMQ (ZMTP 3.x) multipart messages. The server binds, everybody else connects:
+ZeroMQ (ZMTP 3.x) multipart messages over TCP, or ipc:// in a folder of the server's machine. The
+server binds, everybody else connects; a rig that binds a PUB itself is named to the server.
 
     port      server socket   peer                 use
     5555      SUB             rig: PUB             2D keypoints in
     5556      XPUB            consumer: SUB        3D poses, heartbeats, schemas, events out
-    5557      ROUTER          DEALER or REQ        control (reserved, not served yet)
+    5557      ROUTER          DEALER or REQ        control: `ctl/1`, see `control_message.py`
 
 Send with the no-wait flag and never set CONFLATE: it keeps the last part instead of the last
 message. A full queue drops the newest message, so a slow consumer should read all that is waiting
@@ -66,6 +67,9 @@ kp2d/1: the people one camera saw in one frame
         T_wc         [float]*16  rigid transform camera to world, 4 x 4 row by row, metres
         gravity      [float]*3   direction in which things fall, in camera axes; of any length
                                  from 0.1 to 100
+    sync   {offset: time, unc: uint}: what a rig found by `clock` requests (`control_message.py`):
+           what to add to `t` to have the server's unix nanoseconds, and how wrong that may be; the
+           clocks drift apart, so ask again every few seconds
     bbox   reserved and not read
 
 Payload: P * K * 3 floats, person by person, joint by joint. P = 0 is legal (an empty payload part)
@@ -100,7 +104,10 @@ pose3d/1: the 3D people of that frame
     epoch, seq      of the server, as above
     src             {epoch: uint, seq: uint, t: time} of the rig's frame that is answered
     t_srv           time    src.t in unix nanoseconds of the server
-    t_unc_ns        uint    uncertainty of t_srv
+    t_unc_ns        uint    with a `sync` of the rig that can be true, its `unc`: t_srv is no
+                    further wrong. Without: t_srv is late by the least delay on the way, which
+                    cannot be seen one way, and this is how much the delay varied beyond it lately;
+                    0 where an epoch has only begun
     lat             {rx, win, lift, post, tx}: nanoseconds the server spent waiting in its queue,
                     filling the window, lifting, finishing and sending; int
     model           {id, sha256, precision, backend}: strings
@@ -117,7 +124,8 @@ pose3d/1: the 3D people of that frame
                     reserved
     ids             [int]*P
     state           [string]*P of "warmup", "ok", "predicted" (no joint seen in this frame), "lost"
-                    (nor for longer than the server waits); "held" is reserved
+                    (nor for longer than the server waits); "held" is reserved: who is not in a
+                    frame of the rig is not in its answer, though not forgotten for hold_s either
     win             {frames: uint, filled: [uint]*P, lookahead_ns: uint}: frames a window holds,
                     how many every person has, and how far the answer looks ahead
     drop            {late, dup, gap, shed}: uint, frames not lifted since the last message
@@ -152,8 +160,9 @@ event/1: something that a person may want to know
     (a topic, or ""), reason string, detail string, count uint (times since the last report)
 
 event/reject/ carries the reasons of `Reason`, rate-limited; event/drain/ announces the end;
-event/clock/ a step of a rig's clock; event/camera/ says once per stream, as assumed_intrinsics,
-that nobody knows its lens, so that distances are guesses.
+event/clock/ a step of a rig's clock; event/model/ says "changed" when another model answers, and
+"model_refused" when one could not and the old one stays; event/camera/ says once per stream, as
+assumed_intrinsics, that nobody knows its lens, so that distances are guesses.
 
 Versions
 ========

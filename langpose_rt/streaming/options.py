@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from langpose_rt.camera import Intrinsics
 from langpose_rt.config import NS_PER_S
@@ -92,8 +93,15 @@ class ServerConfig:
     Args:
         port: Keypoints in; 0 takes any free port.
         output_port: Poses out; None is the next one, or any free one if ``port`` is 0.
+        control_port: Status, clock probes, reload; None is the one after the next, or any free one
+            if ``port`` is 0.
         http_port: Health and metrics; 0 takes any free port, None serves none.
         bind: Address to listen on.
+        ipc: Listen also in this folder, for processes of this machine: at ``ipc://`` its name and
+            /keypoints, /poses or /control.
+        connect: Take keypoints also from a rig that binds a PUB, as in ``tcp://rig0:5550``; may be
+            given several times.
+        connect_timeout_s: A rig of ``--connect`` that says nothing for longer is connected to anew.
         insecure: Allow an address that others can reach although nothing is encrypted yet.
         pipeline: Options of the pipeline.
 
@@ -103,18 +111,27 @@ class ServerConfig:
 
     port: int = 5555
     output_port: int | None = None
+    control_port: int | None = None
     http_port: int | None = 9464
     bind: str = "127.0.0.1"
+    ipc: Path | None = None
+    connect: tuple[str, ...] = ()
+    connect_timeout_s: float = 3.0
     insecure: bool = False
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
 
     def __post_init__(self) -> None:
-        for name in ("port", "output_port", "http_port"):
+        for name in ("port", "output_port", "control_port", "http_port"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 65535:
                 raise ConfigError(f"{name} is {value}; expected 0 (any free port) to 65535")
+        _require("connect_timeout_s", self.connect_timeout_s, 0.1, 3600.0)
         if self.output_port is None and self.port == 65535:
             raise ConfigError("port 65535 leaves no next port for poses; choose another --port")
+        if self.control_port is None and self.port >= 65534:
+            raise ConfigError(
+                f"port {self.port} leaves no next but one port for control; choose another --port"
+            )
         if not self.is_loopback and not self.insecure:
             raise ConfigError(
                 f"{self.bind} can be reached from other machines and nothing is encrypted; "
@@ -133,14 +150,22 @@ class ServerConfig:
             return self.output_port
         return self.port + 1 if self.port else 0
 
+    @property
+    def request_port(self) -> int:
+        """The port that control requests are to come in at."""
+        if self.control_port is not None:
+            return self.control_port
+        return self.port + 2 if self.port else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Ports a server really listens on; http is 0 where there is none."""
 
-    keypoints: int
-    poses: int
-    http: int
+    keypoints: int = 0
+    poses: int = 0
+    control: int = 0
+    http: int = 0
 
 
 def check_live(manifest: Manifest, config: PipelineConfig) -> None:

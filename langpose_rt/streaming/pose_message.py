@@ -81,7 +81,7 @@ class PoseMessage:
         seq: Number of the message, one more for every message of the topic.
         src: The rig's frame that is answered.
         t_srv: Capture time of that frame in nanoseconds of the server's clock.
-        t_unc_ns: Uncertainty of t_srv.
+        t_unc_ns: Uncertainty of t_srv; see `messages.py` for what it covers.
         lat: Where the server's time went.
         model: What computed the poses.
         poses: X, Y, Z relative to the root in metres, and the standard deviation in metres.

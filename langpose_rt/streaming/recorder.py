@@ -8,7 +8,7 @@ serving goes on. A recording with a hole could not be replayed, so there is none
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -18,10 +18,7 @@ from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import MessageError
 from langpose_rt.formats.recording import JOURNAL, Direction, Entry, RecordingWriter
 from langpose_rt.streaming.header import time_from_wire, topic_names
-from langpose_rt.streaming.stats import Stats
-
-Report = Callable[[str, str, str], None]
-"""Takes kind, reason and detail of an event."""
+from langpose_rt.streaming.incidents import Incidents
 
 FLUSH_NS = NS_PER_S // 5
 """A full disk or a killed server costs at most this much of the recording."""
@@ -43,13 +40,12 @@ log = logging.getLogger(__name__)
 class Recorder(Protocol):
     """What a server tells of itself; every call returns at once, from any thread."""
 
-    def begin(self, epoch: int, stats: Stats, report: Report) -> None:
+    def begin(self, epoch: int, incidents: Incidents) -> None:
         """The server starts.
 
         Args:
             epoch: Of the server.
-            stats: Where it is counted what is recorded.
-            report: Where it is said that recording has ended.
+            incidents: Where it is counted what is recorded, and said that recording has ended.
 
         Raises:
             ConfigError: If there is nowhere to record to.
@@ -71,7 +67,7 @@ class Recorder(Protocol):
 class NoRecorder:
     """Records nothing."""
 
-    def begin(self, epoch: int, stats: Stats, report: Report) -> None:
+    def begin(self, epoch: int, incidents: Incidents) -> None:
         """Nothing."""
 
     def received(self, parts: Sequence[bytes], now_ns: int) -> None:
@@ -105,16 +101,16 @@ class FileRecorder:
         self._closing = self._ended = False
         self._thread: threading.Thread | None = None
 
-    def begin(self, epoch: int, stats: Stats, report: Report) -> None:
+    def begin(self, epoch: int, incidents: Incidents) -> None:
         """Open the file and start to write.
 
         Raises:
             ConfigError: If the file exists or cannot be written, or mcap is not installed.
         """
-        self._stats, self._report = stats, report
+        self._incidents, self._stats = incidents, incidents.stats
         facts = {**self._facts, "epoch": str(epoch)}
         self._writer = RecordingWriter(self._path, facts, force=self._force)
-        stats.recording = "on"
+        self._stats.recording = "on"
         self._thread = threading.Thread(target=self._write, name="record", daemon=True)
         self._thread.start()
 
@@ -194,7 +190,9 @@ class FileRecorder:
             self._stats.unrecorded += len(self._waiting) + self._in_hand
             self._news.notify()
         self._stats.recording = f"stopped: {why}"
-        self._report("record", reason, f"recording into {self._path.name} has stopped: {why}")
+        self._incidents.recording_ended(
+            reason, f"recording into {self._path.name} has stopped: {why}"
+        )
 
     def _entry(self, direction: Direction, parts: list[bytes], now_ns: int) -> Entry:
         if direction == "journal":

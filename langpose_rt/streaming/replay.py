@@ -16,6 +16,7 @@ from langpose_rt.camera import Camera
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.recording import Entry, Recording
 from langpose_rt.runtime.base import Backend
+from langpose_rt.streaming.active_model import warm_up
 from langpose_rt.streaming.messages import Latency, PoseMessage, decode_pose, encode_pose
 from langpose_rt.streaming.pipeline import Pipeline, Replies
 from langpose_rt.streaming.recorded_setup import RecordedSetup
@@ -84,7 +85,7 @@ class Replay:
         Raises:
             ConfigError: If the recording is damaged.
         """
-        self._pipeline.warm_up()
+        warm_up(self._pipeline.model)
         for entry in self._recording.entries():
             if entry.direction == "received":
                 self._waiting.append(entry)
@@ -108,7 +109,7 @@ class Replay:
             self._pipeline.receive(message.parts, message.log_ns)
             self._heard += 1
         pipeline = self._pipeline
-        work = {"step": pipeline.step, "silent": pipeline.tick, "flush": pipeline.flush}
+        work = {"step": pipeline.step, "silent": pipeline.tick, "flush": pipeline.answer_all}
         if what not in work:
             raise ConfigError(f'the recording says "{what}", which this version does not know')
         self._take(work[what](entry.log_ns), entry.log_ns)

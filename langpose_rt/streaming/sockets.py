@@ -4,10 +4,15 @@ Threads are in `server.py`; what a message means is nobody's business here. What
 socket is set where it is opened, in `listening_socket`.
 """
 
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
 import zmq
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.streaming.header import MAX_MESSAGE_BYTES, MAX_PARTS
+from langpose_rt.streaming.header import MAX_HEADER_BYTES, MAX_MESSAGE_BYTES, MAX_PARTS
+from langpose_rt.streaming.options import Ports, ServerConfig
 
 Socket = zmq.Socket[bytes]
 
@@ -17,6 +22,9 @@ SEND_HWM = 64
 
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 500, 1500
 """A frozen peer is cut after about two seconds."""
+
+REQUEST_HWM = 16
+"""Requests a peer may have waiting; its further ones wait on its side."""
 
 MAX_SUBSCRIPTION_BYTES = 4096
 
@@ -31,7 +39,47 @@ _OPTIONS: dict[int, dict[int, int | bytes]] = {
     # what nobody understands is rejected aloud, not filtered away, so everything is subscribed to
     zmq.SUB: {zmq.MAXMSGSIZE: MAX_MESSAGE_BYTES, zmq.RCVHWM: RECEIVE_HWM, zmq.SUBSCRIBE: b""},
     zmq.XPUB: {zmq.MAXMSGSIZE: MAX_SUBSCRIPTION_BYTES, zmq.SNDHWM: SEND_HWM, zmq.XPUB_VERBOSE: 1},
+    zmq.ROUTER: {zmq.MAXMSGSIZE: MAX_HEADER_BYTES, zmq.RCVHWM: REQUEST_HWM, zmq.SNDHWM: SEND_HWM},
 }
+
+
+IPC_NAMES = ("keypoints", "poses", "control")
+"""Files of a server that also listens in a folder."""
+
+
+class Sockets(NamedTuple):
+    """Everything a server listens with but HTTP, and the ports it got."""
+
+    keypoints: Socket
+    poses: Socket
+    requests: Socket
+    ports: Ports
+
+
+def open_sockets(context: "zmq.Context[Socket]", config: ServerConfig) -> Sockets:
+    """Listen as the configuration says.
+
+    Raises:
+        ConfigError: If a port is taken or the address is not this machine's.
+    """
+    wanted = (
+        (zmq.SUB, config.port, "--port"),
+        (zmq.XPUB, config.pose_port, "--output-port"),
+        (zmq.ROUTER, config.request_port, "--control-port"),
+    )
+    with ExitStack() as opened:
+        sockets: list[Socket] = []
+        ports: list[int] = []
+        for kind, port, option in wanted:
+            socket, got = listening_socket(context, kind, config.bind, port, option=option)
+            sockets.append(opened.enter_context(socket))
+            ports.append(got)
+        if config.ipc is not None:
+            for socket, name in zip(sockets, IPC_NAMES, strict=True):
+                _listen_in_folder(socket, config.ipc, name)
+        opened.pop_all()
+    keypoints, poses, requests = sockets
+    return Sockets(keypoints, poses, requests, Ports(*ports))
 
 
 def listening_socket(
@@ -41,7 +89,7 @@ def listening_socket(
 
     Args:
         context: Of the server.
-        kind: zmq.SUB for keypoints, zmq.XPUB for poses.
+        kind: zmq.SUB for keypoints, zmq.XPUB for poses, zmq.ROUTER for control.
         bind: Address to listen on.
         port: 0 takes any free one.
         option: The flag a user chooses another port with.
@@ -63,6 +111,39 @@ def listening_socket(
             f"cannot listen on {bind}:{port} ({why}); choose another {option}"
         ) from None
     return socket, int(socket.get_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
+
+
+def _listen_in_folder(socket: Socket, folder: Path, name: str) -> None:
+    try:
+        socket.bind(f"ipc://{folder / name}")
+    except zmq.ZMQError as error:
+        why = zmq.strerror(error.errno or 0).lower()
+        raise ConfigError(
+            f"cannot listen at {folder / name} ({why}); choose another --ipc"
+        ) from None
+
+
+def connected_socket(context: "zmq.Context[Socket]", endpoint: str) -> Socket:
+    """A socket that hears the keypoints of a rig that binds.
+
+    Raises:
+        ConfigError: If the endpoint is none.
+    """
+    port = endpoint.rpartition(":")[2]
+    socket = context.socket(zmq.SUB)
+    try:
+        if endpoint.startswith("tcp:") and port.isdecimal() and int(port) > 65535:
+            raise ValueError("ports end at 65535")  # ZeroMQ takes it for another one
+        for name, value in (_PEER_OPTIONS | _OPTIONS[zmq.SUB]).items():
+            socket.set(name, value)
+        socket.connect(endpoint)
+    except (zmq.ZMQError, ValueError) as error:
+        socket.close()
+        why = str(error)[:1].lower() + str(error)[1:]
+        raise ConfigError(
+            f'cannot connect to "{endpoint}" ({why}); expected such as --connect tcp://rig0:5550'
+        ) from None
+    return socket
 
 
 def received(socket: Socket) -> list[bytes] | None:

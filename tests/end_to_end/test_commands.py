@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -118,14 +119,31 @@ def test_a_server_tells_a_person_its_ports_and_stops_on_ctrl_c(model: Path) -> N
     words = ("--port", "0", "--http-port", "0", "--model", model)
     with started("serve", *words) as server:
         assert server.stderr is not None
-        lines = [server.stderr.readline() for _ in range(5)]
+        lines = [server.stderr.readline() for _ in range(6)]
         server.send_signal(signal.SIGINT)
         _, rest = server.communicate(timeout=WAIT_S)
     assert server.returncode == 0
     assert rest == ""
     assert [line.split()[0] for line in lines] == [
-        "keypoints", "poses", "health", "model", "weights"
+        "keypoints", "poses", "control", "health", "model", "weights"
     ]  # fmt: skip
+
+
+def test_a_server_whose_terminal_is_closed_ends(model: Path) -> None:
+    ours, theirs = os.openpty()
+    words = ("serve", "--port", "0", "--no-http", "--json", "--model", model)
+    with subprocess.Popen(
+        [*COMMAND, *map(str, words)], stdin=theirs, stdout=subprocess.PIPE, env=ENVIRONMENT
+    ) as server:
+        try:
+            assert server.stdout is not None
+            assert server.stdout.readline()
+            server.send_signal(signal.SIGHUP)
+            assert server.wait(WAIT_S) == 0
+        finally:
+            server.kill()
+            os.close(ours)
+            os.close(theirs)
 
 
 def test_the_demo_prints_its_figures_and_saves_a_picture(model: Path, tmp_path: Path) -> None:

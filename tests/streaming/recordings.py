@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from langpose_rt.streaming.bulletin import Bulletin
+from langpose_rt.streaming.incidents import Incidents
 from langpose_rt.streaming.options import PipelineConfig
 from langpose_rt.streaming.pipeline import Pipeline
 from langpose_rt.streaming.recorded_setup import RecordedSetup
 from langpose_rt.streaming.recorder import FileRecorder
+from langpose_rt.streaming.stats import Stats
 from tests.fakes import FakeBackend
 
 EPOCH = 77
@@ -32,25 +35,39 @@ class MeddledBackend(FakeBackend):
         return super().encode(rows, extras, slots, time_ns)
 
 
+class Ears(Incidents):
+    """Collects what a recorder says.
+
+    Attributes:
+        said: Reason and detail.
+    """
+
+    def __init__(self, stats: Stats) -> None:
+        super().__init__(stats, Bulletin("srv", 1))
+        self.said: list[tuple[str, str]] = []
+
+    def recording_ended(self, reason: str, detail: str) -> None:
+        self.said.append((reason, detail))
+
+
 class Recorded:
     """A pipeline whose every call is recorded as a server records it.
 
     Attributes:
         pipeline, backend: The pipeline and what computes in it.
-        events: What the recorder reported.
+        ears: What the recorder reported.
     """
 
     def __init__(self, path: Path, config: PipelineConfig | None = None) -> None:
         config, self.backend = config or PipelineConfig(), MeddledBackend()
         setup = RecordedSetup.of(self.backend, config, threads=1, cameras="")
         self._recorder = FileRecorder(path, setup.to_facts())
-        self.pipeline = Pipeline(self.backend, config, epoch=EPOCH, journal=self._recorder.decided)
-        self.events: list[tuple[str, ...]] = []
-        self._recorder.begin(EPOCH, self.pipeline.stats, lambda *said: self.events.append(said))
+        self.pipeline = Pipeline(self.backend, config, epoch=EPOCH, recorder=self._recorder)
+        self.ears = Ears(self.pipeline.stats)
+        self._recorder.begin(EPOCH, self.ears)
 
     def receive(self, parts: Sequence[bytes], now_ns: int) -> None:
         """A message comes."""
-        self._recorder.received(parts, now_ns)
         self.pipeline.receive(parts, now_ns)
 
     def do(self, work: Callable[[int], list[list[bytes]]], now_ns: int) -> list[list[bytes]]:

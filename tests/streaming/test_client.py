@@ -11,6 +11,7 @@ import zmq
 
 from langpose_rt.errors import ConfigError, LangPoseError, MessageError
 from langpose_rt.streaming.client import PoseSubscriber, RigPublisher
+from langpose_rt.streaming.clock_sync import ClockSync
 from langpose_rt.streaming.messages import (
     KeypointMessage,
     decode_keypoints,
@@ -140,6 +141,19 @@ def test_a_restarted_publisher_is_a_new_epoch_too(ingest: Server) -> None:
         assert second is not None
         assert first.epoch != second.epoch
         assert (first.seq, second.seq) == (0, 0)
+
+
+def test_an_offset_once_told_goes_with_every_frame(ingest: Server) -> None:
+    with RigPublisher(ingest.endpoint, "rig0", "cam0", size=(640, 480)) as publisher:
+        connected(ingest, publisher)
+        publisher.synchronise(-5, 1000)
+        publisher.publish(ONE, t_ns=7)
+        message = ingest.receive()
+        assert message is not None
+        assert message.sync == ClockSync(-5, 1000)
+        for wrong in ((1 << 62, 0), (0, -1)):
+            with pytest.raises(ConfigError, match="would refuse this offset"):
+                publisher.synchronise(*wrong)
 
 
 def test_without_a_server_publishing_does_not_block() -> None:

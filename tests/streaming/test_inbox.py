@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from langpose_rt.streaming.clock_sync import ClockSync
 from langpose_rt.streaming.inbox import MAX_WAITING, SILENCE_NS, Frame, Inbox
 from langpose_rt.streaming.viewpoint import Viewpoints
 from tests.fakes import MS, keypoint_message
@@ -34,6 +35,18 @@ def test_frames_come_out_once_and_in_order_and_losses_are_counted() -> None:
     assert accepted == [True, True, False, True, False, False, True]
     assert seqs(box) == [5, 6, 9, 10]
     assert box.totals == {"accepted": 4, "late": 2, "dup": 1, "gap": 2, "shed": 0}
+
+
+def test_a_frame_whose_rig_knows_the_servers_clock_has_the_time_the_rig_says() -> None:
+    box = inbox()
+    told = keypoint_message(seq=0, t_ms=0, sync=ClockSync(3 * MS, 1000))
+    for message in (told, keypoint_message(seq=1, t_ms=20)):
+        box.push(message, round(10 * MS) + message.t_ns)
+    first, second = box.take(30 * MS), box.take(30 * MS)
+    assert first is not None
+    assert second is not None
+    assert (first.stamp.t_srv_ns, first.stamp.t_unc_ns) == (3 * MS, 1000)
+    assert (second.stamp.t_srv_ns, second.stamp.time_ns) == (30 * MS, 20 * MS)
 
 
 def test_losses_are_told_once_with_the_next_frame() -> None:

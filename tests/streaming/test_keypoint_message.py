@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langpose_rt.errors import MessageError
+from langpose_rt.streaming.clock_sync import ClockSync
 from langpose_rt.streaming.header import MAX_TIME_NS, MAX_UINT
 from langpose_rt.streaming.keypoint_message import (
     KeypointMessage,
@@ -37,12 +38,16 @@ def messages(draw: st.DrawFn) -> KeypointMessage:
     ids = (
         random.choice(MAX_UINT, people, replace=False) if people < 3 else random.permutation(people)
     )
+    t_ns = draw(st.integers(-MAX_TIME_NS, MAX_TIME_NS))
+    offsets = st.integers(
+        max(-MAX_TIME_NS, -MAX_TIME_NS - t_ns), min(MAX_TIME_NS, MAX_TIME_NS - t_ns)
+    )
     return KeypointMessage(
         rig=draw(NAMES),
         camera=draw(NAMES),
         epoch=draw(st.integers(0, MAX_UINT)),
         seq=draw(st.integers(0, MAX_UINT)),
-        t_ns=draw(st.integers(-MAX_TIME_NS, MAX_TIME_NS)),
+        t_ns=t_ns,
         clk=draw(st.sampled_from(["unix", "ptp", "mono:0f-1.a_B"])),
         skeleton="coco17",
         wh=draw(st.tuples(st.integers(1000, 65536), st.integers(1000, 65536))),
@@ -51,6 +56,7 @@ def messages(draw: st.DrawFn) -> KeypointMessage:
         fps=draw(st.none() | st.floats(0.01, 10_000)),
         cam=draw(st.none() | CAMERAS.filter(lambda cam: cam.k is None)),
         person_height_m=draw(st.none() | st.floats(0.3, 3.0)),
+        sync=draw(st.none() | st.builds(ClockSync, offsets, st.integers(0, MAX_UINT))),
     )
 
 
@@ -136,6 +142,10 @@ def test_fractions_and_counts_are_reported() -> None:
         ({"fps": float("inf")}, "bad_header"),
         ({"person_height_m": -1.7}, "bad_header"),
         ({"person_height_m": float("nan")}, "bad_header"),
+        ({"sync": {"offset": 5}}, "bad_header"),
+        ({"sync": {"offset": 5, "unc": -1}}, "bad_header"),
+        ({"sync": {"offset": "soon", "unc": 1}}, "bad_time"),
+        ({"sync": {"offset": MAX_TIME_NS, "unc": 1}}, "bad_time"),
         ({"cam": {"k": [1, 2, 3]}}, "bad_header"),
         ({"cam": {"T_wc": [0.0] * 15}}, "bad_header"),
         ({"cam": {"k": [0, 0, 0, 0]}}, "bad_camera"),

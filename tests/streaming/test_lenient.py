@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from langpose_rt.errors import MessageError
 from langpose_rt.skeleton import SKELETONS
+from langpose_rt.streaming.clock_sync import ClockSync
 from langpose_rt.streaming.keypoint_message import KeypointMessage
 from langpose_rt.streaming.lenient import FORMAT_BY_JOINTS, JsonNumbering, keypoints_from_json
 
@@ -81,6 +82,7 @@ def test_what_is_given_is_taken() -> None:
             "fps": 30,
             "cam": {"k": [900, 900, 500, 250], "gravity": [0, 9.81, 0]},
             "person_height_m": 1.8,
+            "sync": {"offset": "-12", "unc": 7},
             "keypoints": [[[0.5, 0.5, 0.5]] * 17],
         }
     )
@@ -88,8 +90,15 @@ def test_what_is_given_is_taken() -> None:
     assert (message.epoch, message.seq, message.t_ns) == (5, 9, 1700000000000000001)
     assert (message.clk, message.skeleton, message.wh) == ("ptp", "h36m17", (1000, 500))
     assert (message.ids.tolist(), message.fps, message.person_height_m) == ([3], 30, 1.8)
+    assert message.sync == ClockSync(-12, 7)
     assert message.cam is not None
     assert message.cam.gravity == pytest.approx((0, 1, 0))
+
+
+def test_an_offset_means_nothing_without_a_capture_time() -> None:
+    points = [[[0.5, 0.5, 0.5]] * 17]
+    sync = {"offset": 5, "unc": 7}
+    assert read({"keypoints": points, "wh": [640, 480], "sync": sync}).sync is None
 
 
 def test_null_is_a_missing_number() -> None:

@@ -13,6 +13,7 @@ from langpose_rt.streaming.recorder import FileRecorder, NoRecorder, Recorder, c
 from langpose_rt.streaming.stats import Stats
 from tests.fakes import MS, keypoint_parts, person_px
 from tests.peers import wait_until
+from tests.streaming.recordings import Ears
 
 PERSON = person_px((0, 0, 4))
 
@@ -22,9 +23,9 @@ class Started:
 
     def __init__(self, path: Path) -> None:
         self.stats = Stats()
-        self.events: list[tuple[str, str, str]] = []
+        self.ears = Ears(self.stats)
         self.recorder = FileRecorder(path, {"version": "1"})
-        self.recorder.begin(5, self.stats, lambda *said: self.events.append(said))
+        self.recorder.begin(5, self.ears)
 
 
 def test_both_recorders_are_what_a_server_expects(tmp_path: Path) -> None:
@@ -53,7 +54,7 @@ def test_messages_come_out_as_they_came_with_both_their_times(tmp_path: Path) ->
     ]
     assert recording.complete
     assert recording.facts == {"version": "1", "epoch": "5"}
-    assert (started.stats.recorded, started.stats.unrecorded, started.events) == (5, 0, [])
+    assert (started.stats.recorded, started.stats.unrecorded, started.ears.said) == (5, 0, [])
 
 
 @pytest.mark.parametrize("parts", [[], [b"t"], [b"t", b"\x81"], [b"t", b"\x81\xa1t\xa1x"]])
@@ -83,8 +84,8 @@ def test_a_disk_that_fails_ends_the_recording_once_and_is_said(
     started.recorder.close()
     assert started.stats.recording == "stopped: no space left on device"
     assert started.stats.unrecorded == 4
-    ((kind, reason, detail),) = started.events
-    assert (kind, reason) == ("record", "disk")
+    ((reason, detail),) = started.ears.said
+    assert reason == "disk"
     assert detail == "recording into a.mcap has stopped: no space left on device"
     assert [entry.parts for entry in Recording(tmp_path / "a.mcap").entries()] == [[b"before"]]
 
@@ -108,7 +109,7 @@ def test_a_disk_that_hangs_never_holds_up_who_records(
     for now_ns in range(100):
         started.recorder.received([b"x" * 100], now_ns)
     assert started.stats.recording == "stopped: the disk is slower than what comes"
-    assert [event[:2] for event in started.events] == [("record", "too_slow")]
+    assert [reason for reason, _ in started.ears.said] == ["too_slow"]
     disk.set()
     started.recorder.close()
     assert started.stats.recorded + started.stats.unrecorded == 100

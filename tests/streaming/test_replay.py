@@ -48,7 +48,7 @@ def busy_minute(path: Path) -> list[list[bytes]]:
             said += recorded.do(pipeline.tick, now_ns + 2 * MS)
     said += recorded.do(pipeline.flush, 61 * 20 * MS)
     recorded.close()
-    assert recorded.events == []
+    assert recorded.ears.said == []
     counters = pipeline.snapshot(0).counters
     assert all(counters[name] for name in ("shed", "gap", "rejected", "restarts"))
     return [parts for parts in said if parts[0].startswith(b"pose3d/")]
