@@ -70,7 +70,9 @@ def run(arguments: argparse.Namespace) -> int:
         said = _said(setup, backend)
         replay = Replay(recording, setup, backend, _cameras(setup.cameras), on_pose)
         comparison = _run_with_progress(replay)
-    if not recording.complete:
+    if comparison.model_changed:
+        said.append("the server changed its model; it was replayed up to there")
+    elif not recording.complete:
         said.append("the recording was not closed in order; it was replayed as far as it goes")
     _print(arguments, comparison, said)
     return 0 if comparison.equal else _DIFFERENT

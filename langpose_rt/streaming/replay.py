@@ -31,6 +31,7 @@ class Comparison:
         different: Frames of which anything but the latencies differs.
         missing, extra: Frames only recorded, and only replayed.
         largest_mm: Largest distance of a joint or root, where the people are the same.
+        model_changed: The server changed its model; what came after was not replayed.
     """
 
     frames: int = 0
@@ -39,6 +40,7 @@ class Comparison:
     missing: int = 0
     extra: int = 0
     largest_mm: float = 0.0
+    model_changed: bool = False
 
     @property
     def equal(self) -> bool:
@@ -69,6 +71,7 @@ class Replay:
         on_pose: Callable[[list[bytes], int], None] = lambda *_: None,
     ) -> None:
         self._recording, self._on_pose = recording, on_pose
+        self._model_sha256 = setup.model.sha256
         self._pipeline = Pipeline(backend, setup.pipeline, cameras, epoch=setup.epoch)
         self._waiting: deque[Entry] = deque()
         self._recorded: dict[tuple[str, int], PoseMessage] = {}
@@ -92,11 +95,15 @@ class Replay:
             elif entry.direction == "journal":
                 self._do(entry)
             elif entry.topic.startswith("pose3d/"):
+                if decode_pose(entry.parts).model.sha256 != self._model_sha256:
+                    self.comparison.model_changed = True
+                    break
                 self._compare(self._recorded, self._replayed, entry.parts)
             on_entry()
         self.comparison.missing = len(self._recorded)
         # a file that breaks off knows of a last step whose poses it has not
-        self.comparison.extra = len(self._replayed) if self._recording.complete else 0
+        whole = self._recording.complete and not self.comparison.model_changed
+        self.comparison.extra = len(self._replayed) if whole else 0
         return self.comparison
 
     def _do(self, entry: Entry) -> None:

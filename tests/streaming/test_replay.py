@@ -1,12 +1,14 @@
 """A recording gives the same poses again: shed frames, gaps, lookahead, silence, bad messages."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.recording import Entry, Recording, RecordingWriter
-from langpose_rt.streaming.messages import decode_pose
+from langpose_rt.streaming.messages import decode_pose, encode_pose
 from langpose_rt.streaming.options import PipelineConfig
 from langpose_rt.streaming.recorded_setup import setup_from_facts
 from langpose_rt.streaming.replay import Comparison, Replay
@@ -157,6 +159,21 @@ def test_a_recording_that_breaks_off_is_replayed_as_far_as_it_goes(
     comparison, _ = replayed(out)
     assert comparison.equal
     assert 10 < comparison.frames < len(said)
+
+
+def test_a_replay_ends_where_the_server_changed_its_model(busy: Busy, tmp_path: Path) -> None:
+    poses = iter(range(1000))
+
+    def edit(entry: Entry) -> Entry:
+        if entry.topic.startswith("pose3d/") and next(poses) >= 20:
+            message = decode_pose(entry.parts)
+            other = msgspec.structs.replace(message.model, sha256="another")
+            entry.parts[:] = encode_pose(replace(message, model=other))
+        return entry
+
+    comparison, _ = replayed(changed(busy[0], tmp_path / "b.mcap", edit))
+    assert comparison.model_changed
+    assert (comparison.equal, comparison.frames) == (True, 20)
 
 
 @pytest.mark.parametrize(
