@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     offline.add_argument(
         "-o", "--out", type=Path, metavar="OUT.mcap", help="write the replayed poses"
     )
+    offline.add_argument("--force", action="store_true", help="replace a file of that name")
     for flag, kind, metavar, text in (
         ("--model", Path, "FOLDER", "model folder (default: the one that ships)"),
         ("--backend", str, "NAME", "auto, onnx or torch (default: as recorded)"),
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     setup = setup_from_facts(recording.facts)
     with contextlib.ExitStack() as stack:
-        on_pose = stack.enter_context(_poses_out(arguments.out, recording.facts))
+        on_pose = stack.enter_context(_poses_out(arguments, recording.facts))
         backend = stack.enter_context(contextlib.closing(_backend(arguments, setup)))
         said = _said(setup, backend)
         replay = Replay(recording, setup, backend, _cameras(setup.cameras), on_pose)
@@ -80,21 +81,23 @@ def run(arguments: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _poses_out(
-    path: Path | None, facts: "Mapping[str, str]"
+    arguments: argparse.Namespace, facts: "Mapping[str, str]"
 ) -> "Iterator[Callable[[list[bytes], int], None]]":
     """What takes replayed poses: a file, or nothing."""
     from langpose_rt.formats.recording import Entry, RecordingWriter
     from langpose_rt.streaming.recorder import capture_ns
 
+    path = arguments.out
     if path is None:
         yield lambda *_: None
         return
     if path.suffix != ".mcap":
         raise ConfigError(f"{path} is no .mcap file; 'langpose-rt convert' makes others from it")
     check_writable(path, "poses", "--out")
-    writer = RecordingWriter(
-        path, {"version": facts.get("version", ""), "replay": "true"}, force=True
-    )
+    if path.exists() and path.samefile(arguments.file):
+        raise ConfigError(f"{path} is what is replayed; choose another --out")
+    about = {"version": facts.get("version", ""), "replay": "true"}
+    writer = RecordingWriter(path, about, force=arguments.force)
 
     def add(parts: list[bytes], now_ns: int) -> None:
         sent_ns = capture_ns(parts)

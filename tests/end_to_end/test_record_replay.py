@@ -123,6 +123,10 @@ def test_a_session_replays_to_the_same_poses_bit_for_bit(session: Path, tmp_path
     poses = [e.parts for e in Recording(session).entries() if e.topic.startswith("pose3d/")]
     assert found["frames"] == len(poses) > 60
     assert len(list(Recording(tmp_path / "again.mcap").entries())) == len(poses)
+    same = run_here("replay", session, "-o", session, "--force")
+    assert "is what is replayed; choose another --out" in same.sentence
+    assert "exists; choose" in run_here("replay", session, "-o", tmp_path / "again.mcap").sentence
+    assert "is no .mcap file" in run_here("replay", session, "-o", tmp_path / "a.npz").sentence
     converted = run_here("convert", tmp_path / "again.mcap", "-o", tmp_path / "again.csv")
     assert converted.code == 0
 
