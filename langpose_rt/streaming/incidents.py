@@ -20,13 +20,17 @@ class Incidents:
         bulletin: Where it is said.
 
     Attributes:
-        stats: Where it is counted.
         failures: Computations of the backend that have failed since the last that did not.
     """
 
     def __init__(self, stats: Stats, bulletin: Bulletin) -> None:
-        self.stats, self._bulletin = stats, bulletin
+        self._stats, self._bulletin = stats, bulletin
         self.failures = 0
+
+    @property
+    def stats(self) -> Stats:
+        """Where it is counted."""
+        return self._stats
 
     def backend_failed(self, error: BackendError) -> None:
         """A step was not computed."""
@@ -35,52 +39,52 @@ class Incidents:
 
     def people_not_forgotten(self, error: BackendError) -> None:
         """The backend could not forget people; their windows expire by age."""
-        self.stats.backend_errors += 1
+        self._stats.backend_errors += 1
         self._bulletin.report("fault", "backend_error", str(error))
 
     def seats_refused(self, refused: int, slots: int) -> None:
         """So many people were refused a slot in all; says those that are new."""
-        if new := refused - self.stats.seats_refused:
-            self.stats.seats_refused = refused
+        if new := refused - self._stats.seats_refused:
+            self._stats.seats_refused = refused
             detail = f"all {slots} slots are taken; people are left out"
             self._bulletin.report("shed", "no_slot", detail, count=new)
 
     def people_forgotten(self, count: int) -> None:
         """The backend gave numbers for these people that are no pose."""
         if count:
-            self.stats.forgotten += count
+            self._stats.forgotten += count
             detail = "the model gave impossible numbers; these people begin anew"
             self._bulletin.report("fault", "impossible_numbers", detail, count=count)
 
     def unsendable(self, error: MessageError, topic: str) -> None:
         """Poses could not be made a message."""
-        self.stats.unsendable += 1
+        self._stats.unsendable += 1
         self._bulletin.report("fault", error.reason, error.detail, topic)
-
-    def recording_ended(self, reason: str, detail: str) -> None:
-        """There is no more recording from here on."""
-        self._bulletin.report("record", reason, detail)
 
     def rigs_silent(self, renewed: int, fallen: list[str]) -> None:
         """So many rigs that bind were connected to anew; these have only now fallen silent."""
-        self.stats.reconnects += renewed
+        self._stats.reconnects += renewed
         for endpoint in fallen:
             detail = f"{endpoint} is silent; the server connects to it anew until it is heard"
             self._bulletin.report("rig", "silent", detail)
 
     def fault(self, detail: str) -> None:
         """A fault of this program cost one message or step."""
-        self.stats.internal_errors += 1
+        self._stats.internal_errors += 1
         self._bulletin.report("fault", "internal_error", detail)
 
     def model_changed(self, model: ModelStamp) -> None:
         """Another model answers, or the same one opened anew."""
         self.failures = 0
-        self.stats.reloads += 1
+        self._stats.reloads += 1
         what = f"{model.id} {model.sha256[:12]}, {model.precision} on {model.backend}"
         self._bulletin.report("model", "changed", f"{what}, answers from now on")
 
     def model_refused(self, sentence: str) -> None:
         """A model that was to answer cannot; the one before it goes on."""
-        self.stats.reloads_refused += 1
+        self._stats.reloads_refused += 1
         self._bulletin.report("model", "model_refused", sentence)
+
+    def recording_ended(self, reason: str, detail: str) -> None:
+        """There is no more recording from here on."""
+        self._bulletin.report("record", reason, detail)
