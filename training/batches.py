@@ -7,14 +7,15 @@ that worker processes start small; loader.py runs them.
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 
 from langpose_rt.anchor import AnchorState, anchor_step
 from langpose_rt.camera import ASSUMED_FOV_DEG
+from langpose_rt.config import EXTRA_CHANNELS
 from langpose_rt.skeleton import REFERENCE_STATURE_M, stature_m
 from training.bodies import draw_bones_m, mean_bones_m, mirror, mix, rebone
 from training.cameras import CameraConfig, Shots, project, shoot
-from training.data.mocap import Mocap
+from training.data.mocap import Mocap, mirrored_text
 from training.definitions import redefine
 from training.masks import MaskConfig, apply_masks, draw_masks
 from training.motion import TimeConfig, draw_clips, draw_times, draw_windows
@@ -31,6 +32,8 @@ class DataConfig:
 
     Args:
         clips, frames: Size of a batch.
+        screen: Rows are screen coordinates as the paper's, answers in camera axes; otherwise both
+            are in the person's own axes.
         reboned: Share of clips with drawn bone lengths; the others keep their rig's.
         mixed: Share of clips with another clip's upper body.
         swung: Share of clips whose limbs are held differently than recorded.
@@ -42,6 +45,7 @@ class DataConfig:
 
     clips: int = 48
     frames: int = 64
+    screen: bool = False
     reboned: float = 0.9
     mixed: float = 0.2
     swung: float = 0.5
@@ -67,6 +71,8 @@ class Footage:
         pose_camera_m: True joints relative to the hip, camera axes.
         stature_m: Height of the body.
         source: Index into Mocap.sources.
+        screen: Keypoints over half the image width, the middle of the image at (0, 0); 0 if
+            missing.
     """
 
     rays: Float32[np.ndarray, "clip frame 17 2"]
@@ -76,6 +82,7 @@ class Footage:
     pose_camera_m: Float32[np.ndarray, "clip frame 17 3"]
     stature_m: Float32[np.ndarray, " clip"]
     source: Int64[np.ndarray, " clip"]
+    screen: Float32[np.ndarray, "clip frame 17 2"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +97,8 @@ class Batch:
         seen: Joints the network was shown.
         stature_m: Height of the body, metres.
         source: Index into Mocap.sources.
+        text: Index into Mocap.texts of what the clip shows; -1 where its motion was changed so much
+            that the sentence no longer holds.
     """
 
     rows: Float32[np.ndarray, "clip frame 17 3"]
@@ -100,6 +109,7 @@ class Batch:
     seen: Bool[np.ndarray, "clip frame 17"]
     stature_m: Float32[np.ndarray, " clip"]
     source: Int64[np.ndarray, " clip"]
+    text: Int64[np.ndarray, " clip"]
 
 
 def batch_from_seed(mocap: Mocap, config: DataConfig, seed: int, number: int) -> Batch:
@@ -107,10 +117,11 @@ def batch_from_seed(mocap: Mocap, config: DataConfig, seed: int, number: int) ->
     rng = np.random.default_rng([seed, number])
     chosen = draw_clips(rng, mocap, config.clips)
     time_ns = draw_times(rng, config.clips, config.frames, config.times)
-    joints_m = draw_motion(rng, mocap, chosen, time_ns, config)
+    joints_m, text = draw_motion(rng, mocap, chosen, time_ns, config)
     sources = {name: index for index, name in enumerate(mocap.sources)}
     source = np.array([sources[mocap.clips[index].source] for index in chosen], np.int64)
-    return anchor_clips(film(rng, joints_m, time_ns, source, config))
+    footage = film(rng, joints_m, time_ns, source, config)
+    return screen_clips(footage, text) if config.screen else anchor_clips(footage, text)
 
 
 def draw_motion(
@@ -119,8 +130,11 @@ def draw_motion(
     chosen: Int64[np.ndarray, " clip"],
     time_ns: Int64[np.ndarray, "clip frame"],
     config: DataConfig,
-) -> Float32[np.ndarray, "clip frame 17 3"]:
-    """Windows of the chosen clips on other bodies: speed, mixed halves, bones, mirror."""
+) -> tuple[Float32[np.ndarray, "clip frame 17 3"], Int64[np.ndarray, " clip"]]:
+    """Windows of the chosen clips on other bodies, and what they show, as in Batch.text.
+
+    Speed, mixed halves, held limbs, bones and mirror are drawn.
+    """
     clips = len(chosen)
     log_speed = np.log(config.times.speed_range)
     speed = np.exp(rng.uniform(-log_speed, log_speed, clips))
@@ -138,7 +152,24 @@ def draw_motion(
     joints_m = rebone(joints_m, bones_m.astype(np.float32))
     turned = rng.random(clips) < 0.5
     joints_m[turned] = mirror(joints_m[turned])
-    return joints_m
+    text = _texts(mocap, chosen, turned)
+    text[blend], text[held] = -1, -1
+    return joints_m, text
+
+
+def _texts(
+    mocap: Mocap, chosen: Int64[np.ndarray, " clip"], turned: Bool[np.ndarray, " clip"]
+) -> Int64[np.ndarray, " clip"]:
+    """Index of every clip's sentence, or of its mirror image's."""
+    places = {text: index for index, text in enumerate(mocap.texts)}
+    shown = (mocap.clips[index].text for index in chosen)
+    return np.array(
+        [
+            places[mirrored_text(text) if turn else text]
+            for text, turn in zip(shown, turned, strict=True)
+        ],
+        np.int64,
+    )
 
 
 def film(
@@ -158,8 +189,10 @@ def film(
     stature_px = stature_px / np.maximum(shots.joints_camera_m[:, :, 0, 2], 0.1)
     found = detect(rng, looked_at_px, stature_px, shots.in_view, time_ns, config=config.noise)
     rays = _rays(rng, found.joints_px, shots, config)
-    seen = draw_masks(rng, time_ns, config.masks)
-    rays, scores = apply_masks(rays, found.scores, seen & (found.scores > 0))
+    screen = screen_from_pixels(found.joints_px, shots.size_px[:, None, None])
+    seen = draw_masks(rng, time_ns, config.masks) & (found.scores > 0)
+    screen, _ = apply_masks(screen, found.scores, seen)
+    rays, scores = apply_masks(rays, found.scores, seen)
     known = rng.random((len(joints_m), 1)) < config.gravity_known
     return Footage(
         rays=rays,
@@ -169,11 +202,17 @@ def film(
         pose_camera_m=shots.joints_camera_m - shots.joints_camera_m[:, :, :1],
         stature_m=height_m,
         source=source,
+        screen=screen,
     )
 
 
-def anchor_clips(footage: Footage) -> Batch:
-    """The person's own axes, from the live code's own anchor, over all clips at once."""
+def anchor_clips(footage: Footage, text: Int64[np.ndarray, " clip"] | None = None) -> Batch:
+    """The person's own axes, from the live code's own anchor, over all clips at once.
+
+    Args:
+        footage: What a rig would report.
+        text: As in Batch; left out, nothing is said of the clips.
+    """
     state = AnchorState.empty(len(footage.rays))
     dt_s = steps_s(footage.time_ns)
     steps = [
@@ -197,7 +236,41 @@ def anchor_clips(footage: Footage) -> Batch:
         seen=footage.scores > 0,
         stature_m=footage.stature_m,
         source=footage.source,
+        text=np.full(len(footage.source), -1, np.int64) if text is None else text,
     )
+
+
+def screen_clips(footage: Footage, text: Int64[np.ndarray, " clip"] | None = None) -> Batch:
+    """The paper's input: screen coordinates and score; answers in camera axes and body units.
+
+    Args:
+        footage: What a rig would report.
+        text: As in Batch; left out, nothing is said of the clips.
+    """
+    clips, frames = footage.time_ns.shape
+    scale = (REFERENCE_STATURE_M / footage.stature_m)[:, None, None, None].astype(np.float32)
+    axes = np.broadcast_to(np.eye(3, dtype=np.float32), (clips, frames, 3, 3))
+    return Batch(
+        rows=np.concatenate([footage.screen, footage.scores[..., None]], -1),
+        extras=np.zeros((clips, frames, EXTRA_CHANNELS), np.float32),
+        time_ns=footage.time_ns,
+        pose=np.asarray(footage.pose_camera_m * scale),
+        rotation=np.ascontiguousarray(axes),
+        seen=footage.scores > 0,
+        stature_m=footage.stature_m,
+        source=footage.source,
+        text=np.full(clips, -1, np.int64) if text is None else text,
+    )
+
+
+def screen_from_pixels(
+    joints_px: Float32[np.ndarray, "*batch 2"], size_px: Float[np.ndarray, "*size 2"]
+) -> Float32[np.ndarray, "*batch 2"]:
+    """Pixels over half the image width, the middle of the image at (0, 0).
+
+    Source: VideoPose3D and MotionBERT: x' = 2 x / w - 1, y' = 2 y / w - h / w.
+    """
+    return np.asarray((2 * joints_px - size_px) / size_px[..., :1], np.float32)
 
 
 def _rays(

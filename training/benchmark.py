@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from langpose_rt.errors import LangPoseError
-from training.batches import anchor_clips
+from training.batches import Batch, anchor_clips, screen_clips
 from training.benchmark_clips import (
     PUBLISHED_HASH,
     VERSION,
@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> None:
 def score_model(model: "LangPose", clips: list[BenchmarkClip]) -> dict[str, dict[str, Scores]]:
     """Scores per lag and source; a single-frame model has no lookahead to offer."""
     lags = {"lag 0": 0.0}
-    if model.config.window > 0:
+    if model.config.causal and model.config.window > 0:
         lags[f"lag {1000 * LOOKAHEAD_S:.0f} ms"] = LOOKAHEAD_S
     return {
         name: macro_average(clips, [score_clip(clip, answer(model, clip, lag)) for clip in clips])
@@ -100,11 +100,15 @@ def score_model(model: "LangPose", clips: list[BenchmarkClip]) -> dict[str, dict
 def answer(model: "LangPose", clip: BenchmarkClip, lookahead_s: float) -> Answer:
     """Poses for all frames that have a later one at least `lookahead_s` after them.
 
-    Answers of a frame come with the first such later frame, as in the live stream.
+    Answers of a frame come with the first such later frame, as in the live stream. A bidirectional
+    model answers for every frame of the clip at once, in pieces of its window.
     """
     import torch
 
-    batch = anchor_clips(clip.footage)
+    on_screen = model.config.input == "screen"
+    batch = screen_clips(clip.footage) if on_screen else anchor_clips(clip.footage)
+    if not model.config.causal:
+        return _offline(model, batch)
     time_ns = batch.time_ns[0]
     newest = np.searchsorted(time_ns, time_ns + round(lookahead_s * 1e9))
     frames = np.nonzero(newest < len(time_ns))[0]
@@ -115,6 +119,20 @@ def answer(model: "LangPose", clip: BenchmarkClip, lookahead_s: float) -> Answer
         features = model.encoder(*inputs)[0]
         pose, _ = model.lifter(features[newest], features[frames], torch.from_numpy(lag_s))
     return Answer(pose_camera=pose.numpy() @ batch.rotation[0, frames], frames=frames)
+
+
+def _offline(model: "LangPose", batch: Batch) -> Answer:
+    import torch
+
+    frames, window = batch.rows.shape[1], model.config.window
+    arrays = (batch.rows, batch.extras, batch.time_ns)
+    with torch.no_grad():
+        poses = [
+            model(*(torch.from_numpy(x[:, start : start + window]) for x in arrays))[0][0].numpy()
+            for start in range(0, frames, window)
+        ]
+    in_camera = np.concatenate(poses) @ batch.rotation[0]
+    return Answer(pose_camera=in_camera, frames=np.arange(frames))
 
 
 def table(report: dict[str, Any], *, sources: bool) -> Iterable[str]:

@@ -12,6 +12,7 @@ from langpose_rt.config import PRESETS, ModelConfig
 from langpose_rt.errors import ConfigError
 from training.batches import DataConfig
 from training.losses import LossConfig
+from training.text_encoder import TextConfig
 
 _Config = TypeVar("_Config")
 
@@ -30,6 +31,9 @@ class TrainConfig:
         ema: Decay of the averaged weights; shorter at the start.
         seed: Fixes weights and batches.
         half_until: Share of the run whose encoder computes in bfloat16; the rest is in float32.
+        align_only: Only the projections of motion and text learn: lifting stays as it is, and what
+            fine-tuning did to the motion embedding is mended.
+        device: ``auto``, ``cpu`` or ``cuda``; auto takes a GPU where there is one.
         threads, workers: Cores for torch, and processes that make batches.
         log_every, save_every, validate_every: In steps.
 
@@ -47,6 +51,8 @@ class TrainConfig:
     ema: float = 0.999
     seed: int = 0
     half_until: float = 0.0
+    align_only: bool = False
+    device: str = "auto"
     threads: int = 1
     workers: int = 1
     log_every: int = 50
@@ -54,6 +60,7 @@ class TrainConfig:
     validate_every: int = 500
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    text: TextConfig = field(default_factory=TextConfig)
 
     def __post_init__(self) -> None:
         if self.steps <= 0 and self.minutes <= 0:
@@ -113,9 +120,10 @@ def _add_flag(group: Any, name: str, value: Any, *, default: Any) -> None:
 
 
 def _boolean(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
+    values = {"true": True, "1": True, "false": False, "0": False}
+    if text.lower() not in values:
         raise argparse.ArgumentTypeError(f"expected true or false, got {text}")
-    return text.lower() == "true"
+    return values[text.lower()]
 
 
 def _with_values(config: _Config, values: dict[str, Any]) -> _Config:

@@ -1,42 +1,39 @@
 """Worker processes that make batches ahead of the training step, in a fixed order.
 
-What a batch is stands in batches.py; nothing here draws a random number.
+What a batch is stands in batches.py and screen_batches.py; nothing here draws a random number.
 """
 
 import multiprocessing
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any
 
 from langpose_rt.errors import LangPoseError
-from training.batches import Batch, DataConfig, batch_from_seed
-from training.data.mocap import Mocap
+from training.batches import Batch
+
+MakeBatch = Callable[[int], Batch]
 
 _AHEAD = 3
 _POLL_S = 5.0
 
 
 class BatchLoader:
-    """Batches number `first`, `first + 1`, ... of one seed, for ever.
+    """Batches number `first`, `first + 1`, ... for ever.
 
     Worker k of n makes every n-th batch, so the order does not depend on who is faster. With no
     workers the batches are made when asked for.
 
     Args:
-        mocap: Given to every worker once.
-        config: What a batch is made of.
-        seed: Together with the number it fixes a batch.
+        make: Makes the batch of a number; given to every worker once.
         first: Number of the first batch; a resumed run starts at its step.
         workers: Processes; 0 makes batches in this one.
     """
 
-    def __init__(
-        self, mocap: Mocap, config: DataConfig, *, seed: int, first: int = 0, workers: int = 1
-    ) -> None:
-        self._mocap, self._config, self._seed = mocap, config, seed
+    def __init__(self, make: MakeBatch, *, first: int = 0, workers: int = 1) -> None:
+        self._make = make
         self._next, self._first, self._workers = first, first, workers
         self._queues: list[Any] = []
         self._processes: list[BaseProcess] = []
@@ -47,7 +44,7 @@ class BatchLoader:
             channel = context.Queue(maxsize=_AHEAD)
             process = context.Process(
                 target=_work,
-                args=(channel, self._mocap, self._config, self._seed),
+                args=(channel, self._make),
                 kwargs={"first": self._first + worker, "stride": self._workers},
                 daemon=True,
             )
@@ -77,7 +74,7 @@ class BatchLoader:
         number = self._next
         self._next += 1
         if not self._processes:
-            return batch_from_seed(self._mocap, self._config, self._seed, number)
+            return self._make(number)
         return self._receive((number - self._first) % self._workers)
 
     def _receive(self, worker: int) -> Batch:
@@ -91,15 +88,13 @@ class BatchLoader:
                 return batch
 
 
-def _work(
-    channel: Any, mocap: Mocap, config: DataConfig, seed: int, *, first: int, stride: int
-) -> None:
+def _work(channel: Any, make: MakeBatch, *, first: int, stride: int) -> None:
     """Makes batches until it is stopped, or until nobody is left who could want them."""
     parent = multiprocessing.parent_process()
     number = first
     try:
         while True:
-            batch = batch_from_seed(mocap, config, seed, number)
+            batch = make(number)
             while not _put(channel, batch):
                 if parent is None or not parent.is_alive():
                     channel.cancel_join_thread()

@@ -20,10 +20,13 @@ from langpose_rt.config import ModelConfig
 from langpose_rt.errors import ConfigError
 from langpose_rt.model import checkpoint
 from langpose_rt.model.langpose import LangPose, seeded
+from training.alignment import Aligner
 from training.batches import Batch
 from training.config import TrainConfig
 from training.losses import Losses, Tensors, clip_losses
 from training.optimiser import MuonAdamW
+from training.text_encoder import TEXT_FILE, save_text, text_sha256
+from training.world import ALONE, World, agree, average_gradients
 
 STATE_FILE = "state.pt"
 WEIGHTS_FILE = "model.safetensors"
@@ -41,8 +44,10 @@ class RunState:
     model: LangPose
     averaged: LangPose
     optimiser: MuonAdamW
+    aligner: Aligner | None = None
     step: int = 0
     used_s: float = 0.0
+    world: World = ALONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,17 +61,34 @@ class Progress:
     values: dict[str, float]
 
 
-def start_run(model_config: ModelConfig, config: TrainConfig) -> RunState:
-    """A fresh run; weights depend on the seed alone."""
-    model = seeded(model_config, config.seed).train()
-    averaged = seeded(model_config, config.seed).eval().requires_grad_(False)
+def start_run(
+    model_config: ModelConfig,
+    config: TrainConfig,
+    aligner: Aligner | None = None,
+    world: World = ALONE,
+) -> RunState:
+    """A fresh run; weights depend on the seed alone.
+
+    Args:
+        model_config: What learns.
+        config: How.
+        aligner: What it is aligned with; None in stage 2.
+        world: The processes that train it, and where this one computes.
+    """
+    model = seeded(model_config, config.seed).train().to(world.device)
+    if config.align_only:
+        model.requires_grad_(False).encoder.to_embedding.requires_grad_(True)
+    averaged = seeded(model_config, config.seed).eval().requires_grad_(False).to(world.device)
+    if aligner is not None:
+        aligner.to(world.device)
     optimiser = MuonAdamW(
         model,
+        aligner,
         learning_rate=config.learning_rate,
         matrix_learning_rate=config.matrix_learning_rate,
         weight_decay=config.weight_decay,
     )
-    return RunState(model, averaged, optimiser)
+    return RunState(model, averaged, optimiser, aligner, world=world)
 
 
 def start_from(state: RunState, path: Path) -> list[dict[str, Any]]:
@@ -98,10 +120,15 @@ def save_run(state: RunState, out: Path, card: dict[str, Any]) -> None:
         "used_s": state.used_s,
         "torch_rng": torch.get_rng_state(),
     }
+    space = {}
+    if state.aligner is not None:
+        payload["aligner"] = state.aligner.learned()
+        save_text(out / TEXT_FILE, state.aligner.text)
+        space = {"text_sha256": text_sha256(out / TEXT_FILE)}
     part = out / (STATE_FILE + ".part")
     torch.save(payload, part)
     part.replace(out / STATE_FILE)
-    checkpoint.save(out / WEIGHTS_FILE, state.averaged, card | {"step": state.step})
+    checkpoint.save(out / WEIGHTS_FILE, state.averaged, card | {"step": state.step} | space)
 
 
 def resume_run(state: RunState, out: Path) -> None:
@@ -112,16 +139,20 @@ def resume_run(state: RunState, out: Path) -> None:
     """
     path = out / STATE_FILE
     try:
-        payload = torch.load(path, map_location="cpu", weights_only=True)
+        payload = torch.load(path, map_location=state.world.device, weights_only=True)
     except _TORN_FILE as error:
         raise ConfigError(f"cannot resume from {path}: {error}") from error
     if payload["config"] != json.dumps(state.model.config.to_dict()):
         raise ConfigError(f"{path} belongs to another model config; choose another --out")
     state.model.load_state_dict(payload["model"])
     state.averaged.load_state_dict(payload["averaged"])
+    if (state.aligner is None) != ("aligner" not in payload):
+        raise ConfigError(f"{path} belongs to another stage; choose another --out")
+    if state.aligner is not None:
+        state.aligner.load_state_dict(state.aligner.state_dict() | payload["aligner"])
     state.optimiser.load_state_dict(payload["optimiser"])
     state.step, state.used_s = payload["step"], payload["used_s"]
-    torch.set_rng_state(payload["torch_rng"])
+    torch.set_rng_state(payload["torch_rng"].cpu())
 
 
 def share_of_peak_at(share: float, config: TrainConfig) -> float:
@@ -154,7 +185,7 @@ def train(
     begun, before_s = time.monotonic(), state.used_s
     logged_at, logged_step = begun, state.step
     for batch in batches:
-        share = _share(state, config)
+        share = agree(_share(state, config), state.world)
         if share >= 1:
             break
         losses = _step(state, batch, config, share)
@@ -162,36 +193,43 @@ def train(
         now = time.monotonic()
         state.used_s = before_s + now - begun
         at_validation = state.step % config.validate_every == 0
-        if state.step % config.log_every == 0 or at_validation:
+        if state.world.leads and (state.step % config.log_every == 0 or at_validation):
             values = _values(losses)
             if at_validation and validate is not None:
                 values |= validate(state.averaged)
-            frames = (state.step - logged_step) * batch.time_ns.size
+            frames = (state.step - logged_step) * batch.time_ns.size * state.world.size
             yield _progress(state, config, values, frames / max(now - logged_at, 1e-9))
             logged_at, logged_step = time.monotonic(), state.step
-        if state.step % config.save_every == 0:
+        if state.step % config.save_every == 0 and state.world.leads:
             save_run(state, out, card)
-    save_run(state, out, card)
+    if state.world.leads:
+        save_run(state, out, card)
 
 
-def tensors_from_batch(batch: Batch) -> Tensors:
-    """The batch as tensors that share its memory."""
+def tensors_from_batch(batch: Batch, device: torch.device) -> Tensors:
+    """The batch as tensors; on the CPU they share its memory."""
     names = [item.name for item in fields(Tensors)]
-    return Tensors(**{name: torch.from_numpy(getattr(batch, name)) for name in names})
+    tensors = {name: torch.from_numpy(getattr(batch, name)) for name in names}
+    return Tensors(**{name: value.to(device) for name, value in tensors.items()})
 
 
 def _step(state: RunState, batch: Batch, config: TrainConfig, share: float) -> Losses:
     lag_frames, start = _draw_lags(batch, state.step, config)
     losses = clip_losses(
         state.model,
-        tensors_from_batch(batch),
-        lag_frames,
+        tensors_from_batch(batch, state.world.device),
+        lag_frames.to(state.world.device),
         start,
         config.loss,
         half=share < config.half_until,
+        aligner=state.aligner,
     )
     losses.total.backward()
-    norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.gradient_norm)
+    learning = list(state.model.parameters())
+    if state.aligner is not None:
+        learning += list(state.aligner.parameters())
+    average_gradients(learning, state.world)
+    norm = torch.nn.utils.clip_grad_norm_(learning, config.gradient_norm)
     if torch.isfinite(norm):
         state.optimiser.step(share_of_peak_at(share, config))
     else:
@@ -242,4 +280,5 @@ def _values(losses: Losses) -> dict[str, float]:
         "velocity": float(losses.velocity),
         "sigma": float(losses.sigma),
         "lag": float(losses.lag_position),
+        "alignment": float(losses.alignment),
     }

@@ -1,4 +1,4 @@
-"""What the network is asked to get right: position, velocity, and how sure it is.
+"""What the network is asked to get right: position, velocity, how sure it is, and what it shows.
 
 At lag 0 for every frame, and more lightly at one random lag per clip. Torch only; batches come as
 tensors.
@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from langpose_rt.model.encoder import seconds
 from langpose_rt.model.langpose import LangPose
+from training.alignment import Aligner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,7 @@ class LossConfig:
         velocity: Weight of the velocity error (body units per second) against the position error.
         sigma: Weight of the negative log likelihood.
         lag: Weight of everything at the random lag; light, or lag 0 pays for it.
+        alignment: Weight of the agreement of motion and text in stage 1.
         longest_lag_s: Lags are drawn evenly up to this.
         most_lag_frames: And never more frames than this.
         shortest_step_s: Velocities over shorter steps are divided by this instead, so that fast
@@ -35,6 +37,7 @@ class LossConfig:
     velocity: float = 0.1
     sigma: float = 0.02
     lag: float = 0.25
+    alignment: float = 0.02
     longest_lag_s: float = 0.2
     most_lag_frames: int = 24
     shortest_step_s: float = 1 / 60
@@ -50,6 +53,7 @@ class Tensors:
     pose: Float[Tensor, "clip frame 17 3"]
     rotation: Float[Tensor, "clip frame 3 3"]
     stature_m: Float[Tensor, " clip"]
+    text: Int[Tensor, " clip"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +65,7 @@ class Losses:
     velocity: Tensor
     sigma: Tensor
     lag_position: Tensor
+    alignment: Tensor
 
 
 def clip_losses(
@@ -71,6 +76,7 @@ def clip_losses(
     config: LossConfig,
     *,
     half: bool = False,
+    aligner: Aligner | None = None,
 ) -> Losses:
     """Losses of one batch.
 
@@ -81,6 +87,7 @@ def clip_losses(
         start: First newest frame of the second answer; half as many frames as the clip has follow.
         config: Weights.
         half: Compute the encoder in bfloat16; lifter and losses stay in float32.
+        aligner: Compares motion with text; None where only lifting is learned.
     """
     features = _features(model, batch, half=half)
     pose, log_sigma = model.lifter(features, features, torch.zeros_like(batch.extras[..., 0]))
@@ -90,6 +97,11 @@ def clip_losses(
     if config.lag > 0:
         late = _lagged_terms(model, features, batch, lag_frames, start=start, config=config)
         total, lag_position = total + config.lag * _weighted(late, config), late[0]
+    alignment = torch.zeros_like(now[0])
+    if aligner is not None:
+        motion = model.encoder.embedding(features).mean(dim=1)
+        alignment = aligner(motion, batch.text)
+        total = total + config.alignment * alignment
     position, velocity, sigma = (term.detach() for term in now)
     return Losses(
         total=total,
@@ -97,6 +109,7 @@ def clip_losses(
         velocity=velocity,
         sigma=sigma,
         lag_position=lag_position.detach(),
+        alignment=alignment.detach(),
     )
 
 

@@ -15,7 +15,9 @@ class MuonAdamW:
     """Two torch optimisers that step together.
 
     Args:
-        model: Its two-dimensional weights under ``encoder.layers`` go to Muon.
+        model: Its two-dimensional weights under ``encoder.layers`` go to Muon; what requires no
+            gradient stays as it is.
+        aligner: Learns beside it, with AdamW; None where there is none.
         learning_rate: Peak of AdamW.
         matrix_learning_rate: Peak of Muon; its updates have the size of AdamW's.
         weight_decay: Of every matrix, inside and outside the layers.
@@ -27,22 +29,20 @@ class MuonAdamW:
     def __init__(
         self,
         model: nn.Module,
+        aligner: nn.Module | None = None,
         *,
         learning_rate: float,
         matrix_learning_rate: float,
         weight_decay: float,
     ) -> None:
-        named = dict(model.named_parameters())
+        everything = dict(model.named_parameters())
+        if aligner is not None:
+            everything |= dict(aligner.named_parameters(prefix="aligner"))
+        named = {n: p for n, p in everything.items() if p.requires_grad}
         inner = [p for n, p in named.items() if p.ndim == 2 and n.startswith("encoder.layers.")]
         taken = {id(p) for p in inner}
         outer = [p for p in named.values() if p.ndim >= 2 and id(p) not in taken]
         plain = [p for p in named.values() if p.ndim < 2]
-        muon = torch.optim.Muon(
-            inner,
-            lr=matrix_learning_rate,
-            weight_decay=weight_decay,
-            adjust_lr_fn="match_rms_adamw",
-        )
         adamw = torch.optim.AdamW(
             [
                 {"params": outer, "weight_decay": weight_decay},
@@ -51,7 +51,15 @@ class MuonAdamW:
             lr=learning_rate,
             betas=(0.9, 0.98),
         )
-        self._parts: tuple[torch.optim.Optimizer, ...] = (muon, adamw)
+        self._parts: tuple[torch.optim.Optimizer, ...] = (adamw,)
+        if inner:
+            muon = torch.optim.Muon(
+                inner,
+                lr=matrix_learning_rate,
+                weight_decay=weight_decay,
+                adjust_lr_fn="match_rms_adamw",
+            )
+            self._parts = (muon, adamw)
         self._peaks = [group["lr"] for part in self._parts for group in part.param_groups]
 
     def step(self, share_of_peak: float) -> None:

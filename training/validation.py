@@ -17,12 +17,16 @@ VALIDATION_SEED = 987_654
 _CLIPS_AT_ONCE = 64
 
 
-def validation_batch(mocap: Mocap, *, clips: int = 192, frames: int = 64) -> Batch:
+def validation_batch(
+    mocap: Mocap, *, clips: int = 192, frames: int = 64, screen: bool = False
+) -> Batch:
     """A fixed batch over the validation motion as it was recorded, on the rigs' own bodies.
 
     Conditions are the defaults of training, whatever a run trains on, so that runs compare.
     """
-    config = DataConfig(clips=clips, frames=frames, reboned=0.0, mixed=0.0, swung=0.0)
+    config = DataConfig(
+        clips=clips, frames=frames, screen=screen, reboned=0.0, mixed=0.0, swung=0.0
+    )
     return batch_from_seed(mocap, config, VALIDATION_SEED, 0)
 
 
@@ -31,11 +35,13 @@ def predict(
     model: LangPose, batch: Batch, frames_back: int = 0
 ) -> Float32[np.ndarray, "clip answered 17 3"]:
     """Poses in body units, anchored axes, for all clips."""
+    device = next(model.parameters()).device
     parts = []
     for start in range(0, len(batch.rows), _CLIPS_AT_ONCE):
         piece = slice(start, start + _CLIPS_AT_ONCE)
-        inputs = (torch.from_numpy(x[piece]) for x in (batch.rows, batch.extras, batch.time_ns))
-        parts.append(model(*inputs, frames_back)[0].numpy())
+        arrays = (batch.rows, batch.extras, batch.time_ns)
+        inputs = (torch.from_numpy(array[piece]).to(device) for array in arrays)
+        parts.append(model(*inputs, frames_back)[0].cpu().numpy())
     return np.concatenate(parts)
 
 

@@ -23,10 +23,10 @@ def add_connection_arguments(parser: argparse.ArgumentParser, *, default: str, t
 
     Args:
         parser: Of the command.
-        default: Endpoint of a server on this machine.
+        default: Endpoint of a server on this machine; empty if none is meant.
         text: What the server does there, such as "where the server takes keypoints".
     """
-    shown = f"{text} (default: {default})"
+    shown = f"{text} (default: {default})" if default else text
     parser.add_argument("--server", default=default, metavar="URL", help=shown)
 
 

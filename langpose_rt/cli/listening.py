@@ -30,7 +30,7 @@ class Listener:
     arrived_s: list[float] = field(default_factory=list)
 
     def __enter__(self) -> "Listener":
-        self._stop = threading.Event()
+        self._stop, self._heard = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._collect, daemon=True)
         self._thread.start()
         return self
@@ -38,6 +38,10 @@ class Listener:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
+
+    def wait_for_server(self, timeout_s: float) -> bool:
+        """Wait for a sign of life: from then on no poses are missed; False if none came."""
+        return self._heard.wait(timeout_s)
 
     def wait_for(self, count: int, timeout_s: float) -> bool:
         """Wait until so many messages have come; False if they did not."""
@@ -67,6 +71,8 @@ class Listener:
         with PoseSubscriber(self.endpoint, self.rig) as subscriber:
             while not self._stop.is_set():
                 message = subscriber.receive(_POLL_S)
+                if subscriber.alive:
+                    self._heard.set()
                 if message is not None:
                     self.arrived_s.append(time.perf_counter())
                     self.messages.append(message)

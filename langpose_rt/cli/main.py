@@ -4,7 +4,6 @@ Exit codes: 0 done, 1 failed while running, 2 wrong option, file or model, 130 i
 """
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from langpose_rt.cli import (
     control,
     convert,
     demo,
+    doctor,
     evaluate,
     export,
     lift,
@@ -24,6 +24,7 @@ from langpose_rt.cli import (
     replay,
     serve,
 )
+from langpose_rt.cli.log import FORMATS, LEVELS, logged
 from langpose_rt.errors import LangPoseError
 
 COMMANDS = {
@@ -38,6 +39,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "bench": bench,
     "export": export,
+    "doctor": doctor,
 }
 """In the order a newcomer meets them."""
 
@@ -69,8 +71,14 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--log-level",
         default="info",
-        choices=("debug", "info", "warning", "error"),
+        choices=LEVELS,
         help="how much is logged (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--log-format",
+        default="text",
+        choices=FORMATS,
+        help="lines for a person, or one JSON object a line (default: %(default)s)",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, module in COMMANDS.items():
@@ -107,10 +115,9 @@ def _run(words: Sequence[str]) -> int:
     arguments, unknown = build_parser(chosen).parse_known_args(words)
     if unknown:
         arguments.complain(f"unknown arguments: {' '.join(unknown)}")
-    logging.basicConfig(format="%(levelname).1s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("langpose_rt").setLevel(arguments.log_level.upper())
     try:
-        return int(arguments.run(arguments))
+        with logged(arguments.log_level, arguments.log_format):
+            return int(arguments.run(arguments))
     except LangPoseError as error:
         print(f"langpose-rt: {error}", file=sys.stderr)
         return error.exit_code

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import os
 import signal
 import sys
@@ -28,6 +29,7 @@ SUMMARY = "lift the keypoint streams of capture rigs to 3D, live"
 EXAMPLE = "langpose-rt serve --port 5555 --lookahead-ms 60 --cameras calib.toml"
 
 _SECOND_SIGNAL = 1
+log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     SIGHUP opens the model anew; on a terminal it means that the terminal is gone, and drains.
     """
+    from langpose_rt.cli.supervisor import supervised
     from langpose_rt.streaming.options import PipelineConfig, ServerConfig
     from langpose_rt.streaming.server import Server
 
@@ -79,7 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
     server = Server(backend, config, cameras, recorder, open_model=open_model)
     _heed_signals(server)
     licence = str(backend.manifest.card.get("licence", "not stated"))
-    server.run(on_start=lambda: _announce(server, licence, as_json=arguments.json))
+    with supervised(server):
+        server.run(on_start=lambda: _announce(server, licence, arguments))
     return 0
 
 
@@ -106,31 +110,35 @@ def _recorder(
     return FileRecorder(arguments.record, setup.to_facts(), force=arguments.force)
 
 
-def _announce(server: "Server", licence: str, *, as_json: bool) -> None:
+def _announce(server: "Server", licence: str, arguments: argparse.Namespace) -> None:
     model, ports = server.snapshot().model, server.ports
-    if as_json:
-        said = {
-            "port": ports.keypoints, "output_port": ports.poses, "control_port": ports.control,
-            "http_port": ports.http, "model": model.id, "sha256": model.sha256,
-            "precision": model.precision, "backend": model.backend, "licence": licence,
-        }  # fmt: skip
+    said = {
+        "port": ports.keypoints, "output_port": ports.poses, "control_port": ports.control,
+        "http_port": ports.http, "model": model.id, "sha256": model.sha256,
+        "precision": model.precision, "backend": model.backend, "licence": licence,
+    }  # fmt: skip
+    if arguments.json:
         print(json.dumps(said), flush=True)
-        return
-    bind = server.config.bind
-    health = f"health        http://{bind}:{ports.http}/status\n" if ports.http else ""
-    print(
-        f"keypoints in  tcp://{bind}:{ports.keypoints}\n"
-        f"poses out     tcp://{bind}:{ports.poses}\n"
-        f"control       tcp://{bind}:{ports.control}\n"
-        f"{health}"
-        f"model         {model.id} {model.sha256[:12]}, {model.precision} on {model.backend}\n"
-        f"weights       {licence}",
-        file=sys.stderr,
-        flush=True,
-    )
+    elif arguments.log_format == "json":
+        log.info("the server is up", extra=said)
+    else:
+        bind = server.config.bind
+        health = f"health        http://{bind}:{ports.http}/status\n" if ports.http else ""
+        print(
+            f"keypoints in  tcp://{bind}:{ports.keypoints}\n"
+            f"poses out     tcp://{bind}:{ports.poses}\n"
+            f"control       tcp://{bind}:{ports.control}\n"
+            f"{health}"
+            f"model         {model.id} {model.sha256[:12]}, {model.precision} on {model.backend}\n"
+            f"weights       {licence}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _heed_signals(server: "Server") -> None:
+    from langpose_rt.cli.supervisor import supervised_reload
+
     def drain(*_: object) -> None:
         signal.signal(signal.SIGTERM, lambda *_: os._exit(_SECOND_SIGNAL))
         signal.signal(signal.SIGINT, lambda *_: os._exit(_SECOND_SIGNAL))
@@ -141,4 +149,4 @@ def _heed_signals(server: "Server") -> None:
     if sys.stdin is not None and sys.stdin.isatty():
         signal.signal(signal.SIGHUP, drain)
     else:
-        signal.signal(signal.SIGHUP, lambda *_: server.reload(None, lambda _: None))
+        signal.signal(signal.SIGHUP, lambda *_: supervised_reload(server))

@@ -122,6 +122,17 @@ class Archive:
         word = array.reshape(()).item()
         return word.decode("ascii", "replace") if isinstance(word, bytes) else str(word)
 
+    def words(self, key: str) -> tuple[str, ...]:
+        """A row of texts.
+
+        Raises:
+            ConfigError: If the key is missing, or is something else.
+        """
+        array = self._array(key, ("N",))
+        if array.dtype.kind != "U":
+            raise self.wrong(f'"{key}" of type {array.dtype}', "text")
+        return tuple(array.tolist())
+
     def _array(self, key: str, shapes: tuple[str, ...]) -> np.ndarray:
         if key not in self:
             raise self.wrong(f'no "{key}"', f'"{key}" of shape {_shapes_named(shapes)}')

@@ -1,5 +1,6 @@
 """What the server says of itself, and when: heartbeats, schemas, events without floods."""
 
+import logging
 import threading
 from dataclasses import dataclass
 
@@ -22,6 +23,16 @@ EVENT_NS = NS_PER_S
 
 MOST_SUBJECTS = 128
 """Subjects told apart at once; events about further ones are said together, of no subject."""
+
+_LEVELS = {
+    "fault": logging.ERROR,
+    "camera": logging.INFO,
+    "drain": logging.INFO,
+    "model": logging.INFO,
+}
+"""How loudly a kind of event is logged; the others are warnings."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -130,6 +141,8 @@ class Bulletin:
     ) -> list[bytes]:
         kind, subject, reason = name
         self._events += 1
+        about = {"kind": kind, "stream": subject, "reason": reason, "count": count}
+        log.log(_LEVELS.get(kind, logging.WARNING), "%s", detail, extra=about)
         return encode_notice(
             Event(
                 kind=kind,

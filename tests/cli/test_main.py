@@ -98,3 +98,15 @@ def test_a_full_disk_is_one_sentence(
         )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == "langpose-rt: [Errno 28] No space left on device\n"
+
+
+def test_running_the_model_leaves_no_identifier_of_the_machine_behind(tmp_path: Path) -> None:
+    """ONNX Runtime keeps one for its telemetry unless it is told not to before it is imported."""
+    kept = {"PATH", "PYTHONPATH", "OMP_NUM_THREADS", "LD_LIBRARY_PATH"}
+    environment = {name: ENVIRONMENT[name] for name in kept & ENVIRONMENT.keys()}
+    script = "from langpose_rt.runtime.base import open_backend; open_backend(slots=1).close()"
+    subprocess.run(
+        [COMMAND[0], "-B", "-c", script], check=True, timeout=60,
+        env=environment | {"HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert not list(tmp_path.rglob("*"))

@@ -126,3 +126,11 @@ def test_the_same_arrays_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.npz", "b.npz"):
         arrays_to_npz(tmp_path / name, ARRAYS)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_words_are_a_row_of_text(tmp_path: Path) -> None:
+    arrays_to_npz(tmp_path / "a.npz", {"words": np.array(["one", "two"]), "n": np.arange(2)})
+    with Archive(tmp_path / "a.npz") as archive:
+        assert archive.words("words") == ("one", "two")
+        with pytest.raises(ConfigError, match="text"):
+            archive.words("n")

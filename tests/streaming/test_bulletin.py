@@ -1,5 +1,7 @@
 """What the server says, when, and how much of it at most."""
 
+import pytest
+
 from langpose_rt.skeleton import SKELETONS
 from langpose_rt.streaming.bulletin import MOST_SUBJECTS, Bulletin
 from langpose_rt.streaming.messages import Event, decode_notice
@@ -83,3 +85,18 @@ def test_schemas_of_all_formats_come_every_five_seconds_and_soon_after_being_wan
     assert board.schemas(5500 * MS) == [], "not more than once a second"
     assert len(board.schemas(6000 * MS)) == len(SKELETONS)
     assert board.schemas(7000 * MS) == []
+
+
+def test_what_is_said_is_logged_with_its_stream_and_count(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    board = bulletin()
+    for _ in range(9):
+        board.report("reject", "bad_header", "got 1, expected 2", "kp2d/a/b/")
+    board.report("fault", "backend_error", "no memory")
+    board.events(0)
+    rejected, fault = caplog.records
+    assert (rejected.levelname, fault.levelname) == ("WARNING", "ERROR")
+    assert rejected.getMessage() == "got 1, expected 2"
+    about = {name: vars(rejected)[name] for name in ("kind", "stream", "reason", "count")}
+    assert about == {"kind": "reject", "stream": "kp2d/a/b/", "reason": "bad_header", "count": 9}

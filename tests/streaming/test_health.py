@@ -52,13 +52,21 @@ def get(health: HealthServer, path: str, host: str = "127.0.0.1") -> tuple[int, 
             return error.code, error.read().decode()
 
 
-def test_alive_and_ready_are_two_questions(health: HealthServer, watched: Watched) -> None:
+@pytest.mark.parametrize("state", ["starting", "degraded", "draining"])
+def test_a_server_that_is_not_ready_is_sent_nobody_and_killed_by_nobody(
+    health: HealthServer, watched: Watched, state: str
+) -> None:
+    watched.now = replace(watched.now, state=state)
+    assert get(health, "/livez") == (200, "alive\n")
+    assert get(health, "/readyz") == (503, f"not ready: {state}\n")
+
+
+def test_a_server_that_hangs_is_neither_alive_nor_ready(
+    health: HealthServer, watched: Watched
+) -> None:
     assert get(health, "/livez") == (200, "alive\n")
     assert get(health, "/readyz?verbose") == (200, "ready\n")
-    watched.now = replace(watched.now, state="degraded")
-    assert get(health, "/livez")[0] == 200
-    assert get(health, "/readyz") == (503, "not ready: degraded\n")
-    watched.now, watched.turns = replace(watched.now, state="ready"), False
+    watched.turns = False
     assert get(health, "/livez")[0] == 503
     assert get(health, "/readyz")[0] == 503
 

@@ -11,6 +11,7 @@ from jaxtyping import install_import_hook
 install_import_hook("training", "beartype.beartype")
 
 from langpose_rt.skeleton import BONES, REFERENCE_BONES_M  # noqa: E402
+from tests.training.text_checkpoint import write_text_checkpoint  # noqa: E402
 from training.data.mocap import Mocap, read_mocap  # noqa: E402
 
 DIRECTIONS = np.array(
@@ -106,6 +107,18 @@ def mocap_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mocap(mocap_folder: Path) -> Mocap:
     """Its training split."""
     return read_mocap(mocap_folder, "train")
+
+
+@pytest.fixture(scope="session")
+def text_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as `--text-encoder` wants it."""
+    return write_text_checkpoint(tmp_path_factory.mktemp("text") / "bert")
+
+
+@pytest.fixture(scope="session")
+def inputs(mocap_folder: Path, text_checkpoint: Path) -> list[str]:
+    """Flags that say where stage 1 finds motion and text."""
+    return ["--mocap", str(mocap_folder), "--text-encoder", str(text_checkpoint)]
 
 
 @pytest.fixture

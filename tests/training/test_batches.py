@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from langpose_rt.skeleton import bone_lengths, stature_m
-from training.batches import Batch, DataConfig, anchor_clips, batch_from_seed, draw_motion, film
+from training.batches import (
+    Batch,
+    DataConfig,
+    anchor_clips,
+    batch_from_seed,
+    draw_motion,
+    film,
+    screen_from_pixels,
+)
 from training.cameras import CameraConfig
 from training.data.mocap import Mocap
 from training.masks import MaskConfig
@@ -86,7 +94,7 @@ def test_answers_are_in_body_units(mocap: Mocap) -> None:
 def test_rotations_turn_the_answer_back_into_camera_axes(mocap: Mocap) -> None:
     rng = np.random.default_rng(0)
     time_ns = draw_times(rng, 6, 20, TimeConfig())
-    joints_m = draw_motion(rng, mocap, np.arange(6) % 5, time_ns, EXACT)
+    joints_m, _ = draw_motion(rng, mocap, np.arange(6) % 5, time_ns, EXACT)
     footage = film(rng, joints_m, time_ns, np.zeros(6, np.int64), EXACT)
     batch = anchor_clips(footage)
     metres = (batch.stature_m / 1.70)[:, None, None, None]
@@ -114,3 +122,35 @@ def test_an_assumed_lens_makes_wide_pictures_small_and_changes_no_answer(mocap: 
     np.testing.assert_array_equal(exact.stature_m, assumed.stature_m)
     shrunk = (assumed.extras[:, -1, 2] - exact.extras[:, -1, 2]).mean()
     assert shrunk == pytest.approx(np.log(np.tan(np.radians(30))), abs=0.1)
+
+
+def test_a_clip_says_what_it_shows_unless_its_motion_was_changed(mocap: Mocap) -> None:
+    config = replace(SMALL, clips=60, mixed=0.0, swung=0.0)
+    assert mocap.texts == ("bow", "jump", "spin", "walk")
+    batch = batch_from_seed(mocap, config, 0, 0)
+    source_of = {"bow": "bandai1", "jump": "cmu", "spin": "deepmimic", "walk": "cmu"}
+    for text, source in zip(batch.text, batch.source, strict=True):
+        assert source_of[mocap.texts[text]] == mocap.sources[source]
+    changed = batch_from_seed(mocap, replace(config, swung=1.0), 0, 0)
+    assert (changed.text == -1).all()
+    mixed = batch_from_seed(mocap, replace(config, mixed=0.5), 0, 0)
+    assert 0.3 < (mixed.text == -1).mean() < 0.7
+
+
+def test_screen_rows_are_the_pixels_of_the_same_people(mocap: Mocap) -> None:
+    """As MotionBERT writes it: x over half the width, y over the same, middle at zero."""
+    config = replace(SMALL, lens_wrong=0.0, lens_assumed=0.0)
+    anchored = batch_from_seed(mocap, config, 0, 3)
+    screen = batch_from_seed(mocap, replace(config, screen=True), 0, 3)
+    np.testing.assert_array_equal(screen.seen, anchored.seen)
+    np.testing.assert_array_equal(screen.rows[..., 2] > 0, screen.seen)
+    assert (screen.rows[~screen.seen] == 0).all()
+    in_camera = anchored.pose @ anchored.rotation
+    np.testing.assert_allclose(screen.pose, in_camera, atol=1e-5)
+    assert (screen.rotation == np.eye(3, dtype=np.float32)).all()
+
+
+def test_screen_coordinates_by_hand() -> None:
+    corners = np.array([[0, 0], [1920, 1080], [960, 540]], np.float32)
+    found = screen_from_pixels(corners, np.array([1920.0, 1080.0]))
+    np.testing.assert_allclose(found, [[-1, -0.5625], [1, 0.5625], [0, 0]], atol=1e-6)

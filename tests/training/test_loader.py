@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ SMALL = DataConfig(clips=3, frames=8)
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_batches_come_in_order_from_any_number_of_workers(mocap: Mocap, workers: int) -> None:
-    with BatchLoader(mocap, SMALL, seed=4, first=7, workers=workers) as loader:
+    with BatchLoader(partial(batch_from_seed, mocap, SMALL, 4), first=7, workers=workers) as loader:
         for number, batch in zip(range(7, 12), loader, strict=False):
             expected = batch_from_seed(mocap, SMALL, 4, number)
             for item in fields(Batch):
@@ -33,7 +34,7 @@ def test_a_worker_that_dies_is_an_error_and_not_a_wait_for_ever(
     monkeypatch.setattr("training.loader._POLL_S", 0.2)
     impossible = DataConfig(clips=0, frames=8)
     with (
-        BatchLoader(mocap, impossible, seed=0, workers=1) as loader,
+        BatchLoader(partial(batch_from_seed, mocap, impossible, 0), workers=1) as loader,
         pytest.raises(LangPoseError, match="worker died"),
     ):
         next(loader)
@@ -41,15 +42,15 @@ def test_a_worker_that_dies_is_an_error_and_not_a_wait_for_ever(
 
 ORPHANS = """
 import sys
+from functools import partial
 from pathlib import Path
-from training.batches import DataConfig
+from training.batches import DataConfig, batch_from_seed
 from training.data.mocap import read_mocap
 from training.loader import BatchLoader
 
 if __name__ == "__main__":
-    loader = BatchLoader(
-        read_mocap(Path(sys.argv[1]), "train"), DataConfig(clips=3, frames=8), seed=0
-    )
+    mocap = read_mocap(Path(sys.argv[1]), "train")
+    loader = BatchLoader(partial(batch_from_seed, mocap, DataConfig(clips=3, frames=8), 0))
     loader.__enter__()
     next(loader)
     print("ready", flush=True)

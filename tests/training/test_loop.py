@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,10 @@ import torch
 from langpose_rt.config import ModelConfig
 from langpose_rt.errors import ConfigError
 from langpose_rt.model import checkpoint
-from training.batches import DataConfig
+from training.batches import DataConfig, batch_from_seed
 from training.config import TrainConfig
 from training.data.mocap import Mocap
-from training.loader import BatchLoader
+from training.loader import BatchLoader, MakeBatch
 from training.loop import (
     STATE_FILE,
     WEIGHTS_FILE,
@@ -37,9 +38,13 @@ CONFIG = TrainConfig(
 )
 
 
+def makes(mocap: Mocap, config: TrainConfig) -> MakeBatch:
+    return partial(batch_from_seed, mocap, config.data, config.seed)
+
+
 def go(mocap: Mocap, out: Path, config: TrainConfig, state: RunState) -> list[Progress]:
     out.mkdir(exist_ok=True)
-    loader = BatchLoader(mocap, config.data, seed=config.seed, first=state.step, workers=0)
+    loader = BatchLoader(makes(mocap, config), first=state.step, workers=0)
     return list(train(state, loader, config, out=out, card={"seed": config.seed}))
 
 
@@ -57,7 +62,7 @@ def test_a_killed_run_goes_on_bit_for_bit(mocap: Mocap, tmp_path: Path) -> None:
 
     killed = start_run(TINY, CONFIG)
     (tmp_path / "cut").mkdir()
-    loader = BatchLoader(mocap, CONFIG.data, seed=CONFIG.seed, workers=0)
+    loader = BatchLoader(makes(mocap, CONFIG), workers=0)
     for item in train(killed, loader, CONFIG, out=tmp_path / "cut", card={}):
         if item.step == 8:
             break
@@ -102,7 +107,7 @@ def test_the_saved_weights_are_the_averaged_ones_with_their_card(
 
 def test_validation_joins_the_log(mocap: Mocap, tmp_path: Path) -> None:
     config = replace(CONFIG, validate_every=6)
-    loader = BatchLoader(mocap, config.data, seed=0, workers=0)
+    loader = BatchLoader(makes(mocap, config), workers=0)
     told = list(
         train(
             start_run(TINY, config),

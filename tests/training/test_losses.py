@@ -44,6 +44,7 @@ def batch() -> Tensors:
         pose=pose,
         rotation=powers.expand(CLIPS, FRAMES, 3, 3),
         stature_m=torch.full((CLIPS,), 1.7),
+        text=torch.tensor([0, -1, 1]),
     )
 
 
@@ -127,6 +128,7 @@ def test_half_precision_is_close_to_float32() -> None:
         pose=torch.randn(2, 16, 17, 3, generator=generator),
         rotation=torch.eye(3).expand(2, 16, 3, 3),
         stature_m=torch.ones(2),
+        text=torch.full((2,), -1),
     )
     lags = torch.tensor([1, 2])
     full = clip_losses(model, batch, lags, 0, LossConfig()).total

@@ -11,10 +11,12 @@ import torch
 
 from langpose_rt.model import checkpoint
 from training.loop import STATE_FILE, WEIGHTS_FILE
-from training.pretrain import licence_of_weights, main
+from training.pretrain import main
+from training.text_encoder import TEXT_FILE, text_sha256
 
 FLAGS = (
     "--commercial-only --steps {steps} --log-every 2 --save-every 2 --validate-every 4 "
+    "--swung 0 --mixed 0 "
     "--clips 3 --frames 8 --workers 0 --depth 1 --width 16 --heads 2 --representation 16 "
     "--embedding 4 --seed 5"
 )
@@ -23,15 +25,14 @@ STEPS = 150
 SELDOM = ("--log-every", "10", "--save-every", "10", "--validate-every", "1000")
 
 
-def words(mocap_folder: Path, out: Path, steps: int, *more: str) -> list[str]:
-    flags = FLAGS.format(steps=steps).split()
-    return ["--mocap", str(mocap_folder), "--out", str(out), *flags, *more]
+def words(inputs: list[str], out: Path, steps: int, *more: str) -> list[str]:
+    return [*inputs, "--out", str(out), *FLAGS.format(steps=steps).split(), *more]
 
 
 def test_a_run_leaves_weights_with_a_card_a_state_and_a_log(
-    mocap_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    inputs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(words(mocap_folder, tmp_path, 4)) == 0
+    assert main(words(inputs, tmp_path, 4)) == 0
     model, card = checkpoint.load(tmp_path / WEIGHTS_FILE)
     assert model.config.width == 16
     assert card["seed"] == 5
@@ -41,8 +42,10 @@ def test_a_run_leaves_weights_with_a_card_a_state_and_a_log(
     assert "--commercial-only" in card["commands"][0]["command"]
     assert "/" not in card["commands"][0]["command"]  # no path of this machine
     assert card["training"]["data"]["clips"] == 3
+    assert card["text_sha256"] == text_sha256(tmp_path / TEXT_FILE)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4]
+    assert lines[1]["alignment"] > 0
     assert lines[1]["val_mpjpe_mm"] > lines[1]["val_p_mpjpe_mm"] > 0
     printed = capsys.readouterr().out
     assert "frames/s" in printed
@@ -51,12 +54,12 @@ def test_a_run_leaves_weights_with_a_card_a_state_and_a_log(
 
 @pytest.mark.slow
 def test_a_run_killed_outright_and_resumed_equals_one_that_was_not(
-    mocap_folder: Path, tmp_path: Path
+    inputs: list[str], tmp_path: Path
 ) -> None:
     """Runs of their own process; the kill comes some time after step 20."""
     command = [sys.executable, "-u", "-m", "training.pretrain"]
-    in_cut = [*command, *words(mocap_folder, tmp_path / "cut", STEPS, *SELDOM)]
-    in_whole = [*command, *words(mocap_folder, tmp_path / "whole", STEPS, *SELDOM)]
+    in_cut = [*command, *words(inputs, tmp_path / "cut", STEPS, *SELDOM)]
+    in_whole = [*command, *words(inputs, tmp_path / "whole", STEPS, *SELDOM)]
     with subprocess.Popen(in_cut, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -72,7 +75,7 @@ def test_a_run_killed_outright_and_resumed_equals_one_that_was_not(
         torch.load(tmp_path / name / STATE_FILE, weights_only=True) for name in ("cut", "whole")
     )
     assert cut["step"] == whole["step"] == STEPS
-    for part in ("model", "averaged"):
+    for part in ("model", "averaged", "aligner"):
         for name, value in whole[part].items():
             assert torch.equal(value, cut[part][name]), name
     commands = checkpoint.load(tmp_path / "cut" / WEIGHTS_FILE)[1]["commands"]
@@ -81,13 +84,13 @@ def test_a_run_killed_outright_and_resumed_equals_one_that_was_not(
 
 
 def test_a_second_run_keeps_the_commands_of_the_first_and_resuming_does_not_start_anew(
-    mocap_folder: Path, tmp_path: Path
+    inputs: list[str], tmp_path: Path
 ) -> None:
-    assert main(words(mocap_folder, tmp_path / "one", 2)) == 0
+    assert main(words(inputs, tmp_path / "one", 2)) == 0
     begin = ("--start-from", str(tmp_path / "one" / WEIGHTS_FILE))
-    assert main(words(mocap_folder, tmp_path / "two", 2, *begin)) == 0
+    assert main(words(inputs, tmp_path / "two", 2, *begin)) == 0
     after_2 = checkpoint.load(tmp_path / "two" / WEIGHTS_FILE)[0].state_dict()
-    assert main(words(mocap_folder, tmp_path / "two", 2, *begin, "--resume")) == 0
+    assert main(words(inputs, tmp_path / "two", 2, *begin, "--resume")) == 0
     model, card = checkpoint.load(tmp_path / "two" / WEIGHTS_FILE)
     assert [item["from_step"] for item in card["commands"]] == [0, 0, 2]
     assert all(torch.equal(value, after_2[name]) for name, value in model.state_dict().items())
@@ -96,7 +99,7 @@ def test_a_second_run_keeps_the_commands_of_the_first_and_resuming_does_not_star
 def test_a_wrong_folder_is_one_line_and_exit_code_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(words(tmp_path / "nothing", tmp_path / "out", 2)) == 2
+    assert main(words(["--mocap", str(tmp_path)], tmp_path / "out", 2)) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "index.json" in error
@@ -107,9 +110,3 @@ def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert stopped.value.code == 0
     assert "example:" in capsys.readouterr().out
-
-
-def test_the_licence_of_weights_follows_their_data() -> None:
-    free, paid = {"cmu": "CMU terms", "x": "MIT"}, {"bandai1": "CC BY-NC 4.0 (Bandai Namco)"}
-    assert licence_of_weights(free) == "commercial use allowed; trained on cmu, x, see the card"
-    assert licence_of_weights(free | paid).startswith("non-commercial use only")

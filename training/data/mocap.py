@@ -4,7 +4,9 @@ Gives joints in metres in a z-up world. Drawing windows from them is motion.py's
 bodies is bodies.py's.
 """
 
+import functools
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -28,6 +30,14 @@ SOURCE_SHARES: Mapping[str, float] = {
 
 _OTHER_SHARE = 0.10
 
+_MIRRORED = {
+    "left": "right",
+    "right": "left",
+    "clockwise": "counterclockwise",
+    "counterclockwise": "clockwise",
+}
+_SIDED = re.compile(rf"\b({'|'.join(_MIRRORED)})\b", re.IGNORECASE)
+
 
 @dataclass(frozen=True, kw_only=True)
 class MotionClip:
@@ -36,6 +46,7 @@ class MotionClip:
     name: str
     source: str
     licence: str
+    text: str
     action: str
     subject: str
     fps: float
@@ -68,6 +79,12 @@ class Mocap:
         """Licence sentence of every source."""
         return {clip.source: clip.licence for clip in sorted(self.clips, key=lambda c: c.source)}
 
+    @functools.cached_property
+    def texts(self) -> tuple[str, ...]:
+        """What the clips and their mirror images show, each sentence once, sorted."""
+        own = {clip.text for clip in self.clips}
+        return tuple(sorted(own | {mirrored_text(text) for text in own}))
+
     def clip_probabilities(self) -> Float64[np.ndarray, " clip"]:
         """Chance of every clip: by source, in a source by the root of an action's frames.
 
@@ -89,6 +106,11 @@ class Mocap:
             ]
         )
         return np.asarray(chances / chances.sum())
+
+
+def mirrored_text(text: str) -> str:
+    """What a sentence says of the mirror image of its motion."""
+    return _SIDED.sub(lambda found: _MIRRORED[found.group().lower()], text)
 
 
 def is_commercial(licence: str) -> bool:
@@ -164,6 +186,7 @@ def _clip_from_entry(entry: Mapping[str, Any], start: int) -> MotionClip:
         name=entry["id"],
         source=entry["source"],
         licence=entry["licence"],
+        text=entry["text"],
         action=entry["action"],
         subject=str(entry.get("subject", "")),
         fps=float(entry["fps"]),

@@ -2,13 +2,14 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from langpose_rt.errors import ConfigError
-from training.data.mocap import SOURCE_SHARES, Mocap, is_commercial, read_mocap
+from training.data.mocap import SOURCE_SHARES, Mocap, is_commercial, mirrored_text, read_mocap
 
 
 def test_joints_are_hip_plus_scaled_pose(mocap_folder: Path, mocap: Mocap) -> None:
@@ -81,3 +82,15 @@ def test_a_wrong_index_is_refused(tmp_path: Path, text: str) -> None:
 def test_an_empty_choice_is_refused(mocap_folder: Path) -> None:
     with pytest.raises(ConfigError, match="no clip"):
         read_mocap(mocap_folder, "train", sources=["nobody"])
+
+
+def test_a_mirrored_sentence_exchanges_the_sides_and_nothing_else() -> None:
+    assert mirrored_text("wave the Left hand, turn right") == "wave the right hand, turn left"
+    assert mirrored_text("spin clockwise") == "spin counterclockwise"
+    assert mirrored_text("a bright, leftover walk") == "a bright, leftover walk"
+
+
+def test_the_texts_of_a_mocap_hold_every_clip_and_its_mirror_image(mocap: Mocap) -> None:
+    clips = (replace(mocap.clips[0], text="raise the left hand"), *mocap.clips[1:3])
+    told = replace(mocap, clips=clips)
+    assert told.texts == ("jump", "raise the left hand", "raise the right hand", "walk")

@@ -1,0 +1,67 @@
+"""What the kernel and the driver say, in words."""
+
+import pytest
+
+from langpose_rt.cli.checks import machine
+from langpose_rt.cli.checks.machine import (
+    check_clock,
+    check_gpu,
+    check_processor,
+    processor_from_cpuinfo,
+    why_no_gpu,
+)
+from tests.conftest import why_no_gpu as why_no_gpu_of_tests
+
+
+def test_useful_instructions_are_picked_from_what_linux_says() -> None:
+    text = "processor : 0\nmodel name\t: Some CPU\nflags\t\t: fpu avx2 avx512f fma\n\nprocessor : 1"
+    assert processor_from_cpuinfo(text) == ("Some CPU", ["avx2", "fma", "avx512f"])
+    assert processor_from_cpuinfo("Features\t: fp asimd sve") == ("", ["asimd", "sve"])
+    assert processor_from_cpuinfo("") == ("", [])
+
+
+def test_an_old_processor_is_something_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(machine, "_read", lambda _: "model name : Old\nflags : fma")
+    (found,) = check_processor()
+    assert found.verdict == "warn"
+    assert "langpose-rt bench" in found.advice
+
+
+def test_the_driver_is_asked_as_the_tests_ask_it() -> None:
+    ours, theirs = why_no_gpu(), why_no_gpu_of_tests()
+    assert (ours is None) == (theirs is None)
+
+
+@pytest.mark.parametrize(
+    ("cuda", "verdict", "words"), [(13_020, "ok", "CUDA up to 13.2"), (12_080, "warn", "12.8")]
+)
+def test_a_gpu_is_named_with_its_driver_and_an_old_driver_is_told(
+    monkeypatch: pytest.MonkeyPatch, cuda: int, verdict: str, words: str
+) -> None:
+    said = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.95.05  Release Build"
+    monkeypatch.setattr(machine, "why_no_gpu", lambda: None)
+    monkeypatch.setattr(machine, "_devices", lambda: (cuda, ["NVIDIA H100"]))
+    monkeypatch.setattr(machine, "_read", lambda _: said)
+    (found,) = check_gpu()
+    assert found.verdict == verdict
+    assert found.found.startswith("NVIDIA H100; driver 580.95.05, CUDA up to ")
+    assert words in found.found
+
+
+@pytest.mark.parametrize(
+    ("reason", "verdict"), [("no NVIDIA driver", "ok"), ("cuInit gave 802", "warn")]
+)
+def test_no_gpu_is_no_harm_but_a_broken_driver_is_told(
+    monkeypatch: pytest.MonkeyPatch, reason: str, verdict: str
+) -> None:
+    monkeypatch.setattr(machine, "why_no_gpu", lambda: reason)
+    (found,) = check_gpu()
+    assert found.verdict == verdict
+    assert "the CPU serves" in found.found
+
+
+def test_the_kernel_is_asked_about_the_clock() -> None:
+    (found,) = check_clock()
+    assert found.verdict in ("ok", "warn")
+    assert found.verdict == "ok" or "timedatectl" in found.advice

@@ -1,0 +1,25 @@
+"""``python -m training.finetune``, stage 2: the pose branch alone, for 3D, without labels.
+
+From a stage 1 checkpoint (`--start-from`) or from scratch.
+
+Source: LangPose (no labels and no text in fine-tuning, second-hand); the rest ours.
+"""
+
+import sys
+
+from training.run import command, stage_parser
+
+EXAMPLE = """python -m training.finetune --mocap data/mocap --commercial-only --minutes 60 \\
+      --start-from runs/one/model.safetensors --out runs/live"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    parser = stage_parser(
+        "finetune", "Stage 2: learn to lift what random cameras and detectors see.", EXAMPLE
+    )
+    return command("finetune", parser, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
