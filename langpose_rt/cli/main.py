@@ -13,6 +13,7 @@ import langpose_rt
 from langpose_rt.cli import (
     bench,
     control,
+    convert,
     demo,
     doctor,
     evaluate,
@@ -20,6 +21,8 @@ from langpose_rt.cli import (
     lift,
     lsl,
     publish,
+    record,
+    replay,
     serve,
     vmc,
 )
@@ -32,6 +35,9 @@ COMMANDS = {
     "publish": publish,
     "control": control,
     "lift": lift,
+    "record": record,
+    "replay": replay,
+    "convert": convert,
     "evaluate": evaluate,
     "bench": bench,
     "export": export,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from langpose_rt.camera import Camera
     from langpose_rt.formats.gallery_npz import Gallery
     from langpose_rt.runtime.base import Backend
+    from langpose_rt.streaming.options import PipelineConfig
+    from langpose_rt.streaming.recorder import Recorder
     from langpose_rt.streaming.server import Server
 
 SUMMARY = "lift the keypoint streams of capture rigs to 3D, live"
@@ -47,6 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--actions", type=Path, metavar="FILE",
         help="npz of action sentences (training.embed_actions): say what everybody is doing",
     )  # fmt: skip
+    recording = parser.add_argument_group("recording")
+    recording.add_argument(
+        "--record", type=Path, metavar="FILE.mcap", help="record what comes in and goes out"
+    )
+    recording.add_argument("--force", action="store_true", help="replace a recording of that name")
     parser.add_argument(
         "--json", action="store_true", help="print ports and model as one JSON line"
     )
@@ -76,7 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
         return backend_from_arguments(arguments, slots=arguments.slots, folder=folder)
 
     backend = open_model(None)
-    server = Server(backend, config, cameras, gallery=gallery, open_model=open_model)
+    recorder = _recorder(arguments, backend, pipeline)
+    server = Server(backend, config, cameras, recorder, gallery=gallery, open_model=open_model)
     _heed_signals(server)
     licence = str(backend.manifest.card.get("licence", "not stated"))
     with supervised(server):
@@ -98,6 +106,21 @@ def _gallery(path: Path | None) -> "Gallery | None":
     from langpose_rt.formats.gallery_npz import gallery_from_file
 
     return gallery_from_file(path)
+
+
+def _recorder(
+    arguments: argparse.Namespace, backend: "Backend", pipeline: "PipelineConfig"
+) -> "Recorder | None":
+    if arguments.record is None:
+        return None
+    from langpose_rt.cli.options import check_writable
+    from langpose_rt.streaming.recorded_setup import RecordedSetup
+    from langpose_rt.streaming.recorder import FileRecorder
+
+    check_writable(arguments.record, "recording", "--record")
+    cameras = "" if arguments.cameras is None else arguments.cameras.read_text(encoding="utf-8")
+    setup = RecordedSetup.of(backend, pipeline, threads=arguments.threads, cameras=cameras)
+    return FileRecorder(arguments.record, setup.to_facts(), force=arguments.force)
 
 
 def _announce(server: "Server", licence: str, arguments: argparse.Namespace) -> None:

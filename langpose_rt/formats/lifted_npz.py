@@ -1,4 +1,4 @@
-"""The file of lifted poses: what `lift` writes.
+"""The file of lifted poses: what `lift` writes, and `convert` from a recording.
 
     pose     (F,P,17,3)  joints relative to the root: metres, camera axes
     root     (F,P,3)     where the root is: metres, camera axes
@@ -9,6 +9,7 @@
 Nobody there is NaN. Clips of keypoints are another file: `clip_npz.py`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from langpose_rt.formats.archive import Archive, arrays_to_npz
+from langpose_rt.formats.track import Track
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,3 +69,35 @@ def lifted_from_npz(path: str | Path) -> Lifted:
             ids=archive.integers("ids", shape),
             t_ns=archive.integers("t_ns", str(pose.shape[0])),
         )
+
+
+def tracks_from_lifted(lifted: Lifted, stream: str) -> list[Track]:
+    """Everybody of a clip, by their ids."""
+    tracks = []
+    for person in sorted(set(lifted.ids[lifted.ids >= 0].tolist())):
+        frames, columns = np.nonzero(lifted.ids == person)
+        frames, first = np.unique(frames, return_index=True)
+        columns = columns[first]
+        tracks.append(
+            Track(
+                stream=stream,
+                person=person,
+                t_ns=lifted.t_ns[frames],
+                joints=lifted.pose[frames, columns] + lifted.root[frames, columns, None],
+                sigma_m=lifted.sigma_m[frames, columns],
+            )
+        )
+    return tracks
+
+
+def lifted_from_tracks(tracks: Sequence[Track]) -> Lifted:
+    """People of one stream, a column each; the root is the hip."""
+    t_ns = np.unique(np.concatenate([track.t_ns for track in tracks]))
+    lifted = Lifted.empty(t_ns, len(tracks))
+    for column, track in enumerate(tracks):
+        frames = np.searchsorted(t_ns, track.t_ns)
+        lifted.root[frames, column] = track.joints[:, 0]
+        lifted.pose[frames, column] = track.joints - track.joints[:, :1]
+        lifted.sigma_m[frames, column] = track.sigma_m
+        lifted.ids[frames, column] = track.person
+    return lifted

@@ -27,6 +27,11 @@ class Incidents:
         self._stats, self._bulletin = stats, bulletin
         self.failures = 0
 
+    @property
+    def stats(self) -> Stats:
+        """Where it is counted."""
+        return self._stats
+
     def backend_failed(self, error: BackendError) -> None:
         """A step was not computed."""
         self.failures += 1
@@ -79,3 +84,7 @@ class Incidents:
         """A model that was to answer cannot; the one before it goes on."""
         self._stats.reloads_refused += 1
         self._bulletin.report("model", "model_refused", sentence)
+
+    def recording_ended(self, reason: str, detail: str) -> None:
+        """There is no more recording from here on."""
+        self._bulletin.report("record", reason, detail)

@@ -163,7 +163,8 @@ event/1: something that a person may want to know
 event/reject/ carries the reasons of `Reason`, rate-limited; event/drain/ announces the end;
 event/clock/ a step of a rig's clock; event/model/ says "changed" when another model answers, and
 "model_refused" when one could not and the old one stays; event/camera/ says once per stream, as
-assumed_intrinsics, that nobody knows its lens, so that distances are guesses.
+assumed_intrinsics, that nobody knows its lens, so that distances are guesses; event/record/ says
+that a recording has ended before the server, as "disk", "too_slow" or "fault".
 
 Versions
 ========

@@ -31,6 +31,7 @@ from langpose_rt.streaming.messages import PoseMessage, encode_pose
 from langpose_rt.streaming.options import PipelineConfig, check_live
 from langpose_rt.streaming.persons import Persons
 from langpose_rt.streaming.reception import Reception
+from langpose_rt.streaming.recorder import NoRecorder, Recorder
 from langpose_rt.streaming.snapshot import Snapshot
 from langpose_rt.streaming.stats import Rate, Stats
 from langpose_rt.streaming.stream import Sighting, Stream
@@ -51,8 +52,10 @@ class Pipeline:
         gallery: Sentences to compare everybody's motion with.
         clock: Reads the clock that ``now_ns`` comes from, for the latency of the stages; without it
             no time passes within a call.
+        recorder: Takes down what is heard and decided.
 
     Attributes:
+        recorder: Where what is heard and decided is taken down.
         model: What answers now; another one may be let rehearse here.
         incidents: What went wrong.
 
@@ -69,11 +72,13 @@ class Pipeline:
         epoch: int = 0,
         gallery: Gallery | None = None,
         clock: Callable[[], int] | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.config = config = config or PipelineConfig()
         self._gallery = gallery
         self.check_model(backend.manifest)
         self.stats, self.model, self._now_ns = Stats(), ActiveModel(backend), 0
+        self.recorder = recorder or NoRecorder()
         self._clock = clock or (lambda: self._now_ns)
         self._persons = Persons(self.model, config.smoothing, gallery)
         self._lifting = Lifting(self.model, self._persons, config.person_height_m, self._clock)
@@ -87,6 +92,7 @@ class Pipeline:
             stats=self.stats,
             bulletin=self._bulletin,
             new_stream=self._new_stream,
+            journal=self.recorder.decided,
         )
         self._rate: Rate | None = None
         self._started_ns: int | None = None
@@ -126,6 +132,7 @@ class Pipeline:
         Returns:
             Whether a frame was queued.
         """
+        self.recorder.received(parts, now_ns)
         return self._reception.receive(parts, now_ns)
 
     def step(self, now_ns: int) -> Replies:
@@ -135,8 +142,7 @@ class Pipeline:
             Pose messages of all frames whose lookahead is complete.
         """
         self._now_ns = now_ns
-        taken = self._reception.take(now_ns)
-        if not taken:
+        if not (taken := self._reception.take(now_ns)):
             return []
         taken_ns = self._clock()
         replies: Replies = []
@@ -159,12 +165,11 @@ class Pipeline:
         if self._rate is None:
             self._started_ns, self._rate = now_ns, Rate(now_ns)
         replies: Replies = []
-        for stream in self._reception.streams:
-            if now_ns - stream.inbox.heard_ns > self.config.hold_ns and not len(stream.inbox):
-                replies += self._answer_while([stream], lambda _: True)
-        for stream in self._reception.forget_silent(now_ns):
+        quiet, gone = self._reception.silent(now_ns)
+        for stream in quiet + gone:
             replies += self._answer_while([stream], lambda _: True)
-            self._guard(stream.leave)
+            if stream in gone:
+                self._guard(stream.leave)
         return replies + self._notices(self._rate, now_ns)
 
     def change_model(self, now_ns: int) -> Replies:
@@ -173,7 +178,7 @@ class Pipeline:
         successor = self.model.successor(self._persons.pushes, now_ns, at_once=failed)
         if successor is None:
             return []
-        replies = self._answer_while(self._reception.streams, lambda _: True)
+        replies = self.answer_all(now_ns)
         if self.model.take_over(successor):
             np.minimum(self._persons.pushes, successor.filled, out=self._persons.pushes)
             self._emitter.answer_with(self.model)
@@ -185,7 +190,12 @@ class Pipeline:
         replies: Replies = []
         while self.waiting:
             replies += self.step(now_ns)
-        return replies + self._answer_while(self._reception.streams, lambda _: True)
+        return replies + self.answer_all(now_ns)
+
+    def answer_all(self, now_ns: int) -> Replies:
+        """Answer what waits for its lookahead with the one there is."""
+        self._now_ns = now_ns
+        return self._answer_while(self._reception.all(now_ns), lambda _: True)
 
     def drain(self, now_ns: int) -> Replies:
         """Say that the server is about to stop."""
@@ -225,7 +235,7 @@ class Pipeline:
         return said
 
     def _new_stream(self, rig: str, camera: str, inbox: Inbox) -> Stream:
-        first_seq = self.stats.frames  # never below a number this topic has had before
+        first_seq = self.stats.messages - 1  # never below a number this topic has had before
         hold_s = self.config.hold_s
         return Stream(rig, camera, inbox, self._persons, hold_s=hold_s, first_seq=first_seq)
 

@@ -22,6 +22,8 @@ from langpose_rt.streaming.stats import Stats
 from langpose_rt.streaming.stream import Stream
 from langpose_rt.streaming.viewpoint import Viewpoints
 
+Journal = Callable[[str, int, int], None]
+
 TOO_MANY_STREAMS = "too_many_streams"
 """Reason of a message that is fine, from one camera more than the server takes."""
 
@@ -41,6 +43,8 @@ class Reception:
         stats: Where messages and losses are counted.
         bulletin: Where they are reported.
         new_stream: Makes the lift side of a stream from its name and inbox.
+        journal: Told under the lock what the lift side takes: what, now_ns, messages heard so far.
+            The same messages and takings in the same order give the same poses.
     """
 
     def __init__(
@@ -52,10 +56,12 @@ class Reception:
         stats: Stats,
         bulletin: Bulletin,
         new_stream: Callable[[str, str, Inbox], Stream],
+        journal: Journal = lambda *_: None,
     ) -> None:
         self._config, self._viewpoints = config, viewpoints
         self._sizes, self._numbering = viewpoints.sizes, JsonNumbering(epoch)
         self._stats, self._bulletin, self._new_stream = stats, bulletin, new_stream
+        self._journal, self._heard = journal, 0
         self._streams: dict[tuple[str, str], Stream] = {}
         self._told_assumed: set[Stream] = set()
         self._lock = threading.Lock()
@@ -84,6 +90,7 @@ class Reception:
                 parts, now_ns=now_ns, numbering=self._numbering, sizes=self._sizes
             )
             with self._lock:
+                self._heard = self._stats.messages
                 stream = self._stream_of(message)
                 generation = stream.inbox.generation
                 frame = stream.inbox.push(message, now_ns)
@@ -100,22 +107,36 @@ class Reception:
     def take(self, now_ns: int) -> list[tuple[Stream, Frame]]:
         """The oldest frame of every stream that has one worth lifting."""
         with self._lock:
-            taken = [(stream, stream.inbox.take(now_ns)) for stream in self._streams.values()]
-        return [(stream, frame) for stream, frame in taken if frame is not None]
+            found = [(stream, stream.inbox.take(now_ns)) for stream in self._streams.values()]
+            taken = [(stream, frame) for stream, frame in found if frame is not None]
+            if taken:
+                self._journal("step", now_ns, self._heard)
+        return taken
 
-    def forget_silent(self, now_ns: int) -> list[Stream]:
-        """Take out the streams that were not heard for long; the caller sees to their people."""
+    def silent(self, now_ns: int) -> tuple[list[Stream], list[Stream]]:
+        """Streams with nothing to lift that were not heard for a while, and those forgotten now.
+
+        The former still wait for the lookahead of a frame; the latter are taken out after a longer
+        time, and the caller sees to their people.
+        """
         with self._lock:
-            silent = [
-                (name, stream)
-                for name, stream in self._streams.items()
-                if now_ns - stream.inbox.heard_ns > self._config.idle_ns and not len(stream.inbox)
-            ]
-            for name, stream in silent:
-                del self._streams[name]
+            idle = [stream for stream in self._streams.values() if not len(stream.inbox)]
+            before_ns = now_ns - self._config.hold_ns
+            quiet = [s for s in idle if s.inbox.heard_ns < before_ns and s.unanswered]
+            gone = [s for s in idle if s.inbox.heard_ns < now_ns - self._config.idle_ns]
+            for stream in gone:
+                del self._streams[stream.rig, stream.camera]
                 self._told_assumed.discard(stream)
                 self._stats.keep(stream.inbox.totals)
-        return [stream for _, stream in silent]
+            if quiet or gone:
+                self._journal("silent", now_ns, self._heard)
+        return quiet, gone
+
+    def all(self, now_ns: int) -> list[Stream]:
+        """The streams there are, about to be answered for what waits for its lookahead."""
+        with self._lock:
+            self._journal("flush", now_ns, self._heard)
+            return list(self._streams.values())
 
     def _stream_of(self, message: KeypointMessage) -> Stream:
         name = (message.rig, message.camera)

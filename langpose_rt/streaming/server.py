@@ -33,6 +33,7 @@ from langpose_rt.streaming.header import MAX_UINT
 from langpose_rt.streaming.health import HealthServer
 from langpose_rt.streaming.options import Ports, ServerConfig
 from langpose_rt.streaming.pipeline import Pipeline, Replies
+from langpose_rt.streaming.recorder import Recorder
 from langpose_rt.streaming.reloader import OpenModel, Reloader
 from langpose_rt.streaming.rig_sockets import RigSockets
 from langpose_rt.streaming.snapshot import Snapshot
@@ -67,6 +68,7 @@ class Server:
         config: Where to listen.
         cameras: Calibrated cameras by "rig/camera" or "camera".
         gallery: Sentences to compare everybody's motion with.
+        recorder: Takes down what is heard, said and decided.
         open_model: Opens another model; without it the first one stays.
 
     Attributes:
@@ -82,6 +84,7 @@ class Server:
         backend: Backend,
         config: ServerConfig | None = None,
         cameras: Mapping[str, Camera] | None = None,
+        recorder: Recorder | None = None,
         *,
         gallery: Gallery | None = None,
         open_model: OpenModel | None = None,
@@ -90,7 +93,13 @@ class Server:
         self._unix_ns = time.time_ns() - time.monotonic_ns()
         self.epoch = epoch = secrets.randbelow(MAX_UINT + 1)
         self.pipeline = Pipeline(
-            backend, config.pipeline, cameras, epoch=epoch, gallery=gallery, clock=self.now_ns
+            backend,
+            config.pipeline,
+            cameras,
+            epoch=epoch,
+            gallery=gallery,
+            clock=self.now_ns,
+            recorder=recorder,
         )
         self._guard = FaultGuard(self.pipeline.incidents, clock=self.now_ns, fatal=zmq.ZMQError)
         self._reloader = Reloader(self.pipeline, open_model)
@@ -118,6 +127,7 @@ class Server:
             sockets = open_sockets(self._context, config)
             rigs = RigSockets(self._context, sockets.keypoints, config)
             self.ports = replace(sockets.ports, http=self._listen_http())
+            self.pipeline.recorder.begin(self.epoch, self.pipeline.incidents)
         except LangPoseError:
             self._close()
             raise
@@ -140,6 +150,7 @@ class Server:
         self._news.set()
         for thread in self._threads:
             thread.join()
+        self.pipeline.recorder.close()
         self._reloader.stop()
         self._close()
 
@@ -292,5 +303,6 @@ class Server:
     def _publish(self, socket: Socket, work: Callable[[int], Replies]) -> None:
         """Do a part of the work and send what it gives; a peer who lags loses messages."""
         with self._guard():
-            for parts in work(self.now_ns()):
+            for parts in work(now_ns := self.now_ns()):
+                self.pipeline.recorder.published(parts, now_ns)
                 socket.send_multipart(parts, zmq.NOBLOCK)

@@ -63,6 +63,7 @@ class Snapshot:
         fps: Poses per second, all people together.
         p50_ms, p95_ms, p99_ms: Of the recent latencies that the server added.
         counters, rejected: Totals since the start.
+        recording: "off", "on", or "stopped: " and why.
         buckets, latency_total_ns: Of the latency histogram since the start.
     """
 
@@ -78,6 +79,7 @@ class Snapshot:
     p99_ms: float
     counters: dict[str, int]
     rejected: dict[str, int]
+    recording: str
     buckets: tuple[int, ...]
     latency_total_ns: int
     streams: tuple[StreamSnapshot, ...]
@@ -112,6 +114,7 @@ class Snapshot:
             p99_ms=p99_ms,
             counters=stats.counters(stream.inbox.totals for stream in streams),
             rejected=dict(stats.rejected),
+            recording=stats.recording,
             buckets=tuple(stats.latency.buckets),
             latency_total_ns=stats.latency.total_ns,
             streams=tuple(StreamSnapshot.of(stream, now_ns) for stream in streams),

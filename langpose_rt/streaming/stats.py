@@ -90,6 +90,9 @@ class Stats:
         reconnects: Connections made anew to rigs that bind, because they were silent.
         unsendable: Messages that could not be encoded.
         internal_errors: Faults of this program that cost one message or step.
+        recorded, unrecorded: Messages and decisions that went into a recording, and that did not
+            although there was to be one.
+        recording: "off", "on", or "stopped: " and why.
         rejected: Messages refused, by reason.
         latency: From the arrival of a frame to the end of the step that took it.
     """
@@ -114,6 +117,9 @@ class Stats:
     reconnects: int = 0
     unsendable: int = 0
     internal_errors: int = 0
+    recorded: int = 0
+    unrecorded: int = 0
+    recording: str = "off"
     rejected: dict[str, int] = field(default_factory=dict)
     latency: LatencyHistogram = field(default_factory=LatencyHistogram)
 

@@ -46,11 +46,11 @@ def test_what_a_forgotten_stream_lost_stays_counted() -> None:
     desk = reception(stats, idle_s=1.0)
     for seq in (0, 4, 4):
         desk.receive(keypoint_parts(PERSON, seq=seq), 0)
-    assert desk.forget_silent(2000 * MS) == [], "it still has frames to lift"
+    assert desk.silent(2000 * MS) == ([], []), "it still has frames to lift"
     while desk.take(0):
         pass
-    assert desk.forget_silent(1000 * MS) == []
-    (gone,) = desk.forget_silent(1001 * MS)
+    assert desk.silent(1000 * MS) == ([], [])
+    _, (gone,) = desk.silent(1001 * MS)
     assert gone.rig == "rig0"
     assert desk.streams == []
     assert (stats.gap, stats.dup) == (3, 1)

@@ -1,0 +1,51 @@
+"""C3D files, as Mokka, Vicon, Visual3D and OpenSim read them; written with ezc3d.
+
+axes      z up (POINT:X_SCREEN +X, POINT:Y_SCREEN +Z); who faces the camera faces +x
+units     mm, said in POINT:UNITS
+points    the 17 joint centres by their Human3.6M names
+residual  -1 where the person was not there, else 0: readers disagree on where others are kept
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from langpose_rt.errors import ConfigError
+from langpose_rt.formats.track import Motion
+from langpose_rt.skeleton import JOINTS
+
+_MM = 1000.0
+
+
+def motion_to_c3d(path: Path, motion: Motion) -> None:
+    """Write one person; a file of that name is replaced whole or not at all.
+
+    Raises:
+        ConfigError: If ezc3d is not installed or the file cannot be written.
+    """
+    try:
+        import ezc3d
+    except ModuleNotFoundError:
+        raise ConfigError(
+            "C3D needs ezc3d, which is not installed; "
+            "install with 'pip install \"langpose-rt[files]\"'"
+        ) from None
+    file = ezc3d.c3d()
+    points = np.ones((4, len(JOINTS), len(motion.joints)))
+    points[:3] = _MM * motion.joints.transpose(2, 1, 0)
+    residuals = np.broadcast_to(np.where(motion.present, 0.0, -1.0), (1, *points.shape[1:]))
+    parameters, data = file["parameters"], file["data"]
+    parameters["POINT"]["RATE"]["value"] = [motion.rate_hz]
+    parameters["POINT"]["LABELS"]["value"] = tuple(JOINTS)
+    parameters["POINT"]["UNITS"]["value"] = ["mm"]
+    file.add_parameter("POINT", "X_SCREEN", ["+X"])
+    file.add_parameter("POINT", "Y_SCREEN", ["+Z"])
+    data["points"] = points
+    data["meta_points"]["residuals"] = residuals
+    part = path.with_name(path.stem + ".part.c3d")  # it insists on the ending
+    try:
+        file.write(str(part))
+        part.replace(path)
+    except (OSError, RuntimeError) as error:
+        part.unlink(missing_ok=True)
+        raise ConfigError(f"{path} cannot be written: {error}") from None

@@ -1,0 +1,257 @@
+"""Recordings: what a server heard, said and decided, in one MCAP file.
+
+    received     every message from the network exactly as it came, the bad ones too
+    published    every message that was sent
+    journal      what the server did, and after how many messages: "step", "silent", "flush"
+
+One channel a topic, in the order of events; its metadata says "direction". Messages from the
+network whose topic is none of lprt/1 share the channel "unreadable". The data of every message is
+a msgpack list of its parts, byte strings; an entry of the journal has the parts (what, messages
+heard). log_time is the server's clock (unix ns): when the message arrived, was sent, or the
+decision fell. publish_time is the capture time in the rig's clock where the message has one.
+
+Metadata "langpose-rt" holds what the poses depend on: version, pipeline, model and its hash, the
+text of the camera file, epoch. Metadata "end" says that the file was closed in order. A file
+without it (disk full, power cut) is read as far as it goes.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal
+
+import msgspec
+
+from langpose_rt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mcap.records import Channel, Message
+
+FACTS, END = "langpose-rt", "end"
+JOURNAL = "journal"
+SCHEMA = "langpose_rt.parts/1"
+CHUNK_BYTES = 256 << 10
+
+Direction = Literal["received", "published", "journal"]
+
+_MAGIC = b"\x89MCAP0\r\n"
+_SCHEMA_TEXT = b"msgpack list of the byte strings that are the parts of one lprt/1 message"
+_LARGEST_RECORD = 256 << 20
+_TAIL = (
+    b"\x0f"
+    + (4).to_bytes(8, "little")
+    + bytes(4)
+    + (b"\x02" + (20).to_bytes(8, "little") + bytes(20) + _MAGIC)
+)
+"""The records DataEnd and Footer of a file without a summary, as MCAP's specification has them."""
+
+_PARTS = msgspec.msgpack.Decoder(list[bytes])
+_pack = msgspec.msgpack.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One message of a recording.
+
+    Attributes:
+        direction: Whether it was received, published, or is of the journal.
+        topic: Of its channel.
+        parts: Of the message.
+        log_ns: When, by the server's clock.
+        publish_ns: Capture time by the rig's clock, or again ``log_ns``.
+    """
+
+    direction: Direction
+    topic: str
+    parts: list[bytes]
+    log_ns: int
+    publish_ns: int
+
+
+class RecordingWriter:
+    """Writes a recording; belongs to one thread.
+
+    Args:
+        path: The file.
+        facts: What the poses depend on.
+        force: Replace a file that is there.
+
+    Raises:
+        ConfigError: If the file exists or cannot be written, or mcap is not installed.
+    """
+
+    def __init__(self, path: Path, facts: Mapping[str, str], *, force: bool = False) -> None:
+        try:
+            from mcap.writer import Writer
+        except ModuleNotFoundError as error:
+            raise needs_mcap(error) from None
+        try:
+            self._file: BinaryIO = path.open("wb" if force else "xb")
+        except FileExistsError:
+            raise ConfigError(f"{path} exists; choose another name or say --force") from None
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
+        self._writer = Writer(self._file, chunk_size=CHUNK_BYTES)
+        self._channels: dict[tuple[str, str], int] = {}
+        self._good_bytes = 0
+        try:
+            self._writer.start(profile="", library="langpose-rt")
+            self._writer.add_metadata(FACTS, dict(facts))
+            self._schema = self._writer.register_schema(SCHEMA, "text", _SCHEMA_TEXT)
+            self.flush()
+        except OSError as error:
+            self._file.close()
+            raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
+
+    def add(self, entry: Entry) -> None:
+        """Write one message.
+
+        Raises:
+            OSError: If the disk is full, or the like; then only `abandon` makes sense.
+        """
+        name = (entry.direction, entry.topic)
+        if name not in self._channels:
+            self._channels[name] = self._writer.register_channel(
+                entry.topic, "msgpack", self._schema, {"direction": entry.direction}
+            )
+        self._writer.add_message(
+            self._channels[name], max(entry.log_ns, 0), _pack(entry.parts), entry.publish_ns
+        )
+
+    def flush(self) -> None:
+        """Hand all there is to the system, in a form that can be read.
+
+        Raises:
+            OSError: As `add`.
+        """
+        self._writer.flush()  # type: ignore[no-untyped-call]
+        self._good_bytes = self._file.tell()
+
+    def finish(self) -> None:
+        """Close the file in order.
+
+        Raises:
+            OSError: As `add`.
+        """
+        self._writer.add_metadata(END, {"closed": "in order"})
+        self._writer.finish()  # type: ignore[no-untyped-call]
+        self._file.close()
+
+    def abandon(self) -> None:
+        """Close the file after an error: whole up to the last `flush`, where that is possible."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+        with contextlib.suppress(OSError), Path(self._file.name).open("r+b") as file:
+            file.truncate(self._good_bytes)
+            file.seek(self._good_bytes)
+            file.write(_TAIL)
+
+
+class Recording:
+    """A recording that is read from its beginning.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ConfigError: If it cannot be read, or is no recording.
+
+    Attributes:
+        facts: What the poses depend on.
+        complete: Whether it was closed in order; known once the entries are read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.complete = path, False
+        self.facts: dict[str, str] = {}
+        for _ in self._records():
+            break
+
+    def entries(self) -> Iterator[Entry]:
+        """Every message in the order of recording, up to the end or to where the file breaks off.
+
+        Raises:
+            ConfigError: If the file is damaged within.
+        """
+        from mcap.records import Channel, Message
+
+        channels: dict[int, Channel] = {}
+        for record in self._records():
+            if isinstance(record, Channel):
+                channels[record.id] = record
+            elif isinstance(record, Message) and record.channel_id in channels:
+                yield self._entry(channels[record.channel_id], record)
+
+    def _records(self) -> Iterator[object]:
+        """Records from the facts on, until the end or where the file breaks off."""
+        known = False
+        try:
+            with self.path.open("rb") as file:
+                for record in self._records_of_file(file):
+                    known = known or self._is_facts(record)
+                    if known:
+                        yield record
+        except OSError as error:
+            raise ConfigError(f"{self.path} cannot be read: {error.strerror or error}") from None
+        if not known:
+            raise self._wrong("it was not made by langpose-rt")
+
+    def _records_of_file(self, file: BinaryIO) -> Iterator[object]:
+        try:
+            from mcap.records import Footer, Metadata
+            from mcap.stream_reader import StreamReader
+        except ModuleNotFoundError as error:
+            raise needs_mcap(error) from None
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise self._wrong("it is no MCAP file")
+        reader = StreamReader(
+            file, skip_magic=True, validate_crcs=True, record_size_limit=_LARGEST_RECORD
+        )
+        records = reader.records
+        while True:
+            try:
+                record = next(records)
+            except Exception as error:  # noqa: BLE001 - mcap, struct, zstandard: damage has many names
+                if not file.read(1):
+                    return  # it breaks off within a record: it was not closed in order
+                raise self._wrong(f"it is damaged ({error})") from None
+            if isinstance(record, Footer):
+                return
+            self.complete |= isinstance(record, Metadata) and record.name == END
+            yield record
+
+    def _is_facts(self, record: object) -> bool:
+        from mcap.records import Metadata
+
+        if not (isinstance(record, Metadata) and record.name == FACTS):
+            return False
+        self.facts = record.metadata
+        return True
+
+    def _entry(self, channel: "Channel", message: "Message") -> Entry:
+        direction = channel.metadata.get("direction", "")
+        try:
+            parts = _PARTS.decode(message.data)
+        except msgspec.DecodeError as error:
+            raise self._wrong(f"a message of {channel.topic} is damaged ({error})") from None
+        if direction not in ("received", "published", "journal"):
+            raise self._wrong(f"{channel.topic} is neither received nor published")
+        return Entry(
+            direction,  # type: ignore[arg-type]
+            channel.topic,
+            parts,
+            message.log_time,
+            message.publish_time,
+        )
+
+    def _wrong(self, why: str) -> ConfigError:
+        return ConfigError(f"{self.path} is no recording: {why}; make one with 'serve --record'")
+
+
+def needs_mcap(error: ModuleNotFoundError) -> ConfigError:
+    """The sentence about a library that is not installed."""
+    return ConfigError(
+        f"recordings need {error.name}, which is not installed; "
+        "install with 'pip install \"langpose-rt[record]\"'"
+    )
