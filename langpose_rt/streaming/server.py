@@ -22,6 +22,7 @@ from langpose_rt.errors import ConfigError, LangPoseError
 from langpose_rt.runtime.base import Backend
 from langpose_rt.streaming.header import MAX_MESSAGE_BYTES, MAX_PARTS, MAX_UINT
 from langpose_rt.streaming.health import HealthServer
+from langpose_rt.streaming.live_feed import LiveFeed
 from langpose_rt.streaming.options import Ports, ServerConfig
 from langpose_rt.streaming.pipeline import Pipeline, Replies
 from langpose_rt.streaming.snapshot import Snapshot
@@ -92,6 +93,7 @@ class Server:
         self.pipeline = Pipeline(backend, config.pipeline, cameras, epoch=epoch, clock=self._now_ns)
         self._context: zmq.Context[Socket] = zmq.Context()
         self._health: HealthServer | None = None
+        self._feed = LiveFeed(str(backend.manifest.card.get("licence", "not stated")))
         self._threads: list[threading.Thread] = []
         self._turned_s = {"ingest": 0.0, "lift": 0.0}
         self._news = threading.Event()
@@ -198,7 +200,9 @@ class Server:
         if self.config.http_port is None:
             return 0
         where = self.config.bind, self.config.http_port
-        self._health = HealthServer(*where, snapshot=self.snapshot, alive=self.alive)
+        self._health = HealthServer(
+            *where, snapshot=self.snapshot, alive=self.alive, feed=self._feed
+        )
         return self._health.port
 
     def _close(self) -> None:
@@ -272,6 +276,7 @@ class Server:
         with self._fault_guard():
             for parts in work(self._now_ns()):
                 socket.send_multipart(parts, zmq.NOBLOCK)
+                self._feed.offer(parts)
 
     @contextmanager
     def _fault_guard(self) -> Iterator[None]:
