@@ -88,7 +88,7 @@ def _announce(server: "Server", licence: str, *, as_json: bool) -> None:
         print(json.dumps(said), flush=True)
         return
     bind = server.config.bind
-    health = f"health        http://{bind}:{ports.http}/status\n" if ports.http else ""
+    health = f"viewer        http://{bind}:{ports.http}/  (health: /status)\n" if ports.http else ""
     print(
         f"keypoints in  tcp://{bind}:{ports.keypoints}\n"
         f"poses out     tcp://{bind}:{ports.poses}\n"

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from jaxtyping import Float32
 
 from langpose_rt.streaming.messages import decode_pose
 from langpose_rt.streaming.pose_message import PoseMessage
@@ -118,6 +119,6 @@ def _pose_as_json(message: PoseMessage) -> dict[str, Any]:
     }
 
 
-def _millimetres(metres: "np.ndarray[Any, Any]") -> list[list[int]]:
+def _millimetres(metres: Float32[np.ndarray, "person number"]) -> list[list[int]]:
     rounded: list[list[int]] = np.rint(1000 * metres).astype(np.int64).tolist()
     return rounded

@@ -1,4 +1,7 @@
-"""The live viewer in a real browser, on a real server. LANGPOSE_SCREENSHOTS names where to keep pictures."""
+"""The live viewer in a real browser, on a real server.
+
+LANGPOSE_SCREENSHOTS names a folder to keep pictures in; the README's was made so.
+"""
 
 import json
 import os

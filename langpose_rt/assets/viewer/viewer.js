@@ -35,13 +35,22 @@ const bones = instances(new T.CylinderGeometry(1, 1, 1, 10, 1), skin, MOST_PEOPL
 const doubts = instances(ball, new T.MeshBasicMaterial({ transparent: true, opacity: 0.13, depthWrite: false }), MOST_PEOPLE * 17);
 
 let paper = new T.Color(), grid = null;
+// Lines in pieces of 1 m: a long line that passes behind the eye is not drawn by every renderer.
+function squares(reach) {
+  const ends = [];
+  for (let a = -reach; a <= reach; a++) {
+    for (let b = -reach; b < reach; b++) ends.push(a, 0, b, a, 0, b + 1, b, 0, a, b + 1, 0, a);
+  }
+  return ends;
+}
 const dark = matchMedia("(prefers-color-scheme: dark)");
 function dress() {
   paper = new T.Color(dark.matches ? "#0e131c" : "#f3f5f8");
   scene.background = paper;
   scene.fog = new T.Fog(paper, 18, 60);
   if (grid) scene.remove(grid);
-  grid = new T.GridHelper(80, 80, dark.matches ? 0x4a5b77 : 0xa9b5c8, dark.matches ? 0x222d3e : 0xd9dfe8);
+  grid = new T.LineSegments(new T.BufferGeometry(), new T.LineBasicMaterial({ color: dark.matches ? 0x33435c : 0xc3ccda }));
+  grid.geometry.setAttribute("position", new T.Float32BufferAttribute(squares(24), 3));
   scene.add(grid);
 }
 dark.addEventListener("change", dress);
@@ -161,8 +170,8 @@ function look(chosen) {
   const hips = chosen.flatMap((s) => (s.pose ? s.pose.ids.map((_, i) => place(s, ...rootOf(s.pose, i))) : []));
   const middle = hips.reduce((sum, p) => sum.add(p), new T.Vector3()).divideScalar(hips.length || 1);
   const radius = hips.reduce((most, p) => Math.max(most, p.distanceTo(middle)), 0);
-  const back = Math.max(3.6, 2.4 * radius + 2.2);
-  controls.target.copy(middle).setY(0.9);
+  const back = Math.max(3.2, 1.6 * radius + 2.6);
+  controls.target.copy(middle).setY(0.7);
   eye.position.copy(controls.target).add(new T.Vector3(0.45, 0.38, 0.85).multiplyScalar(back));
 }
 
