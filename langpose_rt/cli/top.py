@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langpose_rt.cli.connection import add_connection_arguments, connection_from_arguments
-from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import ConfigError, LangPoseError
 
 if TYPE_CHECKING:
@@ -61,6 +60,8 @@ class StreamWatch:
     def row(self) -> dict[str, Any]:
         """The stream as --json says it; its frame rate is that of the capture times."""
         import numpy as np
+
+        from langpose_rt.config import NS_PER_S
 
         assert self.last is not None
         p50, p99 = np.quantile(self.latency_ms, (0.5, 0.99)).tolist()
