@@ -24,6 +24,7 @@ from langpose_rt.cli import (
     record,
     replay,
     serve,
+    top,
     vmc,
 )
 from langpose_rt.cli.log import FORMATS, LEVELS, logged
@@ -34,6 +35,7 @@ COMMANDS = {
     "serve": serve,
     "publish": publish,
     "control": control,
+    "top": top,
     "lift": lift,
     "record": record,
     "replay": replay,

@@ -136,12 +136,13 @@ def _announce(server: "Server", licence: str, arguments: argparse.Namespace) -> 
         log.info("the server is up", extra=said)
     else:
         bind = server.config.bind
-        health = f"health        http://{bind}:{ports.http}/status\n" if ports.http else ""
+        page = f"http://{bind}:{ports.http}/  (health: /status)"
+        viewer = f"viewer        {page}\n" if ports.http else ""
         print(
             f"keypoints in  tcp://{bind}:{ports.keypoints}\n"
             f"poses out     tcp://{bind}:{ports.poses}\n"
             f"control       tcp://{bind}:{ports.control}\n"
-            f"{health}"
+            f"{viewer}"
             f"model         {model.id} {model.sha256[:12]}, {model.precision} on {model.backend}\n"
             f"weights       {licence}",
             file=sys.stderr,

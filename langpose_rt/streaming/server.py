@@ -31,6 +31,7 @@ from langpose_rt.streaming.control import Allowance, ControlDesk
 from langpose_rt.streaming.fault_guard import FaultGuard
 from langpose_rt.streaming.header import MAX_UINT
 from langpose_rt.streaming.health import HealthServer
+from langpose_rt.streaming.live_feed import LiveFeed
 from langpose_rt.streaming.options import Ports, ServerConfig
 from langpose_rt.streaming.pipeline import Pipeline, Replies
 from langpose_rt.streaming.recorder import Recorder
@@ -105,6 +106,7 @@ class Server:
         self._reloader = Reloader(self.pipeline, open_model)
         self._context: zmq.Context[Socket] = zmq.Context()
         self._health: HealthServer | None = None
+        self._feed = LiveFeed(str(backend.manifest.card.get("licence", "not stated")))
         self._threads: list[threading.Thread] = []
         self._turned_s: dict[str, float] = {}
         self._news = threading.Event()
@@ -202,7 +204,9 @@ class Server:
         if self.config.http_port is None:
             return 0
         where = self.config.bind, self.config.http_port
-        self._health = HealthServer(*where, snapshot=self.snapshot, alive=self.alive)
+        self._health = HealthServer(
+            *where, snapshot=self.snapshot, alive=self.alive, feed=self._feed
+        )
         return self._health.port
 
     def _close(self) -> None:
@@ -271,12 +275,12 @@ class Server:
             for _ in range(_REQUESTS_A_TURN):
                 if (parts := received(socket)) is None:
                     break
-                self._publish(socket, partial(desk.answer, parts))
-            self._publish(socket, desk.late)
+                self._send(socket, partial(desk.answer, parts))
+            self._send(socket, desk.late)
             self._stopping.wait(allowance.rest_s(began_s, time.monotonic()))
         self._done.wait(STUCK_S)  # only now nobody steps a model that may be closed
         self._reloader.stop()
-        self._publish(socket, desk.late)
+        self._send(socket, desk.late)
         socket.close(linger=_REPLY_LINGER_MS)
 
     def _say_goodbye(self, socket: Socket) -> None:
@@ -301,8 +305,16 @@ class Server:
                 self.pipeline.want_schemas()
 
     def _publish(self, socket: Socket, work: Callable[[int], Replies]) -> None:
+        """As `_send`, to subscribers; recorded, and shown to who watches."""
+        for parts in self._send(socket, work):
+            self._feed.offer(parts)
+            self.pipeline.recorder.published(parts, self.now_ns())
+
+    def _send(self, socket: Socket, work: Callable[[int], Replies]) -> Replies:
         """Do a part of the work and send what it gives; a peer who lags loses messages."""
+        sent: Replies = []
         with self._guard():
-            for parts in work(now_ns := self.now_ns()):
-                self.pipeline.recorder.published(parts, now_ns)
+            for parts in work(self.now_ns()):
                 socket.send_multipart(parts, zmq.NOBLOCK)
+                sent.append(parts)
+        return sent
