@@ -1,0 +1,190 @@
+"""An ONNX graph becomes an engine; for both TensorRTs, the imported module is an argument.
+
+Written for TensorRT 11 and TensorRT-RTX 1.7: strongly typed networks only, so that precision is in
+the graph and no flag asks for it. The same calls exist in TensorRT from 10.12 on. TensorRT reports
+failures as log lines and an empty answer; here they become one `BuildError`.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from langpose_rt.engine.build_config import BuildConfig
+from langpose_rt.engine.proof import half_share_of_network, io_of_network
+from langpose_rt.errors import BuildError
+from langpose_rt.runtime.flavor import Flavor
+
+Progress = Callable[[str, int, int], None]
+"""Called with the outermost phase of the builder, its steps done, and its steps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One built engine.
+
+    Attributes:
+        data: The serialised engine.
+        timing_cache: To be given to the next build; empty where there is none.
+        half_share: Share of half among the layer outputs of the parsed network.
+        inputs, outputs: Type and shape by name.
+        flags: Builder flags that were set.
+        build_s: Seconds it took.
+    """
+
+    data: bytes
+    timing_cache: bytes
+    half_share: float
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    flags: list[str]
+    build_s: float
+
+
+def engine_from_onnx(
+    trt: Any,
+    graph: bytes,
+    config: BuildConfig,
+    flavor: Flavor,
+    *,
+    name: str,
+    timing_cache: bytes = b"",
+    progress: Progress | None = None,
+) -> Plan:
+    """Build one network.
+
+    Args:
+        trt: ``tensorrt`` or ``tensorrt_rtx``; a driver must have been found before, except for
+            the latter.
+        graph: Serialised ONNX model whose every input has a batch in front.
+        config: Profiles, architectures, effort.
+        flavor: Of trt.
+        name: What errors call the network.
+        timing_cache: From an earlier build on this machine; ignored where it does not fit.
+        progress: Told how far the builder is.
+
+    Raises:
+        BuildError: With everything TensorRT complained about.
+        KeyboardInterrupt: As soon as the builder notices.
+    """
+    started_s = time.monotonic()
+    log = _build_log(trt)
+    builder = trt.Builder(log)
+    network = _parsed(trt, builder, graph, log, f"{flavor.title} cannot parse the {name}")
+    settings = builder.create_builder_config()
+    what = f"{flavor.title} cannot build the {name}"
+    _configure(trt, settings, config, flavor)
+    _add_profiles(builder, network, settings, config, log, what)
+    cache = None if flavor.builds_anywhere else settings.create_timing_cache(timing_cache)
+    if cache is not None:
+        settings.set_timing_cache(cache, ignore_mismatch=False)
+    with _watched(trt, settings, progress):
+        data = builder.build_serialized_network(network, settings)
+    if data is None:
+        raise BuildError(f"{what}: {log.complaint()}")
+    inputs, outputs = io_of_network(trt, network)
+    return Plan(
+        data=bytes(data),
+        timing_cache=b"" if cache is None else bytes(settings.get_timing_cache().serialize()),
+        half_share=half_share_of_network(trt, network),
+        inputs=inputs,
+        outputs=outputs,
+        flags=_flags(trt, settings),
+        build_s=time.monotonic() - started_s,
+    )
+
+
+def _build_log(trt: Any) -> Any:
+    """A logger that keeps what was wrong; its class needs the module for its base."""
+
+    class BuildLog(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self._lines: list[str] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity <= trt.ILogger.ERROR:
+                self._lines.append(" ".join(message.split()))
+
+        def complaint(self) -> str:
+            return "; ".join(dict.fromkeys(self._lines)) or "it gave no reason"
+
+    return BuildLog()
+
+
+def _parsed(trt: Any, builder: Any, graph: bytes, log: Any, what: str) -> Any:
+    strongly_typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    network = builder.create_network(strongly_typed)
+    parser = trt.OnnxParser(network, log)
+    if not parser.parse(graph):
+        errors = (parser.get_error(index).desc() for index in range(parser.num_errors))
+        raise BuildError(f"{what}: {'; '.join(dict.fromkeys(errors)) or log.complaint()}")
+    return network
+
+
+def _configure(trt: Any, settings: Any, config: BuildConfig, flavor: Flavor) -> None:
+    settings.builder_optimization_level = config.optimization_level
+    settings.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    settings.clear_flag(trt.BuilderFlag.TF32)  # islands are float32, and TF32 has half's digits
+    if flavor.builds_anywhere:
+        settings.num_compute_capabilities = len(config.targets)
+        for index, target in enumerate(config.targets):
+            capability = getattr(trt.ComputeCapability, "SM" + target.replace(".", ""))
+            settings.set_compute_capability(capability, index)
+
+
+def _add_profiles(
+    builder: Any, network: Any, settings: Any, config: BuildConfig, log: Any, what: str
+) -> None:
+    inputs = [network.get_input(index) for index in range(network.num_inputs)]
+    for expected, profile in enumerate(config.profiles):
+        added = builder.create_optimization_profile()
+        sizes = (profile.smallest, profile.typical, profile.largest)
+        for tensor in inputs:
+            added.set_shape(tensor.name, *([size, *tuple(tensor.shape)[1:]] for size in sizes))
+        if settings.add_optimization_profile(added) != expected:  # -1, and no exception
+            raise BuildError(f"{what} for batches {sizes}: {log.complaint()}")
+
+
+@contextlib.contextmanager
+def _watched(trt: Any, settings: Any, progress: Progress | None) -> Iterator[None]:
+    """Report progress, and let an interrupt end the build in an orderly way.
+
+    An exception must not travel through the builder, which is C++: it is kept and raised after it.
+    """
+    stopped: list[BaseException] = []
+    phases: dict[str, int] = {}
+
+    def report(phase: str, done: int) -> None:
+        try:
+            if progress is not None and not stopped and phase in phases:
+                progress(phase, done, phases[phase])
+        except BaseException as error:  # noqa: BLE001 - raised below
+            stopped.append(error)
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+
+        def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
+            if parent is None:
+                phases[phase] = steps
+            report(phase, 0)
+
+        def step_complete(self, phase: str, step: int) -> bool:
+            report(phase, step + 1)
+            return not stopped
+
+        def phase_finish(self, phase: str) -> None:
+            report(phase, phases.get(phase, 0))
+
+    settings.progress_monitor = Monitor()
+    yield
+    if stopped:
+        raise stopped[0]
+
+
+def _flags(trt: Any, settings: Any) -> list[str]:
+    members = trt.BuilderFlag.__members__
+    return sorted(name for name, flag in members.items() if settings.get_flag(flag))
