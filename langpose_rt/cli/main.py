@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import langpose_rt
-from langpose_rt.cli import bench, demo, evaluate, export, lift, publish, serve
+from langpose_rt.cli import bench, build_engine, demo, evaluate, export, lift, publish, serve
 from langpose_rt.errors import LangPoseError
 
 COMMANDS = {
@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "bench": bench,
     "export": export,
+    "build-engine": build_engine,
 }
 """In the order a newcomer meets them."""
 

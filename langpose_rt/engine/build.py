@@ -14,6 +14,7 @@ from typing import Any
 from langpose_rt.engine.build_config import BuildConfig
 from langpose_rt.engine.proof import half_share_of_network, io_of_network
 from langpose_rt.errors import BuildError
+from langpose_rt.manifest import Profile
 from langpose_rt.runtime.flavor import Flavor
 
 Progress = Callable[[str, int, int], None]
@@ -69,20 +70,20 @@ def engine_from_onnx(
         KeyboardInterrupt: As soon as the builder notices.
     """
     started_s = time.monotonic()
-    log = _build_log(trt)
+    log = _build_log(trt, f"{flavor.title} cannot build the {name}")
     builder = trt.Builder(log)
-    network = _parsed(trt, builder, graph, log, f"{flavor.title} cannot parse the {name}")
+    network = _parsed(trt, builder, graph, log)
     settings = builder.create_builder_config()
-    what = f"{flavor.title} cannot build the {name}"
     _configure(trt, settings, config, flavor)
-    _add_profiles(builder, network, settings, config, log, what)
+    for profile in config.profiles:
+        _add_profile(builder, network, settings, profile, log)
     cache = None if flavor.builds_anywhere else settings.create_timing_cache(timing_cache)
     if cache is not None:
         settings.set_timing_cache(cache, ignore_mismatch=False)
     with _watched(trt, settings, progress):
         data = builder.build_serialized_network(network, settings)
     if data is None:
-        raise BuildError(f"{what}: {log.complaint()}")
+        raise log.error()
     inputs, outputs = io_of_network(trt, network)
     return Plan(
         data=bytes(data),
@@ -95,7 +96,21 @@ def engine_from_onnx(
     )
 
 
-def _build_log(trt: Any) -> Any:
+def engine_information(trt: Any, data: bytes) -> str:
+    """What the inspector says of a built engine, as JSON; needs the GPU it was built for.
+
+    Raises:
+        BuildError: If the engine cannot be opened.
+    """
+    log = _build_log(trt, "the built engine cannot be opened")
+    engine = trt.Runtime(log).deserialize_cuda_engine(data)
+    if engine is None:
+        raise log.error()
+    inspector = engine.create_engine_inspector()
+    return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+
+
+def _build_log(trt: Any, what: str) -> Any:
     """A logger that keeps what was wrong; its class needs the module for its base."""
 
     class BuildLog(trt.ILogger):  # type: ignore[misc]
@@ -107,19 +122,18 @@ def _build_log(trt: Any) -> Any:
             if severity <= trt.ILogger.ERROR:
                 self._lines.append(" ".join(message.split()))
 
-        def complaint(self) -> str:
-            return "; ".join(dict.fromkeys(self._lines)) or "it gave no reason"
+        def error(self, detail: str = "") -> BuildError:
+            reasons = "; ".join(dict.fromkeys(self._lines)) or "it gave no reason"
+            return BuildError(f"{what}{detail}: {reasons}")
 
     return BuildLog()
 
 
-def _parsed(trt: Any, builder: Any, graph: bytes, log: Any, what: str) -> Any:
+def _parsed(trt: Any, builder: Any, graph: bytes, log: Any) -> Any:
     strongly_typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     network = builder.create_network(strongly_typed)
-    parser = trt.OnnxParser(network, log)
-    if not parser.parse(graph):
-        errors = (parser.get_error(index).desc() for index in range(parser.num_errors))
-        raise BuildError(f"{what}: {'; '.join(dict.fromkeys(errors)) or log.complaint()}")
+    if not trt.OnnxParser(network, log).parse(graph):
+        raise log.error()
     return network
 
 
@@ -134,17 +148,13 @@ def _configure(trt: Any, settings: Any, config: BuildConfig, flavor: Flavor) -> 
             settings.set_compute_capability(capability, index)
 
 
-def _add_profiles(
-    builder: Any, network: Any, settings: Any, config: BuildConfig, log: Any, what: str
-) -> None:
-    inputs = [network.get_input(index) for index in range(network.num_inputs)]
-    for expected, profile in enumerate(config.profiles):
-        added = builder.create_optimization_profile()
-        sizes = (profile.smallest, profile.typical, profile.largest)
-        for tensor in inputs:
-            added.set_shape(tensor.name, *([size, *tuple(tensor.shape)[1:]] for size in sizes))
-        if settings.add_optimization_profile(added) != expected:  # -1, and no exception
-            raise BuildError(f"{what} for batches {sizes}: {log.complaint()}")
+def _add_profile(builder: Any, network: Any, settings: Any, profile: Profile, log: Any) -> None:
+    added = builder.create_optimization_profile()
+    sizes = (profile.smallest, profile.typical, profile.largest)
+    for tensor in (network.get_input(index) for index in range(network.num_inputs)):
+        added.set_shape(tensor.name, *([size, *tuple(tensor.shape)[1:]] for size in sizes))
+    if settings.add_optimization_profile(added) < 0:  # and no exception
+        raise log.error(f" for batches {sizes}")
 
 
 @contextlib.contextmanager

@@ -53,7 +53,7 @@ def half_backend(
 
 def _run(evaluator: ReferenceEvaluator, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
     with np.errstate(over="ignore", invalid="ignore"):  # seen in the outputs, and said there
-        outputs: list[np.ndarray] = evaluator.run(None, inputs)
+        outputs = [np.asarray(value) for value in evaluator.run(None, inputs)]
     for name, value in zip(evaluator.output_names, outputs, strict=True):
         if not np.isfinite(value).all():
             raise BackendError(f"output {name!r} of the FP16 graph is not finite; half overflows")

@@ -22,7 +22,7 @@ MOST_WORST_MM = 3.0
 
 
 def half_share_of_network(trt: Any, network: Any) -> float:
-    """Share of half among the floating-point layer outputs of a parsed network, without constants."""
+    """Share of half among the floating-point layer outputs of a network; constants do not count."""
     counted = {trt.DataType.HALF: 0, trt.DataType.FLOAT: 0}
     for layer in (network.get_layer(index) for index in range(network.num_layers)):
         if layer.type == trt.LayerType.CONSTANT:

@@ -62,7 +62,7 @@ def engine_matching(folder: Path, manifest: Manifest, machine: Machine) -> Engin
 
 
 def mismatches(engine: Engine, manifest: Manifest, machine: Machine) -> list[str]:
-    """Everything in which an engine does not fit, each as ``what it was built for, what was found``.
+    """Everything in which an engine does not fit, each as what it was built for and what was found.
 
     Args:
         engine: As recorded.

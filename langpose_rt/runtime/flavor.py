@@ -98,7 +98,7 @@ def chosen_flavor(name: str, gpu: Gpu | None) -> Flavor:
     flavor = FLAVORS[name]
     if find_spec(flavor.module) is None:
         raise ConfigError(
-            f"{flavor.title} is not installed; pip install \"langpose-rt[{flavor.extra}]\""
+            f'{flavor.title} is not installed; pip install "langpose-rt[{flavor.extra}]"'
         )
     return flavor
 
