@@ -3,17 +3,16 @@
 import argparse
 import json
 import shlex
-import sys
-from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from langpose_rt.cli.build_progress import build_progress
 from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
     from langpose_rt.engine.build_config import BuildConfig
-    from langpose_rt.engine.product import Progress, Toolchain
+    from langpose_rt.engine.product import Toolchain
     from langpose_rt.manifest import EnginePart, EngineProduct
     from langpose_rt.runtime.gpu import Gpu
 
@@ -59,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     product = None if arguments.force else present_engine(folder, tools, config)
     found = product is not None
     if product is None:
-        with _progress_shown(quiet=arguments.json) as progress:
+        with build_progress(quiet=arguments.json) as progress:
             product = build_product(
                 source, folder, tools, config, demo_parity_clip(),
                 command=_command(arguments, config), progress=progress,
@@ -120,13 +119,6 @@ def _command(arguments: argparse.Namespace, config: "BuildConfig") -> str:
     words += ["--arch", ",".join(config.targets)] if arguments.arch else []
     words += ["--model", arguments.model.resolve().name] if arguments.model else []
     return "langpose-rt " + shlex.join([*words, "--level", str(arguments.level)])
-
-
-def _progress_shown(*, quiet: bool) -> "AbstractContextManager[Progress]":
-    """Bars on a terminal, a line per task elsewhere."""
-    from langpose_rt.cli.build_progress import build_progress
-
-    return build_progress(sys.stderr, quiet=quiet)
 
 
 def _report(folder: Path, name: str, product: "EngineProduct", *, found: bool) -> str:

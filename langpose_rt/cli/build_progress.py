@@ -1,48 +1,44 @@
-"""How far `build-engine` is: bars on a terminal, one line per task elsewhere."""
+"""How far `build-engine` is, on the error stream: bars on a terminal, a line per task elsewhere."""
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
-from typing import TextIO
 
 
 @contextlib.contextmanager
-def build_progress(
-    stream: TextIO, *, quiet: bool = False
-) -> Iterator[Callable[[str, int, int], None]]:
+def build_progress(*, quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
     """A function to be told what is being done, steps done and steps.
 
     Args:
-        stream: Where it is shown.
         quiet: Show nothing.
     """
     if quiet:
         yield lambda _doing, _done, _steps: None
-    elif stream.isatty():
-        with _bars(stream) as report:
+    elif sys.stderr.isatty():
+        with _bars() as report:
             yield report
     else:
-        yield _Lines(stream)
+        yield _Lines()
 
 
 class _Lines:
     """Every task once, when it begins."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self) -> None:
         self._said: set[str] = set()
 
     def __call__(self, doing: str, _done: int, _steps: int) -> None:
         if doing not in self._said:
             self._said.add(doing)
-            print(doing, file=self._stream, flush=True)
+            print(doing, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
-def _bars(stream: TextIO) -> Iterator[Callable[[str, int, int], None]]:
+def _bars() -> Iterator[Callable[[str, int, int], None]]:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    with Progress(console=Console(file=stream), transient=True) as bars:
+    with Progress(console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, TaskID] = {}
 
         def report(doing: str, done: int, steps: int) -> None:

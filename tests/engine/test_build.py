@@ -79,12 +79,12 @@ def test_one_engine_serves_several_architectures(rtx: Any) -> None:
 
 
 def test_adding_half_to_float32_is_refused_in_the_words_of_the_parser(rtx: Any) -> None:
-    with pytest.raises(BuildError, match="cannot build the network: .*must have same input types"):
+    with pytest.raises(BuildError, match=r"cannot build the network: .*must have same input types"):
         build(rtx, small_graph(second=TensorProto.FLOAT))
 
 
 def test_an_unknown_operation_is_refused_by_name(rtx: Any) -> None:
-    with pytest.raises(BuildError, match="cannot build the network: .*Wobble"):
+    with pytest.raises(BuildError, match=r"cannot build the network: .*Wobble"):
         build(rtx, small_graph("Wobble"))
 
 

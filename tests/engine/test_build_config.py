@@ -24,7 +24,7 @@ def test_architectures_are_read_in_every_spelling(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "ada", "8", "8.9.1", "8.9,"])
 def test_a_wrong_architecture_is_named(text: str) -> None:
-    with pytest.raises(ConfigError, match="--arch has '.*'; expected architectures as in 8.9"):
+    with pytest.raises(ConfigError, match=r"--arch has '.*'; expected architectures as in 8\.9"):
         capabilities_from_text(text)
 
 

@@ -1,7 +1,5 @@
 """The FP16 graph: half outside its islands, float32 on them, and finite on legal extremes."""
 
-from pathlib import Path
-
 import numpy as np
 import onnx
 import pytest
@@ -115,9 +113,9 @@ def test_legal_extremes_stay_finite_in_half() -> None:
 
 
 def test_logits_in_half_overflow_and_the_evaluator_says_so(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "_back_to_product", lambda nodes, values: [])
+    monkeypatch.setattr(module, "_back_to_product", lambda _nodes, _values: [])
     backend = half_backend(
         half_graph(source("encoder")), half_graph(source("lifter")), read_manifest(DEFAULT_MODEL)
     )
