@@ -5,9 +5,9 @@ the graph and no flag asks for it. The same calls exist in TensorRT from 10.12 o
 failures as log lines and an empty answer; here they become one `BuildError`.
 """
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,23 +77,32 @@ def engine_from_onnx(
     _configure(trt, settings, config, flavor)
     for profile in config.profiles:
         _add_profile(builder, network, settings, profile, log)
-    cache = None if flavor.builds_anywhere else settings.create_timing_cache(timing_cache)
-    if cache is not None:
-        settings.set_timing_cache(cache, ignore_mismatch=False)
-    with _watched(trt, settings, progress):
-        data = builder.build_serialized_network(network, settings)
+    cache = None if flavor.builds_anywhere else timing_cache_of(settings, timing_cache)
+    data = _built(trt, builder, network, settings, progress)
     if data is None:
         raise log.error()
     inputs, outputs = io_of_network(trt, network)
     return Plan(
         data=bytes(data),
-        timing_cache=b"" if cache is None else bytes(settings.get_timing_cache().serialize()),
+        timing_cache=b"" if cache is None else bytes(cache.serialize()),
         half_share=half_share_of_network(trt, network),
         inputs=inputs,
         outputs=outputs,
         flags=_flags(trt, settings),
         build_s=time.monotonic() - started_s,
     )
+
+
+def timing_cache_of(settings: Any, earlier: bytes) -> Any:
+    """The timing cache a build starts from: an earlier one if it fits, else an empty one.
+
+    TensorRT itself compares GPU, version and flags, and refuses what was measured elsewhere.
+    """
+    for data in (earlier, b""):
+        cache = settings.create_timing_cache(data)
+        if cache is not None and settings.set_timing_cache(cache, ignore_mismatch=False):
+            return cache
+    return None
 
 
 def engine_information(trt: Any, data: bytes) -> str:
@@ -157,20 +166,36 @@ def _add_profile(builder: Any, network: Any, settings: Any, profile: Profile, lo
         raise log.error(f" for batches {sizes}")
 
 
-@contextlib.contextmanager
-def _watched(trt: Any, settings: Any, progress: Progress | None) -> Iterator[None]:
-    """Report progress, and let an interrupt end the build in an orderly way.
+def _built(
+    trt: Any, builder: Any, network: Any, settings: Any, progress: Progress | None
+) -> Any | None:
+    """Build on a thread of its own, and let an interrupt end it in an orderly way.
 
-    An exception must not travel through the builder, which is C++: it is kept and raised after it.
+    TensorRT swallows an exception that is raised while it calls back, and an interrupt would be
+    lost there; so this thread only waits for one, and tells the monitor.
     """
     stopped: list[BaseException] = []
+    settings.progress_monitor = _monitor(trt, progress, stopped)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        building = pool.submit(builder.build_serialized_network, network, settings)
+        try:
+            data = building.result()
+        except KeyboardInterrupt as error:
+            stopped.append(error)
+    if stopped:
+        raise stopped[0]
+    return data
+
+
+def _monitor(trt: Any, progress: Progress | None, stopped: list[BaseException]) -> Any:
+    """Reports the outermost phase, and ends the build once something has been stopped."""
     phases: dict[str, int] = {}
 
     def report(phase: str, done: int) -> None:
         try:
             if progress is not None and not stopped and phase in phases:
                 progress(phase, done, phases[phase])
-        except BaseException as error:  # noqa: BLE001 - raised below
+        except Exception as error:  # noqa: BLE001 - raised when the builder has ended
             stopped.append(error)
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
@@ -189,10 +214,7 @@ def _watched(trt: Any, settings: Any, progress: Progress | None) -> Iterator[Non
         def phase_finish(self, phase: str) -> None:
             report(phase, phases.get(phase, 0))
 
-    settings.progress_monitor = Monitor()
-    yield
-    if stopped:
-        raise stopped[0]
+    return Monitor()
 
 
 def _flags(trt: Any, settings: Any) -> list[str]:

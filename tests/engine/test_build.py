@@ -1,5 +1,7 @@
 """Building with TensorRT-RTX, for GPUs that are not here; nothing is run."""
 
+import os
+import signal
 from typing import Any
 
 import numpy as np
@@ -7,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from langpose_rt.engine.build import engine_from_onnx
+from langpose_rt.engine.build import engine_from_onnx, timing_cache_of
 from langpose_rt.engine.build_config import BuildConfig
 from langpose_rt.engine.half_graph import half_graph
 from langpose_rt.engine.proof import LEAST_HALF
@@ -101,8 +103,25 @@ def test_a_profile_that_is_none_is_refused(rtx: Any, monkeypatch: pytest.MonkeyP
 
 
 def test_an_interrupt_ends_the_build_as_an_interrupt(rtx: Any) -> None:
-    def interrupt(_doing: str, _done: int, _steps: int) -> None:
-        raise KeyboardInterrupt
+    def press_ctrl_c(_doing: str, done: int, _steps: int) -> None:
+        if done == 1:
+            os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        build(rtx, default_graph("lifter"), progress=interrupt)
+        build(rtx, default_graph("lifter"), progress=press_ctrl_c)
+
+
+def test_what_progress_raises_is_raised_when_the_builder_has_ended(rtx: Any) -> None:
+    def fail(_doing: str, _done: int, _steps: int) -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        build(rtx, default_graph("lifter"), progress=fail)
+
+
+@pytest.mark.filterwarnings("ignore:.*no-ops in TensorRT-RTX:DeprecationWarning")
+def test_a_timing_cache_that_is_none_starts_an_empty_one(rtx: Any) -> None:
+    builder = rtx.Builder(rtx.Logger(rtx.Logger.ERROR))
+    empty = timing_cache_of(builder.create_builder_config(), b"")
+    assert timing_cache_of(builder.create_builder_config(), b"damaged") is not None
+    assert bytes(empty.serialize())
