@@ -3,6 +3,7 @@
 import argparse
 import json
 import shlex
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,15 +56,17 @@ def run(arguments: argparse.Namespace) -> int:
     tools, config = _tools_and_config(arguments)
     source: Path = arguments.model or DEFAULT_MODEL
     folder = arguments.out / source.resolve().name
-    product = None if arguments.force else present_engine(folder, tools, config)
-    found = product is not None
-    if product is None:
+    name = engine_name(tools.flavor, config)
+    product, reasons = present_engine(source, folder, tools, config)
+    found = product is not None and not reasons and not arguments.force
+    for reason in reasons:
+        print(f"{name} is built again: {reason}", file=sys.stderr)
+    if product is None or not found:
         with build_progress(quiet=arguments.json) as progress:
             product = build_product(
                 source, folder, tools, config, demo_parity_clip(),
                 command=_command(arguments, config), progress=progress,
             )  # fmt: skip
-    name = engine_name(tools.flavor, config)
     if arguments.json:
         print(json.dumps(_plain(folder, name, product, found=found)))
     else:

@@ -86,6 +86,7 @@ class _Retyped:
             self._types[name] = wanted
             if name in outputs and wanted == _HALF:
                 new.output[place] = f"{name}.half"
+                self._types |= {name: _FLOAT, f"{name}.half": _HALF}
                 self._written.append(_cast(f"{name}.half", name, _FLOAT))
 
     def _as(self, name: str, wanted: int) -> str:

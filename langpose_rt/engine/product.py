@@ -18,7 +18,7 @@ import msgspec
 import onnx
 
 import langpose_rt
-from langpose_rt.engine.build import Plan, engine_from_onnx, engine_information
+from langpose_rt.engine.build import Plan, Progress, engine_from_onnx, engine_information
 from langpose_rt.engine.build_config import BuildConfig
 from langpose_rt.engine.half_graph import half_graph
 from langpose_rt.engine.half_network import EVALUATOR, half_backend
@@ -43,9 +43,6 @@ from langpose_rt.runtime.network_io import encoder_io, lifter_io
 
 RunEngine = Callable[[Path, Manifest, Engine], Backend]
 """Opens an engine whose files lie in a folder; it has no parity yet and is in no manifest."""
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, its steps done, and its steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,23 +72,36 @@ def engine_name(flavor: Flavor, config: BuildConfig) -> str:
     return "-".join((flavor.name, *(f"sm{target}" for target in targets)))
 
 
-def present_engine(folder: Path, tools: Toolchain, config: BuildConfig) -> EngineProduct | None:
-    """The engine in a folder if it is the one that would be built, its files whole; else None."""
+def present_engine(
+    source: Path, folder: Path, tools: Toolchain, config: BuildConfig
+) -> tuple[EngineProduct | None, list[str]]:
+    """What a build of a model would replace.
+
+    Returns:
+        The engine of that name in the folder, if any, and why it must be built again, each with
+        what it was and what is wanted; no reason means that it is the one wanted.
+
+    Raises:
+        ModelError: If a model is missing or damaged.
+    """
+    purpose = _purpose(read_manifest(source), tools, config)
     if not (folder / MANIFEST_NAME).is_file():
-        return None
-    manifest = read_manifest(folder)
-    product = manifest.engines.get(engine_name(tools.flavor, config))
+        return None, []
+    product = read_manifest(folder).engines.get(engine_name(tools.flavor, config))
     if product is None:
-        return None
-    engine, purpose = product.engine, _purpose(manifest, tools, config)
-    if any(getattr(engine, name) != value for name, value in purpose.items()):
-        return None
+        return None, []
+    engine = product.engine
+    reasons = [
+        f"{name} was {getattr(engine, name)}, is {value}"
+        for name, value in purpose.items()
+        if getattr(engine, name) != value
+    ]
     try:
         for part in (engine.encoder, engine.lifter):
-            check_file(folder, part.file, part.sha256, repair="")
-    except ModelError:
-        return None
-    return product
+            check_file(folder, part.file, part.sha256, repair="building it again")
+    except ModelError as error:
+        reasons.append(str(error))
+    return product, reasons
 
 
 def build_product(

@@ -49,6 +49,8 @@ def test_an_engine_is_built_once_and_its_proof_is_printed(
     assert again["was_there"] is True
     assert again["parity"]["worst_mm"] == product.parity.worst_mm
     assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == before
+    other = build(tmp_path, *words, "--level", "0")
+    assert "rtx-sm89 is built again: optimization_level was 5, is 0" in other.err
     forced = json.loads(build(tmp_path, *words, "--json", "--force").out)
     assert forced["was_there"] is False
 

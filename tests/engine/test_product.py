@@ -95,18 +95,31 @@ def test_an_engine_is_present_only_as_long_as_it_is_the_one_wanted(
     built: tuple[Path, EngineProduct], tools: Toolchain
 ) -> None:
     folder, product = built
-    assert present_engine(folder, tools, CONFIG) == product
-    for other in (
-        BuildConfig(batch=(1, 2), targets=("8.9",)),
-        BuildConfig(batch=(1,), targets=("8.6",)),
-        BuildConfig(batch=(1,), targets=("8.9",), optimization_level=0),
-    ):
-        assert present_engine(folder, tools, other) is None
-    assert present_engine(folder.parent, tools, CONFIG) is None
+    assert present_engine(DEFAULT_MODEL, folder, tools, CONFIG) == (product, [])
+    other = BuildConfig(batch=(1,), targets=("8.6",))
+    assert present_engine(DEFAULT_MODEL, folder, tools, other) == (None, [])
+    assert present_engine(DEFAULT_MODEL, folder.parent, tools, CONFIG) == (None, [])
+    with pytest.raises(ModelError, match="no model at"):
+        present_engine(folder / "none", folder, tools, CONFIG)
+
+
+def test_what_has_changed_is_named_with_both_values(
+    built: tuple[Path, EngineProduct], tools: Toolchain
+) -> None:
+    folder, product = built
+
+    def reasons(tools: Toolchain = tools, config: BuildConfig = CONFIG) -> list[str]:
+        return present_engine(DEFAULT_MODEL, folder, tools, config)[1]
+
+    quick = BuildConfig(batch=(1,), targets=("8.9",), optimization_level=0)
+    assert reasons(config=quick) == ["optimization_level was 5, is 0"]
+    assert "profiles was" in reasons(config=BuildConfig(batch=(1, 2), targets=("8.9",)))[0]
+    here = Toolchain(trt=tools.trt, flavor=tools.flavor, gpu=ADA)
+    assert reasons(here) == ["gpu was None, is RTX 4090", "driver was None, is 580.65"]
     file = folder / product.engine.lifter.file
     whole = file.read_bytes()
     file.write_bytes(whole[:-1])
-    assert present_engine(folder, tools, CONFIG) is None
+    assert "is damaged: its hash is" in reasons()[0]
     file.write_bytes(whole)
 
 
