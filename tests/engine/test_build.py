@@ -107,8 +107,12 @@ def test_an_interrupt_ends_the_build_as_an_interrupt(rtx: Any) -> None:
         if done == 1:
             os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
-        build(rtx, default_graph("lifter"), progress=press_ctrl_c)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # others leave their own
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            build(rtx, default_graph("lifter"), progress=press_ctrl_c)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_what_progress_raises_is_raised_when_the_builder_has_ended(rtx: Any) -> None:
