@@ -12,6 +12,7 @@ from typing import NoReturn
 import langpose_rt
 from langpose_rt.cli import (
     bench,
+    build_engine,
     control,
     convert,
     demo,
@@ -43,6 +44,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "bench": bench,
     "export": export,
+    "build-engine": build_engine,
     "doctor": doctor,
     "vmc": vmc,
     "lsl": lsl,
