@@ -79,6 +79,16 @@ class Reason(str, Enum):
     """JSON with the people of more than one image."""
     NOT_FINITE = "not_finite"
     """A number that is to be published, or was published, is not finite."""
+    SPOOFED_RIG = "spoofed_rig"
+    """A key published as another rig than the one it is named after."""
+    REVOKED_KEY = "revoked_key"
+    """The sender's key was taken out of the server's folder since it connected."""
+    UNKNOWN_KEY = "unknown_key"
+    """A connection with a key that is not in the server's folder."""
+    NOT_ENCRYPTED = "not_encrypted"
+    """A connection without keys to a server that has them."""
+    WRONG_SERVER_KEY = "wrong_server_key"
+    """A connection that took this server for another one."""
 
 
 class Stamp(msgspec.Struct, kw_only=True):

@@ -65,12 +65,26 @@ def listening_socket(
     return socket, int(socket.get_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
 
 
+def received_with_key(socket: Socket) -> tuple[list[bytes] | None, str]:
+    """As `received`, of a socket with keys: also the public key of the sender, checked by CURVE."""
+    try:
+        first = socket.recv(zmq.NOBLOCK, copy=False)  # only a Frame knows who sent it
+    except zmq.Again:
+        return None, ""
+    return _whole(socket, first.bytes), str(first.get("User-Id"))
+
+
 def received(socket: Socket) -> list[bytes] | None:
     """The parts of the next message, one more than allowed at most; None if there is none."""
     try:
-        parts = [socket.recv(zmq.NOBLOCK)]
+        return _whole(socket, socket.recv(zmq.NOBLOCK))
     except zmq.Again:
         return None
+
+
+def _whole(socket: Socket, first: bytes) -> list[bytes]:
+    """A message whose first part has been read."""
+    parts = [first]
     while socket.get(zmq.RCVMORE):
         part = socket.recv()
         if len(parts) <= MAX_PARTS:
