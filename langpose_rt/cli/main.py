@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import langpose_rt
-from langpose_rt.cli import bench, demo, evaluate, export, lift, publish, serve
+from langpose_rt.cli import bench, control, demo, evaluate, export, keys, lift, publish, serve
 from langpose_rt.errors import LangPoseError
 
 COMMANDS = {
     "demo": demo,
     "serve": serve,
     "publish": publish,
+    "control": control,
+    "keys": keys,
     "lift": lift,
     "evaluate": evaluate,
     "bench": bench,

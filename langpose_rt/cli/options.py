@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ConfigT = TypeVar("ConfigT")
 
 MOST_THREADS = 256
-_METAVARS = {int: "N", float: "X", str: "NAME", Path: "FILE"}
+_METAVARS = {int: "N", float: "X", str: "NAME", Path: "PATH"}
 
 
 def add_config_arguments(
@@ -65,12 +65,15 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         group.add_argument(flag, type=kind, default=default, metavar=metavar, help=text)
 
 
-def backend_from_arguments(arguments: argparse.Namespace, *, slots: int) -> "Backend":
+def backend_from_arguments(
+    arguments: argparse.Namespace, *, slots: int, folder: Path | None = None
+) -> "Backend":
     """The backend the flags describe.
 
     Args:
         arguments: Parsed flags, of `add_model_arguments` at least.
         slots: Persons to remember at once.
+        folder: Another model than the one of the flags.
 
     Raises:
         ConfigError: If an option is wrong, the library is not installed, or the model is not whole.
@@ -81,7 +84,7 @@ def backend_from_arguments(arguments: argparse.Namespace, *, slots: int) -> "Bac
         raise ConfigError(f"--threads is {arguments.threads}; expected 1 to {MOST_THREADS}")
     try:
         return open_backend(
-            arguments.model,
+            folder or arguments.model,
             arguments.backend,
             slots=slots,
             threads=arguments.threads,

@@ -11,6 +11,10 @@ from langpose_rt.cli.lift import add_clip_arguments, clip_from_arguments
 from langpose_rt.errors import ConfigError, LangPoseError
 
 SUMMARY = "play a file of 2D keypoints to a server as a rig, at its true rate"
+_IS_THE_KEY_KNOWN = (
+    "see that it runs with --keys, that its folder holds this rig's public key, and that "
+    "--server-key is its own"
+)
 EXAMPLE = "langpose-rt publish clip.npz --rig rig0 --camera cam0 --loop"
 
 
@@ -60,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not publisher.wait_for_server(arguments.wait_s):
             raise LangPoseError(
                 f"no server took {stream} at {server.endpoint} within {arguments.wait_s:g} s; "
-                "start one with 'langpose-rt serve'"
+                + (_IS_THE_KEY_KNOWN if server.keys else "start one with 'langpose-rt serve'")
             )
         print(f"publishing {arguments.file} as {stream}", file=sys.stderr, flush=True)
         try:

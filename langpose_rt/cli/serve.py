@@ -1,7 +1,6 @@
 """`langpose-rt serve`: the server. Keypoints in on one port, poses out on the next."""
 
 import argparse
-import contextlib
 import json
 import os
 import signal
@@ -20,6 +19,7 @@ from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
     from langpose_rt.camera import Camera
+    from langpose_rt.runtime.base import Backend
     from langpose_rt.streaming.server import Server
 
 SUMMARY = "lift the keypoint streams of capture rigs to 3D, live"
@@ -50,7 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; the first drains within a second, a second ends at once."""
+    """Serve until SIGTERM or SIGINT; the first drains within a second, a second ends at once.
+
+    SIGHUP opens the model anew.
+    """
     from langpose_rt.streaming.options import PipelineConfig, ServerConfig
     from langpose_rt.streaming.server import Server
 
@@ -60,12 +63,15 @@ def run(arguments: argparse.Namespace) -> int:
     given: dict[str, Any] = {"http_port": None} if arguments.no_http else {}
     config = config_from_arguments(ServerConfig, arguments, pipeline=pipeline, **given)
     cameras = _cameras(arguments.cameras)
-    backend = backend_from_arguments(arguments, slots=arguments.slots)
-    server = Server(backend, config, cameras)
-    _drain_on_signals(server)
-    with contextlib.closing(backend):
-        licence = str(backend.manifest.card.get("licence", "not stated"))
-        server.run(on_start=lambda: _announce(server, licence, as_json=arguments.json))
+
+    def open_model(folder: Path | None) -> "Backend":
+        return backend_from_arguments(arguments, slots=arguments.slots, folder=folder)
+
+    backend = open_model(None)
+    server = Server(backend, config, cameras, open_model=open_model)
+    _heed_signals(server)
+    licence = str(backend.manifest.card.get("licence", "not stated"))
+    server.run(on_start=lambda: _announce(server, licence, as_json=arguments.json))
     return 0
 
 
@@ -78,21 +84,29 @@ def _cameras(path: Path | None) -> "Mapping[str, Camera]":
 
 
 def _announce(server: "Server", licence: str, *, as_json: bool) -> None:
-    model, ports = server.snapshot().model, server.ports
+    model, ports, keyring = server.snapshot().model, server.ports, server.keyring
     if as_json:
         said = {
-            "port": ports.keypoints, "output_port": ports.poses, "http_port": ports.http,
-            "model": model.id, "sha256": model.sha256, "precision": model.precision,
-            "backend": model.backend, "licence": licence,
+            "port": ports.keypoints, "output_port": ports.poses, "control_port": ports.control,
+            "http_port": ports.http, "model": model.id, "sha256": model.sha256,
+            "precision": model.precision, "backend": model.backend, "licence": licence,
+            "server_key": keyring.own.public if keyring else None,
         }  # fmt: skip
         print(json.dumps(said), flush=True)
         return
     bind = server.config.bind
-    health = f"health        http://{bind}:{ports.http}/status\n" if ports.http else ""
+    keys = f"server key    {keyring.own.public}\n" if keyring else ""
+    keys += f"let in        {', '.join(keyring.names) or 'nobody'}\n" if keyring else ""
+    health = (
+        f"health        http://{server.config.http_bind}:{ports.http}/status\n"
+        if ports.http
+        else ""
+    )
     print(
         f"keypoints in  tcp://{bind}:{ports.keypoints}\n"
         f"poses out     tcp://{bind}:{ports.poses}\n"
-        f"{health}"
+        f"control       tcp://{bind}:{ports.control}\n"
+        f"{health}{keys}"
         f"model         {model.id} {model.sha256[:12]}, {model.precision} on {model.backend}\n"
         f"weights       {licence}",
         file=sys.stderr,
@@ -100,7 +114,7 @@ def _announce(server: "Server", licence: str, *, as_json: bool) -> None:
     )
 
 
-def _drain_on_signals(server: "Server") -> None:
+def _heed_signals(server: "Server") -> None:
     def drain(*_: object) -> None:
         signal.signal(signal.SIGTERM, lambda *_: os._exit(_SECOND_SIGNAL))
         signal.signal(signal.SIGINT, lambda *_: os._exit(_SECOND_SIGNAL))
@@ -108,3 +122,4 @@ def _drain_on_signals(server: "Server") -> None:
 
     signal.signal(signal.SIGTERM, drain)
     signal.signal(signal.SIGINT, drain)
+    signal.signal(signal.SIGHUP, lambda *_: server.reload(None, lambda _: None))

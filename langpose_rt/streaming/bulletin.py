@@ -9,7 +9,6 @@ from langpose_rt.streaming.header import MAX_UINT
 from langpose_rt.streaming.messages import (
     Event,
     Heartbeat,
-    ModelStamp,
     encode_notice,
     schema_from_skeleton,
 )
@@ -40,11 +39,10 @@ class Bulletin:
     Args:
         server: Name in the heartbeat's topic.
         epoch: Random number of this start of the server.
-        model: What heartbeats say of the model.
     """
 
-    def __init__(self, server: str, epoch: int, model: ModelStamp) -> None:
-        self._server, self._epoch, self._model = server, epoch, model
+    def __init__(self, server: str, epoch: int) -> None:
+        self._server, self._epoch = server, epoch
         self._beats = self._events = 0
         self._beat_ns: int | None = None
         self._schema_ns: int | None = None
@@ -109,7 +107,7 @@ class Bulletin:
                 persons=snapshot.persons,
                 fps=snapshot.fps,
                 p99_ms=snapshot.p99_ms,
-                model=self._model,
+                model=snapshot.model,
                 counters={name: min(count, MAX_UINT) for name, count in counters.items()},
             )
         )

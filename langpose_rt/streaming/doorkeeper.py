@@ -14,12 +14,12 @@ from langpose_rt.streaming.security import Keyring, zap_reply
 from langpose_rt.streaming.sockets import Socket
 
 _ZAP = "inproc://zeromq.zap.01"
-_FAILED = {
-    zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH: (
+_FAILED: dict[int, tuple[Reason, str]] = {
+    int(zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH): (
         Reason.NOT_ENCRYPTED,
         "somebody connected without keys; clients need --key and --server-key",
     ),
-    zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC: (
+    int(zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC): (
         Reason.WRONG_SERVER_KEY,
         "somebody connected with another server's public key; give clients this server's",
     ),
@@ -69,10 +69,5 @@ class Doorkeeper:
                 socket.send_multipart(reply)
                 if refusal:
                     self._on_refusal(Reason.UNKNOWN_KEY, refusal)
-            elif (failure := _FAILED.get(parse_monitor_message(parts)["value"])) is not None:
+            elif (failure := _FAILED.get(int(parse_monitor_message(parts)["value"]))) is not None:
                 self._on_refusal(*failure)
-
-    def close(self) -> None:
-        """Stop answering: from here on nobody is let in."""
-        for socket in (self.questions, *self._monitors):
-            socket.close(linger=0)

@@ -48,8 +48,12 @@ class Emitter:
     """
 
     def __init__(self, backend: Backend, config: PipelineConfig, epoch: int) -> None:
-        self.model = stamp_of_backend(backend)
-        self._epoch, self._frames, self._config = epoch, backend.frames, config
+        self._epoch, self._config = epoch, config
+        self.answer_with(backend)
+
+    def answer_with(self, backend: Backend) -> None:
+        """Say from now on that this backend answers."""
+        self.model, self._frames = stamp_of_backend(backend), backend.frames
 
     def messages(self, lifted: Lifted, now_ns: int) -> list[PoseMessage]:
         """The next message of every stream that was lifted.

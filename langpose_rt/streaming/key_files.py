@@ -46,16 +46,17 @@ def new_key_files(name: str, folder: Path) -> tuple[Path, Path]:
     """
     check_key_name(name)
     public, secret = folder / f"{name}{PUBLIC}", folder / f"{name}{SECRET}"
+    for path in (public, secret):
+        if path.exists():
+            raise ConfigError(
+                f"{path} exists and is not overwritten; choose another name, or remove it"
+            )
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder, prefix=".new-") as made:
             zmq.auth.create_certificates(made, name)
             _write_new(secret, (Path(made) / secret.name).read_text("utf-8"), 0o600)
             _write_new(public, (Path(made) / public.name).read_text("utf-8"), 0o644)
-    except FileExistsError as error:
-        raise ConfigError(
-            f"{error.filename} exists and is not overwritten; choose another name, or remove it"
-        ) from None
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise ConfigError(f"cannot write keys to {folder} ({why}); choose another --dir") from None

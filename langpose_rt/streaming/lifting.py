@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float32
 
 from langpose_rt.anchor import anchor_step
 from langpose_rt.camera import root_from_pose
-from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S, ROW_CHANNELS
+from langpose_rt.config import NS_PER_S
 from langpose_rt.runtime.base import Backend
 from langpose_rt.skeleton import REFERENCE_STATURE_M, SKELETONS, to_h36m17
 from langpose_rt.streaming.inbox import Frame
@@ -87,20 +87,6 @@ class Lifting:
     ) -> None:
         self._backend, self._persons, self._clock = backend, persons, clock
         self._height_m = person_height_m or REFERENCE_STATURE_M
-
-    def warm_up(self) -> None:
-        """Run the backend a few times over nobody, so that the first frame is not slow.
-
-        Raises:
-            BackendError: If it cannot.
-        """
-        slots = np.zeros(1, np.int32)
-        rows = np.zeros((1, 17, ROW_CHANNELS), np.float32)
-        extras = np.zeros((1, EXTRA_CHANNELS), np.float32)
-        for time_ns in (0, 20_000_000, 40_000_000):
-            self._backend.encode(rows, extras, slots, np.array([time_ns]))
-            self._backend.lift(slots, np.zeros(1, np.int32), np.zeros(1, np.float32))
-        self._backend.reset(slots)
 
     def frames_back(self, sighting: Sighting) -> int:
         """How many frames the window has taken since this one, of the person with the most."""

@@ -11,7 +11,7 @@ ZeroMQ (ZMTP 3.x) multipart messages. The server binds, everybody else connects:
     port      server socket   peer                 use
     5555      SUB             rig: PUB             2D keypoints in
     5556      XPUB            consumer: SUB        3D poses, heartbeats, schemas, events out
-    5557      ROUTER          DEALER or REQ        control (reserved, not served yet)
+    5557      ROUTER          DEALER or REQ        control: `ctl/1`, see `control_message.py`
 
 Send with the no-wait flag and never set CONFLATE: it keeps the last part instead of the last
 message. A full queue drops the newest message, so a slow consumer should read all that is waiting
@@ -152,8 +152,9 @@ event/1: something that a person may want to know
     (a topic, or ""), reason string, detail string, count uint (times since the last report)
 
 event/reject/ carries the reasons of `Reason`, rate-limited; event/drain/ announces the end;
-event/clock/ a step of a rig's clock; event/camera/ says once per stream, as assumed_intrinsics,
-that nobody knows its lens, so that distances are guesses.
+event/clock/ a step of a rig's clock; event/model/ says "changed" when another model answers, and
+"model_refused" when one could not and the old one stays; event/camera/ says once per stream, as
+assumed_intrinsics, that nobody knows its lens, so that distances are guesses.
 
 Versions
 ========

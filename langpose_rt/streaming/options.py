@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from langpose_rt.camera import Intrinsics
 from langpose_rt.config import NS_PER_S
@@ -92,33 +93,47 @@ class ServerConfig:
     Args:
         port: Keypoints in; 0 takes any free port.
         output_port: Poses out; None is the next one, or any free one if ``port`` is 0.
+        control_port: Status, clock probes, reload; None is the one after the next, or any free one
+            if ``port`` is 0.
         http_port: Health and metrics; 0 takes any free port, None serves none.
+        http_bind: Address of health and metrics, which are never encrypted.
         bind: Address to listen on.
-        insecure: Allow an address that others can reach although nothing is encrypted yet.
+        keys: Folder with the server's own keys and the public keys of those who may come in, made
+            by ``langpose-rt keys new``; with it everything but HTTP is encrypted.
+        insecure: Allow an address that others can reach without keys.
         pipeline: Options of the pipeline.
 
     Raises:
-        ConfigError: If a port is none, or the address is reachable and ``insecure`` is not set.
+        ConfigError: If a port is none, or the address is reachable and neither ``keys`` nor
+            ``insecure`` is set.
     """
 
     port: int = 5555
     output_port: int | None = None
+    control_port: int | None = None
     http_port: int | None = 9464
+    http_bind: str = "127.0.0.1"
     bind: str = "127.0.0.1"
+    keys: Path | None = None
     insecure: bool = False
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
 
     def __post_init__(self) -> None:
-        for name in ("port", "output_port", "http_port"):
+        for name in ("port", "output_port", "control_port", "http_port"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 65535:
                 raise ConfigError(f"{name} is {value}; expected 0 (any free port) to 65535")
         if self.output_port is None and self.port == 65535:
             raise ConfigError("port 65535 leaves no next port for poses; choose another --port")
-        if not self.is_loopback and not self.insecure:
+        if self.control_port is None and self.port >= 65534:
             raise ConfigError(
-                f"{self.bind} can be reached from other machines and nothing is encrypted; "
-                "bind 127.0.0.1, or say --insecure if you trust the network"
+                f"port {self.port} leaves no next but one port for control; choose another --port"
+            )
+        if not (self.is_loopback or self.keys or self.insecure):
+            raise ConfigError(
+                f"{self.bind} can be reached from other machines and nothing is encrypted; make "
+                "keys with 'langpose-rt keys new server' and serve with --keys, bind 127.0.0.1, or "
+                "say --insecure if you trust the network"
             )
 
     @property
@@ -127,20 +142,38 @@ class ServerConfig:
         return self.bind in LOOPBACK
 
     @property
+    def exposures(self) -> list[str]:
+        """What others than this machine can reach although nothing is encrypted, in sentences."""
+        exposed = []
+        if not self.is_loopback and self.keys is None:
+            exposed.append(f"{self.bind} is reachable from other machines and nothing is encrypted")
+        if self.http_port is not None and self.http_bind not in LOOPBACK:
+            exposed.append(f"health and metrics are open to whoever reaches {self.http_bind}")
+        return exposed
+
+    @property
     def pose_port(self) -> int:
         """The port poses are to go out at."""
         if self.output_port is not None:
             return self.output_port
         return self.port + 1 if self.port else 0
 
+    @property
+    def request_port(self) -> int:
+        """The port that control requests are to come in at."""
+        if self.control_port is not None:
+            return self.control_port
+        return self.port + 2 if self.port else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Ports a server really listens on; http is 0 where there is none."""
 
-    keypoints: int
-    poses: int
-    http: int
+    keypoints: int = 0
+    poses: int = 0
+    control: int = 0
+    http: int = 0
 
 
 def check_live(manifest: Manifest, config: PipelineConfig) -> None:

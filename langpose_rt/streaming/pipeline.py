@@ -2,6 +2,7 @@
 
     receive   a message is decoded, put in order and queued
     step      one waiting frame of every stream goes through the model, all people together
+    change_model   another model takes over between two steps
     tick      heartbeats, schemas, events, and streams that have fallen silent
     flush     what still waits for its lookahead is answered with the one there is
 
@@ -18,9 +19,11 @@ from langpose_rt.camera import Camera
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import BackendError, MessageError
 from langpose_rt.runtime.base import Backend
+from langpose_rt.streaming.active_model import ActiveModel
 from langpose_rt.streaming.bulletin import Bulletin
-from langpose_rt.streaming.emit import Emitter, stamp_of_backend
+from langpose_rt.streaming.emit import Emitter
 from langpose_rt.streaming.inbox import Frame, Inbox
+from langpose_rt.streaming.incidents import Incidents
 from langpose_rt.streaming.lifting import Lifting, joints_of_frames
 from langpose_rt.streaming.messages import PoseMessage, encode_pose
 from langpose_rt.streaming.options import PipelineConfig, check_live
@@ -39,12 +42,16 @@ class Pipeline:
     """Many streams of keypoints through one backend.
 
     Args:
-        backend: What computes; the caller closes it.
+        backend: What computes, until another is offered; the caller closes it.
         config: Options.
         cameras: Calibrated cameras by "rig/camera" or "camera".
         epoch: Random number of this start of the server.
         clock: Reads the clock that ``now_ns`` comes from, for the latency of the stages; without it
             no time passes within a call.
+
+    Attributes:
+        model: What answers now; another one may be let rehearse here.
+        incidents: What went wrong.
 
     Raises:
         ConfigError: If the model does not take live input.
@@ -61,12 +68,13 @@ class Pipeline:
     ) -> None:
         self.config = config = config or PipelineConfig()
         check_live(backend.manifest, config)
-        self.stats, self._backend, self._now_ns = Stats(), backend, 0
+        self.stats, self.model, self._now_ns = Stats(), ActiveModel(backend), 0
         self._clock = clock or (lambda: self._now_ns)
-        self._persons = Persons(backend, config.smoothing)
-        self._lifting = Lifting(backend, self._persons, config.person_height_m, self._clock)
-        self._emitter = Emitter(backend, config, epoch)
-        self._bulletin = Bulletin(config.server, epoch, stamp_of_backend(backend))
+        self._persons = Persons(self.model, config.smoothing)
+        self._lifting = Lifting(self.model, self._persons, config.person_height_m, self._clock)
+        self._emitter = Emitter(self.model, config, epoch)
+        self._bulletin = Bulletin(config.server, epoch)
+        self.incidents = Incidents(self.stats, self._bulletin)
         self._reception = Reception(
             config,
             Viewpoints(cameras or {}, config.fov_deg),
@@ -77,7 +85,7 @@ class Pipeline:
         )
         self._rate: Rate | None = None
         self._started_ns: int | None = None
-        self._degraded = self._draining = False
+        self._draining = False
 
     @property
     def waiting(self) -> bool:
@@ -91,27 +99,20 @@ class Pipeline:
             return "draining"
         if self._started_ns is None:
             return "starting"
-        return "degraded" if self._degraded else "ready"
+        return "degraded" if self.incidents.failures else "ready"
 
-    def warm_up(self) -> None:
-        """Run the backend a few times over nobody, so that the first frame is not slow.
-
-        Raises:
-            BackendError: If it cannot.
-        """
-        self._lifting.warm_up()
-
-    def receive(self, parts: Sequence[bytes], now_ns: int) -> bool:
+    def receive(self, parts: Sequence[bytes], now_ns: int, sender: str | None = None) -> bool:
         """Take one message from the network; a bad one is counted, reported and forgotten.
 
         Args:
             parts: Its parts as they came.
             now_ns: When it arrived.
+            sender: What its key is named after; None where there are no keys.
 
         Returns:
             Whether a frame was queued.
         """
-        return self._reception.receive(parts, now_ns)
+        return self._reception.receive(parts, now_ns, sender)
 
     def step(self, now_ns: int) -> Replies:
         """Lift one waiting frame of every stream that has one.
@@ -131,7 +132,7 @@ class Pipeline:
             replies += self._part(stream, frame)
             ids = stream.identify(frame, frame_joints)
             sightings.append(stream.seat(frame, frame_joints, ids, taken_ns))
-        self._count_refused()
+        self.incidents.seats_refused(self._persons.refused, self.model.slots)
         replies += self._remember(sightings)
         done_ns = self._clock()
         for _, frame in taken:
@@ -152,6 +153,19 @@ class Pipeline:
             self._guard(stream.leave)
         return replies + self._notices(self._rate, now_ns)
 
+    def change_model(self, now_ns: int) -> Replies:
+        """Let the model that rehearses take over, if it can; what waits is answered before."""
+        self._now_ns, failed = now_ns, bool(self.incidents.failures)
+        successor = self.model.successor(self._persons.pushes, now_ns, at_once=failed)
+        if successor is None:
+            return []
+        replies = self._answer_while(self._reception.streams, lambda _: True)
+        if self.model.take_over(successor):
+            np.minimum(self._persons.pushes, successor.filled, out=self._persons.pushes)
+            self._emitter.answer_with(self.model)
+            self.incidents.model_changed(self._emitter.model)
+        return replies
+
     def flush(self, now_ns: int) -> Replies:
         """Answer everything that waits: in the queues, and for its lookahead."""
         replies: Replies = []
@@ -169,11 +183,6 @@ class Pipeline:
         """Say the schemas at the next tick: somebody has just come."""
         self._bulletin.want_schemas()
 
-    def fault(self, detail: str) -> None:
-        """Count and report a fault of this program that cost one message or step."""
-        self.stats.internal_errors += 1
-        self._bulletin.report("fault", "internal_error", detail)
-
     def snapshot(self, now_ns: int) -> Snapshot:
         """Everything that can be said of the server at this moment; callable from any thread."""
         return Snapshot.of(
@@ -185,7 +194,7 @@ class Pipeline:
             uptime_s=0.0 if self._started_ns is None else (now_ns - self._started_ns) / NS_PER_S,
             model=self._emitter.model,
             persons=self._persons.seated,
-            slots=self._backend.slots,
+            slots=self.model.slots,
             fps=0.0 if self._rate is None else self._rate.per_s,
         )
 
@@ -198,7 +207,7 @@ class Pipeline:
                 said.append(self._bulletin.heartbeat(self.snapshot(now_ns), now_ns))
             said += self._bulletin.schemas(now_ns) + self._bulletin.events(now_ns)
         except Exception as error:  # noqa: BLE001 - counted and reported, whatever it is
-            self.fault(f"{type(error).__name__}: {error}"[:300])
+            self.incidents.fault(f"{type(error).__name__}: {error}"[:300])
         return said
 
     def _new_stream(self, rig: str, camera: str, inbox: Inbox) -> Stream:
@@ -224,7 +233,7 @@ class Pipeline:
         except BackendError as error:
             self._give_up(sightings, error)
             return []
-        self._count_forgotten(failed)
+        self.incidents.people_forgotten(failed)
         for sighting in sightings:
             sighting.stream.newest_ns = sighting.time_ns
             sighting.stream.unanswered.append(sighting)
@@ -234,7 +243,7 @@ class Pipeline:
         """Whether a frame is old enough, or the window would lose it with the next one."""
         if oldest.time_ns <= oldest.stream.newest_ns - self.config.lookahead_ns:
             return True
-        return self._lifting.frames_back(oldest) >= self._backend.frames - 1
+        return self._lifting.frames_back(oldest) >= self.model.frames - 1
 
     def _answer_while(self, streams: Sequence[Stream], due: Callable[[Sighting], bool]) -> Replies:
         """Answer the oldest frame of each stream as long as it is due, all streams' together."""
@@ -249,8 +258,8 @@ class Pipeline:
             except BackendError as error:
                 self._give_up(oldest, error)
                 continue
-            self._degraded = False
-            self._count_forgotten(lifted.failed)
+            self.incidents.failures = 0
+            self.incidents.people_forgotten(lifted.failed)
             for message in self._emitter.messages(lifted, self._clock()):
                 replies += self._encoded(message)
         return replies
@@ -260,8 +269,7 @@ class Pipeline:
         try:
             parts = encode_pose(message)
         except MessageError as error:
-            self.stats.unsendable += 1
-            self._bulletin.report("fault", error.reason, error.detail, message.topic)
+            self.incidents.unsendable(error, message.topic)
             return []
         self.stats.poses += len(message.ids)
         if self._rate is not None:
@@ -270,29 +278,13 @@ class Pipeline:
 
     def _give_up(self, sightings: Sequence[Sighting], error: BackendError) -> None:
         """The backend failed: these frames are lost and their people begin anew."""
-        self.stats.backend_errors += 1
-        self._degraded = True
-        self._bulletin.report("fault", "backend_error", str(error))
+        self.incidents.backend_failed(error)
         for sighting in sightings:
             self._guard(partial(self._persons.reset, np.array(sighting.slots, np.int32)))
-
-    def _count_refused(self) -> None:
-        """Count people for whom there is no slot."""
-        if refused := self._persons.refused - self.stats.seats_refused:
-            self.stats.seats_refused += refused
-            detail = f"all {self._backend.slots} slots are taken; people are left out"
-            self._bulletin.report("shed", "no_slot", detail, count=refused)
-
-    def _count_forgotten(self, failed: int) -> None:
-        if failed:
-            self.stats.forgotten += failed
-            detail = "the model gave impossible numbers; these people begin anew"
-            self._bulletin.report("fault", "impossible_numbers", detail, count=failed)
 
     def _guard(self, forget: Callable[[], None]) -> None:
         """Forget people; a backend that cannot is counted, and its windows expire by age."""
         try:
             forget()
         except BackendError as error:
-            self.stats.backend_errors += 1
-            self._bulletin.report("fault", "backend_error", str(error))
+            self.incidents.people_not_forgotten(error)

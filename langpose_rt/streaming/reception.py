@@ -79,7 +79,7 @@ class Reception:
         Args:
             parts: As they arrived.
             now_ns: When they did.
-            sender: Name the sender's key is pinned to; None where there are no keys.
+            sender: What the sender's key is named after; None where there are no keys.
 
         Returns:
             Whether a frame was queued.

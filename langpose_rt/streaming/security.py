@@ -67,9 +67,9 @@ class Keyring:
         """Everybody who may come in."""
         return sorted(self._names.values())
 
-    def name_of(self, key: str) -> str | None:
-        """The name a public key is pinned to; None if it is not, or no longer, allowed."""
-        return self._names.get(key)
+    def name_of(self, key: str) -> str:
+        """The name a public key is pinned to; empty if it is not, or no longer, allowed."""
+        return self._names.get(key, "")
 
     def refresh(self) -> None:
         """Read the folder again if it has changed; a file that is no key keeps nobody else out."""
@@ -88,7 +88,9 @@ class Keyring:
                 continue
             if key in names or key == self.own.public:
                 other = names.get(key, SERVER)
-                log.warning("left out: %s is the same key as %s; every name needs its own", name, other)
+                log.warning(
+                    "left out: %s is the same key as %s; every name needs its own", name, other
+                )
                 continue
             names[key] = name
         self._names = names
@@ -120,7 +122,7 @@ def zap_reply(request: Sequence[bytes], keyring: Keyring) -> tuple[list[bytes], 
         refusal = "expected a CURVE key"
     else:
         user = bytes(z85.encode(key))
-        if keyring.name_of(user.decode()) is None:
+        if not keyring.name_of(user.decode()):
             refusal = (
                 f"{address.decode('latin-1')[:64]} came with public key {user.decode()}, which is "
                 "not in the server's folder of keys"
@@ -135,11 +137,14 @@ def check_sender(topic: bytes, name: str) -> None:
 
     Args:
         topic: First part of the message.
-        name: What the key is pinned to.
+        name: What the key is pinned to; empty if it is not allowed any more.
 
     Raises:
-        MessageError: spoofed_rig, or bad_topic if no rig is named at all.
+        MessageError: revoked_key, spoofed_rig, or bad_topic if no rig is named at all.
     """
+    if not name:
+        detail = "the sender's key was taken out of the server's folder of keys"
+        raise refuse(Reason.REVOKED_KEY, detail)
     if topic.startswith(f"kp2d/{name}/".encode()):
         return
     claimed, _ = topic_names(topic, "kp2d", 2)

@@ -2,6 +2,9 @@
 
     ingest   owns the SUB socket; receives, queues, and never waits for the model
     lift     owns the XPUB socket; steps the pipeline and publishes
+    control  owns the ROUTER socket; answers what is asked, and sees to a failing model
+    door     lets in those whose keys are known, if there are keys
+    reload   opens another model, in `reloader.py`
     http     health and metrics, in `health.py`
 
 Sockets are opened in `sockets.py`; what is done to a message is the pipeline's business; signals
@@ -9,24 +12,31 @@ are the command line's.
 """
 
 import logging
-import math
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import zmq
 
 from langpose_rt.camera import Camera
 from langpose_rt.errors import LangPoseError
 from langpose_rt.runtime.base import Backend
+from langpose_rt.streaming.active_model import warm_up
+from langpose_rt.streaming.control import Allowance, ControlDesk
+from langpose_rt.streaming.doorkeeper import Doorkeeper
+from langpose_rt.streaming.fault_guard import FaultGuard
 from langpose_rt.streaming.header import MAX_UINT
 from langpose_rt.streaming.health import HealthServer
 from langpose_rt.streaming.options import Ports, ServerConfig
 from langpose_rt.streaming.pipeline import Pipeline, Replies
+from langpose_rt.streaming.reloader import OpenModel, Reloader
+from langpose_rt.streaming.security import Keyring
 from langpose_rt.streaming.snapshot import Snapshot
-from langpose_rt.streaming.sockets import Socket, listening_socket, received
+from langpose_rt.streaming.sockets import Socket, messages, newcomers, open_sockets, received
 
 IDLE_MS = 100
 IDLE_S = IDLE_MS / 1000
@@ -36,9 +46,8 @@ DRAIN_S = 1.0
 STUCK_S = 5.0
 """A thread that has not turned for longer is not alive."""
 
-_BURST = 512
-FAULT_LOG_S = 10.0
-"""Faults are logged with a traceback at most this often; all are counted."""
+_REQUESTS_A_TURN = 16
+_REPLY_LINGER_MS = 200
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +61,18 @@ class Server:
         server.stop()
 
     Args:
-        backend: What computes; the caller closes it after `stop`.
+        backend: What computes; `stop` closes it, or whatever has taken its place.
         config: Where to listen.
         cameras: Calibrated cameras by "rig/camera" or "camera".
+        open_model: Opens another model; without it the first one stays.
+
+    Attributes:
+        epoch: Random number of this start.
+        keyring: Whose keys open it; None where nobody needs one.
+        ports: Where it listens, once it has started.
 
     Raises:
-        ConfigError: If the model does not take live input.
+        ConfigError: If the model does not take live input, or the server's keys are not there.
     """
 
     def __init__(
@@ -65,21 +80,27 @@ class Server:
         backend: Backend,
         config: ServerConfig | None = None,
         cameras: Mapping[str, Camera] | None = None,
+        *,
+        open_model: OpenModel | None = None,
     ) -> None:
         self.config = config = config or ServerConfig()
+        self.keyring = None if config.keys is None else Keyring(config.keys)
         self._unix_ns = time.time_ns() - time.monotonic_ns()
-        epoch = secrets.randbelow(MAX_UINT + 1)
-        self.pipeline = Pipeline(backend, config.pipeline, cameras, epoch=epoch, clock=self._now_ns)
+        self.epoch = epoch = secrets.randbelow(MAX_UINT + 1)
+        self.pipeline = Pipeline(backend, config.pipeline, cameras, epoch=epoch, clock=self.now_ns)
+        self._reloader = Reloader(self.pipeline, open_model)
         self._context: zmq.Context[Socket] = zmq.Context()
         self._health: HealthServer | None = None
         self._threads: list[threading.Thread] = []
-        self._turned_s = {"ingest": 0.0, "lift": 0.0}
+        self._turned_s: dict[str, float] = {}
         self._news = threading.Event()
         self._draining, self._stopping = threading.Event(), threading.Event()
-        self._heard_all, self._done = threading.Event(), threading.Event()
+        threads = ("ingest", "lift", "control", "door")
+        self._ended = {name: threading.Event() for name in threads}
+        self._heard_all, self._done = self._ended["ingest"], self._ended["lift"]
         self._failure: Exception | None = None
-        self._fault_logged_s = -math.inf
-        self.ports = Ports(0, 0, 0)
+        self._fault_guard = FaultGuard(self.pipeline.incidents, time.monotonic)
+        self.ports = Ports()
 
     def start(self) -> None:
         """Warm the model up, listen, and begin to serve.
@@ -88,18 +109,14 @@ class Server:
             ConfigError: If a port is taken or the address is not this machine's; nothing runs then.
             BackendError: If the model cannot compute.
         """
-        config = self.config
         try:
-            self.pipeline.warm_up()
-            keypoints, port = self._listen(zmq.SUB, config.port, "--port")
-            poses, pose_port = self._listen(zmq.XPUB, config.pose_port, "--output-port")
-            self.ports = Ports(port, pose_port, self._listen_http())
+            warm_up(self.pipeline.model)
+            loops = self._open()
         except LangPoseError:
             self._close()
             raise
-        if not config.is_loopback:
-            log.warning("%s is reachable from other machines and nothing is encrypted", config.bind)
-        loops = (("ingest", self._ingest, keypoints), ("lift", self._lift, poses))
+        for sentence in self.config.exposures:
+            log.warning(sentence)
         for name, loop, socket in loops:
             self._turned_s[name] = time.monotonic()
             args = name, loop, socket
@@ -120,6 +137,7 @@ class Server:
         self._news.set()
         for thread in self._threads:
             thread.join()
+        self._reloader.stop()
         self._close()
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -147,30 +165,51 @@ class Server:
 
     def snapshot(self) -> Snapshot:
         """The server at this moment; callable from any thread."""
-        return self.pipeline.snapshot(self._now_ns())
+        return self.pipeline.snapshot(self.now_ns())
+
+    def reload(self, folder: Path | None, on_end: Callable[[str | None], None]) -> bool:
+        """Begin to change the model, see `Reloader.begin`; the one there is serves meanwhile."""
+        return self._reloader.begin(folder, on_end)
+
+    def may_change(self) -> bool:
+        """Whether who asks on the control socket may reload and drain."""
+        return self.config.is_loopback or self.keyring is not None
 
     def alive(self) -> bool:
-        """Whether both threads still turn."""
+        """Whether the serving threads still turn."""
         now_s = time.monotonic()
         return all(now_s - turned_s < STUCK_S for turned_s in self._turned_s.values())
 
-    def _now_ns(self) -> int:
+    def now_ns(self) -> int:
         """Unix time at the start plus monotonic time since: it never jumps."""
         return self._unix_ns + time.monotonic_ns()
 
-    def _listen(self, kind: int, port: int, option: str) -> tuple[Socket, int]:
-        return listening_socket(self._context, kind, self.config.bind, port, option=option)
-
-    def _listen_http(self) -> int:
-        if self.config.http_port is None:
-            return 0
-        where = self.config.bind, self.config.http_port
-        self._health = HealthServer(*where, snapshot=self.snapshot, alive=self.alive)
-        return self._health.port
+    def _open(self) -> list[tuple[str, Callable[[Socket], None], Socket]]:
+        """Listen; the threads that are to serve, each with its loop and its socket."""
+        loops: list[tuple[str, Callable[[Socket], None], Socket]] = []
+        if self.keyring is None:
+            sockets = open_sockets(self._context, self.config)
+        else:
+            door = Doorkeeper(self._context, self.keyring, self.pipeline.incidents.kept_out)
+            sockets = open_sockets(self._context, self.config, door.guard)
+            loops.append(("door", partial(self._watch, door), door.questions))
+        self.ports = sockets.ports
+        if self.config.http_port is not None:
+            where = self.config.http_bind, self.config.http_port
+            self._health = HealthServer(*where, snapshot=self.snapshot, alive=self.alive)
+            self.ports = replace(sockets.ports, http=self._health.port)
+        return [
+            *loops,
+            ("ingest", self._ingest, sockets.keypoints),
+            ("lift", self._lift, sockets.poses),
+            ("control", self._control, sockets.requests),
+        ]
 
     def _close(self) -> None:
         if self._health is not None:
             self._health.stop()
+        if not self._context.closed:
+            self.pipeline.model.close()
         self._context.destroy(linger=0)  # sockets that served are closed, with their own linger
         self._done.set()
 
@@ -184,22 +223,24 @@ class Server:
             self._stopping.set()
         finally:
             socket.close()
-            (self._heard_all if name == "ingest" else self._done).set()
+            self._ended[name].set()
 
     def _ingest(self, socket: Socket) -> None:
-        last_round = False
+        last_round, name_of = False, self.keyring.name_of if self.keyring else None
         while not (self._stopping.is_set() or last_round):
             self._turned_s["ingest"] = time.monotonic()
             last_round = self._draining.is_set()
             if not socket.poll(0 if last_round else IDLE_MS):
                 continue
-            for _ in range(_BURST):
-                parts = received(socket)
-                if parts is None:
-                    break
-                with self._fault_guard():
-                    if self.pipeline.receive(parts, self._now_ns()):
+            for parts, sender in messages(socket, name_of):
+                with self._fault_guard:
+                    if self.pipeline.receive(parts, self.now_ns(), sender):
                         self._news.set()
+
+    def _watch(self, door: Doorkeeper, _: Socket) -> None:
+        while not (self._stopping.is_set() or self._done.is_set()):
+            self._turned_s["door"] = time.monotonic()
+            door.turn(IDLE_MS)
 
     def _lift(self, socket: Socket) -> None:
         while not (self._stopping.is_set() or self._draining.is_set()):
@@ -208,10 +249,26 @@ class Server:
                 self._news.wait(IDLE_S)
             self._news.clear()
             self._hear_subscribers(socket)
+            self._publish(socket, self.pipeline.change_model)
             self._publish(socket, self.pipeline.step)
             self._publish(socket, self.pipeline.tick)
         if not self._stopping.is_set():
             self._say_goodbye(socket)
+
+    def _control(self, socket: Socket) -> None:
+        desk, allowance = ControlDesk(self), Allowance(time.monotonic())
+        while not (self._stopping.is_set() or self._done.is_set()):
+            self._turned_s["control"] = time.monotonic()
+            self._reloader.tend(time.monotonic())
+            socket.poll(IDLE_MS)
+            began_s = time.monotonic()
+            for _ in range(_REQUESTS_A_TURN):
+                if (parts := received(socket)) is None:
+                    break
+                self._publish(socket, partial(desk.answer, parts))
+            self._publish(socket, desk.late)
+            self._stopping.wait(allowance.rest_s(began_s, time.monotonic()))
+        socket.close(linger=_REPLY_LINGER_MS)
 
     def _say_goodbye(self, socket: Socket) -> None:
         until_s = time.monotonic() + DRAIN_S
@@ -224,31 +281,13 @@ class Server:
         socket.close(linger=max(round(1000 * (until_s - time.monotonic())), 50))
 
     def _hear_subscribers(self, socket: Socket) -> None:
-        """Read subscriptions, so that they do not pile up; who comes is told the schemas."""
-        for _ in range(_BURST):
-            try:
-                message = socket.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            comes, wanted = message[:1] == b"\x01", message[1:]
-            if comes and (wanted.startswith(b"schema/") or b"schema/".startswith(wanted)):
-                self.pipeline.want_schemas()
+        """Tell those who have come the schemas, if they want them."""
+        wanted = list(newcomers(socket))
+        if any(topic.startswith(b"schema/") or b"schema/".startswith(topic) for topic in wanted):
+            self.pipeline.want_schemas()
 
     def _publish(self, socket: Socket, work: Callable[[int], Replies]) -> None:
-        """Do a part of the work and send what it gives; a subscriber who lags loses messages."""
-        with self._fault_guard():
-            for parts in work(self._now_ns()):
+        """Do a part of the work and send what it gives; a peer who lags loses messages."""
+        with self._fault_guard:
+            for parts in work(self.now_ns()):
                 socket.send_multipart(parts, zmq.NOBLOCK)
-
-    @contextmanager
-    def _fault_guard(self) -> Iterator[None]:
-        """A fault of this program costs one message or one step, and is said; it ends nothing."""
-        try:
-            yield
-        except zmq.ZMQError:
-            raise
-        except Exception as error:  # whatever it is, the other streams go on
-            self.pipeline.fault(f"{type(error).__name__}: {error}"[:300])
-            if time.monotonic() - self._fault_logged_s > FAULT_LOG_S:
-                self._fault_logged_s = time.monotonic()
-                log.exception("a message or a step failed")

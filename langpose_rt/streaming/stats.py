@@ -86,6 +86,7 @@ class Stats:
         restarts: New epochs of known streams.
         backend_errors: Computations that failed, each for all the people in it.
         forgotten: People forgotten because the model gave impossible numbers.
+        reloads, reloads_refused: Models that took over, and that could not.
         unsendable: Messages that could not be encoded.
         internal_errors: Faults of this program that cost one message or step.
         rejected: Messages refused, by reason.
@@ -107,6 +108,8 @@ class Stats:
     restarts: int = 0
     backend_errors: int = 0
     forgotten: int = 0
+    reloads: int = 0
+    reloads_refused: int = 0
     unsendable: int = 0
     internal_errors: int = 0
     rejected: dict[str, int] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
+from langpose_rt.streaming.control_message import Reply, Request, encode_control
 from langpose_rt.streaming.messages import (
     Drops,
     Event,
@@ -132,14 +133,31 @@ def event_sample() -> Event:
     )
 
 
+def request_sample() -> Request:
+    """A control request with every key."""
+    return Request.of(
+        "hello", id=9, versions=(1, 2), name="coco17", t=str(CAPTURED_NS), model="models/new"
+    )
+
+
+def reply_sample() -> Reply:
+    """The refusal of that request."""
+    return Reply.refusal(request_sample(), "not_allowed", "ask somebody else")
+
+
 def encoded_samples() -> dict[str, list[bytes]]:
-    """The parts of every sample, by the name of its golden file."""
+    """The parts of every sample, by the name of its golden file; of ctl four messages."""
     return {
         "kp2d": encode_keypoints(keypoint_sample()),
         "pose3d": encode_pose(pose_sample()),
         "hb": encode_notice(heartbeat_sample()),
         "schema": encode_notice(schema_sample()),
         "event": encode_notice(event_sample()),
+        "ctl": [
+            encode_control(message, as_json=as_json)
+            for as_json in (False, True)
+            for message in (request_sample(), reply_sample())
+        ],
     }
 
 

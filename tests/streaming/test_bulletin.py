@@ -2,14 +2,12 @@
 
 from langpose_rt.skeleton import SKELETONS
 from langpose_rt.streaming.bulletin import MOST_SUBJECTS, Bulletin
-from langpose_rt.streaming.messages import Event, ModelStamp, decode_notice
+from langpose_rt.streaming.messages import Event, decode_notice
 from tests.fakes import MS
-
-MODEL = ModelStamp(id="fake")
 
 
 def bulletin() -> Bulletin:
-    return Bulletin("srv", 5, MODEL)
+    return Bulletin("srv", 5)
 
 
 def events(said: list[list[bytes]]) -> list[Event]:

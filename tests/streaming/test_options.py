@@ -37,6 +37,8 @@ def test_a_pipeline_option_out_of_range_is_one_sentence(values: dict[str, Any], 
         ({"port": 70000}, "port is 70000; expected 0"),
         ({"http_port": -1}, "http_port is -1"),
         ({"port": 65535}, "no next port"),
+        ({"port": 65534}, "no next but one port for control"),
+        ({"control_port": 65536}, "control_port is 65536"),
         ({"bind": "0.0.0.0"}, "--insecure"),
         ({"bind": "*"}, "--insecure"),
         ({"bind": "192.168.1.2"}, "can be reached from other machines"),
@@ -50,8 +52,14 @@ def test_a_server_option_out_of_range_is_one_sentence(values: dict[str, Any], wo
 def test_poses_go_out_at_the_next_port_unless_told_otherwise() -> None:
     assert ServerConfig(port=7000).pose_port == 7001
     assert ServerConfig(port=0).pose_port == 0
-    assert ServerConfig(port=65535, output_port=80).pose_port == 80
+    assert ServerConfig(port=65535, output_port=80, control_port=81).pose_port == 80
     assert ServerConfig(bind="0.0.0.0", insecure=True).is_loopback is False
+
+
+def test_requests_come_in_at_the_port_after_the_next_unless_told_otherwise() -> None:
+    assert ServerConfig(port=7000).request_port == 7002
+    assert ServerConfig(port=0).request_port == 0
+    assert ServerConfig(port=65534, control_port=80).request_port == 80
 
 
 def test_times_are_whole_nanoseconds() -> None:

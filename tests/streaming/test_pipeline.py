@@ -1,5 +1,6 @@
 """The pipeline as tables of (time, message) -> replies: no socket, no sleep, no clock."""
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from langpose_rt.camera import Camera
 from langpose_rt.config import PRESETS
 from langpose_rt.errors import ConfigError
 from langpose_rt.skeleton import REFERENCE_STATURE_M
+from langpose_rt.streaming.active_model import warm_up
 from langpose_rt.streaming.header import MAX_UINT
 from langpose_rt.streaming.messages import (
     Event,
@@ -629,6 +631,66 @@ def test_what_the_server_says_of_itself_costs_no_pose(
     assert test.counter("internal_errors") == 1
 
 
+# Another model ------------------------------------------------------------------------------------
+
+
+def test_another_model_takes_over_between_two_frames_and_people_stay_who_they_are() -> None:
+    test, person = bench(lookahead_ms=40.0), person_px((0, 0, 4))
+    test.tick(0)
+    said = []
+    for frame in range(30):
+        said += test.feed(person, seq=frame, ids=[4], at_ms=20 * frame)
+    other = FakeBackend()
+    other.manifest = msgspec.structs.replace(other.manifest, name="other")
+    rehearsal = test.pipeline.model.rehearse(other)
+    for frame in range(30, 60):
+        rehearsal.work()
+        now_ns = 20 * frame * MS
+        said += [decode_pose(parts) for parts in test.pipeline.change_model(now_ns)]
+        said += test.feed(person, seq=frame, ids=[4], at_ms=20 * frame)
+    said += test.flush(1200)
+    assert seqs(said) == list(range(60)), "each frame once, in order"
+    models = [message.model.id for message in said]
+    assert sum(one != other for one, other in itertools.pairwise(models)) == 1
+    assert (models[0], models[-1]) == ("fake", "other")
+    assert {tuple(message.ids.tolist()) for message in said} == {(4,)}
+    assert {message.state for message in said[25:]} == {("ok",)}, "nobody warms up again"
+    assert {message.win.filled for message in said[25:]} == {(16,)}
+    for message in said:
+        np.testing.assert_allclose(message.poses[0, :, :3], POSE, atol=1e-5)
+    assert test.counter("reloads") == 1
+    (event,) = test.events(1220)
+    assert (event.kind, event.reason) == ("model", "changed")
+    assert "other" in event.detail
+    assert test.pipeline.snapshot(0).model.id == "other"
+
+
+def test_who_was_away_while_the_new_model_rehearsed_begins_anew_and_it_is_said() -> None:
+    test, person = bench(hold_s=60.0), person_px((0, 0, 4))
+    for frame in range(30):
+        test.feed(person, seq=frame, ids=[4], at_ms=20 * frame)
+    test.pipeline.model.rehearse(FakeBackend())
+    for at_ms in (600, 5000):
+        assert test.pipeline.change_model(at_ms * MS) == []
+    assert test.counter("reloads") == 1
+    (message,) = test.feed(person, seq=30, ids=[4], at_ms=5020)
+    assert (message.state, message.win.filled) == (("warmup",), (1,))
+
+
+def test_a_failed_model_is_replaced_at_once_and_the_server_is_ready_again() -> None:
+    test, person = bench(), person_px((0, 0, 4))
+    test.tick(0)
+    test.feed(person, seq=0, at_ms=0)
+    test.backend.failing = True
+    for frame in range(1, 4):
+        assert test.feed(person, seq=frame, at_ms=20 * frame) == []
+    test.pipeline.model.rehearse(FakeBackend())
+    assert test.pipeline.change_model(80 * MS) == []
+    assert test.pipeline.state == "ready"
+    (message,) = test.feed(person, seq=4, at_ms=80)
+    assert message.ids.tolist() == [0]
+
+
 # What it says of itself ---------------------------------------------------------------------------
 
 
@@ -700,7 +762,7 @@ def test_a_model_that_cannot_be_served_live_is_refused_before_anything_starts() 
 
 def test_warming_up_leaves_no_trace() -> None:
     test = bench()
-    test.pipeline.warm_up()
+    warm_up(test.pipeline.model)
     assert test.backend.history[0] == []
     (message,) = test.feed(person_px((0, 0, 4)), at_ms=0)
     assert message.win.filled == (1,)

@@ -5,7 +5,6 @@ import threading
 
 from langpose_rt.streaming.bulletin import Bulletin
 from langpose_rt.streaming.inbox import Inbox
-from langpose_rt.streaming.messages import ModelStamp
 from langpose_rt.streaming.options import PipelineConfig
 from langpose_rt.streaming.persons import Persons
 from langpose_rt.streaming.reception import Reception
@@ -28,7 +27,7 @@ def reception(stats: Stats, **options: object) -> Reception:
         Viewpoints({}),
         1,
         stats=stats,
-        bulletin=Bulletin("srv", 1, ModelStamp(id="fake")),
+        bulletin=Bulletin("srv", 1),
         new_stream=new_stream,
     )
 
