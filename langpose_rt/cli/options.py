@@ -50,7 +50,8 @@ def config_from_arguments(
         ConfigError: If the configuration refuses a value.
     """
     names = {field.name for field in fields(config)}  # type: ignore[arg-type]
-    return config(**{k: v for k, v in vars(arguments).items() if k in names} | given)
+    values = {k: v for k, v in vars(arguments).items() if k in names} | given
+    return config(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -131,6 +132,9 @@ def _add_flag(
     options: dict[str, Any] = {"default": default}
     if get_origin(kind) in (Union, types.UnionType):
         kind = next(part for part in get_args(kind) if part is not type(None))
+    if get_origin(kind) is tuple:
+        options, default = {"action": "append", "default": []}, None
+        kind = get_args(kind)[0]
     if get_origin(kind) is Literal:
         options["choices"] = get_args(kind)
     else:

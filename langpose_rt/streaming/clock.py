@@ -24,8 +24,10 @@ class Stamp:
 
     Attributes:
         time_ns: Time since the stream's origin; rises with every frame.
-        t_srv_ns: Capture time by the server's clock.
-        t_unc_ns: Usual deviation of the network's delay, so about the uncertainty of t_srv_ns.
+        t_srv_ns: Capture time by the server's clock, late by the network's least delay, which
+            cannot be seen one way.
+        t_unc_ns: Usual deviation of the delay from the least, so how far t_srv_ns is wrong
+            beyond that; begins at 0.
         stepped: The capture clock stepped, and this frame was timed by the receive clock.
     """
 

@@ -33,6 +33,9 @@ class Doorkeeper:
         context: Of the server.
         keyring: Who may come in.
         on_refusal: Told the reason and a sentence of every refusal.
+
+    Attributes:
+        keyring: Who may come in now.
     """
 
     def __init__(
@@ -41,14 +44,14 @@ class Doorkeeper:
         keyring: Keyring,
         on_refusal: Callable[[Reason, str], None],
     ) -> None:
-        self._keyring, self._on_refusal = keyring, on_refusal
+        self.keyring, self._on_refusal = keyring, on_refusal
         self._monitors: list[Socket] = []
-        self.questions: Socket = context.socket(zmq.REP)
-        self.questions.bind(_ZAP)
+        self._questions: Socket = context.socket(zmq.REP)
+        self._questions.bind(_ZAP)
 
     def guard(self, socket: Socket) -> None:
         """Make a socket that is not bound yet let in only those who may."""
-        socket.setsockopt_string(zmq.CURVE_SECRETKEY, self._keyring.own.secret)
+        socket.setsockopt_string(zmq.CURVE_SECRETKEY, self.keyring.own.secret)
         socket.set(zmq.CURVE_SERVER, 1)
         socket.set(zmq.ZAP_DOMAIN, b"langpose")
         # without it everybody would be let in when nobody answers
@@ -58,16 +61,21 @@ class Doorkeeper:
     def turn(self, timeout_ms: int) -> None:
         """Wait for something to happen, and see to it."""
         poller = zmq.Poller()
-        for socket in (self.questions, *self._monitors):
+        for socket in (self._questions, *self._monitors):
             poller.register(socket, zmq.POLLIN)
         ready = poller.poll(timeout_ms)
-        self._keyring.refresh()
+        self.keyring.refresh()
         for socket, _ in ready:
             parts = socket.recv_multipart()
-            if socket is self.questions:
-                reply, refusal = zap_reply(parts, self._keyring)
+            if socket is self._questions:
+                reply, refusal = zap_reply(parts, self.keyring)
                 socket.send_multipart(reply)
                 if refusal:
                     self._on_refusal(Reason.UNKNOWN_KEY, refusal)
             elif (failure := _FAILED.get(int(parse_monitor_message(parts)["value"]))) is not None:
                 self._on_refusal(*failure)
+
+    def close(self) -> None:
+        """Stop answering: from here on nobody is let in."""
+        for socket in (self._questions, *self._monitors):
+            socket.close()

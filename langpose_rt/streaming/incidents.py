@@ -62,6 +62,13 @@ class Incidents:
         self._stats.reject(reason.value)
         self._bulletin.report("reject", reason.value, detail)
 
+    def rigs_silent(self, renewed: int, fallen: list[str]) -> None:
+        """So many rigs that bind were connected to anew; these have only now fallen silent."""
+        self._stats.reconnects += renewed
+        for endpoint in fallen:
+            detail = f"{endpoint} is silent; the server connects to it anew until it is heard"
+            self._bulletin.report("rig", "silent", detail)
+
     def fault(self, detail: str) -> None:
         """A fault of this program cost one message or step."""
         self._stats.internal_errors += 1

@@ -6,7 +6,8 @@ values out and back: no sockets and no clock.
 
 Transport
 =========
-ZeroMQ (ZMTP 3.x) multipart messages. The server binds, everybody else connects:
+ZeroMQ (ZMTP 3.x) multipart messages over TCP, or ipc:// in a folder of the server's machine. The
+server binds, everybody else connects; a rig that binds a PUB itself is named to the server.
 
     port      server socket   peer                 use
     5555      SUB             rig: PUB             2D keypoints in
@@ -99,8 +100,10 @@ pose3d/1: the 3D people of that frame
 =====================================
     epoch, seq      of the server, as above
     src             {epoch: uint, seq: uint, t: time} of the rig's frame that is answered
-    t_srv           time    src.t in unix nanoseconds of the server
-    t_unc_ns        uint    uncertainty of t_srv
+    t_srv           time    src.t in unix nanoseconds of the server, late by the least delay on the
+                    way from the rig: that cannot be seen one way (`clock` of ctl/1 bounds it)
+    t_unc_ns        uint    how much that delay varied lately, so how far t_srv is wrong beyond it;
+                    0 where an epoch has only begun
     lat             {rx, win, lift, post, tx}: nanoseconds the server spent waiting in its queue,
                     filling the window, lifting, finishing and sending; int
     model           {id, sha256, precision, backend}: strings
@@ -117,7 +120,8 @@ pose3d/1: the 3D people of that frame
                     reserved
     ids             [int]*P
     state           [string]*P of "warmup", "ok", "predicted" (no joint seen in this frame), "lost"
-                    (nor for longer than the server waits); "held" is reserved
+                    (nor for longer than the server waits); "held" is reserved: who is not in a
+                    frame of the rig is not in its answer, though not forgotten for hold_s either
     win             {frames: uint, filled: [uint]*P, lookahead_ns: uint}: frames a window holds,
                     how many every person has, and how far the answer looks ahead
     drop            {late, dup, gap, shed}: uint, frames not lifted since the last message

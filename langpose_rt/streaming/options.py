@@ -100,6 +100,11 @@ class ServerConfig:
         bind: Address to listen on.
         keys: Folder with the server's own keys and the public keys of those who may come in, made
             by ``langpose-rt keys new``; with it everything but HTTP is encrypted.
+        ipc: Listen also in this folder, for processes of this machine: at ``ipc://`` its name and
+            /keypoints, /poses or /control.
+        connect: Take keypoints also from a rig that binds a PUB, as in ``tcp://rig0:5550``; may be
+            given several times.
+        connect_timeout_s: A rig of ``--connect`` that says nothing for longer is connected to anew.
         insecure: Allow an address that others can reach without keys.
         pipeline: Options of the pipeline.
 
@@ -115,6 +120,9 @@ class ServerConfig:
     http_bind: str = "127.0.0.1"
     bind: str = "127.0.0.1"
     keys: Path | None = None
+    ipc: Path | None = None
+    connect: tuple[str, ...] = ()
+    connect_timeout_s: float = 3.0
     insecure: bool = False
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
 
@@ -123,6 +131,7 @@ class ServerConfig:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 65535:
                 raise ConfigError(f"{name} is {value}; expected 0 (any free port) to 65535")
+        _require("connect_timeout_s", self.connect_timeout_s, 0.1, 3600.0)
         if self.output_port is None and self.port == 65535:
             raise ConfigError("port 65535 leaves no next port for poses; choose another --port")
         if self.control_port is None and self.port >= 65534:
@@ -134,6 +143,12 @@ class ServerConfig:
                 f"{self.bind} can be reached from other machines and nothing is encrypted; make "
                 "keys with 'langpose-rt keys new server' and serve with --keys, bind 127.0.0.1, or "
                 "say --insecure if you trust the network"
+            )
+
+        if self.keys is not None and self.connect:
+            raise ConfigError(
+                "a rig that binds is not encrypted, so --connect does not go with --keys; let the "
+                "rig connect to the server"
             )
 
     @property

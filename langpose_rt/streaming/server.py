@@ -1,9 +1,9 @@
 """The server: clock and threads around the pipeline.
 
-    ingest   owns the SUB socket; receives, queues, and never waits for the model
+    ingest   owns the SUB sockets; receives, queues, and never waits for the model
     lift     owns the XPUB socket; steps the pipeline and publishes
     control  owns the ROUTER socket; answers what is asked, and sees to a failing model
-    door     lets in those whose keys are known, if there are keys
+    door     lets in those whose keys are known, where there are keys
     reload   opens another model, in `reloader.py`
     http     health and metrics, in `health.py`
 
@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import zmq
 
@@ -34,9 +35,10 @@ from langpose_rt.streaming.health import HealthServer
 from langpose_rt.streaming.options import Ports, ServerConfig
 from langpose_rt.streaming.pipeline import Pipeline, Replies
 from langpose_rt.streaming.reloader import OpenModel, Reloader
+from langpose_rt.streaming.rig_sockets import RigSockets
 from langpose_rt.streaming.security import Keyring
 from langpose_rt.streaming.snapshot import Snapshot
-from langpose_rt.streaming.sockets import Socket, messages, newcomers, open_sockets, received
+from langpose_rt.streaming.sockets import Socket, newcomers, open_sockets, received
 
 IDLE_MS = 100
 IDLE_S = IDLE_MS / 1000
@@ -46,8 +48,10 @@ DRAIN_S = 1.0
 STUCK_S = 5.0
 """A thread that has not turned for longer is not alive."""
 
-_REQUESTS_A_TURN = 16
+_BURST, _REQUESTS_A_TURN = 512, 16
 _REPLY_LINGER_MS = 200
+
+SocketT = TypeVar("SocketT", Socket, RigSockets, Doorkeeper)
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +76,7 @@ class Server:
         ports: Where it listens, once it has started.
 
     Raises:
-        ConfigError: If the model does not take live input, or the server's keys are not there.
+        ConfigError: If the model does not take live input, or the server's own keys are missing.
     """
 
     def __init__(
@@ -88,6 +92,7 @@ class Server:
         self._unix_ns = time.time_ns() - time.monotonic_ns()
         self.epoch = epoch = secrets.randbelow(MAX_UINT + 1)
         self.pipeline = Pipeline(backend, config.pipeline, cameras, epoch=epoch, clock=self.now_ns)
+        self._guard = FaultGuard(self.pipeline.incidents, clock=self.now_ns, fatal=zmq.ZMQError)
         self._reloader = Reloader(self.pipeline, open_model)
         self._context: zmq.Context[Socket] = zmq.Context()
         self._health: HealthServer | None = None
@@ -95,11 +100,9 @@ class Server:
         self._turned_s: dict[str, float] = {}
         self._news = threading.Event()
         self._draining, self._stopping = threading.Event(), threading.Event()
-        threads = ("ingest", "lift", "control", "door")
-        self._ended = {name: threading.Event() for name in threads}
+        self._ended = {name: threading.Event() for name in ("ingest", "lift", "control", "door")}
         self._heard_all, self._done = self._ended["ingest"], self._ended["lift"]
         self._failure: Exception | None = None
-        self._fault_guard = FaultGuard(self.pipeline.incidents, time.monotonic)
         self.ports = Ports()
 
     def start(self) -> None:
@@ -109,20 +112,24 @@ class Server:
             ConfigError: If a port is taken or the address is not this machine's; nothing runs then.
             BackendError: If the model cannot compute.
         """
+        config, door = self.config, None
         try:
             warm_up(self.pipeline.model)
-            loops = self._open()
+            if self.keyring is not None:
+                door = Doorkeeper(self._context, self.keyring, self.pipeline.incidents.kept_out)
+            sockets = open_sockets(self._context, config, door.guard if door else None)
+            rigs = RigSockets(self._context, sockets.keypoints, config, self.keyring)
+            self.ports = replace(sockets.ports, http=self._listen_http())
         except LangPoseError:
             self._close()
             raise
-        for sentence in self.config.exposures:
+        for sentence in config.exposures:
             log.warning(sentence)
-        for name, loop, socket in loops:
-            self._turned_s[name] = time.monotonic()
-            args = name, loop, socket
-            thread = threading.Thread(target=self._serve, args=args, name=name, daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        if door is not None:
+            self._start_thread("door", self._watch, door)
+        self._start_thread("ingest", self._ingest, rigs)
+        self._start_thread("lift", self._lift, sockets.poses)
+        self._start_thread("control", self._control, sockets.requests)
         if self._health is not None:
             self._health.start()
 
@@ -184,26 +191,12 @@ class Server:
         """Unix time at the start plus monotonic time since: it never jumps."""
         return self._unix_ns + time.monotonic_ns()
 
-    def _open(self) -> list[tuple[str, Callable[[Socket], None], Socket]]:
-        """Listen; the threads that are to serve, each with its loop and its socket."""
-        loops: list[tuple[str, Callable[[Socket], None], Socket]] = []
-        if self.keyring is None:
-            sockets = open_sockets(self._context, self.config)
-        else:
-            door = Doorkeeper(self._context, self.keyring, self.pipeline.incidents.kept_out)
-            sockets = open_sockets(self._context, self.config, door.guard)
-            loops.append(("door", partial(self._watch, door), door.questions))
-        self.ports = sockets.ports
-        if self.config.http_port is not None:
-            where = self.config.http_bind, self.config.http_port
-            self._health = HealthServer(*where, snapshot=self.snapshot, alive=self.alive)
-            self.ports = replace(sockets.ports, http=self._health.port)
-        return [
-            *loops,
-            ("ingest", self._ingest, sockets.keypoints),
-            ("lift", self._lift, sockets.poses),
-            ("control", self._control, sockets.requests),
-        ]
+    def _listen_http(self) -> int:
+        if self.config.http_port is None:
+            return 0
+        where = self.config.http_bind, self.config.http_port
+        self._health = HealthServer(*where, snapshot=self.snapshot, alive=self.alive)
+        return self._health.port
 
     def _close(self) -> None:
         if self._health is not None:
@@ -213,7 +206,15 @@ class Server:
         self._context.destroy(linger=0)  # sockets that served are closed, with their own linger
         self._done.set()
 
-    def _serve(self, name: str, loop: Callable[[Socket], None], socket: Socket) -> None:
+    def _start_thread(self, name: str, loop: Callable[[SocketT], None], socket: SocketT) -> None:
+        self._turned_s[name] = time.monotonic()
+        args = name, loop, socket
+        self._threads.append(
+            threading.Thread(target=self._serve, args=args, name=name, daemon=True)
+        )
+        self._threads[-1].start()
+
+    def _serve(self, name: str, loop: Callable[[SocketT], None], socket: SocketT) -> None:
         """A serving thread: its loop, and what happens when that fails."""
         try:
             loop(socket)
@@ -225,19 +226,22 @@ class Server:
             socket.close()
             self._ended[name].set()
 
-    def _ingest(self, socket: Socket) -> None:
-        last_round, name_of = False, self.keyring.name_of if self.keyring else None
+    def _ingest(self, rigs: RigSockets) -> None:
+        last_round = False
         while not (self._stopping.is_set() or last_round):
             self._turned_s["ingest"] = time.monotonic()
             last_round = self._draining.is_set()
-            if not socket.poll(0 if last_round else IDLE_MS):
-                continue
-            for parts, sender in messages(socket, name_of):
-                with self._fault_guard:
+            self.pipeline.incidents.rigs_silent(*rigs.tend(time.monotonic()))
+            rigs.wait(0 if last_round else IDLE_MS)
+            for _ in range(_BURST):
+                if (message := rigs.receive()) is None:
+                    break
+                parts, sender = message
+                with self._guard():
                     if self.pipeline.receive(parts, self.now_ns(), sender):
                         self._news.set()
 
-    def _watch(self, door: Doorkeeper, _: Socket) -> None:
+    def _watch(self, door: Doorkeeper) -> None:
         while not (self._stopping.is_set() or self._done.is_set()):
             self._turned_s["door"] = time.monotonic()
             door.turn(IDLE_MS)
@@ -288,6 +292,6 @@ class Server:
 
     def _publish(self, socket: Socket, work: Callable[[int], Replies]) -> None:
         """Do a part of the work and send what it gives; a peer who lags loses messages."""
-        with self._fault_guard:
+        with self._guard():
             for parts in work(self.now_ns()):
                 socket.send_multipart(parts, zmq.NOBLOCK)

@@ -1,11 +1,12 @@
 """The server's sockets: how one is opened, and how one is read without waiting.
 
-Threads are in `server.py`; what a message means is nobody's business here. What protects a socket
-comes from `doorkeeper.py`.
+Threads are in `server.py`; what a message means is nobody's business here. What protects a
+socket comes from `doorkeeper.py`.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import NamedTuple
 
 import zmq
@@ -27,8 +28,8 @@ REQUEST_HWM = 16
 """Requests a peer may have waiting; its further ones wait on its side."""
 
 MAX_SUBSCRIPTION_BYTES = 4096
-BURST = 512
-"""Messages that are read before a thread sees to anything else."""
+MOST_NEWCOMERS = 512
+"""Subscriptions that are read before the thread sees to anything else."""
 
 _PEER_OPTIONS = {
     zmq.LINGER: 0,
@@ -45,6 +46,10 @@ _OPTIONS: dict[int, dict[int, int | bytes]] = {
 }
 
 
+IPC_NAMES = ("keypoints", "poses", "control")
+"""Files of a server that also listens in a folder."""
+
+
 class Sockets(NamedTuple):
     """Everything a server listens with but HTTP, and the ports it got."""
 
@@ -57,14 +62,14 @@ class Sockets(NamedTuple):
 def open_sockets(
     context: "zmq.Context[Socket]",
     config: ServerConfig,
-    guard: Callable[[Socket], None] = lambda _: None,
+    guard: Callable[[Socket], None] | None = None,
 ) -> Sockets:
     """Listen as the configuration says.
 
     Args:
         context: Of the server.
         config: Where to listen.
-        guard: Protects a socket before it listens.
+        guard: Protects a socket before it listens; None lets everybody in.
 
     Raises:
         ConfigError: If a port is taken or the address is not this machine's.
@@ -75,15 +80,20 @@ def open_sockets(
         (zmq.ROUTER, config.request_port, "--control-port"),
     )
     with ExitStack() as opened:
-        sockets, ports = [], []
+        sockets: list[Socket] = []
+        ports: list[int] = []
         for kind, port, option in wanted:
             socket, got = listening_socket(
                 context, kind, config.bind, port, option=option, guard=guard
             )
             sockets.append(opened.enter_context(socket))
             ports.append(got)
+        if config.ipc is not None:
+            for socket, name in zip(sockets, IPC_NAMES, strict=True):
+                _listen_in_folder(socket, config.ipc, name)
         opened.pop_all()
-    return Sockets(*sockets, Ports(*ports))
+    keypoints, poses, requests = sockets
+    return Sockets(keypoints, poses, requests, Ports(*ports))
 
 
 def listening_socket(
@@ -93,7 +103,7 @@ def listening_socket(
     port: int,
     *,
     option: str,
-    guard: Callable[[Socket], None] = lambda _: None,
+    guard: Callable[[Socket], None] | None = None,
 ) -> tuple[Socket, int]:
     """A bound socket, and its port.
 
@@ -103,7 +113,7 @@ def listening_socket(
         bind: Address to listen on.
         port: 0 takes any free one.
         option: The flag a user chooses another port with.
-        guard: Protects the socket before it listens.
+        guard: Protects the socket before it listens; None lets everybody in.
 
     Raises:
         ConfigError: If the port is taken or the address is not this machine's.
@@ -112,7 +122,8 @@ def listening_socket(
     is_ipv6 = ":" in bind
     for name, value in (_PEER_OPTIONS | _OPTIONS[kind] | {zmq.IPV6: int(is_ipv6)}).items():
         socket.set(name, value)
-    guard(socket)
+    if guard is not None:
+        guard(socket)
     host = f"[{bind}]" if is_ipv6 else bind
     try:
         socket.bind(f"tcp://{host}:{port or '*'}")
@@ -125,27 +136,37 @@ def listening_socket(
     return socket, int(socket.get_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
 
 
-def messages(
-    socket: Socket, name_of: Callable[[str], str] | None = None
-) -> Iterator[tuple[list[bytes], str | None]]:
-    """Messages that are there, as `received` reads them, each with its sender; a burst at most.
+def _listen_in_folder(socket: Socket, folder: Path, name: str) -> None:
+    try:
+        socket.bind(f"ipc://{folder / name}")
+    except zmq.ZMQError as error:
+        why = zmq.strerror(error.errno or 0).lower()
+        raise ConfigError(
+            f"cannot listen at {folder / name} ({why}); choose another --ipc"
+        ) from None
 
-    Args:
-        socket: One that is guarded if there are names.
-        name_of: The name a public key is pinned to; None where there are no keys.
+
+def connected_socket(context: "zmq.Context[Socket]", endpoint: str) -> Socket:
+    """A socket that hears the keypoints of a rig that binds.
+
+    Raises:
+        ConfigError: If the endpoint is none.
     """
-    for _ in range(BURST):
-        if name_of is None:
-            parts, sender = received(socket), None
-            if parts is None:
-                return
-        else:
-            try:
-                first = socket.recv(zmq.NOBLOCK, copy=False)  # only a Frame knows who sent it
-            except zmq.Again:
-                return
-            parts, sender = _whole(socket, first.bytes), name_of(str(first.get("User-Id")))
-        yield parts, sender
+    port = endpoint.rpartition(":")[2]
+    socket = context.socket(zmq.SUB)
+    try:
+        if endpoint.startswith("tcp:") and port.isdecimal() and int(port) > 65535:
+            raise ValueError("ports end at 65535")  # ZeroMQ takes it for another one
+        for name, value in (_PEER_OPTIONS | _OPTIONS[zmq.SUB]).items():
+            socket.set(name, value)
+        socket.connect(endpoint)
+    except (zmq.ZMQError, ValueError) as error:
+        socket.close()
+        why = str(error)[:1].lower() + str(error)[1:]
+        raise ConfigError(
+            f'cannot connect to "{endpoint}" ({why}); expected such as --connect tcp://rig0:5550'
+        ) from None
+    return socket
 
 
 def received(socket: Socket) -> list[bytes] | None:
@@ -156,9 +177,18 @@ def received(socket: Socket) -> list[bytes] | None:
         return None
 
 
+def received_with_key(socket: Socket) -> tuple[list[bytes], str] | None:
+    """As `received`, of a socket that is guarded: also the public key of the sender."""
+    try:
+        first = socket.recv(zmq.NOBLOCK, copy=False)  # only a Frame knows who sent it
+    except zmq.Again:
+        return None
+    return _whole(socket, first.bytes), str(first.get("User-Id"))
+
+
 def newcomers(socket: Socket) -> Iterator[bytes]:
     """What those want who subscribed lately; read to the end, so that it does not pile up."""
-    for _ in range(BURST):
+    for _ in range(MOST_NEWCOMERS):
         try:
             message = socket.recv(zmq.NOBLOCK)
         except zmq.Again:

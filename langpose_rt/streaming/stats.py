@@ -87,6 +87,7 @@ class Stats:
         backend_errors: Computations that failed, each for all the people in it.
         forgotten: People forgotten because the model gave impossible numbers.
         reloads, reloads_refused: Models that took over, and that could not.
+        reconnects: Connections made anew to rigs that bind, because they were silent.
         unsendable: Messages that could not be encoded.
         internal_errors: Faults of this program that cost one message or step.
         rejected: Messages refused, by reason.
@@ -110,6 +111,7 @@ class Stats:
     forgotten: int = 0
     reloads: int = 0
     reloads_refused: int = 0
+    reconnects: int = 0
     unsendable: int = 0
     internal_errors: int = 0
     rejected: dict[str, int] = field(default_factory=dict)

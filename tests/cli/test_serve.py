@@ -14,6 +14,10 @@ from tests.commands import run_here
         (("--port", "70000"), "port is 70000; expected 0 (any free port) to 65535"),
         (("--port", "65535"), "leaves no next port for poses; choose another --port"),
         (("--bind", "0.0.0.0"), "nothing is encrypted; bind 127.0.0.1, or say --insecure"),
+        (("--port", "65534"), "leaves no next but one port for control; choose another --port"),
+        (("--connect", "rig0"), 'cannot connect to "rig0"'),
+        (("--connect-timeout-s", "0"), "connect_timeout_s is 0; expected 0.1 to 3600"),
+        (("--ipc", "/nowhere"), "cannot listen at /nowhere/keypoints"),
         (("--slots", "0"), "--slots is 0; expected 1 to 4096"),
         (("--threads", "0"), "--threads is 0; expected 1 to"),
         (("--frame", "sideways"), "unknown frame 'sideways'; expected camera or world"),
@@ -32,7 +36,7 @@ def test_a_wrong_option_is_one_sentence(model: Path, words: tuple[str, ...], sen
     assert sentence in done.sentence
 
 
-@pytest.mark.parametrize("option", ["--port", "--output-port", "--http-port"])
+@pytest.mark.parametrize("option", ["--port", "--output-port", "--control-port", "--http-port"])
 def test_a_port_in_use_is_one_sentence_that_names_the_option(model: Path, option: str) -> None:
     free = [word for name in ("--port", "--http-port") if name != option for word in (name, "0")]
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -1,5 +1,6 @@
 """Rigs and consumers around a real server, over real sockets on free ports."""
 
+import itertools
 import json
 import signal
 import socket
@@ -7,6 +8,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 import zmq
 
 from langpose_rt.streaming.client import PoseSubscriber, RigPublisher
+from langpose_rt.streaming.control_client import ControlClient
 from langpose_rt.streaming.messages import (
     Event,
     Heartbeat,
@@ -65,12 +68,18 @@ class Ears:
 
     def until(self, enough: Callable[[], bool]) -> None:
         while not enough():
-            assert self._socket.poll(WAIT_S * 1000), "the server has fallen silent"
-            parts = self._socket.recv_multipart()
-            if parts[0].startswith(b"pose3d/"):
-                self.poses.append(decode_pose(parts))
-            else:
-                self.notices.append(decode_notice(parts))
+            assert self.take(WAIT_S), "the server has fallen silent"
+
+    def take(self, wait_s: float = 0.0) -> bool:
+        """One message, if one comes in time."""
+        if not self._socket.poll(wait_s * 1000):
+            return False
+        parts = self._socket.recv_multipart()
+        if parts[0].startswith(b"pose3d/"):
+            self.poses.append(decode_pose(parts))
+        else:
+            self.notices.append(decode_notice(parts))
+        return True
 
     def of(self, kind: type[Notice]) -> list[Notice]:
         return [notice for notice in self.notices if isinstance(notice, kind)]
@@ -240,6 +249,52 @@ def test_many_rigs_at_once_lose_nothing(server: Server, others: Peers) -> None:
     for number in range(8):
         own = [pose.src.seq for pose in ears.poses if pose.rig == f"rig{number}"]
         assert own == list(range(25))
+
+
+def test_processes_of_this_machine_speak_through_a_folder(tmp_path: Path) -> None:
+    running = Server(FakeBackend(), ServerConfig(port=0, http_port=None, ipc=tmp_path))
+    running.start()
+    try:
+        rig = RigPublisher(
+            f"ipc://{tmp_path}/keypoints", "rig0", "cam0", skeleton="h36m17", size=SIZE
+        )
+        poses = PoseSubscriber(f"ipc://{tmp_path}/poses")
+        control = ControlClient(f"ipc://{tmp_path}/control", timeout_s=WAIT_S)
+        with rig, poses, control:
+            assert rig.wait_for_server(WAIT_S)
+            wait_until(lambda: poses.heartbeat is not None)
+            rig.publish(PERSON[None])
+            assert poses.receive(WAIT_S) is not None
+            assert control.hello().ports == running.ports
+    finally:
+        running.stop()
+
+
+def test_a_rig_that_binds_is_served_too_and_found_again_when_it_restarts(others: Peers) -> None:
+    with zmq.Context() as context, context.socket(zmq.PUB) as rig:
+        rig.bind_to_random_port(f"tcp://{LOCAL}")
+        endpoint = rig.get_string(zmq.LAST_ENDPOINT)
+        config = ServerConfig(port=0, http_port=None, connect=(endpoint,), connect_timeout_s=0.2)
+        running = Server(FakeBackend(), config)
+        running.start()
+        try:
+            ears, times = Ears(running, others), itertools.count()
+
+            def is_lifted() -> bool:
+                number = next(times)
+                rig.send_multipart(keypoint_parts(PERSON, seq=number, t_ms=20 * number))
+                expected = len(ears.poses)
+                ears.take()
+                return len(ears.poses) > expected
+
+            wait_until(is_lifted)
+            rig.unbind(endpoint)
+            ears.until(lambda: "silent" in [getattr(said, "reason", "") for said in ears.notices])
+            rig.bind(endpoint)
+            wait_until(is_lifted)
+            assert running.snapshot().counters["reconnects"] > 0
+        finally:
+            running.stop()
 
 
 SERVE = [sys.executable, "-m", "langpose_rt", "serve", "--port", "0", "--no-http", "--json"]

@@ -1,9 +1,13 @@
 """The shell around the pipeline: ports, faults, stopping; journeys are in tests/end_to_end."""
 
+import itertools
 import logging
 import socket
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import zmq
@@ -15,6 +19,8 @@ from langpose_rt.streaming.options import PipelineConfig, ServerConfig
 from langpose_rt.streaming.server import Server
 from tests.fakes import FakeBackend, keypoint_parts, person_px
 from tests.peers import LOCAL, WAIT_S, Peers, next_of, peers, wait_until
+
+PERSON = person_px((0, 0, 4))
 
 
 def config(**values: object) -> ServerConfig:
@@ -142,6 +148,77 @@ def test_a_message_of_endless_parts_is_cut_and_refused(
     next_of(subscriber, b"pose3d/")
     assert lengths == [MAX_PARTS + 1, 3]
     assert server.snapshot().rejected == {"bad_parts": 1}
+
+
+def readiness(server: Server) -> int:
+    """What an orchestrator is told."""
+    try:
+        with urllib.request.urlopen(f"http://{LOCAL}:{server.ports.http}/readyz") as page:
+            return int(page.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def test_a_backend_that_keeps_failing_is_not_ready_and_is_opened_anew(others: Peers) -> None:
+    backend, may_open = FakeBackend(), threading.Event()
+
+    def open_model(_: Path | None) -> FakeBackend:
+        assert may_open.wait(WAIT_S)
+        return FakeBackend()
+
+    server = Server(backend, config(http_port=0), open_model=open_model)
+    server.start()
+    try:
+        publisher = others.publisher(server.ports.keypoints)
+        subscriber = others.subscriber(server.ports.poses, b"pose3d/", b"event/")
+        seqs = itertools.count()
+
+        def is_lifted() -> bool:
+            seq = next(seqs)
+            publisher.send_multipart(keypoint_parts(PERSON, seq=seq, t_ms=20 * seq))
+            sent, wait_ms = server.pipeline.stats.frames, 20
+            subscriber.poll(wait_ms)
+            return server.pipeline.stats.frames > sent
+
+        wait_until(is_lifted)
+        assert readiness(server) == 200
+        backend.failing = True
+        wait_until(lambda: not is_lifted() and readiness(server) == 503)
+        assert server.alive()
+        next_of(subscriber, b"event/fault/")
+        wait_until(lambda: not is_lifted() and server._reloader._thread is not None)
+        may_open.set()
+        wait_until(lambda: is_lifted() and readiness(server) == 200)
+        next_of(subscriber, b"event/model/")
+    finally:
+        may_open.set()
+        server.stop()
+
+
+def test_the_model_that_answers_is_closed_once_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[FakeBackend] = []
+
+    def close(backend: FakeBackend) -> None:
+        closed.append(backend)
+
+    monkeypatch.setattr(FakeBackend, "close", close)
+    first, second, ended = FakeBackend(), FakeBackend(), threading.Event()
+    server = Server(first, config(), open_model=lambda _: second)
+    server.start()
+    assert server.reload(None, lambda wrong: ended.set() if wrong is None else None)
+    assert ended.wait(WAIT_S)
+    assert closed == [first]
+    server.stop()
+    server.stop()
+    assert closed == [first, second]
+
+
+def test_only_a_server_of_this_machine_alone_may_be_changed_by_who_asks() -> None:
+    for bind, may in ((LOCAL, True), ("0.0.0.0", False)):
+        server = Server(FakeBackend(), config(bind=bind, insecure=True))
+        assert server.may_change() is may
+        server.stop()
 
 
 def test_a_thread_that_fails_ends_the_server_with_an_error(
