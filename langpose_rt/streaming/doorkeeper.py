@@ -13,6 +13,9 @@ from langpose_rt.streaming.header import Reason
 from langpose_rt.streaming.security import Keyring, zap_reply
 from langpose_rt.streaming.sockets import Socket
 
+HANDSHAKE_MS = 2000
+"""Who is not in by then is cut, and may try again: its key may have been added."""
+
 _ZAP = "inproc://zeromq.zap.01"
 _FAILED: dict[int, tuple[Reason, str]] = {
     int(zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH): (
@@ -53,6 +56,7 @@ class Doorkeeper:
         """Make a socket that is not bound yet let in only those who may."""
         socket.setsockopt_string(zmq.CURVE_SECRETKEY, self.keyring.own.secret)
         socket.set(zmq.CURVE_SERVER, 1)
+        socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         socket.set(zmq.ZAP_DOMAIN, b"langpose")
         # without it everybody would be let in when nobody answers
         socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
