@@ -1,12 +1,13 @@
 """`langpose-rt serve`: the server. Keypoints in on one port, poses out on the next."""
 
 import argparse
+import contextlib
 import json
 import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,9 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
     backend = open_model(None)
     recorder = _recorder(arguments, backend, pipeline)
     server = Server(backend, config, cameras, recorder, gallery=gallery, open_model=open_model)
-    _heed_signals(server)
     licence = str(backend.manifest.card.get("licence", "not stated"))
-    with supervised(server):
+    with _heeding_signals(server), supervised(server):
         server.run(on_start=lambda: _announce(server, licence, arguments))
     return 0
 
@@ -153,7 +153,9 @@ def _announce(server: "Server", licence: str, arguments: argparse.Namespace) -> 
         )
 
 
-def _heed_signals(server: "Server") -> None:
+@contextlib.contextmanager
+def _heeding_signals(server: "Server") -> Iterator[None]:
+    """While it serves; whoever called this command in its own process gets its handlers back."""
     from langpose_rt.cli.supervisor import supervised_reload
 
     def drain(*_: object) -> None:
@@ -161,9 +163,18 @@ def _heed_signals(server: "Server") -> None:
         signal.signal(signal.SIGINT, lambda *_: os._exit(_SECOND_SIGNAL))
         server.drain()
 
-    signal.signal(signal.SIGTERM, drain)
-    signal.signal(signal.SIGINT, drain)
-    if sys.stdin is not None and sys.stdin.isatty():
-        signal.signal(signal.SIGHUP, drain)
-    else:
-        signal.signal(signal.SIGHUP, lambda *_: supervised_reload(server))
+    def reload(*_: object) -> None:
+        supervised_reload(server)
+
+    on_terminal = sys.stdin is not None and sys.stdin.isatty()
+    heeded = {
+        signal.SIGTERM: drain,
+        signal.SIGINT: drain,
+        signal.SIGHUP: drain if on_terminal else reload,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in heeded.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,5 +1,6 @@
 """`serve`: what it refuses before it listens; that it serves is in tests/end_to_end."""
 
+import signal
 import socket
 from pathlib import Path
 
@@ -44,3 +45,12 @@ def test_a_port_in_use_is_one_sentence_that_names_the_option(model: Path, option
         done = run_here("serve", *free, option, port, "--model", model)
     assert done.code == 2
     assert f"127.0.0.1:{port} (address already in use); choose another {option}" in done.sentence
+
+
+def test_signals_are_whoevers_they_were_once_serving_is_over(model: Path) -> None:
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert run_here("serve", "--port", port, "--no-http", "--model", model).code == 2
+    assert [signal.getsignal(number) for number in numbers] == before

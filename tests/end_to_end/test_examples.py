@@ -69,3 +69,9 @@ def test_an_example_is_about_ten_lines(name: str) -> None:
     code = [line for line in lines if line.strip() and not line.startswith(("//", '"""'))]
     assert len(code) <= 14
     assert all(len(line) <= 100 for line in lines), "it is read in a terminal"
+
+
+@pytest.mark.parametrize("name", ["rig.py", "consumer.py"])
+def test_the_readme_shows_the_very_examples(name: str) -> None:
+    shown = (ROOT / "README.md").read_text().split(f"<!-- langpose_rt/assets/examples/{name} -->")
+    assert shown[1].startswith(f"\n```python\n{(EXAMPLES / name).read_text()}```\n")
