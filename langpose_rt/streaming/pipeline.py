@@ -236,8 +236,15 @@ class Pipeline:
 
     def _new_stream(self, rig: str, camera: str, inbox: Inbox) -> Stream:
         first_seq = self.stats.messages - 1  # never below a number this topic has had before
-        hold_s = self.config.hold_s
-        return Stream(rig, camera, inbox, self._persons, hold_s=hold_s, first_seq=first_seq)
+        return Stream(
+            rig,
+            camera,
+            inbox,
+            self._persons,
+            hold_s=self.config.hold_s,
+            first_seq=first_seq,
+            held_ns=self.config.held_ns,
+        )
 
     def _part(self, stream: Stream, frame: Frame) -> Replies:
         """See off who has left by the time of this frame: all of an old epoch, or the long gone."""
