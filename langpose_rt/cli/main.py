@@ -12,18 +12,21 @@ from typing import NoReturn
 import langpose_rt
 from langpose_rt.cli import (
     bench,
+    build_engine,
     control,
     convert,
     demo,
     doctor,
     evaluate,
     export,
+    keys,
     lift,
     lsl,
     publish,
     record,
     replay,
     serve,
+    top,
     vmc,
 )
 from langpose_rt.cli.log import FORMATS, LEVELS, logged
@@ -34,6 +37,8 @@ COMMANDS = {
     "serve": serve,
     "publish": publish,
     "control": control,
+    "top": top,
+    "keys": keys,
     "lift": lift,
     "record": record,
     "replay": replay,
@@ -41,6 +46,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "bench": bench,
     "export": export,
+    "build-engine": build_engine,
     "doctor": doctor,
     "vmc": vmc,
     "lsl": lsl,

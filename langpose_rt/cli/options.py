@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ConfigT = TypeVar("ConfigT")
 
 MOST_THREADS = 256
-_METAVARS = {int: "N", float: "X", str: "NAME", Path: "FILE"}
+_METAVARS = {int: "N", float: "X", str: "NAME", Path: "PATH"}
 
 
 def add_config_arguments(

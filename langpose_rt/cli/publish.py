@@ -32,6 +32,11 @@ EXAMPLE = """langpose-rt publish clip.npz --rig rig0 --camera cam0 --loop
   langpose-rt publish --synthetic 16x2@60 --seconds 30
 FILE says where the pictures come from; --camera is only the name the stream goes by."""
 
+_IS_THE_KEY_KNOWN = (
+    "see that it runs with --keys, that its folder holds this rig's public key, and that "
+    "--server-key is its own"
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -244,7 +249,7 @@ def _wait(
     if not wait_for_server(arguments.wait_s):
         raise LangPoseError(
             f"no server took {what} at {server.endpoint} within {arguments.wait_s:g} s; "
-            "start one with 'langpose-rt serve'"
+            + (_IS_THE_KEY_KNOWN if server.keys else "start one with 'langpose-rt serve'")
         )
     source = arguments.synthetic or arguments.file
     print(f"publishing {source} as {what}", file=sys.stderr, flush=True)

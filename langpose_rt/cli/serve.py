@@ -124,11 +124,12 @@ def _recorder(
 
 
 def _announce(server: "Server", licence: str, arguments: argparse.Namespace) -> None:
-    model, ports = server.snapshot().model, server.ports
+    model, ports, keyring = server.snapshot().model, server.ports, server.keyring
     said = {
         "port": ports.keypoints, "output_port": ports.poses, "control_port": ports.control,
         "http_port": ports.http, "model": model.id, "sha256": model.sha256,
         "precision": model.precision, "backend": model.backend, "licence": licence,
+        "server_key": keyring.own.public if keyring else None,
     }  # fmt: skip
     if arguments.json:
         print(json.dumps(said), flush=True)
@@ -136,12 +137,15 @@ def _announce(server: "Server", licence: str, arguments: argparse.Namespace) -> 
         log.info("the server is up", extra=said)
     else:
         bind = server.config.bind
-        health = f"health        http://{bind}:{ports.http}/status\n" if ports.http else ""
+        keys = f"server key    {keyring.own.public}\n" if keyring else ""
+        keys += f"let in        {', '.join(keyring.names) or 'nobody'}\n" if keyring else ""
+        page = f"http://{server.config.http_bind}:{ports.http}/  (health: /status)"
+        viewer = f"viewer        {page}\n" if ports.http else ""
         print(
             f"keypoints in  tcp://{bind}:{ports.keypoints}\n"
             f"poses out     tcp://{bind}:{ports.poses}\n"
             f"control       tcp://{bind}:{ports.control}\n"
-            f"{health}"
+            f"{viewer}{keys}"
             f"model         {model.id} {model.sha256[:12]}, {model.precision} on {model.backend}\n"
             f"weights       {licence}",
             file=sys.stderr,

@@ -129,7 +129,8 @@ class ControlDesk:
             raise refuse(
                 Reason.NOT_ALLOWED,
                 f"{request.op} is taken only by a server that nobody else can reach; "
-                "bind 127.0.0.1, or send the process SIGHUP (reload) or SIGTERM (drain)",
+                "bind 127.0.0.1, serve with --keys, or send the process SIGHUP (reload) or "
+                "SIGTERM (drain)",
             )
         if request.op == "reload":
             self._reload(request, envelope, as_json=as_json)

@@ -87,6 +87,16 @@ class Reason(str, Enum):
     """A reload was asked for while another was under way."""
     MODEL_REFUSED = "model_refused"
     """The model of a reload cannot serve; the one before it goes on."""
+    SPOOFED_RIG = "spoofed_rig"
+    """A key published as another rig than the one it is named after."""
+    REVOKED_KEY = "revoked_key"
+    """The sender's key was taken out of the server's folder since it connected."""
+    UNKNOWN_KEY = "unknown_key"
+    """A connection with a key that is not in the server's folder."""
+    NOT_ENCRYPTED = "not_encrypted"
+    """A connection without keys to a server that has them."""
+    WRONG_SERVER_KEY = "wrong_server_key"
+    """A connection that took this server for another one."""
 
 
 class Stamp(msgspec.Struct, kw_only=True):

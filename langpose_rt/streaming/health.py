@@ -1,6 +1,6 @@
-"""The server's HTTP side: `/livez`, `/readyz`, `/metrics` and `/status`.
+"""The server's HTTP side: `/livez`, `/readyz`, `/metrics`, `/status` and the live viewer at `/`.
 
-Reads snapshots and nothing else; it can neither slow nor change what is served.
+Reads snapshots and the live feed; it can neither slow nor change what is served.
 """
 
 import socket
@@ -21,8 +21,10 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from langpose_rt.errors import ConfigError
+from langpose_rt.streaming.live_feed import LiveFeed
 from langpose_rt.streaming.snapshot import Snapshot
 from langpose_rt.streaming.stats import EDGES_MS, LOSSES
+from langpose_rt.streaming.viewer_page import VIEWER_POLICY, viewer_file
 
 REQUEST_TIMEOUT_S = 5.0
 MOST_REQUESTS = 16
@@ -108,6 +110,7 @@ class HealthServer:
         port: 0 takes any free one.
         snapshot: Makes a snapshot; called from other threads.
         alive: Whether the serving threads still turn.
+        feed: What the live viewer is told.
 
     Raises:
         ConfigError: If it cannot listen there.
@@ -120,10 +123,12 @@ class HealthServer:
         *,
         snapshot: Callable[[], Snapshot],
         alive: Callable[[], bool],
+        feed: LiveFeed | None = None,
     ) -> None:
+        self._feed = feed = feed or LiveFeed()
         registry = CollectorRegistry(auto_describe=False)
         registry.register(SnapshotCollector(snapshot))
-        self._pages = _Pages(snapshot, alive, registry)
+        self._pages = _Pages(snapshot, alive, registry, feed)
         try:
             self._http = _Http((address, port), self._pages)
         except (OSError, OverflowError) as error:
@@ -146,6 +151,7 @@ class HealthServer:
 
     def stop(self) -> None:
         """Stop listening; requests under way are cut, and none is waited for."""
+        self._feed.close()
         if self._thread.is_alive():
             self._http.shutdown()
             self._thread.join()
@@ -161,8 +167,14 @@ class _Pages:
         snapshot: Callable[[], Snapshot],
         alive: Callable[[], bool],
         registry: CollectorRegistry,
+        feed: LiveFeed,
     ) -> None:
         self._snapshot, self._alive, self._registry = snapshot, alive, registry
+        self.feed = feed
+
+    def events(self) -> Iterator[bytes]:
+        """What one live viewer is told, until the server stops."""
+        return self.feed.events(self._snapshot)
 
     def answer(self, path: str) -> tuple[HTTPStatus, str, bytes]:
         """Status, content type and body for a path."""
@@ -177,7 +189,9 @@ class _Pages:
         if path == "/status":
             body = msgspec.json.format(msgspec.json.encode(self._snapshot()), indent=2)
             return HTTPStatus.OK, "application/json", body + b"\n"
-        known = b"try /livez, /readyz, /metrics or /status\n"
+        if (found := viewer_file(path)) is not None:
+            return HTTPStatus.OK, *found
+        known = b"try / for the viewer, /livez, /readyz, /metrics or /status\n"
         return HTTPStatus.NOT_FOUND, "text/plain", known
 
 
@@ -231,13 +245,32 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer one page."""
+        if self.path.partition("?")[0] == "/live":
+            return self._tell_viewer()
         status, content_type, body = self.server.pages.answer(self.path)
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")
+        self.send_header("Content-Security-Policy", VIEWER_POLICY)
+        self.send_header("X-Content-Type-Options", "nosniff")
         self.end_headers()
         self.wfile.write(body)
+        return None
+
+    def _tell_viewer(self) -> None:
+        """Server-sent events until the page leaves, is too slow, or the server stops."""
+        pages = self.server.pages
+        with pages.feed.seat() as seated:
+            if not seated:
+                self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, "too many viewers")
+                return
+            self.send_response(HTTPStatus.OK)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Cache-Control", "no-store")
+            self.end_headers()
+            for event in pages.events():
+                self.wfile.write(event)
 
     def log_message(self, *_: object) -> None:
         """Requests are not logged."""

@@ -5,6 +5,7 @@ Who is forgotten for it is the pipeline's business.
 
 from langpose_rt.errors import BackendError, MessageError
 from langpose_rt.streaming.bulletin import Bulletin
+from langpose_rt.streaming.header import Reason
 from langpose_rt.streaming.provenance import ModelStamp
 from langpose_rt.streaming.stats import Stats
 
@@ -60,6 +61,11 @@ class Incidents:
         """Poses could not be made a message."""
         self._stats.unsendable += 1
         self._bulletin.report("fault", error.reason, error.detail, topic)
+
+    def kept_out(self, reason: Reason, detail: str) -> None:
+        """Somebody was not let in."""
+        self._stats.reject(reason.value)
+        self._bulletin.report("reject", reason.value, detail)
 
     def rigs_silent(self, renewed: int, fallen: list[str]) -> None:
         """So many rigs that bind were connected to anew; these have only now fallen silent."""

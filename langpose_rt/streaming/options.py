@@ -105,24 +105,30 @@ class ServerConfig:
         control_port: Status, clock probes, reload; None is the one after the next, or any free one
             if ``port`` is 0.
         http_port: Health and metrics; 0 takes any free port, None serves none.
+        http_bind: Address of health and metrics, which are never encrypted.
         bind: Address to listen on.
+        keys: Folder with the server's own keys and the public keys of those who may come in, made
+            by ``langpose-rt keys new``; with it everything but HTTP is encrypted.
         ipc: Listen also in this folder, for processes of this machine: at ``ipc://`` its name and
             /keypoints, /poses or /control.
         connect: Take keypoints also from a rig that binds a PUB, as in ``tcp://rig0:5550``; may be
             given several times.
         connect_timeout_s: A rig of ``--connect`` that says nothing for longer is connected to anew.
-        insecure: Allow an address that others can reach although nothing is encrypted yet.
+        insecure: Allow an address that others can reach without keys.
         pipeline: Options of the pipeline.
 
     Raises:
-        ConfigError: If a port is none, or the address is reachable and ``insecure`` is not set.
+        ConfigError: If a port is none, or the address is reachable and neither ``keys`` nor
+            ``insecure`` is set.
     """
 
     port: int = 5555
     output_port: int | None = None
     control_port: int | None = None
     http_port: int | None = 9464
+    http_bind: str = "127.0.0.1"
     bind: str = "127.0.0.1"
+    keys: Path | None = None
     ipc: Path | None = None
     connect: tuple[str, ...] = ()
     connect_timeout_s: float = 3.0
@@ -141,16 +147,33 @@ class ServerConfig:
             raise ConfigError(
                 f"port {self.port} leaves no next but one port for control; choose another --port"
             )
-        if not self.is_loopback and not self.insecure:
+        if not (self.is_loopback or self.keys or self.insecure):
             raise ConfigError(
-                f"{self.bind} can be reached from other machines and nothing is encrypted; "
-                "bind 127.0.0.1, or say --insecure if you trust the network"
+                f"{self.bind} can be reached from other machines and nothing is encrypted; make "
+                "keys with 'langpose-rt keys new server' and serve with --keys, bind 127.0.0.1, or "
+                "say --insecure if you trust the network"
+            )
+
+        if self.keys is not None and self.connect:
+            raise ConfigError(
+                "a rig that binds is not encrypted, so --connect does not go with --keys; let the "
+                "rig connect to the server"
             )
 
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the server."""
         return self.bind in LOOPBACK
+
+    @property
+    def exposures(self) -> list[str]:
+        """What others than this machine can reach although nothing is encrypted, in sentences."""
+        exposed = []
+        if not self.is_loopback and self.keys is None:
+            exposed.append(f"{self.bind} is reachable from other machines and nothing is encrypted")
+        if self.http_port is not None and self.http_bind not in LOOPBACK:
+            exposed.append(f"health and metrics are open to whoever reaches {self.http_bind}")
+        return exposed
 
     @property
     def pose_port(self) -> int:

@@ -122,18 +122,19 @@ class Pipeline:
         if self._gallery is not None:
             check_gallery(self._gallery, manifest)
 
-    def receive(self, parts: Sequence[bytes], now_ns: int) -> bool:
+    def receive(self, parts: Sequence[bytes], now_ns: int, sender: str | None = None) -> bool:
         """Take one message from the network; a bad one is counted, reported and forgotten.
 
         Args:
             parts: Its parts as they came.
             now_ns: When it arrived.
+            sender: What its key is named after; None where there are no keys.
 
         Returns:
             Whether a frame was queued.
         """
         self.recorder.received(parts, now_ns)
-        return self._reception.receive(parts, now_ns)
+        return self._reception.receive(parts, now_ns, sender)
 
     def step(self, now_ns: int) -> Replies:
         """Lift one waiting frame of every stream that has one.

@@ -18,6 +18,7 @@ from langpose_rt.streaming.messages import (
     topic_names,
 )
 from langpose_rt.streaming.options import PipelineConfig
+from langpose_rt.streaming.security import check_sender
 from langpose_rt.streaming.stats import Stats
 from langpose_rt.streaming.stream import Stream
 from langpose_rt.streaming.viewpoint import Viewpoints
@@ -78,14 +79,21 @@ class Reception:
         with self._lock:
             return any(len(stream.inbox) for stream in self._streams.values())
 
-    def receive(self, parts: Sequence[bytes], now_ns: int) -> bool:
+    def receive(self, parts: Sequence[bytes], now_ns: int, sender: str | None = None) -> bool:
         """Take one message; a bad one is counted, reported and forgotten.
+
+        Args:
+            parts: As they arrived.
+            now_ns: When they did.
+            sender: What the sender's key is named after; None where there are no keys.
 
         Returns:
             Whether a frame was queued.
         """
         self._stats.messages += 1
         try:
+            if sender is not None:
+                check_sender(parts[0], sender)
             message = decode_keypoints(
                 parts, now_ns=now_ns, numbering=self._numbering, sizes=self._sizes
             )

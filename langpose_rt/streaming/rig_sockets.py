@@ -10,7 +10,8 @@ from collections import deque
 import zmq
 
 from langpose_rt.streaming.options import ServerConfig
-from langpose_rt.streaming.sockets import Socket, connected_socket, received
+from langpose_rt.streaming.security import Keyring
+from langpose_rt.streaming.sockets import Socket, connected_socket, received, received_with_key
 
 
 class RigSockets:
@@ -20,12 +21,20 @@ class RigSockets:
         context: Of the server.
         bound: The socket that rigs connect to; closed with the others.
         config: Names the rigs that bind, and how long one may be silent.
+        keyring: Knows the names of public keys, if the bound socket is guarded.
 
     Raises:
         ConfigError: If an endpoint is none.
     """
 
-    def __init__(self, context: "zmq.Context[Socket]", bound: Socket, config: ServerConfig) -> None:
+    def __init__(
+        self,
+        context: "zmq.Context[Socket]",
+        bound: Socket,
+        config: ServerConfig,
+        keyring: Keyring | None = None,
+    ) -> None:
+        self._keyring = keyring
         self._context, self._bound, self._timeout_s = context, bound, config.connect_timeout_s
         self._ready: deque[Socket] = deque()
         self._poller = zmq.Poller()
@@ -40,18 +49,21 @@ class RigSockets:
         self._ready = deque(socket for socket, _ in self._poller.poll(timeout_ms))
         return bool(self._ready)
 
-    def receive(self) -> list[bytes] | None:
-        """The parts of the next message, of one rig after the other; None if `wait` must be asked.
+    def receive(self) -> tuple[list[bytes], str | None] | None:
+        """The next message of one rig after the other; None if `wait` must be asked.
 
         Messages of the rigs that connect come from one socket, which takes turns by itself.
+
+        Returns:
+            Its parts, and what the sender's key is named after; None where there are no keys.
         """
         while self._ready:
             socket = self._ready.popleft()
-            if (parts := received(socket)) is not None:
+            if (message := self._read(socket)) is not None:
                 self._ready.append(socket)
                 for rig in self._rigs:
                     rig.heard |= rig.socket is socket
-                return parts
+                return message
         return None
 
     def tend(self, now_s: float) -> tuple[int, list[str]]:
@@ -77,6 +89,14 @@ class RigSockets:
         """Close all."""
         for socket in (self._bound, *(rig.socket for rig in self._rigs)):
             socket.close()
+
+    def _read(self, socket: Socket) -> tuple[list[bytes], str | None] | None:
+        if self._keyring is None:
+            parts = received(socket)
+            return None if parts is None else (parts, None)
+        if (message := received_with_key(socket)) is None:
+            return None
+        return message[0], self._keyring.name_of(message[1])
 
     def _renew(self, rig: "_Rig") -> None:
         self._poller.unregister(rig.socket)

@@ -3,6 +3,7 @@
     ingest   owns the SUB sockets; receives, queues, and never waits for the model
     lift     owns the XPUB socket; steps the pipeline and publishes
     control  owns the ROUTER socket; answers what is asked, and sees to a failing model
+    door     lets in those whose keys are known, where there are keys
     reload   opens another model, in `reloader.py`
     http     health and metrics, in `health.py`
 
@@ -28,16 +29,19 @@ from langpose_rt.formats.gallery_npz import Gallery
 from langpose_rt.runtime.base import Backend
 from langpose_rt.streaming.active_model import warm_up
 from langpose_rt.streaming.control import Allowance, ControlDesk
+from langpose_rt.streaming.doorkeeper import Doorkeeper
 from langpose_rt.streaming.fault_guard import FaultGuard
 from langpose_rt.streaming.header import MAX_UINT
 from langpose_rt.streaming.health import HealthServer
+from langpose_rt.streaming.live_feed import LiveFeed
 from langpose_rt.streaming.options import Ports, ServerConfig
 from langpose_rt.streaming.pipeline import Pipeline, Replies
 from langpose_rt.streaming.recorder import Recorder
 from langpose_rt.streaming.reloader import OpenModel, Reloader
 from langpose_rt.streaming.rig_sockets import RigSockets
+from langpose_rt.streaming.security import Keyring
 from langpose_rt.streaming.snapshot import Snapshot
-from langpose_rt.streaming.sockets import Socket, open_sockets, received
+from langpose_rt.streaming.sockets import Socket, newcomers, open_sockets, received
 
 IDLE_MS = 100
 IDLE_S = IDLE_MS / 1000
@@ -50,7 +54,7 @@ STUCK_S = 5.0
 _BURST, _REQUESTS_A_TURN = 512, 16
 _REPLY_LINGER_MS = 200
 
-SocketT = TypeVar("SocketT", Socket, RigSockets)
+SocketT = TypeVar("SocketT", Socket, RigSockets, Doorkeeper)
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +77,11 @@ class Server:
 
     Attributes:
         epoch: Random number of this start.
+        keyring: Whose keys open it; None where nobody needs one.
         ports: Where it listens, once it has started.
 
     Raises:
-        ConfigError: If the model does not take live input.
+        ConfigError: If the model does not take live input, or the server's own keys are missing.
     """
 
     def __init__(
@@ -90,6 +95,7 @@ class Server:
         open_model: OpenModel | None = None,
     ) -> None:
         self.config = config = config or ServerConfig()
+        self.keyring = None if config.keys is None else Keyring(config.keys)
         self._unix_ns = time.time_ns() - time.monotonic_ns()
         self.epoch = epoch = secrets.randbelow(MAX_UINT + 1)
         self.pipeline = Pipeline(
@@ -105,11 +111,12 @@ class Server:
         self._reloader = Reloader(self.pipeline, open_model)
         self._context: zmq.Context[Socket] = zmq.Context()
         self._health: HealthServer | None = None
+        self._feed = LiveFeed(str(backend.manifest.card.get("licence", "not stated")))
         self._threads: list[threading.Thread] = []
         self._turned_s: dict[str, float] = {}
         self._news = threading.Event()
         self._draining, self._stopping = threading.Event(), threading.Event()
-        self._ended = {name: threading.Event() for name in ("ingest", "lift", "control")}
+        self._ended = {name: threading.Event() for name in ("ingest", "lift", "control", "door")}
         self._heard_all, self._done = self._ended["ingest"], self._ended["lift"]
         self._failure: Exception | None = None
         self.ports = Ports()
@@ -121,18 +128,22 @@ class Server:
             ConfigError: If a port is taken or the address is not this machine's; nothing runs then.
             BackendError: If the model cannot compute.
         """
-        config = self.config
+        config, door = self.config, None
         try:
             warm_up(self.pipeline.model)
-            sockets = open_sockets(self._context, config)
-            rigs = RigSockets(self._context, sockets.keypoints, config)
+            if self.keyring is not None:
+                door = Doorkeeper(self._context, self.keyring, self.pipeline.incidents.kept_out)
+            sockets = open_sockets(self._context, config, door.guard if door else None)
+            rigs = RigSockets(self._context, sockets.keypoints, config, self.keyring)
             self.ports = replace(sockets.ports, http=self._listen_http())
             self.pipeline.recorder.begin(self.epoch, self.pipeline.incidents)
         except LangPoseError:
             self._close()
             raise
-        if not config.is_loopback:
-            log.warning("%s is reachable from other machines and nothing is encrypted", config.bind)
+        for sentence in config.exposures:
+            log.warning(sentence)
+        if door is not None:
+            self._start_thread("door", self._watch, door)
         self._start_thread("ingest", self._ingest, rigs)
         self._start_thread("lift", self._lift, sockets.poses)
         self._start_thread("control", self._control, sockets.requests)
@@ -187,7 +198,7 @@ class Server:
 
     def may_change(self) -> bool:
         """Whether who asks on the control socket may reload and drain."""
-        return self.config.is_loopback
+        return self.config.is_loopback or self.keyring is not None
 
     def alive(self) -> bool:
         """Whether the serving threads still turn."""
@@ -201,8 +212,10 @@ class Server:
     def _listen_http(self) -> int:
         if self.config.http_port is None:
             return 0
-        where = self.config.bind, self.config.http_port
-        self._health = HealthServer(*where, snapshot=self.snapshot, alive=self.alive)
+        where = self.config.http_bind, self.config.http_port
+        self._health = HealthServer(
+            *where, snapshot=self.snapshot, alive=self.alive, feed=self._feed
+        )
         return self._health.port
 
     def _close(self) -> None:
@@ -241,12 +254,17 @@ class Server:
             self.pipeline.incidents.rigs_silent(*rigs.tend(time.monotonic()))
             rigs.wait(0 if last_round else IDLE_MS)
             for _ in range(_BURST):
-                parts = rigs.receive()
-                if parts is None:
+                if (message := rigs.receive()) is None:
                     break
+                parts, sender = message
                 with self._guard():
-                    if self.pipeline.receive(parts, self.now_ns()):
+                    if self.pipeline.receive(parts, self.now_ns(), sender):
                         self._news.set()
+
+    def _watch(self, door: Doorkeeper) -> None:
+        while not (self._stopping.is_set() or self._done.is_set()):
+            self._turned_s["door"] = time.monotonic()
+            door.turn(IDLE_MS)
 
     def _lift(self, socket: Socket) -> None:
         while not (self._stopping.is_set() or self._draining.is_set()):
@@ -271,12 +289,12 @@ class Server:
             for _ in range(_REQUESTS_A_TURN):
                 if (parts := received(socket)) is None:
                     break
-                self._publish(socket, partial(desk.answer, parts))
-            self._publish(socket, desk.late)
+                self._send(socket, partial(desk.answer, parts))
+            self._send(socket, desk.late)
             self._stopping.wait(allowance.rest_s(began_s, time.monotonic()))
         self._done.wait(STUCK_S)  # only now nobody steps a model that may be closed
         self._reloader.stop()
-        self._publish(socket, desk.late)
+        self._send(socket, desk.late)
         socket.close(linger=_REPLY_LINGER_MS)
 
     def _say_goodbye(self, socket: Socket) -> None:
@@ -290,19 +308,22 @@ class Server:
         socket.close(linger=max(round(1000 * (until_s - time.monotonic())), 50))
 
     def _hear_subscribers(self, socket: Socket) -> None:
-        """Read subscriptions, so that they do not pile up; who comes is told the schemas."""
-        for _ in range(_BURST):
-            try:
-                message = socket.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            comes, wanted = message[:1] == b"\x01", message[1:]
-            if comes and (wanted.startswith(b"schema/") or b"schema/".startswith(wanted)):
-                self.pipeline.want_schemas()
+        """Tell those who have come the schemas, if they want them."""
+        wanted = list(newcomers(socket))
+        if any(topic.startswith(b"schema/") or b"schema/".startswith(topic) for topic in wanted):
+            self.pipeline.want_schemas()
 
     def _publish(self, socket: Socket, work: Callable[[int], Replies]) -> None:
+        """As `_send`, to subscribers; recorded, and shown to who watches."""
+        for parts in self._send(socket, work):
+            self._feed.offer(parts)
+            self.pipeline.recorder.published(parts, self.now_ns())
+
+    def _send(self, socket: Socket, work: Callable[[int], Replies]) -> Replies:
         """Do a part of the work and send what it gives; a peer who lags loses messages."""
+        sent: Replies = []
         with self._guard():
-            for parts in work(now_ns := self.now_ns()):
-                self.pipeline.recorder.published(parts, now_ns)
+            for parts in work(self.now_ns()):
                 socket.send_multipart(parts, zmq.NOBLOCK)
+                sent.append(parts)
+        return sent

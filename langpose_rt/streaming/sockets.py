@@ -1,9 +1,10 @@
 """The server's sockets: how one is opened, and how one is read without waiting.
 
-Threads are in `server.py`; what a message means is nobody's business here. Whatever protects a
-socket is set where it is opened, in `listening_socket`.
+Threads are in `server.py`; what a message means is nobody's business here. What protects a
+socket comes from `doorkeeper.py`.
 """
 
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +28,8 @@ REQUEST_HWM = 16
 """Requests a peer may have waiting; its further ones wait on its side."""
 
 MAX_SUBSCRIPTION_BYTES = 4096
+MOST_NEWCOMERS = 512
+"""Subscriptions that are read before the thread sees to anything else."""
 
 _PEER_OPTIONS = {
     zmq.LINGER: 0,
@@ -59,8 +62,17 @@ class Sockets(NamedTuple):
     ports: Ports
 
 
-def open_sockets(context: "zmq.Context[Socket]", config: ServerConfig) -> Sockets:
+def open_sockets(
+    context: "zmq.Context[Socket]",
+    config: ServerConfig,
+    guard: Callable[[Socket], None] | None = None,
+) -> Sockets:
     """Listen as the configuration says.
+
+    Args:
+        context: Of the server.
+        config: Where to listen.
+        guard: Protects a socket before it listens; None lets everybody in.
 
     Raises:
         ConfigError: If a port is taken or the address is not this machine's.
@@ -74,7 +86,9 @@ def open_sockets(context: "zmq.Context[Socket]", config: ServerConfig) -> Socket
         sockets: list[Socket] = []
         ports: list[int] = []
         for kind, port, option in wanted:
-            socket, got = listening_socket(context, kind, config.bind, port, option=option)
+            socket, got = listening_socket(
+                context, kind, config.bind, port, option=option, guard=guard
+            )
             sockets.append(opened.enter_context(socket))
             ports.append(got)
         if config.ipc is not None:
@@ -86,7 +100,13 @@ def open_sockets(context: "zmq.Context[Socket]", config: ServerConfig) -> Socket
 
 
 def listening_socket(
-    context: "zmq.Context[Socket]", kind: int, bind: str, port: int, *, option: str
+    context: "zmq.Context[Socket]",
+    kind: int,
+    bind: str,
+    port: int,
+    *,
+    option: str,
+    guard: Callable[[Socket], None] | None = None,
 ) -> tuple[Socket, int]:
     """A bound socket, and its port.
 
@@ -96,6 +116,7 @@ def listening_socket(
         bind: Address to listen on.
         port: 0 takes any free one.
         option: The flag a user chooses another port with.
+        guard: Protects the socket before it listens; None lets everybody in.
 
     Raises:
         ConfigError: If the port is taken or the address is not this machine's.
@@ -104,6 +125,8 @@ def listening_socket(
     is_ipv6 = ":" in bind
     for name, value in (_PEER_OPTIONS | _OPTIONS[kind] | {zmq.IPV6: int(is_ipv6)}).items():
         socket.set(name, value)
+    if guard is not None:
+        guard(socket)
     host = f"[{bind}]" if is_ipv6 else bind
     try:
         socket.bind(f"tcp://{host}:{port or '*'}")
@@ -152,9 +175,34 @@ def connected_socket(context: "zmq.Context[Socket]", endpoint: str) -> Socket:
 def received(socket: Socket) -> list[bytes] | None:
     """The parts of the next message, one more than allowed at most; None if there is none."""
     try:
-        parts = [socket.recv(zmq.NOBLOCK)]
+        return _whole(socket, socket.recv(zmq.NOBLOCK))
     except zmq.Again:
         return None
+
+
+def received_with_key(socket: Socket) -> tuple[list[bytes], str] | None:
+    """As `received`, of a socket that is guarded: also the public key of the sender."""
+    try:
+        first = socket.recv(zmq.NOBLOCK, copy=False)  # only a Frame knows who sent it
+    except zmq.Again:
+        return None
+    return _whole(socket, first.bytes), str(first.get("User-Id"))
+
+
+def newcomers(socket: Socket) -> Iterator[bytes]:
+    """What those want who subscribed lately; read to the end, so that it does not pile up."""
+    for _ in range(MOST_NEWCOMERS):
+        try:
+            message = socket.recv(zmq.NOBLOCK)
+        except zmq.Again:
+            return
+        if message[:1] == b"\x01":
+            yield message[1:]
+
+
+def _whole(socket: Socket, first: bytes) -> list[bytes]:
+    """A message whose first part has been read."""
+    parts = [first]
     while socket.get(zmq.RCVMORE):
         part = socket.recv()
         if len(parts) <= MAX_PARTS:

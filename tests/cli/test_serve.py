@@ -13,7 +13,7 @@ from tests.commands import run_here
     [
         (("--port", "70000"), "port is 70000; expected 0 (any free port) to 65535"),
         (("--port", "65535"), "leaves no next port for poses; choose another --port"),
-        (("--bind", "0.0.0.0"), "nothing is encrypted; bind 127.0.0.1, or say --insecure"),
+        (("--bind", "0.0.0.0"), "nothing is encrypted; make keys"),
         (("--port", "65534"), "leaves no next but one port for control; choose another --port"),
         (("--connect", "rig0"), 'cannot connect to "rig0"'),
         (("--connect-timeout-s", "0"), "connect_timeout_s is 0; expected 0.1 to 3600"),

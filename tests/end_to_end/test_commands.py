@@ -125,7 +125,7 @@ def test_a_server_tells_a_person_its_ports_and_stops_on_ctrl_c(model: Path) -> N
     assert server.returncode == 0
     assert rest == ""
     assert [line.split()[0] for line in lines] == [
-        "keypoints", "poses", "control", "health", "model", "weights"
+        "keypoints", "poses", "control", "viewer", "model", "weights"
     ]  # fmt: skip
 
 

@@ -169,3 +169,12 @@ def test_an_address_of_six_is_served_too(watched: Watched) -> None:
         assert get(server, "/livez", "[::1]") == (200, "alive\n")
     finally:
         server.stop()
+
+
+def test_the_viewer_is_at_the_root_and_its_events_end_with_the_server(health: HealthServer) -> None:
+    assert "<canvas" in get(health, "/")[1]
+    with urllib.request.urlopen(f"http://127.0.0.1:{health.port}/live", timeout=20) as reply:
+        assert reply.headers["Content-Type"] == "text/event-stream"
+        assert reply.readline() == b"event: status\n"
+        health.stop()
+        reply.read()  # ends, and does not wait for ever

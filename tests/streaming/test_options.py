@@ -1,5 +1,6 @@
 """Options refuse what cannot be, in one sentence, before anything starts."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,6 +44,8 @@ def test_a_pipeline_option_out_of_range_is_one_sentence(values: dict[str, Any], 
         ({"bind": "0.0.0.0"}, "--insecure"),
         ({"bind": "*"}, "--insecure"),
         ({"bind": "192.168.1.2"}, "can be reached from other machines"),
+        ({"bind": "192.168.1.2"}, "langpose-rt keys new server"),
+        ({"keys": Path("keys"), "connect": ("tcp://rig0:5550",)}, "--connect does not go with --k"),
     ],
 )
 def test_a_server_option_out_of_range_is_one_sentence(values: dict[str, Any], words: str) -> None:
@@ -61,6 +64,16 @@ def test_requests_come_in_at_the_port_after_the_next_unless_told_otherwise() -> 
     assert ServerConfig(port=7000).request_port == 7002
     assert ServerConfig(port=0).request_port == 0
     assert ServerConfig(port=65534, control_port=80).request_port == 80
+
+
+def test_keys_open_an_address_and_http_stays_at_home_unless_told_otherwise() -> None:
+    keyed = ServerConfig(bind="0.0.0.0", keys=Path("keys"))
+    assert (keyed.http_bind, keyed.exposures) == ("127.0.0.1", [])
+    (http,) = ServerConfig(http_bind="0.0.0.0").exposures
+    assert http == "health and metrics are open to whoever reaches 0.0.0.0"
+    (open_to_all,) = ServerConfig(bind="0.0.0.0", insecure=True).exposures
+    assert "nothing is encrypted" in open_to_all
+    assert ServerConfig(http_bind="0.0.0.0", http_port=None).exposures == []
 
 
 def test_times_are_whole_nanoseconds() -> None:

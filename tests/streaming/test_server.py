@@ -116,11 +116,11 @@ def test_a_fault_of_the_program_costs_one_message_and_is_told(
     subscriber = others.subscriber(server.ports.poses, b"pose3d/", b"event/")
     receive, calls = server.pipeline.receive, []
 
-    def fail_once(parts: list[bytes], now_ns: int) -> bool:
+    def fail_once(parts: list[bytes], now_ns: int, sender: str | None) -> bool:
         calls.append(parts)
         if len(calls) == 1:
             raise ZeroDivisionError("a fault")
-        return receive(parts, now_ns)
+        return receive(parts, now_ns, sender)
 
     monkeypatch.setattr(server.pipeline, "receive", fail_once)
     for seq in range(2):
@@ -138,9 +138,9 @@ def test_a_message_of_endless_parts_is_cut_and_refused(
     subscriber = others.subscriber(server.ports.poses, b"pose3d/", b"event/")
     receive, lengths = server.pipeline.receive, []
 
-    def count(parts: list[bytes], now_ns: int) -> bool:
+    def count(parts: list[bytes], now_ns: int, sender: str | None) -> bool:
         lengths.append(len(parts))
-        return receive(parts, now_ns)
+        return receive(parts, now_ns, sender)
 
     monkeypatch.setattr(server.pipeline, "receive", count)
     publisher.send_multipart([b"x"] * 10_000)

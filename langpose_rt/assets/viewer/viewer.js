@@ -1,0 +1,251 @@
+// The live viewer: one EventSource, instanced spheres and cylinders, labels as HTML.
+import * as T from "/three.min.js";
+
+const PARENTS = [-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15];
+const LEFT = new Set([4, 5, 6, 11, 12, 13]), RIGHT = new Set([1, 2, 3, 14, 15, 16]);
+const MOST_PEOPLE = 256, APART_M = 6, DEFAULT_PLACE_MM = [0, 0, 4000], STALE_MS = 2000;
+const FADE = { ok: 0, warmup: 0.45, held: 0.4, predicted: 0.6, lost: 0.85 };
+const $ = (id) => document.getElementById(id);
+
+const canvas = $("stage");
+const renderer = new T.WebGLRenderer({ canvas, antialias: true });
+renderer.setPixelRatio(Math.min(devicePixelRatio, 2));
+const scene = new T.Scene();
+const eye = new T.PerspectiveCamera(45, 1, 0.05, 200);
+const controls = new T.OrbitControls(eye, canvas);
+controls.enableDamping = true;
+controls.maxPolarAngle = Math.PI * 0.52;
+controls.listenToKeyEvents(canvas);
+const sun = new T.DirectionalLight(0xffffff, 1.8);
+sun.position.set(3, 8, 5);
+scene.add(new T.HemisphereLight(0xffffff, 0x8899aa, 1.9), sun);
+
+function instances(geometry, material, count) {
+  const mesh = new T.InstancedMesh(geometry, material, count);
+  mesh.setColorAt(0, new T.Color());
+  mesh.frustumCulled = false;
+  mesh.count = 0;
+  scene.add(mesh);
+  return mesh;
+}
+const skin = new T.MeshStandardMaterial({ roughness: 0.55 });
+const ball = new T.SphereGeometry(1, 14, 10);
+const joints = instances(ball, skin, MOST_PEOPLE * 17);
+const bones = instances(new T.CylinderGeometry(1, 1, 1, 10, 1), skin, MOST_PEOPLE * 16);
+const doubts = instances(ball, new T.MeshBasicMaterial({ transparent: true, opacity: 0.13, depthWrite: false }), MOST_PEOPLE * 17);
+
+let paper = new T.Color(), grid = null;
+// Lines in pieces of 1 m: a long line that passes behind the eye is not drawn by every renderer.
+function squares(reach) {
+  const ends = [];
+  for (let a = -reach; a <= reach; a++) {
+    for (let b = -reach; b < reach; b++) ends.push(a, 0, b, a, 0, b + 1, b, 0, a, b + 1, 0, a);
+  }
+  return ends;
+}
+const dark = matchMedia("(prefers-color-scheme: dark)");
+function dress() {
+  paper = new T.Color(dark.matches ? "#0e131c" : "#f3f5f8");
+  scene.background = paper;
+  scene.fog = new T.Fog(paper, 18, 60);
+  if (grid) scene.remove(grid);
+  grid = new T.LineSegments(new T.BufferGeometry(), new T.LineBasicMaterial({ color: dark.matches ? 0x33435c : 0xc3ccda }));
+  grid.geometry.setAttribute("position", new T.Float32BufferAttribute(squares(24), 3));
+  scene.add(grid);
+}
+dark.addEventListener("change", dress);
+dress();
+
+const streams = new Map(), labels = new Map();
+let reached = false, framed = false, showLabels = true, showDoubt = true;
+
+function streamNamed(name) {
+  let stream = streams.get(name);
+  if (stream) return stream;
+  const frustum = new T.LineSegments(new T.BufferGeometry(), new T.LineBasicMaterial({ color: 0x8b9bb5 }));
+  const [w, h, d] = [0.4, 0.25, 0.55], corners = [[-w, -h], [w, -h], [w, h], [-w, h]];
+  const lines = corners.flatMap(([x, y], i) => {
+    const [a, b] = corners[(i + 1) % 4];
+    return [0, 0, 0, x, y, -d, x, y, -d, a, b, -d];
+  });
+  frustum.geometry.setAttribute("position", new T.Float32BufferAttribute(lines, 3));
+  scene.add(frustum);
+  stream = { name, frustum, ground: null, times: [], pose: null, offset: 0, latency: 0 };
+  streams.set(name, stream);
+  arrange();
+  return stream;
+}
+function arrange() {
+  const sides = [...streams.values()].filter((s) => !(s.pose && s.pose.world));
+  sides.forEach((s, i) => { s.offset = (i - (sides.length - 1) / 2) * APART_M; });
+  $("note").textContent = sides.length > 1
+    ? "These cameras share no world frame: they stand side by side, not where they are."
+    : "Drag to turn, scroll to zoom, arrows to move. One square is 1 m.";
+}
+function forget(name) {
+  scene.remove(streams.get(name).frustum);
+  streams.delete(name);
+  arrange();
+}
+
+// Millimetres in a camera's axes (x right, y down, z forward) or a z-up world, to metres, y up.
+function place(stream, x, y, z) {
+  if (stream.pose.world) return new T.Vector3(x / 1000, z / 1000, -y / 1000);
+  return new T.Vector3(x / 1000 + stream.offset, -y / 1000 - (stream.ground ?? 0), -z / 1000);
+}
+function takePose(pose) {
+  const stream = streamNamed(pose.name), now = performance.now();
+  const turned = !stream.pose || stream.pose.world !== pose.world;
+  stream.pose = pose;
+  if (turned) arrange();
+  stream.heard = now;
+  stream.latency = pose.latency_ms;
+  stream.times.push([now, pose.seq]);
+  while (now - stream.times[0][0] > 2000) stream.times.shift();
+  if (!pose.ids.length || pose.world) return;
+  const feet = pose.poses.map((p, i) => -(Math.max(p[13], p[25]) + rootOf(pose, i)[1]) / 1000 - 0.08).sort((a, b) => a - b);
+  const floor = feet[feet.length >> 1];
+  stream.ground = stream.ground === null ? floor : stream.ground + 0.03 * (floor - stream.ground);
+}
+const rootOf = (pose, i) => (pose.root ? pose.root[i] : [DEFAULT_PLACE_MM[0] + 900 * i, DEFAULT_PLACE_MM[1], DEFAULT_PLACE_MM[2]]);
+
+const matrix = new T.Matrix4(), turn = new T.Quaternion(), size = new T.Vector3(), up = new T.Vector3(0, 1, 0), colour = new T.Color();
+const warm = new T.Color("#ff8a5c"), cool = new T.Color("#4cb8ff");
+function draw(now) {
+  let people = 0, j = 0, b = 0, d = 0;
+  const wanted = new Set();
+  for (const stream of streams.values()) {
+    const pose = stream.pose;
+    if (!pose) continue;
+    stream.frustum.position.copy(place(stream, 0, 0, 0));
+    stream.frustum.visible = !pose.world;
+    if (!pose.world) tell(stream.name, stream.name, "stream", stream.frustum.position, wanted);
+    const stale = now - stream.heard > STALE_MS;
+    for (let i = 0; i < pose.ids.length && people < MOST_PEOPLE; i++, people++) {
+      const p = pose.poses[i], root = rootOf(pose, i), state = stale ? "lost" : pose.state[i];
+      const own = new T.Color().setHSL((pose.ids[i] * 0.61803 + 0.12) % 1, 0.55, dark.matches ? 0.68 : 0.46);
+      const points = PARENTS.map((_, k) => place(stream, root[0] + p[4 * k], root[1] + p[4 * k + 1], root[2] + p[4 * k + 2]));
+      for (let k = 0; k < 17; k++) {
+        colour.copy(own);
+        if (LEFT.has(k)) colour.lerp(warm, 0.75);
+        if (RIGHT.has(k)) colour.lerp(cool, 0.75);
+        colour.lerp(paper, FADE[state] ?? 0);
+        matrix.compose(points[k], turn.identity(), size.setScalar(k === 10 ? 0.085 : 0.036));
+        joints.setMatrixAt(j, matrix);
+        joints.setColorAt(j++, colour);
+        if (showDoubt) {
+          matrix.compose(points[k], turn, size.setScalar(Math.max(p[4 * k + 3] / 1000, 0.001)));
+          doubts.setMatrixAt(d, matrix);
+          doubts.setColorAt(d++, colour);
+        }
+        if (PARENTS[k] < 0) continue;
+        const from = points[PARENTS[k]], bone = points[k].clone().sub(from), length = bone.length() || 1e-6;
+        turn.setFromUnitVectors(up, bone.divideScalar(length));
+        matrix.compose(from.clone().addScaledVector(bone, length / 2), turn, size.set(0.026, length, 0.026));
+        bones.setMatrixAt(b, matrix);
+        bones.setColorAt(b++, colour);
+      }
+      const marks = [state === "ok" ? "" : state, pose.root ? "" : "place unknown"].filter(Boolean).join(", ");
+      tell(`${stream.name} ${pose.ids[i]}`, `${pose.ids[i]}${marks ? " · " + marks : ""}`, "person", points[10].clone().setY(points[10].y + 0.2), wanted);
+    }
+  }
+  for (const [mesh, count] of [[joints, j], [bones, b], [doubts, d]]) {
+    mesh.count = count;
+    mesh.instanceMatrix.needsUpdate = mesh.instanceColor.needsUpdate = true;
+  }
+  for (const [key, label] of labels) if (!wanted.has(key)) { label.remove(); labels.delete(key); }
+  document.body.dataset.skeletons = people;
+  if (people && !framed) { framed = true; look([...streams.values()]); }
+}
+function tell(key, text, kind, where, wanted) {
+  const seen = where.clone().project(eye);
+  if (!showLabels || seen.z > 1) return;
+  wanted.add(key);
+  let label = labels.get(key);
+  if (!label) { label = document.createElement("span"); label.className = kind; $("labels").append(label); labels.set(key, label); }
+  if (label.textContent !== text) label.textContent = text;
+  label.style.transform = `translate(${(seen.x + 1) / 2 * innerWidth}px, ${(1 - seen.y) / 2 * innerHeight}px) translate(-50%, -50%)`;
+}
+function look(chosen) {
+  const hips = chosen.flatMap((s) => (s.pose ? s.pose.ids.map((_, i) => place(s, ...rootOf(s.pose, i))) : []));
+  const middle = hips.reduce((sum, p) => sum.add(p), new T.Vector3()).divideScalar(hips.length || 1);
+  const radius = hips.reduce((most, p) => Math.max(most, p.distanceTo(middle)), 0);
+  const back = Math.max(3.2, 1.6 * radius + 2.6);
+  controls.target.copy(middle).setY(0.7);
+  eye.position.copy(controls.target).add(new T.Vector3(0.45, 0.38, 0.85).multiplyScalar(back));
+}
+
+function showStatus(status) {
+  reached = true;
+  $("state").textContent = status.state;
+  $("state").className = `chip ${status.state}`;
+  banner(status.state === "ready" ? "" : `The server is ${status.state}.`);
+  $("persons").textContent = status.persons;
+  $("fps").textContent = Math.round(status.fps);
+  $("p50").textContent = status.p50_ms.toFixed(2);
+  $("p99").textContent = status.p99_ms.toFixed(2);
+  const m = status.model;
+  $("model").textContent = `${m.id} ${m.sha256.slice(0, 12)}, ${m.precision} on ${m.backend}. Weights: ${status.licence}`;
+  $("empty").hidden = status.streams.length > 0;
+  const names = new Set(status.streams.map((s) => s.name));
+  for (const name of [...streams.keys()]) if (!names.has(name)) forget(name);
+  for (const row of [...$("streams").children]) if (!names.has(row.dataset.name)) row.remove();
+  for (const s of status.streams) showStream(s);
+}
+function showStream(status) {
+  let row = [...$("streams").children].find((r) => r.dataset.name === status.name);
+  if (!row) {
+    row = document.createElement("li");
+    row.dataset.name = status.name;
+    const button = document.createElement("button");
+    button.append(document.createElement("strong"), document.createElement("small"), document.createElement("small"));
+    button.addEventListener("click", () => streams.has(status.name) && look([streams.get(status.name)]));
+    row.append(button);
+    $("streams").append(row);
+  }
+  const [name, first, second] = row.firstChild.children, stream = streams.get(status.name), t = status.totals;
+  name.textContent = status.name;
+  let rate = 0;
+  if (stream && stream.times.length > 1 && status.heard_ago_s < 2) {
+    const [a, z] = [stream.times[0], stream.times.at(-1)];
+    rate = (z[1] - a[1]) / (z[0] - a[0]) * 1000;
+  }
+  first.textContent = `${status.persons} people · ${Math.round(rate)} fps · ${(stream?.latency ?? 0).toFixed(2)} ms`;
+  const lost = ["late", "dup", "gap", "shed"].filter((k) => t[k]).map((k) => `${k} ${t[k]}`).join(" · ");
+  second.textContent = (lost || "nothing lost") + (status.assumed_lens ? " · lens assumed" : "");
+}
+function banner(text) { $("banner").hidden = !text; if ($("banner").textContent !== text) $("banner").textContent = text; }
+
+function connect() {
+  const source = new EventSource("/live");
+  source.addEventListener("status", (e) => showStatus(JSON.parse(e.data)));
+  source.addEventListener("poses", (e) => JSON.parse(e.data).forEach(takePose));
+  source.addEventListener("error", () => {
+    source.close();
+    $("state").textContent = "unreachable";
+    $("state").className = "chip unreachable";
+    banner(reached ? "The server cannot be reached; trying again." : "No server answers, or four pages watch already; trying again.");
+    setTimeout(connect, 1000);
+  });
+}
+function toggle(id, change) {
+  $(id).addEventListener("click", () => $(id).setAttribute("aria-pressed", String(change())));
+}
+toggle("label", () => (showLabels = !showLabels));
+toggle("doubt", () => (showDoubt = !showDoubt));
+$("reset").addEventListener("click", () => look([...streams.values()]));
+addEventListener("keydown", (e) => { if (e.key === "r" && !e.ctrlKey && !e.metaKey) look([...streams.values()]); });
+function fit() {
+  renderer.setSize(innerWidth, innerHeight, false);
+  eye.aspect = innerWidth / innerHeight;
+  // the list covers the right edge: the middle of the view is the middle of what is left
+  if (innerWidth > 640) eye.setViewOffset(innerWidth, innerHeight, 150, 0, innerWidth, innerHeight);
+  else eye.clearViewOffset();
+  eye.updateProjectionMatrix();
+}
+addEventListener("resize", fit);
+fit();
+eye.position.set(2.5, 2.2, 4);
+controls.target.set(0, 0.9, -2);
+renderer.setAnimationLoop((now) => { controls.update(); eye.updateMatrixWorld(); draw(performance.now()); renderer.render(scene, eye); });
+connect();
