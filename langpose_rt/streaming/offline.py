@@ -12,6 +12,7 @@ from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.formats.clip import Clip
 from langpose_rt.formats.lifted_npz import Lifted
 from langpose_rt.runtime.base import Backend
+from langpose_rt.streaming.answers import Replies
 from langpose_rt.streaming.messages import (
     KeypointMessage,
     PoseMessage,
@@ -20,7 +21,7 @@ from langpose_rt.streaming.messages import (
     encode_keypoints,
 )
 from langpose_rt.streaming.options import PipelineConfig
-from langpose_rt.streaming.pipeline import Pipeline, Replies
+from langpose_rt.streaming.pipeline import Pipeline
 from langpose_rt.streaming.rig_frames import (
     empty_frame,
     frame_with_people,

@@ -355,7 +355,9 @@ def test_an_id_without_a_joint_is_held_by_when_a_joint_was_seen() -> None:
     assert states[30:] == ["predicted"] * 5 + ["held"] * 5 + ["gone"] * 2
 
 
-@pytest.mark.parametrize(("held_ms", "hold_s", "held"), [(0.0, 1.0, 0), (60.0, 1.0, 3), (2000.0, 0.1, 5)])
+@pytest.mark.parametrize(
+    ("held_ms", "hold_s", "held"), [(0.0, 1.0, 0), (60.0, 1.0, 3), (2000.0, 0.1, 5)]
+)
 def test_how_long_somebody_is_held_is_an_option_and_never_longer_than_the_hold(
     held_ms: float, hold_s: float, held: int
 ) -> None:
