@@ -31,7 +31,7 @@ GAPS_MS = (50, 100, 200, 400)
 SEEN_MS, EVERY_MS, AFTER_MS = 700, 1500, 100
 """How long somebody is seen at first, from one gap to the next, and what counts as the return."""
 
-CLIPS, SECONDS, RATE_HZ = 12, 6, 60
+CLIPS, SECONDS, RATE_HZ = 40, 6, 60
 SIZE_PX, FOCAL_PX = (1280, 720), 1000.0
 REAL = (DEMO_CLIP, Path(__file__).parents[1] / "data" / "pose2sim_balancing_cam04.npz")
 
