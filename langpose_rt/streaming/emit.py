@@ -119,10 +119,12 @@ class Emitter:
         return "prior" if self._config.person_height_m is None else "height"
 
     def _states(self, people: np.ndarray) -> tuple[State, ...]:
-        ages = zip(people["history_ns"].tolist(), people["unseen_ns"].tolist(), strict=True)
-        return tuple(self._state(history_ns, unseen_ns) for history_ns, unseen_ns in ages)
+        facts = (people[name].tolist() for name in ("held", "history_ns", "unseen_ns"))
+        return tuple(self._state(*one) for one in zip(*facts, strict=True))
 
-    def _state(self, history_ns: int, unseen_ns: int) -> State:
+    def _state(self, held: bool, history_ns: int, unseen_ns: int) -> State:
+        if held:
+            return "held"
         if unseen_ns > 0:
             return "lost" if unseen_ns > self._config.hold_ns else "predicted"
         return "warmup" if history_ns < WARMUP_NS else "ok"

@@ -3,6 +3,8 @@
 Who is forgotten for it is the pipeline's business.
 """
 
+from collections.abc import Callable
+
 from langpose_rt.errors import BackendError, MessageError
 from langpose_rt.streaming.bulletin import Bulletin
 from langpose_rt.streaming.header import Reason
@@ -42,6 +44,13 @@ class Incidents:
         """The backend could not forget people; their windows expire by age."""
         self._stats.backend_errors += 1
         self._bulletin.report("fault", "backend_error", str(error))
+
+    def guard_forgetting(self, forget: Callable[[], None]) -> None:
+        """Forget people; a backend that cannot is counted."""
+        try:
+            forget()
+        except BackendError as error:
+            self.people_not_forgotten(error)
 
     def seats_refused(self, refused: int, slots: int) -> None:
         """So many people were refused a slot in all; says those that are new."""

@@ -124,6 +124,8 @@ class Lifting:
             viewpoints = [sighting.frame.viewpoint for sighting in sightings]
             people["rays"] = rays_of_people(joints[..., :2], viewpoints, counts)
             people["scores"] = joints[..., 2]
+            if any(held := [sighting.held for sighting in sightings]):
+                people["held"] = _last_ones(held, counts)
             gravity = _repeated([viewpoint.gravity for viewpoint in viewpoints], counts)
             failed = self._encode(people, gravity)
         windowed_ns, start = self._clock(), 0
@@ -229,6 +231,12 @@ def _people_of(sightings: Sequence[Sighting]) -> np.ndarray:
     """Records of everybody in the given sightings; as plain bytes NumPy need not compare fields."""
     records = [sighting.people.view(_RECORD) for sighting in sightings]
     return _joined(records).view(PERSON)
+
+
+def _last_ones(numbers: Sequence[int], counts: Sequence[int]) -> Bool[np.ndarray, " person"]:
+    """Who is among so many last people of their frame."""
+    pairs = zip(numbers, counts, strict=True)
+    return np.concatenate([np.arange(count) >= count - number for number, count in pairs])
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -123,10 +123,11 @@ pose3d/1: the 3D people of that frame
     scale_src       what the metres rest on: "given", the person_height_m of the rig; "height", the
                     one the server was started with; "prior", a stature of 1.70 m; "focal" is
                     reserved
-    ids             [int]*P
-    state           [string]*P of "warmup", "ok", "predicted" (no joint seen in this frame), "lost"
-                    (nor for longer than the server waits); "held" is reserved: who is not in a
-                    frame of the rig is not in its answer, though not forgotten for hold_s either
+    ids             [int]*P; those of the frame, in its order, then those who are held
+    state           [string]*P of "warmup", "ok", "held" (not in this frame of the rig, but lately
+                    in one: carried on for at most held_ms), "predicted" (in the frame, without a
+                    joint), "lost" (nor with one for longer than the server waits). Who was neither
+                    in the frame nor held is not in the answer, and keeps the id for hold_s
     win             {frames: uint, filled: [uint]*P, lookahead_ns: uint}: frames a window holds,
                     how many every person has, and how far the answer looks ahead
     drop            {late, dup, gap, shed}: uint, frames not lifted since the last message

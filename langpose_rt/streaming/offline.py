@@ -12,6 +12,7 @@ from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.formats.clip import Clip
 from langpose_rt.formats.lifted_npz import Lifted
 from langpose_rt.runtime.base import Backend
+from langpose_rt.streaming.answers import Replies
 from langpose_rt.streaming.messages import (
     KeypointMessage,
     PoseMessage,
@@ -20,7 +21,7 @@ from langpose_rt.streaming.messages import (
     encode_keypoints,
 )
 from langpose_rt.streaming.options import PipelineConfig
-from langpose_rt.streaming.pipeline import Pipeline, Replies
+from langpose_rt.streaming.pipeline import Pipeline
 from langpose_rt.streaming.rig_frames import (
     empty_frame,
     frame_with_people,
@@ -109,19 +110,32 @@ def _lifted_from_answers(answers: list[PoseMessage], clip: Clip) -> Lifted:
         count = 1 + max((column for own in columns for column in own.values()), default=0)
     lifted = Lifted.empty(clip.t_ns, count)
     for answer, own in zip(answers, columns, strict=True):
-        frame, column = answer.src.seq, [own[person] for person in answer.ids.tolist()]
-        lifted.pose[frame, column] = answer.poses[..., :3]
-        lifted.sigma_m[frame, column] = answer.poses[..., 3]
-        lifted.ids[frame, column] = answer.ids
+        frame = answer.src.seq
+        rows = [row for row, person in enumerate(answer.ids.tolist()) if person in own]
+        column = [own[person] for person in answer.ids[rows].tolist()]
+        lifted.pose[frame, column] = answer.poses[rows, :, :3]
+        lifted.sigma_m[frame, column] = answer.poses[rows, :, 3]
+        lifted.ids[frame, column] = answer.ids[rows]
         if answer.root is not None:
-            lifted.root[frame, column] = answer.root
+            lifted.root[frame, column] = answer.root[rows]
     return lifted
 
 
 def _columns_of_clip(answers: list[PoseMessage], clip: Clip) -> list[dict[int, int]]:
-    """Column of every person in every answer: where the clip has them in that frame."""
-    of_frame = (clip.ids[answer.src.seq].tolist() for answer in answers)
-    return [{person: column for column, person in enumerate(ids)} for ids in of_frame]
+    """Column of every person in every answer: where the clip has them in that frame.
+
+    Who is held has the column of the frame before, unless somebody else is there now.
+    """
+    columns: list[dict[int, int]] = []
+    before: dict[int, int] = {}
+    for answer in answers:
+        ids = clip.ids[answer.src.seq].tolist()
+        own = {person: column for column, person in enumerate(ids) if person >= 0}
+        taken = set(own.values())
+        held = {person: column for person, column in before.items() if column not in taken}
+        before = held | own
+        columns.append(before)
+    return columns
 
 
 def _columns_of_tracks(answers: list[PoseMessage]) -> list[dict[int, int]]:

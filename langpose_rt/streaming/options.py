@@ -28,6 +28,8 @@ class PipelineConfig:
         fov_deg: Field of view of the long side of unknown cameras; None assumes 60 degrees.
         person_height_m: Stature of people whose rig does not say; None takes 1.70 m.
         hold_s: A person who was not seen for longer has left.
+        held_ms: A person missing from a frame is carried on by the model for so long; 0 for not at
+            all.
         backlog_ms: A stream's oldest waiting frames are skipped once they have waited longer.
         max_streams: Cameras served at once.
         idle_s: A silent stream is forgotten after this.
@@ -43,6 +45,7 @@ class PipelineConfig:
     fov_deg: float | None = None
     person_height_m: float | None = None
     hold_s: float = 1.0
+    held_ms: float = 200.0
     backlog_ms: float = 50.0
     max_streams: int = 64
     idle_s: float = 10.0
@@ -61,6 +64,7 @@ class PipelineConfig:
             _require("person_height_m", self.person_height_m, 0.3, 3.0)
         _require("lookahead_ms", self.lookahead_ms, 0.0, 2000.0)
         _require("hold_s", self.hold_s, 0.1, 60.0)
+        _require("held_ms", self.held_ms, 0.0, 2000.0)
         _require("backlog_ms", self.backlog_ms, 1.0, 10_000.0)
         _require("max_streams", float(self.max_streams), 1.0, 4096.0)
         _require("idle_s", self.idle_s, 1.0, 86_400.0)
@@ -79,6 +83,11 @@ class PipelineConfig:
     def hold_ns(self) -> int:
         """How long a person is waited for, in nanoseconds."""
         return round(self.hold_s * NS_PER_S)
+
+    @property
+    def held_ns(self) -> int:
+        """How long a person missing from the frames is carried on, in nanoseconds."""
+        return round(self.held_ms * NS_PER_MS)
 
     @property
     def idle_ns(self) -> int:

@@ -30,6 +30,7 @@ PERSON = np.dtype(
         ("rays", np.float32, (17, 2)),
         ("scores", np.float32, (17,)),
         ("rotation", np.float32, (3, 3)),
+        ("held", np.bool_),
     ],
     align=True,
 )
@@ -43,6 +44,7 @@ PERSON = np.dtype(
     scale           stature over that of the reference body
     rays, scores    direction of every joint in camera axes; score 0 is a missing joint
     rotation        camera axes to the person's own
+    held            the person is not in the frame
 """
 
 

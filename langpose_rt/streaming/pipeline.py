@@ -11,34 +11,30 @@ it never waits for the model.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 import numpy as np
 
 from langpose_rt.camera import Camera
 from langpose_rt.config import NS_PER_S
-from langpose_rt.errors import BackendError, MessageError
+from langpose_rt.errors import BackendError
 from langpose_rt.formats.gallery_npz import Gallery, check_gallery
 from langpose_rt.manifest import Manifest
 from langpose_rt.runtime.base import Backend
 from langpose_rt.streaming.active_model import ActiveModel
+from langpose_rt.streaming.answers import Answers, Replies
 from langpose_rt.streaming.bulletin import Bulletin
 from langpose_rt.streaming.emit import Emitter
 from langpose_rt.streaming.inbox import Frame, Inbox
 from langpose_rt.streaming.incidents import Incidents
 from langpose_rt.streaming.lifting import Lifting, joints_of_frames
-from langpose_rt.streaming.messages import PoseMessage, encode_pose
 from langpose_rt.streaming.options import PipelineConfig, check_live
 from langpose_rt.streaming.persons import Persons
 from langpose_rt.streaming.reception import Reception
 from langpose_rt.streaming.recorder import NoRecorder, Recorder
 from langpose_rt.streaming.snapshot import Snapshot
-from langpose_rt.streaming.stats import Rate, Stats
+from langpose_rt.streaming.stats import Stats
 from langpose_rt.streaming.stream import Sighting, Stream
 from langpose_rt.streaming.viewpoint import Viewpoints
-
-Replies = list[list[bytes]]
-"""Encoded messages to publish, in order."""
 
 
 class Pipeline:
@@ -85,6 +81,15 @@ class Pipeline:
         self._emitter = Emitter(self.model, config, epoch)
         self._bulletin = Bulletin(config.server, epoch)
         self.incidents = Incidents(self.stats, self._bulletin)
+        self._answers = Answers(
+            self.model,
+            self._persons,
+            self._lifting,
+            self._emitter,
+            self.incidents,
+            lookahead_ns=config.lookahead_ns,
+            clock=self._clock,
+        )
         self._reception = Reception(
             config,
             Viewpoints(cameras or {}, config.fov_deg),
@@ -94,7 +99,6 @@ class Pipeline:
             new_stream=self._new_stream,
             journal=self.recorder.decided,
         )
-        self._rate: Rate | None = None
         self._started_ns: int | None = None
         self._draining = False
 
@@ -163,15 +167,15 @@ class Pipeline:
     def tick(self, now_ns: int) -> Replies:
         """What is due at this moment: silent streams, events, a heartbeat, schemas."""
         self._now_ns = now_ns
-        if self._rate is None:
-            self._started_ns, self._rate = now_ns, Rate(now_ns)
+        if self._started_ns is None:
+            self._started_ns = now_ns
         replies: Replies = []
         quiet, gone = self._reception.silent(now_ns)
         for stream in quiet + gone:
-            replies += self._answer_while([stream], lambda _: True)
+            replies += self._answers.all_of([stream])
             if stream in gone:
-                self._guard(stream.leave)
-        return replies + self._notices(self._rate, now_ns)
+                self.incidents.guard_forgetting(stream.leave)
+        return replies + self._notices(now_ns)
 
     def change_model(self, now_ns: int) -> Replies:
         """Let the model that rehearses take over, if it can; what waits is answered before."""
@@ -196,7 +200,7 @@ class Pipeline:
     def answer_all(self, now_ns: int) -> Replies:
         """Answer what waits for its lookahead with the one there is."""
         self._now_ns = now_ns
-        return self._answer_while(self._reception.all(now_ns), lambda _: True)
+        return self._answers.all_of(self._reception.all(now_ns))
 
     def drain(self, now_ns: int) -> Replies:
         """Say that the server is about to stop."""
@@ -220,15 +224,15 @@ class Pipeline:
             model=self._emitter.model,
             persons=self._persons.seated,
             slots=self.model.slots,
-            fps=0.0 if self._rate is None else self._rate.per_s,
+            fps=self._answers.rate.per_s,
         )
 
-    def _notices(self, rate: Rate, now_ns: int) -> Replies:
+    def _notices(self, now_ns: int) -> Replies:
         """What the server says of itself; a fault of it must not cost the poses of the tick."""
         said: Replies = []
         try:
             if self._bulletin.heartbeat_due(now_ns):
-                rate.look(now_ns)
+                self._answers.rate.look(now_ns)
                 said.append(self._bulletin.heartbeat(self.snapshot(now_ns), now_ns))
             said += self._bulletin.schemas(now_ns) + self._bulletin.events(now_ns)
         except Exception as error:  # noqa: BLE001 - counted and reported, whatever it is
@@ -237,18 +241,25 @@ class Pipeline:
 
     def _new_stream(self, rig: str, camera: str, inbox: Inbox) -> Stream:
         first_seq = self.stats.messages - 1  # never below a number this topic has had before
-        hold_s = self.config.hold_s
-        return Stream(rig, camera, inbox, self._persons, hold_s=hold_s, first_seq=first_seq)
+        return Stream(
+            rig,
+            camera,
+            inbox,
+            self._persons,
+            hold_s=self.config.hold_s,
+            first_seq=first_seq,
+            held_ns=self.config.held_ns,
+        )
 
     def _part(self, stream: Stream, frame: Frame) -> Replies:
         """See off who has left by the time of this frame: all of an old epoch, or the long gone."""
         replies: Replies = []
         if stream.generation != frame.generation:
-            replies += self._answer_while([stream], lambda _: True)
-            self._guard(lambda: stream.restart(frame.generation))
+            replies += self._answers.all_of([stream])
+            self.incidents.guard_forgetting(lambda: stream.restart(frame.generation))
         if gone := stream.gone(frame.stamp.time_ns):
-            replies += self._answer_while([stream], lambda _: stream.awaits(gone))
-            self._guard(lambda: stream.leave(gone))
+            replies += self._answers.before_leaving(stream, gone)
+            self.incidents.guard_forgetting(lambda: stream.leave(gone))
         return replies
 
     def _remember(self, sightings: list[Sighting]) -> Replies:
@@ -256,60 +267,10 @@ class Pipeline:
         try:
             failed = self._lifting.remember(sightings)
         except BackendError as error:
-            self._give_up(sightings, error)
+            self._answers.give_up(sightings, error)
             return []
         self.incidents.people_forgotten(failed)
         for sighting in sightings:
             sighting.stream.newest_ns = sighting.time_ns
             sighting.stream.unanswered.append(sighting)
-        return self._answer_while([s.stream for s in sightings], self._has_its_lookahead)
-
-    def _has_its_lookahead(self, oldest: Sighting) -> bool:
-        """Whether a frame is old enough, or the window would lose it with the next one."""
-        if oldest.time_ns <= oldest.stream.newest_ns - self.config.lookahead_ns:
-            return True
-        return self._lifting.frames_back(oldest) >= self.model.frames - 1
-
-    def _answer_while(self, streams: Sequence[Stream], due: Callable[[Sighting], bool]) -> Replies:
-        """Answer the oldest frame of each stream as long as it is due, all streams' together."""
-        replies: Replies = []
-        while oldest := [
-            stream.unanswered.popleft()
-            for stream in streams
-            if stream.unanswered and due(stream.unanswered[0])
-        ]:
-            try:
-                lifted = self._lifting.answer(oldest)
-            except BackendError as error:
-                self._give_up(oldest, error)
-                continue
-            self.incidents.failures = 0
-            self.incidents.people_forgotten(lifted.failed)
-            for message in self._emitter.messages(lifted, self._clock()):
-                replies += self._encoded(message)
-        return replies
-
-    def _encoded(self, message: PoseMessage) -> Replies:
-        self.stats.frames += 1
-        try:
-            parts = encode_pose(message)
-        except MessageError as error:
-            self.incidents.unsendable(error, message.topic)
-            return []
-        self.stats.poses += len(message.ids)
-        if self._rate is not None:
-            self._rate.add(len(message.ids))
-        return [parts]
-
-    def _give_up(self, sightings: Sequence[Sighting], error: BackendError) -> None:
-        """The backend failed: these frames are lost and their people begin anew."""
-        self.incidents.backend_failed(error)
-        for sighting in sightings:
-            self._guard(partial(self._persons.reset, np.array(sighting.slots, np.int32)))
-
-    def _guard(self, forget: Callable[[], None]) -> None:
-        """Forget people; a backend that cannot is counted, and its windows expire by age."""
-        try:
-            forget()
-        except BackendError as error:
-            self.incidents.people_not_forgotten(error)
+        return self._answers.due([sighting.stream for sighting in sightings])

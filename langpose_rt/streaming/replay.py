@@ -17,8 +17,9 @@ from langpose_rt.errors import ConfigError
 from langpose_rt.formats.recording import Entry, Recording
 from langpose_rt.runtime.base import Backend
 from langpose_rt.streaming.active_model import warm_up
+from langpose_rt.streaming.answers import Replies
 from langpose_rt.streaming.messages import Latency, PoseMessage, decode_pose, encode_pose
-from langpose_rt.streaming.pipeline import Pipeline, Replies
+from langpose_rt.streaming.pipeline import Pipeline
 from langpose_rt.streaming.recorded_setup import RecordedSetup
 
 

@@ -19,7 +19,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import zmq
 
@@ -28,6 +27,7 @@ from langpose_rt.errors import LangPoseError
 from langpose_rt.formats.gallery_npz import Gallery
 from langpose_rt.runtime.base import Backend
 from langpose_rt.streaming.active_model import warm_up
+from langpose_rt.streaming.answers import Replies
 from langpose_rt.streaming.control import Allowance, ControlDesk
 from langpose_rt.streaming.doorkeeper import Doorkeeper
 from langpose_rt.streaming.fault_guard import FaultGuard
@@ -35,11 +35,12 @@ from langpose_rt.streaming.header import MAX_UINT
 from langpose_rt.streaming.health import HealthServer
 from langpose_rt.streaming.live_feed import LiveFeed
 from langpose_rt.streaming.options import Ports, ServerConfig
-from langpose_rt.streaming.pipeline import Pipeline, Replies
+from langpose_rt.streaming.pipeline import Pipeline
 from langpose_rt.streaming.recorder import Recorder
 from langpose_rt.streaming.reloader import OpenModel, Reloader
 from langpose_rt.streaming.rig_sockets import RigSockets
 from langpose_rt.streaming.security import Keyring
+from langpose_rt.streaming.serving_threads import STUCK_S, ServingThreads
 from langpose_rt.streaming.snapshot import Snapshot
 from langpose_rt.streaming.sockets import Socket, newcomers, open_sockets, received
 
@@ -48,13 +49,8 @@ IDLE_S = IDLE_MS / 1000
 """Longest time a thread sleeps: the grain of heartbeats and of stopping."""
 
 DRAIN_S = 1.0
-STUCK_S = 5.0
-"""A thread that has not turned for longer is not alive."""
-
 _BURST, _REQUESTS_A_TURN = 512, 16
 _REPLY_LINGER_MS = 200
-
-SocketT = TypeVar("SocketT", Socket, RigSockets, Doorkeeper)
 
 log = logging.getLogger(__name__)
 
@@ -112,13 +108,10 @@ class Server:
         self._context: zmq.Context[Socket] = zmq.Context()
         self._health: HealthServer | None = None
         self._feed = LiveFeed(str(backend.manifest.card.get("licence", "not stated")))
-        self._threads: list[threading.Thread] = []
-        self._turned_s: dict[str, float] = {}
+        self._threads = threads = ServingThreads(("ingest", "lift", "control", "door"))
         self._news = threading.Event()
-        self._draining, self._stopping = threading.Event(), threading.Event()
-        self._ended = {name: threading.Event() for name in ("ingest", "lift", "control", "door")}
-        self._heard_all, self._done = self._ended["ingest"], self._ended["lift"]
-        self._failure: Exception | None = None
+        self._draining, self._stopping = threading.Event(), threads.stopping
+        self._heard_all, self._done = threads.ended["ingest"], threads.ended["lift"]
         self.ports = Ports()
 
     def start(self) -> None:
@@ -143,10 +136,10 @@ class Server:
         for sentence in config.exposures:
             log.warning(sentence)
         if door is not None:
-            self._start_thread("door", self._watch, door)
-        self._start_thread("ingest", self._ingest, rigs)
-        self._start_thread("lift", self._lift, sockets.poses)
-        self._start_thread("control", self._control, sockets.requests)
+            self._threads.start("door", self._watch, door)
+        self._threads.start("ingest", self._ingest, rigs)
+        self._threads.start("lift", self._lift, sockets.poses)
+        self._threads.start("control", self._control, sockets.requests)
         if self._health is not None:
             self._health.start()
 
@@ -159,8 +152,7 @@ class Server:
         """Stop at once and wait for the threads; twice is harmless."""
         self._stopping.set()
         self._news.set()
-        for thread in self._threads:
-            thread.join()
+        self._threads.join()
         self.pipeline.recorder.close()
         self._reloader.stop()
         self._close()
@@ -185,8 +177,8 @@ class Server:
                 pass
         finally:
             self.stop()
-        if self._failure is not None:
-            raise LangPoseError(f"the server has stopped: {self._failure}") from self._failure
+        if (failure := self._threads.failure) is not None:
+            raise LangPoseError(f"the server has stopped: {failure}") from failure
 
     def snapshot(self) -> Snapshot:
         """The server at this moment; callable from any thread."""
@@ -202,8 +194,7 @@ class Server:
 
     def alive(self) -> bool:
         """Whether the serving threads still turn."""
-        now_s = time.monotonic()
-        return all(now_s - turned_s < STUCK_S for turned_s in self._turned_s.values())
+        return self._threads.alive()
 
     def now_ns(self) -> int:
         """Unix time at the start plus monotonic time since: it never jumps."""
@@ -226,30 +217,10 @@ class Server:
         self._context.destroy(linger=0)  # sockets that served are closed, with their own linger
         self._done.set()
 
-    def _start_thread(self, name: str, loop: Callable[[SocketT], None], socket: SocketT) -> None:
-        self._turned_s[name] = time.monotonic()
-        args = name, loop, socket
-        self._threads.append(
-            threading.Thread(target=self._serve, args=args, name=name, daemon=True)
-        )
-        self._threads[-1].start()
-
-    def _serve(self, name: str, loop: Callable[[SocketT], None], socket: SocketT) -> None:
-        """A serving thread: its loop, and what happens when that fails."""
-        try:
-            loop(socket)
-        except Exception as error:  # the thread ends here, so somebody must be told
-            log.exception("the %s thread failed", name)
-            self._failure = error
-            self._stopping.set()
-        finally:
-            socket.close()
-            self._ended[name].set()
-
     def _ingest(self, rigs: RigSockets) -> None:
         last_round = False
         while not (self._stopping.is_set() or last_round):
-            self._turned_s["ingest"] = time.monotonic()
+            self._threads.turned("ingest")
             last_round = self._draining.is_set()
             self.pipeline.incidents.rigs_silent(*rigs.tend(time.monotonic()))
             rigs.wait(0 if last_round else IDLE_MS)
@@ -263,12 +234,12 @@ class Server:
 
     def _watch(self, door: Doorkeeper) -> None:
         while not (self._stopping.is_set() or self._done.is_set()):
-            self._turned_s["door"] = time.monotonic()
+            self._threads.turned("door")
             door.turn(IDLE_MS)
 
     def _lift(self, socket: Socket) -> None:
         while not (self._stopping.is_set() or self._draining.is_set()):
-            self._turned_s["lift"] = time.monotonic()
+            self._threads.turned("lift")
             if not self.pipeline.waiting:
                 self._news.wait(IDLE_S)
             self._news.clear()
@@ -282,7 +253,7 @@ class Server:
     def _control(self, socket: Socket) -> None:
         desk, allowance = ControlDesk(self), Allowance(time.monotonic())
         while not (self._stopping.is_set() or self._done.is_set()):
-            self._turned_s["control"] = time.monotonic()
+            self._threads.turned("control")
             self._reloader.tend(time.monotonic())
             socket.poll(IDLE_MS)
             began_s = time.monotonic()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float32
 
+from langpose_rt.streaming.header import MAX_PEOPLE
 from langpose_rt.streaming.inbox import Frame, Inbox
 from langpose_rt.streaming.persons import PERSON, Persons
 from langpose_rt.streaming.tracker import Tracker
@@ -18,7 +19,7 @@ _LARGEST_COUNTED_ID = 1 << 31
 
 @dataclass(slots=True, eq=False)
 class Sighting:
-    """One frame of a stream and the people in it who have a slot.
+    """One frame of a stream and the people in it who have a slot, then those who are held.
 
     Attributes:
         stream: Where it belongs.
@@ -26,6 +27,7 @@ class Sighting:
         ids, slots: One of each per person.
         joints: The 17 joints in pixels, and score.
         taken_ns, windowed_ns: When it left the queue and when it was in the window, by the clock.
+        held: How many people, the last ones, are not in the frame and have no joint.
         people: Of PERSON, once the frame is in the window.
     """
 
@@ -36,12 +38,19 @@ class Sighting:
     joints: Float32[np.ndarray, "person 17 3"]
     taken_ns: int
     windowed_ns: int = 0
+    held: int = 0
     people: np.ndarray = field(default_factory=lambda: np.empty(0, PERSON))
 
     @property
     def time_ns(self) -> int:
         """Capture time since the stream's origin."""
         return self.frame.stamp.time_ns
+
+    def hold(self, ids: list[int], slots: list[int]) -> None:
+        """Add people who are not in the frame."""
+        self.held, self.ids, self.slots = len(ids), self.ids + ids, self.slots + slots
+        unseen = np.zeros((len(ids), 17, 3), np.float32)
+        self.joints = np.concatenate([self.joints, unseen])
 
 
 class Stream:
@@ -53,6 +62,7 @@ class Stream:
         persons: Everybody of all streams.
         hold_s: A person of whom no joint was seen for longer than this has left.
         first_seq: Number of the first message about it.
+        held_ns: For so long somebody missing from the frames is in the sightings all the same.
 
     Attributes:
         seq: Number of the next message.
@@ -69,15 +79,16 @@ class Stream:
         *,
         hold_s: float,
         first_seq: int,
+        held_ns: int = 0,
     ) -> None:
         self.rig, self.camera, self.inbox = rig, camera, inbox
         self.seq, self.newest_ns = first_seq, 0
         self.unanswered: deque[Sighting] = deque()
         self.generation = inbox.generation
         self._persons, self._hold_s = persons, hold_s
-        self._hold_ns = round(hold_s * 1e9)
+        self._hold_ns, self._held_ns = round(hold_s * 1e9), held_ns
         self._seats: dict[int, int] = {}
-        self._next_id = self._before_ns = 0
+        self._next_id = self._before_ns = self._newcomer_ns = 0
         self._tracker = Tracker(self._new_id, hold_s)
 
     @property
@@ -121,7 +132,7 @@ class Stream:
     def restart(self, generation: int) -> None:
         """Begin a new epoch: everybody has left and nobody is known. Ids are not used again."""
         self.generation = generation
-        self.newest_ns = self._before_ns = 0
+        self.newest_ns = self._before_ns = self._newcomer_ns = 0
         self._tracker = Tracker(self._new_id, self._hold_s)
         self.leave()
 
@@ -132,11 +143,15 @@ class Stream:
         ids: list[int],
         taken_ns: int,
     ) -> Sighting:
-        """Everybody of the frame who has a slot, or gets one; one nobody has seen yet gets none."""
+        """Everybody of the frame who has a slot, or gets one, and everybody who is held.
+
+        One whom nobody has seen yet gets none.
+        """
         kept, slots = [], []
         for person, number in enumerate(ids):
             slot = self._seats.get(number)
             if slot is None and number >= 0 and joints[person, :, 2].any():
+                self._newcomer_ns = frame.stamp.time_ns
                 slot = self._persons.seat()
                 if slot is not None:
                     self._seats[number] = slot
@@ -148,7 +163,26 @@ class Stream:
         if len(kept) < len(ids):
             joints, ids = joints[kept], [ids[person] for person in kept]
         self._before_ns = frame.stamp.time_ns
-        return Sighting(self, frame, ids, slots, joints, taken_ns)
+        sighting = Sighting(self, frame, ids, slots, joints, taken_ns)
+        if len(self._seats) > len(ids) and (missing := self._missing(ids, frame.stamp.time_ns)):
+            sighting.hold(missing, [self._seats[number] for number in missing])
+        return sighting
+
+    def _missing(self, here: list[int], time_ns: int) -> list[int]:
+        """Ids of the people who are not in a frame and are held in it.
+
+        They were seen lately, and before that for at least as long, so that a detector's slip of
+        one frame does not become a ghost. Nobody new has come since: who comes may be the one who
+        is missing, under another id.
+        """
+        persons, found = self._persons, []
+        for number, slot in self._seats.items():
+            seen_ns = persons.measured_ns[slot]
+            longest_ns = min(self._held_ns, seen_ns - persons.first_ns[slot])
+            lately = self._newcomer_ns <= seen_ns and time_ns - seen_ns <= longest_ns
+            if lately and persons.pushes[slot] and number not in here:
+                found.append(number)
+        return found[: MAX_PEOPLE - len(here)]
 
     def _new_id(self) -> int:
         while self._next_id in self._seats:

@@ -42,7 +42,8 @@ class Inspector:
         self._look_at_people(message)
         self._look_at_order(message)
         source = message.src
-        self._answered.append((message.rig, source.epoch, source.seq, len(message.ids)))
+        seen = sum(state != "held" for state in message.state)
+        self._answered.append((message.rig, source.epoch, source.seq, seen))
 
     def wrong(self, tally: Tally) -> list[str]:
         """What was wrong since the last call; answers to what no rig has sent are too."""

@@ -43,7 +43,8 @@ def published_ids(crossings: list[Crossing]) -> list[list[list[int]]]:
         for reply in pipeline.step(seq):
             message = decode_pose(reply)
             assert message.src.seq == seq
-            told[int(message.camera.removeprefix("cam"))].append(list(message.ids))
+            seen = [state != "held" for state in message.state]
+            told[int(message.camera.removeprefix("cam"))].append(list(message.ids[seen]))
     return told
 
 

@@ -28,10 +28,10 @@ def sighting(camera: str, drop: Drops) -> Sighting:
     return Sighting(stream, frame, [], [], empty, taken_ns=1100, windowed_ns=1300)
 
 
-def people(*rows: tuple[int, int, int, int]) -> np.ndarray:
-    """(id, pushes, history, unseen) of every person."""
+def people(*rows: tuple[int, int, int, int, bool]) -> np.ndarray:
+    """(id, pushes, history, unseen, held) of every person."""
     found = np.zeros(len(rows), PERSON)
-    for column, name in enumerate(("id", "pushes", "history_ns", "unseen_ns")):
+    for column, name in enumerate(("id", "pushes", "history_ns", "unseen_ns", "held")):
         found[name] = [row[column] for row in rows]
     return found
 
@@ -39,19 +39,23 @@ def people(*rows: tuple[int, int, int, int]) -> np.ndarray:
 def test_every_stream_gets_its_own_people_and_what_is_known_of_them() -> None:
     sightings = [sighting("a", Drops(gap=2)), sighting("b", Drops())]
     everybody = people(
-        (9, 5, S // 4, 0), (4, 99, 5 * S, 0), (6, 30, S, S // 2), (7, 30, 9 * S, 3 * S)
+        (9, 5, S // 4, 0, False),
+        (4, 99, 5 * S, 0, False),
+        (6, 30, S, S // 2, False),
+        (7, 30, 9 * S, 3 * S, False),
+        (8, 9, S // 4, S // 10, True),
     )
-    poses = np.zeros((4, 17, 4), np.float32)
-    poses[..., 3] = np.array([1, 2, 3, 4])[:, None]
-    root = np.arange(12, dtype=np.float32).reshape(4, 3)
+    poses = np.zeros((5, 17, 4), np.float32)
+    poses[..., 3] = np.array([1, 2, 3, 4, 5])[:, None]
+    root = np.arange(15, dtype=np.float32).reshape(5, 3)
     lifted = Lifted(
-        sightings, [1, 4], everybody, poses, root, None, 0, lifted_ns=1600, done_ns=2000
+        sightings, [1, 5], everybody, poses, root, None, 0, lifted_ns=1600, done_ns=2000
     )
     first, second = Emitter(BACKEND, PipelineConfig(), epoch=77).messages(lifted, 2500)
-    assert (first.ids.tolist(), second.ids.tolist()) == ([9], [4, 6, 7])
-    assert (first.state, second.state) == (("warmup",), ("ok", "predicted", "lost"))
-    assert (first.win.filled, second.win.filled) == ((5,), (16, 16, 16))
-    assert second.poses[:, 0, 3].tolist() == [2, 3, 4]
+    assert (first.ids.tolist(), second.ids.tolist()) == ([9], [4, 6, 7, 8])
+    assert (first.state, second.state) == (("warmup",), ("ok", "predicted", "lost", "held"))
+    assert (first.win.filled, second.win.filled) == ((5,), (16, 16, 16, 9))
+    assert second.poses[:, 0, 3].tolist() == [2, 3, 4, 5]
     np.testing.assert_array_equal(second.root, root[1:])
     assert (first.drop, second.drop) == (Drops(gap=2), Drops())
     assert (first.epoch, first.seq, first.src.seq, first.src.t) == (77, 40, 3, 500 * MS)

@@ -51,6 +51,12 @@ def test_known_people_keep_the_columns_of_the_clip() -> None:
     np.testing.assert_array_equal(np.isnan(lifted.root).all(2), lifted.ids < 0)
 
 
+def test_who_is_held_has_the_column_of_before_unless_somebody_else_is_there() -> None:
+    known = [[0.0, 1.0]] * 4
+    clip = clip_of([*known, [0.0, None], [1.0, None]], ids=[[5, 7]] * 4 + [[5, -1], [7, -1]])
+    assert lift_clip(clip, FakeBackend(), RAW).ids.tolist() == [[5, 7]] * 5 + [[7, -1]]
+
+
 def test_a_column_of_nobody_is_there_and_nan() -> None:
     clip = clip_of([[0.0, None]] * 3)
     assert lift_clip(clip, FakeBackend(), RAW).ids.tolist() == [[0, -1]] * 3

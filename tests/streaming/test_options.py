@@ -24,6 +24,7 @@ from langpose_rt.streaming.options import PipelineConfig, ServerConfig, check_li
         ({"server": "my server"}, "server name 'my server'"),
         ({"hold_s": float("inf")}, "hold_s is inf"),
         ({"hold_s": 0.05}, "hold_s is 0.05; expected 0.1 to 60"),
+        ({"held_ms": -1.0}, "held_ms is -1; expected 0 to 2000"),
     ],
 )
 def test_a_pipeline_option_out_of_range_is_one_sentence(values: dict[str, Any], words: str) -> None:
@@ -79,6 +80,7 @@ def test_times_are_whole_nanoseconds() -> None:
     config = PipelineConfig(lookahead_ms=133.3, hold_s=0.5, backlog_ms=50.0, idle_s=2.0)
     times_ns = config.lookahead_ns, config.hold_ns, config.backlog_ns, config.idle_ns
     assert times_ns == (133_300_000, 500_000_000, 50_000_000, 2_000_000_000)
+    assert PipelineConfig(held_ms=33.3).held_ns == 33_300_000
 
 
 def manifest_trained_for(lag_s: float) -> Manifest:

@@ -20,7 +20,8 @@ def test_a_setup_comes_back_from_text() -> None:
 
 def test_an_older_recording_without_an_option_has_its_default() -> None:
     facts = RecordedSetup.of(FakeBackend(), CONFIG, threads=1, cameras="").to_facts()
-    assert setup_from_facts(facts | {"pipeline": "{}"}).pipeline == PipelineConfig()
+    older = setup_from_facts(facts | {"pipeline": "{}"})
+    assert older.pipeline == PipelineConfig(held_ms=0.0), "nobody was held before there was that"
 
 
 @pytest.mark.parametrize("change", [{"pipeline": "{"}, {"model": "3"}, {"slots": '"many"'}])
