@@ -108,7 +108,7 @@ class Server:
         self._context: zmq.Context[Socket] = zmq.Context()
         self._health: HealthServer | None = None
         self._feed = LiveFeed(str(backend.manifest.card.get("licence", "not stated")))
-        self._threads = threads = ServingThreads(("ingest", "lift", "control", "door"))
+        self._threads = threads = ServingThreads(time.monotonic)
         self._news = threading.Event()
         self._draining, self._stopping = threading.Event(), threads.stopping
         self._heard_all, self._done = threads.ended["ingest"], threads.ended["lift"]

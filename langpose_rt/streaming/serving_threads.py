@@ -5,8 +5,8 @@ What a loop does is `server.py`'s business.
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable
 from typing import Protocol, TypeVar, runtime_checkable
 
 STUCK_S = 5.0
@@ -30,17 +30,18 @@ class ServingThreads:
     """Starts threads and knows how they are.
 
     Args:
-        names: Of the threads there may be.
+        clock: Reads steady seconds.
 
     Attributes:
         stopping: Set when every loop is to end, by the caller or by a thread that failed.
-        ended: One event for every name.
-        failure: What a thread failed of.
+        ended: An event for every thread, by name; set once it has ended.
+        failure: What a thread failed of; None as long as none has.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self.stopping = threading.Event()
-        self.ended = {name: threading.Event() for name in names}
+        self.ended: defaultdict[str, threading.Event] = defaultdict(threading.Event)
         self.failure: Exception | None = None
         self._threads: list[threading.Thread] = []
         self._turned_s: dict[str, float] = {}
@@ -55,11 +56,11 @@ class ServingThreads:
 
     def turned(self, name: str) -> None:
         """A loop has come round."""
-        self._turned_s[name] = time.monotonic()
+        self._turned_s[name] = self._clock()
 
     def alive(self) -> bool:
         """Whether every loop has turned lately."""
-        now_s = time.monotonic()
+        now_s = self._clock()
         return all(now_s - turned_s < STUCK_S for turned_s in self._turned_s.values())
 
     def join(self) -> None:

@@ -18,7 +18,7 @@ class Door:
 
 
 def test_what_a_thread_owns_is_closed_when_its_loop_ends_and_that_is_told() -> None:
-    threads, door, go = ServingThreads(("one", "two")), Door(), threading.Event()
+    threads, door, go = ServingThreads(lambda: 0.0), Door(), threading.Event()
 
     def loop(socket: Door) -> None:
         assert go.wait(WAIT_S)
@@ -37,7 +37,7 @@ def test_what_a_thread_owns_is_closed_when_its_loop_ends_and_that_is_told() -> N
 
 
 def test_a_thread_that_fails_stops_the_others_and_is_remembered() -> None:
-    threads, doors = ServingThreads(("one", "two")), [Door(), Door()]
+    threads, doors = ServingThreads(lambda: 0.0), [Door(), Door()]
 
     def wait(_: Door) -> None:
         assert threads.stopping.wait(WAIT_S)
@@ -54,10 +54,13 @@ def test_a_thread_that_fails_stops_the_others_and_is_remembered() -> None:
 
 
 def test_a_loop_that_does_not_turn_is_not_alive() -> None:
-    threads, door = ServingThreads(("one",)), Door()
+    now_s = [0.0]
+    threads, door = ServingThreads(lambda: now_s[0]), Door()
     threads.start("one", lambda _: None, door)
     threads.join()
-    threads._turned_s["one"] -= 10.0
+    now_s[0] = 4.9
+    assert threads.alive()
+    now_s[0] = 5.1
     assert not threads.alive()
     threads.turned("one")
     assert threads.alive()
