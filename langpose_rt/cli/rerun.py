@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langpose_rt.cli.bridging import add_stream_arguments, bridge
+from langpose_rt.cli.options import check_writable
 from langpose_rt.errors import ConfigError, LangPoseError
 
 if TYPE_CHECKING:
@@ -18,12 +19,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_stream_arguments(parser, absent="all")
     parser.add_argument(
-        "--save", type=Path, metavar="FILE", help="write a .rrd file instead of opening the viewer"
+        "--save", type=Path, metavar="FILE.rrd", help="write a file instead of opening the viewer"
     )
+    parser.add_argument("--force", action="store_true", help="replace a file of that name")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Log every frame until interrupted."""
+    if arguments.save is not None:
+        check_writable(arguments.save, "recording", "--save")
+        if arguments.save.exists() and not arguments.force:
+            raise ConfigError(f"{arguments.save} exists; choose another name or say --force")
     rerun = _rerun()
     from langpose_rt.bridges.rerun import RerunScene
     from langpose_rt.cli.rerun_viewer import RerunViewer
@@ -33,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     if viewer is not None:
         recording.connect_grpc(viewer.url)
     else:
-        _open_file(recording, arguments.save)
+        recording.save(arguments.save)
     scene = RerunScene(recording)
 
     def log(message: "PoseMessage") -> bool:
@@ -61,11 +67,3 @@ def _rerun() -> Any:
             "install it with 'pip install \"langpose-rt[view]\"'"
         ) from None
     return rerun
-
-
-def _open_file(recording: Any, file: Path) -> None:
-    try:
-        file.open("ab").close()  # says why not in one word, which Rerun does not
-    except OSError as error:
-        raise ConfigError(f"cannot write {file}: {error.strerror or error}") from None
-    recording.save(file)

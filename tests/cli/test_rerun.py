@@ -15,8 +15,14 @@ def test_without_the_sdk_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch
     assert 'pip install "langpose-rt[view]"' in done.sentence
 
 
-def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
-    pytest.importorskip("rerun", reason='pip install "langpose-rt[view]"')
-    done = run_here("rerun", "--save", tmp_path / "nowhere" / "live.rrd")
-    assert done.code == 2
-    assert f"cannot write {tmp_path}/nowhere/live.rrd: No such file" in done.sentence
+def test_a_file_that_is_there_or_cannot_be_is_one_sentence(tmp_path: Path) -> None:
+    there = tmp_path / "live.rrd"
+    there.touch()
+    for file, why in (
+        (there, "exists; choose another name or say --force"),
+        (tmp_path / "nowhere" / "live.rrd", f"there is no folder {tmp_path}/nowhere"),
+        (tmp_path, "is a folder"),
+    ):
+        done = run_here("rerun", "--save", file)
+        assert done.code == 2
+        assert why in done.sentence
