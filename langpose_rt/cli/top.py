@@ -135,15 +135,15 @@ def _line(report: dict[str, Any], endpoint: str) -> str:
 
 
 def _table(report: dict[str, Any]) -> "RenderableType":
+    from rich.box import SIMPLE_HEAD
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     server = report["server"]
     title = Text(f"{_title(server)}, {server['model']} on {server['backend']}")
-    table = Table(
-        title=title, title_justify="left", caption=None if report["streams"] else "no poses yet"
-    )
+    caption = None if report["streams"] else "no poses yet"
+    table = Table(title=title, title_justify="left", caption=caption, box=SIMPLE_HEAD)
     for number, heading in enumerate(_HEADINGS):
         table.add_column(heading, justify="left" if number in (0, 2, 6) else "right")
     for row in report["streams"]:
