@@ -3,7 +3,7 @@ import * as T from "/three.min.js";
 
 const PARENTS = [-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15];
 const LEFT = new Set([4, 5, 6, 11, 12, 13]), RIGHT = new Set([1, 2, 3, 14, 15, 16]);
-const MOST_PEOPLE = 256, APART_M = 6, DEFAULT_PLACE_MM = [0, 0, 4000], STALE_MS = 2000, LABEL_PX = 22;
+const MOST_PEOPLE = 256, APART_M = 6, DEFAULT_PLACE_MM = [0, 0, 4000], STALE_MS = 2000, LABEL_PX = 22, PHONE_PX = 640;
 const FADE = { ok: 0, warmup: 0.45, held: 0.4, predicted: 0.6, lost: 0.85 };
 const $ = (id) => document.getElementById(id);
 
@@ -16,6 +16,7 @@ const controls = new T.OrbitControls(eye, canvas);
 controls.enableDamping = true;
 controls.maxPolarAngle = Math.PI * 0.52;
 controls.listenToKeyEvents(canvas);
+controls.addEventListener("start", () => { touched = true; });
 const sun = new T.DirectionalLight(0xffffff, 1.8);
 sun.position.set(3, 8, 5);
 scene.add(new T.HemisphereLight(0xffffff, 0x8899aa, 1.9), sun);
@@ -28,11 +29,11 @@ function instances(geometry, material, count) {
   scene.add(mesh);
   return mesh;
 }
-const skin = new T.MeshStandardMaterial({ roughness: 0.55 });
+const skin = new T.MeshStandardMaterial({ roughness: 0.55, fog: false });
 const ball = new T.SphereGeometry(1, 14, 10);
 const joints = instances(ball, skin, MOST_PEOPLE * 17);
 const bones = instances(new T.CylinderGeometry(1, 1, 1, 10, 1), skin, MOST_PEOPLE * 16);
-const doubts = instances(ball, new T.MeshBasicMaterial({ transparent: true, opacity: 0.1, depthWrite: false }), MOST_PEOPLE * 17);
+const doubts = instances(ball, new T.MeshBasicMaterial({ transparent: true, opacity: 0.1, depthWrite: false, fog: false }), MOST_PEOPLE * 17);
 const shadows = instances(new T.CircleGeometry(1, 24).rotateX(-Math.PI / 2), new T.MeshBasicMaterial({ color: 0, transparent: true, depthWrite: false }), MOST_PEOPLE * 2);
 
 let paper = new T.Color(), grid = null;
@@ -48,7 +49,7 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 function dress() {
   paper = new T.Color(dark.matches ? "#0e131c" : "#f3f5f8");
   scene.background = paper;
-  scene.fog = new T.Fog(paper, 5, 24);
+  scene.fog = new T.Fog(paper);
   if (grid) scene.remove(grid);
   grid = new T.LineSegments(new T.BufferGeometry(), new T.LineBasicMaterial({ color: dark.matches ? 0x2c3a52 : 0xc9d1de }));
   grid.geometry.setAttribute("position", new T.Float32BufferAttribute(squares(24), 3));
@@ -59,7 +60,7 @@ dark.addEventListener("change", dress);
 dress();
 
 const streams = new Map(), labels = new Map();
-let reached = false, framed = false, showLabels = true, showDoubt = true;
+let reached = false, settled = false, touched = false, showLabels = true, showDoubt = true;
 
 function streamNamed(name) {
   let stream = streams.get(name);
@@ -80,6 +81,7 @@ function streamNamed(name) {
 function arrange() {
   const sides = [...streams.values()].filter((s) => !(s.pose && s.pose.world));
   sides.forEach((s, i) => { s.offset = (i - (sides.length - 1) / 2) * APART_M; });
+  settled = false;
   $("note").textContent = sides.length > 1
     ? "These cameras share no world frame: they stand side by side, not where they are."
     : "Drag to turn, scroll to zoom, arrows to move. One square is 1 m.";
@@ -162,7 +164,9 @@ function draw(now) {
   }
   write(told);
   document.body.dataset.skeletons = people;
-  if (people && !framed) { framed = true; look([...streams.values()]); }
+  document.body.dataset.drawn = [...streams.values()].map((s) => `${s.name} ${s.pose?.seq}`).join();
+  // streams that come and go are brought into view until somebody chooses a view
+  if (people && !settled && !touched) { settled = true; look([...streams.values()]); }
 }
 function tell(key, text, kind, where, told) {
   const seen = where.clone().project(eye);
@@ -176,22 +180,32 @@ function write(told) {
     const half = 9 + 3.4 * t.text.length;
     let tries = 0, hit;
     while ((hit = placed.find((p) => Math.abs(p.x - t.x) < p.half + half && Math.abs(p.y - t.y) < LABEL_PX)) && tries++ < 4) t.y = hit.y - LABEL_PX;
-    if (hit) continue;
+    if (hit || t.y < LABEL_PX / 2) continue;
     placed.push({ x: t.x, y: t.y, half });
     wanted.add(t.key);
     let label = labels.get(t.key);
     if (!label) { label = document.createElement("span"); label.className = t.kind; $("labels").append(label); labels.set(t.key, label); }
     if (label.textContent !== t.text) label.textContent = t.text;
-    label.style.transform = `translate(${t.x}px, ${t.y}px) translate(-50%, -50%)`;
+    label.style.transform = `translate(${t.x.toFixed(1)}px, ${t.y.toFixed(1)}px) translate(-50%, -50%)`;
   }
   for (const [key, label] of labels) if (!wanted.has(key)) { label.remove(); labels.delete(key); }
+}
+// What the list leaves of the page: where it is, from the middle, and how wide and high.
+function stage() {
+  return innerWidth > PHONE_PX
+    ? { x: 150, y: 0, wide: innerWidth - 310, high: innerHeight }
+    : { x: 0, y: 0.2 * innerHeight, wide: innerWidth, high: 0.56 * innerHeight };
 }
 function look(chosen) {
   const hips = chosen.flatMap((s) => (s.pose ? s.pose.ids.map((_, i) => place(s, ...rootOf(s.pose, i))) : []));
   const middle = hips.reduce((sum, p) => sum.add(p), new T.Vector3()).divideScalar(hips.length || 1);
   const radius = hips.reduce((most, p) => Math.max(most, p.distanceTo(middle)), 0);
-  const back = Math.max(3.2, 1.3 * radius + 2.4) * Math.max(1, 1.2 / eye.aspect);
-  controls.target.copy(middle).setY(0.75);
+  const { wide, high } = stage(), slope = Math.tan((eye.fov * Math.PI) / 360) / innerHeight;
+  const back = 0.3 * radius + Math.max(1.5 / (slope * high), (radius + 0.7) / (slope * wide));
+  controls.enableDamping = false;  // a drag that still swings out would carry the view on
+  controls.update();
+  controls.enableDamping = true;
+  controls.target.copy(middle).setY(0.8);
   eye.position.copy(controls.target).add(new T.Vector3(0.3, 0.3, 0.9).multiplyScalar(back));
 }
 
@@ -219,7 +233,7 @@ function showStream(status) {
     row.dataset.name = status.name;
     const button = document.createElement("button");
     button.append(document.createElement("strong"), document.createElement("small"), document.createElement("small"));
-    button.addEventListener("click", () => streams.has(status.name) && look([streams.get(status.name)]));
+    button.addEventListener("click", () => { touched = true; if (streams.has(status.name)) look([streams.get(status.name)]); });
     row.append(button);
     $("streams").append(row);
   }
@@ -230,7 +244,7 @@ function showStream(status) {
     const [a, z] = [stream.times[0], stream.times.at(-1)];
     rate = (z[1] - a[1]) / (z[0] - a[0]) * 1000;
   }
-  first.textContent = `${status.persons} people · ${Math.round(rate)} fps · ${figure(stream?.latency ?? 0)} ms`;
+  first.textContent = `${status.persons} ${status.persons === 1 ? "person" : "people"} · ${Math.round(rate)} fps · ${figure(stream?.latency ?? 0)} ms`;
   const lost = ["late", "dup", "gap", "shed"].filter((k) => t[k]).map((k) => `${k} ${t[k]}`).join(" · ");
   second.textContent = (lost || "nothing lost") + (status.assumed_lens ? " · lens assumed" : "");
 }
@@ -254,19 +268,30 @@ function toggle(id, change) {
 }
 toggle("label", () => (showLabels = !showLabels));
 toggle("doubt", () => (showDoubt = !showDoubt));
-$("reset").addEventListener("click", () => look([...streams.values()]));
-addEventListener("keydown", (e) => { if (e.key === "r" && !e.ctrlKey && !e.metaKey) look([...streams.values()]); });
+function reset() { touched = false; look([...streams.values()]); }
+$("reset").addEventListener("click", reset);
+addEventListener("keydown", (e) => {
+  if (e.key === "r" && !e.ctrlKey && !e.metaKey) reset();
+  if (e.key.startsWith("Arrow")) touched = true;
+});
 function fit() {
   renderer.setSize(innerWidth, innerHeight, false);
   eye.aspect = innerWidth / innerHeight;
-  // the list covers the right edge: the middle of the view is the middle of what is left
-  if (innerWidth > 640) eye.setViewOffset(innerWidth, innerHeight, 150, 0, innerWidth, innerHeight);
-  else eye.clearViewOffset();
+  // the list covers an edge: the middle of the view is the middle of what is left
+  const { x, y } = stage();
+  eye.setViewOffset(innerWidth, innerHeight, x, y, innerWidth, innerHeight);
   eye.updateProjectionMatrix();
 }
 addEventListener("resize", fit);
 fit();
 eye.position.set(2.5, 2.2, 4);
 controls.target.set(0, 0.9, -2);
-renderer.setAnimationLoop((now) => { controls.update(); eye.updateMatrixWorld(); draw(performance.now()); renderer.render(scene, eye); });
+renderer.setAnimationLoop(() => {
+  controls.update();
+  eye.updateMatrixWorld();
+  const far = eye.position.distanceTo(controls.target);
+  [scene.fog.near, scene.fog.far] = [0.8 * far, 4 * far];
+  draw(performance.now());
+  renderer.render(scene, eye);
+});
 connect();
