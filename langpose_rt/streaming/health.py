@@ -30,6 +30,8 @@ from langpose_rt.streaming.viewer_page import VIEWER_POLICY, viewer_file
 REQUEST_TIMEOUT_S = 5.0
 MOST_REQUESTS = 16
 """Connections held at once; one more cuts the one that was held longest."""
+VIEWER_BUFFER_BYTES = 65536
+"""What may be on its way to a page: more would only be older, and hide that it has frozen."""
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _Request = socket.socket | tuple[bytes, socket.socket]
@@ -269,6 +271,7 @@ class _Handler(BaseHTTPRequestHandler):
             if not seated:
                 self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, "too many viewers")
                 return
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, VIEWER_BUFFER_BYTES)
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", "text/event-stream")
             self.send_header("Cache-Control", "no-store")
