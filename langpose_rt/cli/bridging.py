@@ -19,22 +19,32 @@ if TYPE_CHECKING:
 _POLL_S = 0.2
 
 
-def add_bridge_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags of every bridge."""
+def add_stream_arguments(parser: argparse.ArgumentParser, *, absent: str) -> None:
+    """Declare the flags of every bridge.
+
+    Args:
+        parser: Of the command.
+        absent: Which streams are passed on where no camera is named.
+    """
     add_connection_arguments(
         parser, default="tcp://127.0.0.1:5556", text="where the server publishes poses"
     )
     parser.add_argument("--rig", default="", metavar="NAME", help="only this rig")
     parser.add_argument(
         "--camera", default="", metavar="NAME",
-        help="only this camera of the rig (default: the first stream that is heard)",
+        help=f"only this camera of the rig (default: {absent})",
     )  # fmt: skip
+    parser.add_argument("--seconds", type=float, metavar="S", help="stop after so long")
+    parser.add_argument("--json", action="store_true", help="print a summary as JSON")
+
+
+def add_bridge_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of a bridge that follows one person."""
+    add_stream_arguments(parser, absent="the first stream that is heard")
     parser.add_argument(
         "--person", type=int, metavar="ID",
         help="only the person with this id (default: whoever is there, as long as they are)",
     )  # fmt: skip
-    parser.add_argument("--seconds", type=float, metavar="S", help="stop after so long")
-    parser.add_argument("--json", action="store_true", help="print a summary as JSON")
 
 
 def follower_from_arguments(arguments: argparse.Namespace) -> "Follower":
@@ -46,18 +56,20 @@ def follower_from_arguments(arguments: argparse.Namespace) -> "Follower":
 
 def bridge(
     arguments: argparse.Namespace,
-    follower: "Follower",
     send: Callable[["PoseMessage"], bool],
     *,
     what: str,
+    follower: "Follower | None" = None,
+    latest: bool = True,
 ) -> int:
-    """Pass every frame of the followed stream on, until interrupted or the time is over.
+    """Pass every frame on, until interrupted or the time is over.
 
     Args:
-        arguments: Of `add_bridge_arguments`.
-        follower: Says which stream is followed.
-        send: Passes a message on; says whether the person was in it.
+        arguments: Of `add_stream_arguments`.
+        send: Passes a message on; says whether the person, or anybody, was in it.
         what: Where to, for a person to read.
+        follower: Says which one stream is followed; None for all of them.
+        latest: Whether a frame that a newer one has overtaken may be left out.
     """
     from langpose_rt.streaming.client import PoseSubscriber
 
@@ -69,14 +81,14 @@ def bridge(
     frames = poses = 0
     with (
         PoseSubscriber(
-            server.endpoint, arguments.rig, arguments.camera, latest=True, **server.keys
+            server.endpoint, arguments.rig, arguments.camera, latest=latest, **server.keys
         ) as subscriber,
         contextlib.suppress(KeyboardInterrupt),
     ):
         print(f"poses of {server.endpoint} go to {what}", file=sys.stderr, flush=True)
         while time.monotonic() < until_s:
             message = subscriber.receive(_POLL_S)
-            if message is not None and follower.hears(message):
+            if message is not None and (follower is None or follower.hears(message)):
                 frames += 1
                 poses += send(message)
     summary = {"frames": frames, "poses": poses}

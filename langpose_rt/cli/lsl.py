@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         outlet.push_sample(sample_of_person(message, person).tolist(), captured_s)
         return True
 
-    return bridge(arguments, follower, push, what=f'LSL as "{arguments.name}"')
+    return bridge(arguments, push, what=f'LSL as "{arguments.name}"', follower=follower)
 
 
 def _pylsl() -> Any:

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         return person is not None
 
     with contextlib.closing(sender):
-        return bridge(arguments, follower, send, what=f"VMC at {arguments.to}")
+        return bridge(arguments, send, what=f"VMC at {arguments.to}", follower=follower)
 
 
 class _Sender:

@@ -21,6 +21,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from langpose_rt.errors import ConfigError
+from langpose_rt.streaming.http_host import OPEN_PATHS, is_ours
 from langpose_rt.streaming.live_feed import LiveFeed
 from langpose_rt.streaming.snapshot import Snapshot
 from langpose_rt.streaming.stats import EDGES_MS, LOSSES
@@ -29,6 +30,8 @@ from langpose_rt.streaming.viewer_page import VIEWER_POLICY, viewer_file
 REQUEST_TIMEOUT_S = 5.0
 MOST_REQUESTS = 16
 """Connections held at once; one more cuts the one that was held longest."""
+VIEWER_BUFFER_BYTES = 65536
+"""What may be on its way to a page: more would only be older, and hide that it has frozen."""
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _Request = socket.socket | tuple[bytes, socket.socket]
@@ -178,7 +181,6 @@ class _Pages:
 
     def answer(self, path: str) -> tuple[HTTPStatus, str, bytes]:
         """Status, content type and body for a path."""
-        path = path.partition("?")[0]
         if path == "/livez":
             return _verdict(self._alive(), "alive", "a serving thread has stopped")
         if path == "/readyz":
@@ -205,7 +207,7 @@ class _Http(ThreadingHTTPServer):
     allow_reuse_address = True
 
     def __init__(self, address: tuple[str, int], pages: _Pages) -> None:
-        self.pages = pages
+        self.pages, self.bound_to = pages, address[0]
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._held: dict[socket.socket, None] = {}
         self._lock = threading.Lock()
@@ -245,9 +247,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer one page."""
-        if self.path.partition("?")[0] == "/live":
+        path = self.path.partition("?")[0]
+        if path not in OPEN_PATHS and not is_ours(self.headers["Host"], self.server.bound_to):
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST, "use an IP address or localhost")
+            return None
+        if path == "/live":
             return self._tell_viewer()
-        status, content_type, body = self.server.pages.answer(self.path)
+        status, content_type, body = self.server.pages.answer(path)
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
@@ -265,6 +271,7 @@ class _Handler(BaseHTTPRequestHandler):
             if not seated:
                 self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, "too many viewers")
                 return
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, VIEWER_BUFFER_BYTES)
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", "text/event-stream")
             self.send_header("Cache-Control", "no-store")

@@ -1,11 +1,10 @@
 """The live viewer in a real browser, on a real server.
 
-LANGPOSE_SCREENSHOTS names a folder to keep pictures in; the README's was made so.
+LANGPOSE_SCREENSHOTS names a folder to keep pictures in.
 """
 
 import json
 import os
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -19,14 +18,6 @@ from langpose_rt.cli.connection import Connection
 from langpose_rt.cli.crowd import Crowd
 from langpose_rt.cli.playback import publisher_of_clip
 from tests.end_to_end.test_commands import started
-
-CHROMIUM = shutil.which("chromium")
-FLAGS = (
-    "--no-sandbox --use-angle=swiftshader --enable-unsafe-swiftshader --disable-quic "
-    "--no-first-run --disable-background-networking --disable-component-update --disable-sync"
-).split()
-WAIT_MS = 40_000
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no browser: apt-get install chromium")
 
 
 @contextmanager
@@ -60,20 +51,6 @@ def crowded(port: int, persons: int, rate_hz: float) -> Iterator[None]:
     yield
     over.set()
     thread.join()
-
-
-@pytest.fixture
-def page() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1200, "height": 720}, color_scheme="dark")
-        page.set_default_timeout(WAIT_MS)
-        page.complaints = []
-        page.on("console", lambda m: page.complaints.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        yield page
-        browser.close()
 
 
 def drawn(page: Any, persons: int) -> None:

@@ -43,9 +43,12 @@ def health(watched: Watched) -> Iterator[HealthServer]:
     server.stop()
 
 
-def get(health: HealthServer, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
+def get(
+    health: HealthServer, path: str, headers: dict[str, str] | None = None, host: str = "127.0.0.1"
+) -> tuple[int, str]:
+    asked = urllib.request.Request(f"http://{host}:{health.port}{path}", headers=headers or {})
     try:
-        with urllib.request.urlopen(f"http://{host}:{health.port}{path}", timeout=20) as reply:
+        with urllib.request.urlopen(asked, timeout=20) as reply:
             return reply.status, reply.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -166,7 +169,7 @@ def test_an_address_of_six_is_served_too(watched: Watched) -> None:
     server = HealthServer("::1", 0, snapshot=watched.snapshot, alive=watched.alive)
     server.start()
     try:
-        assert get(server, "/livez", "[::1]") == (200, "alive\n")
+        assert get(server, "/livez", host="[::1]") == (200, "alive\n")
     finally:
         server.stop()
 
@@ -178,3 +181,12 @@ def test_the_viewer_is_at_the_root_and_its_events_end_with_the_server(health: He
         assert reply.readline() == b"event: status\n"
         health.stop()
         reply.read()  # ends, and does not wait for ever
+
+
+@pytest.mark.parametrize(
+    ("path", "code"), [("/", 421), ("/live", 421), ("/status", 421), ("/metrics", 200)]
+)
+def test_a_page_of_another_name_reads_nothing(health: HealthServer, path: str, code: int) -> None:
+    found, said = get(health, path, {"Host": "evil.example"})
+    assert found == code
+    assert ("use an IP address or localhost" in said) == (code == 421)

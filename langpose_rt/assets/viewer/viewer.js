@@ -3,7 +3,7 @@ import * as T from "/three.min.js";
 
 const PARENTS = [-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15];
 const LEFT = new Set([4, 5, 6, 11, 12, 13]), RIGHT = new Set([1, 2, 3, 14, 15, 16]);
-const MOST_PEOPLE = 256, APART_M = 6, DEFAULT_PLACE_MM = [0, 0, 4000], STALE_MS = 2000;
+const MOST_PEOPLE = 256, APART_M = 6, DEFAULT_PLACE_MM = [0, 0, 4000], STALE_MS = 2000, LABEL_PX = 22, PHONE_PX = 640;
 const FADE = { ok: 0, warmup: 0.45, held: 0.4, predicted: 0.6, lost: 0.85 };
 const $ = (id) => document.getElementById(id);
 
@@ -16,6 +16,7 @@ const controls = new T.OrbitControls(eye, canvas);
 controls.enableDamping = true;
 controls.maxPolarAngle = Math.PI * 0.52;
 controls.listenToKeyEvents(canvas);
+controls.addEventListener("start", () => { touched = true; });
 const sun = new T.DirectionalLight(0xffffff, 1.8);
 sun.position.set(3, 8, 5);
 scene.add(new T.HemisphereLight(0xffffff, 0x8899aa, 1.9), sun);
@@ -28,11 +29,12 @@ function instances(geometry, material, count) {
   scene.add(mesh);
   return mesh;
 }
-const skin = new T.MeshStandardMaterial({ roughness: 0.55 });
+const skin = new T.MeshStandardMaterial({ roughness: 0.55, fog: false });
 const ball = new T.SphereGeometry(1, 14, 10);
 const joints = instances(ball, skin, MOST_PEOPLE * 17);
 const bones = instances(new T.CylinderGeometry(1, 1, 1, 10, 1), skin, MOST_PEOPLE * 16);
-const doubts = instances(ball, new T.MeshBasicMaterial({ transparent: true, opacity: 0.13, depthWrite: false }), MOST_PEOPLE * 17);
+const doubts = instances(ball, new T.MeshBasicMaterial({ transparent: true, opacity: 0.1, depthWrite: false, fog: false }), MOST_PEOPLE * 17);
+const shadows = instances(new T.CircleGeometry(1, 24).rotateX(-Math.PI / 2), new T.MeshBasicMaterial({ color: 0, transparent: true, depthWrite: false }), MOST_PEOPLE * 2);
 
 let paper = new T.Color(), grid = null;
 // Lines in pieces of 1 m: a long line that passes behind the eye is not drawn by every renderer.
@@ -47,17 +49,18 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 function dress() {
   paper = new T.Color(dark.matches ? "#0e131c" : "#f3f5f8");
   scene.background = paper;
-  scene.fog = new T.Fog(paper, 18, 60);
+  scene.fog = new T.Fog(paper);
   if (grid) scene.remove(grid);
-  grid = new T.LineSegments(new T.BufferGeometry(), new T.LineBasicMaterial({ color: dark.matches ? 0x33435c : 0xc3ccda }));
+  grid = new T.LineSegments(new T.BufferGeometry(), new T.LineBasicMaterial({ color: dark.matches ? 0x2c3a52 : 0xc9d1de }));
   grid.geometry.setAttribute("position", new T.Float32BufferAttribute(squares(24), 3));
   scene.add(grid);
+  shadows.material.opacity = dark.matches ? 0.5 : 0.13;
 }
 dark.addEventListener("change", dress);
 dress();
 
 const streams = new Map(), labels = new Map();
-let reached = false, framed = false, showLabels = true, showDoubt = true;
+let reached = false, settled = false, touched = false, showLabels = true, showDoubt = true;
 
 function streamNamed(name) {
   let stream = streams.get(name);
@@ -78,6 +81,7 @@ function streamNamed(name) {
 function arrange() {
   const sides = [...streams.values()].filter((s) => !(s.pose && s.pose.world));
   sides.forEach((s, i) => { s.offset = (i - (sides.length - 1) / 2) * APART_M; });
+  settled = false;
   $("note").textContent = sides.length > 1
     ? "These cameras share no world frame: they stand side by side, not where they are."
     : "Drag to turn, scroll to zoom, arrows to move. One square is 1 m.";
@@ -112,14 +116,14 @@ const rootOf = (pose, i) => (pose.root ? pose.root[i] : [DEFAULT_PLACE_MM[0] + 9
 const matrix = new T.Matrix4(), turn = new T.Quaternion(), size = new T.Vector3(), up = new T.Vector3(0, 1, 0), colour = new T.Color();
 const warm = new T.Color("#ff8a5c"), cool = new T.Color("#4cb8ff");
 function draw(now) {
-  let people = 0, j = 0, b = 0, d = 0;
-  const wanted = new Set();
+  let people = 0, j = 0, b = 0, d = 0, f = 0;
+  const told = [];
   for (const stream of streams.values()) {
     const pose = stream.pose;
     if (!pose) continue;
     stream.frustum.position.copy(place(stream, 0, 0, 0));
     stream.frustum.visible = !pose.world;
-    if (!pose.world) tell(stream.name, stream.name, "stream", stream.frustum.position, wanted);
+    if (!pose.world) tell(stream.name, stream.name, "stream", stream.frustum.position, told);
     const stale = now - stream.heard > STALE_MS;
     for (let i = 0; i < pose.ids.length && people < MOST_PEOPLE; i++, people++) {
       const p = pose.poses[i], root = rootOf(pose, i), state = stale ? "lost" : pose.state[i];
@@ -145,34 +149,64 @@ function draw(now) {
         bones.setMatrixAt(b, matrix);
         bones.setColorAt(b++, colour);
       }
+      for (const foot of [points[3], points[6]]) {  // on the floor, paler the higher the foot
+        const spread = 0.16 + 0.25 * Math.max(foot.y, 0);
+        matrix.compose(foot.clone().setY(0.003), turn.identity(), size.set(spread, 1, spread));
+        shadows.setMatrixAt(f++, matrix);
+      }
       const marks = [state === "ok" ? "" : state, pose.root ? "" : "place unknown"].filter(Boolean).join(", ");
-      tell(`${stream.name} ${pose.ids[i]}`, `${pose.ids[i]}${marks ? " · " + marks : ""}`, "person", points[10].clone().setY(points[10].y + 0.2), wanted);
+      tell(`${stream.name} ${pose.ids[i]}`, `${pose.ids[i]}${marks ? " · " + marks : ""}`, "person", points[10].clone().setY(points[10].y + 0.22), told);
     }
   }
-  for (const [mesh, count] of [[joints, j], [bones, b], [doubts, d]]) {
+  for (const [mesh, count] of [[joints, j], [bones, b], [doubts, d], [shadows, f]]) {
     mesh.count = count;
     mesh.instanceMatrix.needsUpdate = mesh.instanceColor.needsUpdate = true;
   }
-  for (const [key, label] of labels) if (!wanted.has(key)) { label.remove(); labels.delete(key); }
+  write(told);
   document.body.dataset.skeletons = people;
-  if (people && !framed) { framed = true; look([...streams.values()]); }
+  document.body.dataset.drawn = [...streams.values()].map((s) => `${s.name} ${s.pose?.seq}`).join();
+  // streams that come and go are brought into view until somebody chooses a view
+  if (people && !settled && !touched) { settled = true; look([...streams.values()]); }
 }
-function tell(key, text, kind, where, wanted) {
+function tell(key, text, kind, where, told) {
   const seen = where.clone().project(eye);
   if (!showLabels || seen.z > 1) return;
-  wanted.add(key);
-  let label = labels.get(key);
-  if (!label) { label = document.createElement("span"); label.className = kind; $("labels").append(label); labels.set(key, label); }
-  if (label.textContent !== text) label.textContent = text;
-  label.style.transform = `translate(${(seen.x + 1) / 2 * innerWidth}px, ${(1 - seen.y) / 2 * innerHeight}px) translate(-50%, -50%)`;
+  told.push({ key, text, kind, x: (seen.x + 1) / 2 * innerWidth, y: (1 - seen.y) / 2 * innerHeight, far: seen.z });
+}
+// Nearest first; who would cover another label moves up, and stays out where there is no room.
+function write(told) {
+  const placed = [], wanted = new Set();
+  for (const t of told.sort((a, b) => a.far - b.far)) {
+    const half = 9 + 3.4 * t.text.length;
+    let tries = 0, hit;
+    while ((hit = placed.find((p) => Math.abs(p.x - t.x) < p.half + half && Math.abs(p.y - t.y) < LABEL_PX)) && tries++ < 4) t.y = hit.y - LABEL_PX;
+    if (hit || t.y < LABEL_PX / 2) continue;
+    placed.push({ x: t.x, y: t.y, half });
+    wanted.add(t.key);
+    let label = labels.get(t.key);
+    if (!label) { label = document.createElement("span"); label.className = t.kind; $("labels").append(label); labels.set(t.key, label); }
+    if (label.textContent !== t.text) label.textContent = t.text;
+    label.style.transform = `translate(${t.x.toFixed(1)}px, ${t.y.toFixed(1)}px) translate(-50%, -50%)`;
+  }
+  for (const [key, label] of labels) if (!wanted.has(key)) { label.remove(); labels.delete(key); }
+}
+// What the list leaves of the page: where it is, from the middle, and how wide and high.
+function stage() {
+  return innerWidth > PHONE_PX
+    ? { x: 150, y: 0, wide: innerWidth - 310, high: innerHeight }
+    : { x: 0, y: 0.2 * innerHeight, wide: innerWidth, high: 0.56 * innerHeight };
 }
 function look(chosen) {
   const hips = chosen.flatMap((s) => (s.pose ? s.pose.ids.map((_, i) => place(s, ...rootOf(s.pose, i))) : []));
   const middle = hips.reduce((sum, p) => sum.add(p), new T.Vector3()).divideScalar(hips.length || 1);
   const radius = hips.reduce((most, p) => Math.max(most, p.distanceTo(middle)), 0);
-  const back = Math.max(3.2, 1.6 * radius + 2.6);
-  controls.target.copy(middle).setY(0.7);
-  eye.position.copy(controls.target).add(new T.Vector3(0.45, 0.38, 0.85).multiplyScalar(back));
+  const { wide, high } = stage(), slope = Math.tan((eye.fov * Math.PI) / 360) / innerHeight;
+  const back = 0.3 * radius + Math.max(1.5 / (slope * high), (radius + 0.7) / (slope * wide));
+  controls.enableDamping = false;  // a drag that still swings out would carry the view on
+  controls.update();
+  controls.enableDamping = true;
+  controls.target.copy(middle).setY(0.8);
+  eye.position.copy(controls.target).add(new T.Vector3(0.3, 0.3, 0.9).multiplyScalar(back));
 }
 
 function showStatus(status) {
@@ -182,8 +216,8 @@ function showStatus(status) {
   banner(status.state === "ready" ? "" : `The server is ${status.state}.`);
   $("persons").textContent = status.persons;
   $("fps").textContent = Math.round(status.fps);
-  $("p50").textContent = status.p50_ms.toFixed(2);
-  $("p99").textContent = status.p99_ms.toFixed(2);
+  $("p50").textContent = figure(status.p50_ms);
+  $("p99").textContent = figure(status.p99_ms);
   const m = status.model;
   $("model").textContent = `${m.id} ${m.sha256.slice(0, 12)}, ${m.precision} on ${m.backend}. Weights: ${status.licence}`;
   $("empty").hidden = status.streams.length > 0;
@@ -199,7 +233,7 @@ function showStream(status) {
     row.dataset.name = status.name;
     const button = document.createElement("button");
     button.append(document.createElement("strong"), document.createElement("small"), document.createElement("small"));
-    button.addEventListener("click", () => streams.has(status.name) && look([streams.get(status.name)]));
+    button.addEventListener("click", () => { touched = true; if (streams.has(status.name)) look([streams.get(status.name)]); });
     row.append(button);
     $("streams").append(row);
   }
@@ -210,10 +244,11 @@ function showStream(status) {
     const [a, z] = [stream.times[0], stream.times.at(-1)];
     rate = (z[1] - a[1]) / (z[0] - a[0]) * 1000;
   }
-  first.textContent = `${status.persons} people · ${Math.round(rate)} fps · ${(stream?.latency ?? 0).toFixed(2)} ms`;
+  first.textContent = `${status.persons} ${status.persons === 1 ? "person" : "people"} · ${Math.round(rate)} fps · ${figure(stream?.latency ?? 0)} ms`;
   const lost = ["late", "dup", "gap", "shed"].filter((k) => t[k]).map((k) => `${k} ${t[k]}`).join(" · ");
   second.textContent = (lost || "nothing lost") + (status.assumed_lens ? " · lens assumed" : "");
 }
+const figure = (ms) => (ms < 9.995 ? ms.toFixed(2) : ms < 99.95 ? ms.toFixed(1) : ms.toFixed(0));
 function banner(text) { $("banner").hidden = !text; if ($("banner").textContent !== text) $("banner").textContent = text; }
 
 function connect() {
@@ -233,19 +268,30 @@ function toggle(id, change) {
 }
 toggle("label", () => (showLabels = !showLabels));
 toggle("doubt", () => (showDoubt = !showDoubt));
-$("reset").addEventListener("click", () => look([...streams.values()]));
-addEventListener("keydown", (e) => { if (e.key === "r" && !e.ctrlKey && !e.metaKey) look([...streams.values()]); });
+function reset() { touched = false; look([...streams.values()]); }
+$("reset").addEventListener("click", reset);
+addEventListener("keydown", (e) => {
+  if (e.key === "r" && !e.ctrlKey && !e.metaKey) reset();
+  if (e.key.startsWith("Arrow")) touched = true;
+});
 function fit() {
   renderer.setSize(innerWidth, innerHeight, false);
   eye.aspect = innerWidth / innerHeight;
-  // the list covers the right edge: the middle of the view is the middle of what is left
-  if (innerWidth > 640) eye.setViewOffset(innerWidth, innerHeight, 150, 0, innerWidth, innerHeight);
-  else eye.clearViewOffset();
+  // the list covers an edge: the middle of the view is the middle of what is left
+  const { x, y } = stage();
+  eye.setViewOffset(innerWidth, innerHeight, x, y, innerWidth, innerHeight);
   eye.updateProjectionMatrix();
 }
 addEventListener("resize", fit);
 fit();
 eye.position.set(2.5, 2.2, 4);
 controls.target.set(0, 0.9, -2);
-renderer.setAnimationLoop((now) => { controls.update(); eye.updateMatrixWorld(); draw(performance.now()); renderer.render(scene, eye); });
+renderer.setAnimationLoop(() => {
+  controls.update();
+  eye.updateMatrixWorld();
+  const far = eye.position.distanceTo(controls.target);
+  [scene.fog.near, scene.fog.far] = [0.8 * far, 4 * far];
+  draw(performance.now());
+  renderer.render(scene, eye);
+});
 connect();

@@ -1,0 +1,172 @@
+"""The live viewer's page in a real browser, told by the real feed what few servers say at once."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from langpose_rt.streaming.health import HealthServer
+from langpose_rt.streaming.live_feed import LiveFeed
+from langpose_rt.streaming.messages import PoseMessage, encode_pose
+from langpose_rt.streaming.snapshot import Snapshot, StreamSnapshot
+from tests.end_to_end.test_viewer import drawn, keep_picture
+from tests.fakes import POSE
+from tests.streaming.samples import pose_sample
+from tests.streaming.test_snapshot import empty_snapshot
+
+TOTALS = dict.fromkeys(("accepted", "late", "dup", "gap", "shed"), 0)
+PHONE = {"width": 390, "height": 844}
+
+
+def standing(people: int, **changes: Any) -> PoseMessage:
+    """People in a row, 4 m ahead."""
+    sample = pose_sample(people)
+    poses = np.full((people, 17, 4), 0.03, np.float32)
+    poses[..., :3] = POSE - POSE[0]
+    root = np.array([[0.9 * i - 0.45 * (people - 1), 0.2, 4.0] for i in range(people)], np.float32)
+    usual = {"poses": poses, "root": root, "frame": "camera", "state": ("ok",) * people}
+    return replace(sample, **usual | changes)
+
+
+def in_world(people: int, **changes: Any) -> PoseMessage:
+    """The same people with z up, standing on the floor."""
+    camera = standing(people)
+    assert camera.root is not None
+    poses = camera.poses.copy()
+    poses[..., 1], poses[..., 2] = camera.poses[..., 2], -camera.poses[..., 1]
+    root = np.stack([camera.root[:, 0], camera.root[:, 2], np.full(people, 0.95)], -1)
+    return standing(people, poses=poses, root=root.astype(np.float32), frame="world", **changes)
+
+
+def snapshot_of(messages: tuple[PoseMessage, ...]) -> Snapshot:
+    streams = tuple(
+        StreamSnapshot(
+            rig=m.rig, camera=m.camera, epoch=1, persons=len(m.ids), waiting=0, unanswered=0,
+            assumed_intrinsics=False, offset_ns=0, heard_ago_s=0.0, totals=TOTALS,
+        )
+        for m in messages
+    )  # fmt: skip
+    return replace(empty_snapshot(), streams=streams)
+
+
+@contextmanager
+def told(*messages: PoseMessage) -> Iterator[str]:
+    """Where a page is that hears these messages again and again, with rising numbers."""
+    feed, over = LiveFeed("MIT"), threading.Event()
+    server = HealthServer(
+        "127.0.0.1", 0, snapshot=lambda: snapshot_of(messages), alive=lambda: True, feed=feed
+    )
+
+    def tell() -> None:
+        seq = 0
+        while not over.wait(0.05):
+            seq += 1
+            for message in messages:
+                feed.offer(encode_pose(replace(message, seq=seq)))
+
+    thread = threading.Thread(target=tell)
+    server.start()
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}/"
+    finally:
+        over.set()
+        thread.join()
+        server.stop()
+
+
+def test_cameras_without_a_common_world_stand_side_by_side(page: Any) -> None:
+    cameras = [standing(2, rig=f"rig{i}") for i in range(3)]
+    with told(*cameras) as url:
+        page.goto(url)
+        drawn(page, 6)
+        assert page.locator("#labels .stream").count() == 3
+        page.wait_for_function(  # everybody beside the list
+            "() => [...document.querySelectorAll('#labels .person')].every("
+            "(l) => l.getBoundingClientRect().left > 0 && l.getBoundingClientRect().right < 890)"
+        )
+        assert "side by side" in page.text_content("#note")
+        keep_picture(page, "side_by_side")
+    assert page.complaints == []
+
+
+def test_cameras_of_one_world_share_it_and_its_floor(page: Any) -> None:
+    with told(in_world(2), in_world(1, rig="rig1")) as url:
+        page.goto(url)
+        drawn(page, 3)
+        assert page.locator("#labels .stream").count() == 0
+        assert "side by side" not in page.text_content("#note")
+        keep_picture(page, "world")
+    assert page.complaints == []
+
+
+def test_a_person_without_a_place_says_so_and_so_does_a_state(page: Any) -> None:
+    with told(standing(2, root=None, state=("ok", "predicted"))) as url:
+        page.goto(url)
+        drawn(page, 2)
+        said = sorted(page.locator("#labels .person").all_text_contents())
+        keep_picture(page, "no_place")
+    assert said == ["0 · place unknown", "1 · predicted, place unknown"]
+    assert page.complaints == []
+
+
+def test_labels_never_cover_one_another(page: Any) -> None:
+    people = standing(12, root=np.tile(np.array([0, 0.2, 4], np.float32), (12, 1)))
+    people.root[:, 0] += 0.05 * np.arange(12)
+    with told(people) as url:
+        page.goto(url)
+        page.wait_for_function("() => document.body.dataset.skeletons == '12'")
+        page.wait_for_selector("#labels .person")
+        boxes = page.evaluate(
+            "() => [...document.querySelectorAll('#labels span')].map((l) => "
+            "{ const b = l.getBoundingClientRect(); return [b.left, b.right, b.top, b.bottom]; })"
+        )
+        keep_picture(page, "crowded")
+    assert len(boxes) >= 4
+    for first in range(len(boxes)):
+        for a, b in ((boxes[first], other) for other in boxes[:first]):
+            assert a[1] <= b[0] or b[1] <= a[0] or a[3] <= b[2] or b[3] <= a[2]
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_a_phone_shows_everything_without_scrolling_sideways(page: Any, scheme: str) -> None:
+    page.set_viewport_size(PHONE)
+    page.emulate_media(color_scheme=scheme)
+    with told(standing(2), standing(1, rig="rig1")) as url:
+        page.goto(url)
+        page.wait_for_function("() => document.body.dataset.skeletons == '3'")
+        keep_picture(page, f"phone_{scheme}")
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= PHONE["width"]
+        panel = page.locator("aside").bounding_box()
+        assert panel["y"] > PHONE["height"] / 2
+        page_colour = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+        assert page_colour == ("rgb(14, 19, 28)" if scheme == "dark" else "rgb(243, 245, 248)")
+
+
+def test_the_keyboard_reaches_everything(page: Any) -> None:
+    with told(standing(1)) as url:
+        page.goto(url)
+        drawn(page, 1)
+        reached = []
+        for _ in range(5):
+            page.keyboard.press("Tab")
+            reached.append(page.evaluate("() => document.activeElement.id || 'stream'"))
+        assert reached == ["stage", "stream", "reset", "label", "doubt"]
+        page.focus("#label")
+        page.keyboard.press("Enter")
+        assert page.get_attribute("#label", "aria-pressed") == "false"
+        page.wait_for_function("() => !document.querySelector('#labels .person')")
+        page.keyboard.press("Enter")
+        drawn(page, 1)
+        page.focus("#stage")
+        before = page.locator("#labels .person").bounding_box()["x"]
+        label = "document.querySelector('#labels .person').getBoundingClientRect()"
+        moved = f"was => Math.abs({label}.x - was)"
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_function(f"{moved} > 3", arg=before)
+        page.keyboard.press("r")
+        page.wait_for_function(f"{moved} < 1", arg=before)
