@@ -169,5 +169,7 @@ def test_the_walk_through_works_and_a_stranger_stays_outside(
 
     without_keys_nothing_is_reached(rig)
     now = json.loads(rig.done(status).stdout)
-    assert set(now["rejected"]) == {"not_encrypted"}
+    assert sum(now["rejected"].values()) >= 2
+    # who sees first that only one side has keys is chance
+    assert set(now["rejected"]) <= {"not_encrypted", "no_handshake"}
     assert [stream["rig"] for stream in now["streams"]] == ["rig0"]
