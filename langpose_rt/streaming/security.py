@@ -67,6 +67,11 @@ class Keyring:
         """Everybody who may come in."""
         return sorted(self._names.values())
 
+    @property
+    def public_keys(self) -> dict[str, str]:
+        """Their keys by name."""
+        return {name: key for key, name in sorted(self._names.items())}
+
     def name_of(self, key: str) -> str:
         """The name a public key is pinned to; empty if it is not, or no longer, allowed."""
         return self._names.get(key, "")

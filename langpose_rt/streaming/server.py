@@ -136,7 +136,8 @@ class Server:
             sockets = open_sockets(self._context, config, door.guard if door else None)
             rigs = RigSockets(self._context, sockets.keypoints, config, self.keyring)
             self.ports = replace(sockets.ports, http=self._listen_http())
-            self.pipeline.recorder.begin(self.epoch, self.pipeline.incidents)
+            keys = self.keyring.public_keys if self.keyring else {}
+            self.pipeline.recorder.begin(self.epoch, self.pipeline.incidents, keys)
         except LangPoseError:
             self._close()
             raise
