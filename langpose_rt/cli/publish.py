@@ -215,6 +215,11 @@ def _publish_synthetic(arguments: argparse.Namespace, server: Connection) -> int
     from langpose_rt.cli.synthetic import SyntheticRigs, plan_from_text
 
     plan = plan_from_text(arguments.synthetic, seed=arguments.seed, prefix=arguments.rig or "synth")
+    if server.keys and plan.rigs > 1:
+        raise ConfigError(
+            f"--synthetic has {plan.rigs} rigs, but a key is for one rig; choose 1x{plan.persons}, "
+            f"with a key named {plan.prefix}0"
+        )
     line = ProgressLine()
     with SyntheticRigs(server, plan) as rigs:
         _wait(rigs.wait_for_server, arguments, server, f"{plan.rigs} rigs")
