@@ -11,6 +11,7 @@ import zmq
 from langpose_rt.errors import LangPoseError
 from langpose_rt.streaming.client import PoseSubscriber, RigPublisher
 from langpose_rt.streaming.control_client import ControlClient
+from langpose_rt.streaming.doorkeeper import Doorkeeper
 from langpose_rt.streaming.key_files import KeyPair, key_pair_from_file, new_key_files
 from langpose_rt.streaming.options import PipelineConfig, ServerConfig
 from langpose_rt.streaming.raw_client import RawSubscriber
@@ -165,6 +166,18 @@ def test_consumers_hear_that_a_stranger_came_and_only_the_log_with_which_key(
         wait_until(is_told)
     assert public in caplog.text
     assert not any(public.encode() in message or LOCAL.encode() in message for message in heard)
+
+
+def test_a_door_that_fails_ends_the_server_instead_of_standing_open(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("unforeseen")
+
+    monkeypatch.setattr(Doorkeeper, "turn", fail)
+    server = Server(FakeBackend(), ServerConfig(port=0, http_port=None, keys=folder))
+    with pytest.raises(LangPoseError, match="the server has stopped: unforeseen"):
+        server.run()
 
 
 def test_no_secret_is_ever_said(
