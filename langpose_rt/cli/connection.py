@@ -7,6 +7,11 @@ from typing import Any
 
 from langpose_rt.errors import ConfigError
 
+IS_THE_KEY_KNOWN = (
+    "see that it runs with --keys, that its folder holds this rig's public key, and that "
+    "--server-key is its own"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Connection:
@@ -31,6 +36,11 @@ def add_connection_arguments(parser: argparse.ArgumentParser, *, default: str, t
     """
     shown = f"{text} (default: {default})" if default else text
     parser.add_argument("--server", default=default, metavar="URL", help=shown)
+    add_key_arguments(parser)
+
+
+def add_key_arguments(parser: "argparse._ActionsContainer") -> None:
+    """Declare the flags of the keys alone."""
     parser.add_argument(
         "--key", type=Path, metavar="FILE", help="own secret key, where the server has keys"
     )
@@ -39,14 +49,21 @@ def add_connection_arguments(parser: argparse.ArgumentParser, *, default: str, t
     )
 
 
-def connection_from_arguments(arguments: argparse.Namespace) -> Connection:
+def connection_from_arguments(
+    arguments: argparse.Namespace, endpoint: str | None = None
+) -> Connection:
     """The connection the flags describe.
+
+    Args:
+        arguments: Parsed flags.
+        endpoint: Where the server is, of a command whose flag is not --server.
 
     Raises:
         ConfigError: If one key is given without the other, or is none.
     """
+    endpoint = arguments.server if endpoint is None else endpoint
     if arguments.key is None and arguments.server_key is None:
-        return Connection(endpoint=arguments.server)
+        return Connection(endpoint=endpoint)
     if arguments.key is None or arguments.server_key is None:
         raise ConfigError(
             "--key and --server-key go together: the own secret key, and the server's public one"
@@ -56,4 +73,4 @@ def connection_from_arguments(arguments: argparse.Namespace) -> Connection:
     own, server = key_pair_from_file(arguments.key), arguments.server_key
     server_key = server if is_key(server) else public_key_from_file(Path(server))
     keys = {"server_key": server_key, "key_pair": (own.public, own.secret)}
-    return Connection(endpoint=arguments.server, keys=keys)
+    return Connection(endpoint=endpoint, keys=keys)

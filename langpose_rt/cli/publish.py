@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langpose_rt.cli.connection import (
+    IS_THE_KEY_KNOWN,
     Connection,
     add_connection_arguments,
     connection_from_arguments,
@@ -31,11 +32,6 @@ EXAMPLE = """langpose-rt publish clip.npz --rig rig0 --camera cam0 --loop
   langpose-rt publish video.mp4          or rtsp://camera/stream
   langpose-rt publish --synthetic 16x2@60 --seconds 30
 FILE says where the pictures come from; --camera is only the name the stream goes by."""
-
-_IS_THE_KEY_KNOWN = (
-    "see that it runs with --keys, that its folder holds this rig's public key, and that "
-    "--server-key is its own"
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -219,6 +215,11 @@ def _publish_synthetic(arguments: argparse.Namespace, server: Connection) -> int
     from langpose_rt.cli.synthetic import SyntheticRigs, plan_from_text
 
     plan = plan_from_text(arguments.synthetic, seed=arguments.seed, prefix=arguments.rig or "synth")
+    if server.keys and plan.rigs > 1:
+        raise ConfigError(
+            f"--synthetic has {plan.rigs} rigs, but a key is for one rig; choose 1x{plan.persons}, "
+            f"with a key named {plan.prefix}0"
+        )
     line = ProgressLine()
     with SyntheticRigs(server, plan) as rigs:
         _wait(rigs.wait_for_server, arguments, server, f"{plan.rigs} rigs")
@@ -249,7 +250,7 @@ def _wait(
     if not wait_for_server(arguments.wait_s):
         raise LangPoseError(
             f"no server took {what} at {server.endpoint} within {arguments.wait_s:g} s; "
-            + (_IS_THE_KEY_KNOWN if server.keys else "start one with 'langpose-rt serve'")
+            + (IS_THE_KEY_KNOWN if server.keys else "start one with 'langpose-rt serve'")
         )
     source = arguments.synthetic or arguments.file
     print(f"publishing {source} as {what}", file=sys.stderr, flush=True)

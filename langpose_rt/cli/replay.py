@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from langpose_rt.cli.connection import add_key_arguments
 from langpose_rt.cli.options import check_writable
 from langpose_rt.errors import ConfigError
 
@@ -50,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--speed", type=float, default=1.0, metavar="X", help="2 plays twice as fast (default: 1)"
     )
     live.add_argument("--wait-s", type=float, default=10.0, metavar="S", help="wait for a server")
+    add_key_arguments(live)
 
 
 def run(arguments: argparse.Namespace) -> int:

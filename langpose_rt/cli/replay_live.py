@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from langpose_rt.cli.connection import IS_THE_KEY_KNOWN, connection_from_arguments
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import ConfigError, LangPoseError
 
@@ -18,11 +19,12 @@ def replay_live(recording: "Recording", arguments: argparse.Namespace) -> int:
     """Send every received message of a recording again.
 
     The server sees the rigs' own epochs and numbers, so one that has seen them takes every frame
-    for a duplicate: replay to a server that was started since.
+    for a duplicate: replay to a server that was started since. One with keys takes only the rig
+    that the key is named after.
 
     Args:
         recording: From `serve --record`.
-        arguments: With to, speed, wait_s and json.
+        arguments: With to, speed, wait_s, key, server_key and json.
 
     Raises:
         ConfigError: If an option is wrong.
@@ -34,12 +36,12 @@ def replay_live(recording: "Recording", arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--speed is {arguments.speed:g}; expected 0.01 to 100")
     if not 0 <= arguments.wait_s <= 86_400:
         raise ConfigError(f"--wait-s is {arguments.wait_s:g}; expected 0 to 86400")
-    sent = 0
-    with RawPublisher(arguments.to) as publisher:
+    sent, server = 0, connection_from_arguments(arguments, arguments.to)
+    with RawPublisher(server.endpoint, **server.keys) as publisher:
         if not publisher.wait_for_server(arguments.wait_s):
             raise LangPoseError(
                 f"no server asked for keypoints at {arguments.to} within {arguments.wait_s:g} s; "
-                "start one with 'langpose-rt serve'"
+                + (IS_THE_KEY_KNOWN if server.keys else "start one with 'langpose-rt serve'")
             )
         print(f"replaying {recording.path} to {arguments.to}", file=sys.stderr, flush=True)
         for entry in _in_time(recording, arguments.speed):

@@ -4,15 +4,18 @@
     published    every message that was sent
     journal      what the server did, and after how many messages: "step", "silent", "flush"
 
-One channel a topic, in the order of events; its metadata says "direction". Messages from the
-network whose topic is none of lprt/1 share the channel "unreadable". The data of every message is
-a msgpack list of its parts, byte strings; an entry of the journal has the parts (what, messages
-heard). log_time is the server's clock (unix ns): when the message arrived, was sent, or the
-decision fell. publish_time is the capture time in the rig's clock where the message has one.
+One channel a topic, in the order of events; its metadata says "direction", and where the server had
+keys the "sender": the name the key was pinned to, "" if to none any more. Messages from the network
+whose topic is none of lprt/1 share the channel "unreadable", one for every sender. The data of
+every message is a msgpack list of its parts, byte strings; an entry of the journal has the parts
+(what, messages heard). log_time is the server's clock (unix ns): when the message arrived, was
+sent, or the decision fell. publish_time is the capture time in the rig's clock where the message
+has one.
 
 Metadata "langpose-rt" holds what the poses depend on: version, pipeline, model and its hash, the
-text of the camera file, epoch. Metadata "end" says that the file was closed in order. A file
-without it (disk full, power cut) is read as far as it goes.
+text of the camera file, epoch, and the names and public keys that were let in at the start.
+Metadata "end" says that the file was closed in order. A file without it (disk full, power cut) is
+read as far as it goes.
 """
 
 import contextlib
@@ -60,6 +63,7 @@ class Entry:
         parts: Of the message.
         log_ns: When, by the server's clock.
         publish_ns: Capture time by the rig's clock, or again ``log_ns``.
+        sender: What the sender's key was named after, see above; None where there were no keys.
     """
 
     direction: Direction
@@ -67,6 +71,7 @@ class Entry:
     parts: list[bytes]
     log_ns: int
     publish_ns: int
+    sender: str | None = None
 
 
 class RecordingWriter:
@@ -93,7 +98,7 @@ class RecordingWriter:
         except OSError as error:
             raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
         self._writer = Writer(self._file, chunk_size=CHUNK_BYTES)
-        self._channels: dict[tuple[str, str], int] = {}
+        self._channels: dict[tuple[str, str, str | None], int] = {}
         self._good_bytes = 0
         try:
             self._writer.start(profile="", library="langpose-rt")
@@ -110,10 +115,12 @@ class RecordingWriter:
         Raises:
             OSError: If the disk is full, or the like; then only `abandon` makes sense.
         """
-        name = (entry.direction, entry.topic)
+        name = (entry.direction, entry.topic, entry.sender)
         if name not in self._channels:
+            about: dict[str, str] = {"direction": entry.direction}
+            about |= {} if entry.sender is None else {"sender": entry.sender}
             self._channels[name] = self._writer.register_channel(
-                entry.topic, "msgpack", self._schema, {"direction": entry.direction}
+                entry.topic, "msgpack", self._schema, about
             )
         self._writer.add_message(
             self._channels[name], max(entry.log_ns, 0), _pack(entry.parts), entry.publish_ns
@@ -243,6 +250,7 @@ class Recording:
             parts,
             message.log_time,
             message.publish_time,
+            channel.metadata.get("sender"),
         )
 
     def _wrong(self, why: str) -> ConfigError:

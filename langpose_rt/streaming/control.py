@@ -67,8 +67,8 @@ class Controlled(Protocol):
         """Its clock."""
         ...
 
-    def may_change(self) -> bool:
-        """Whether who asks on the control socket may change the server."""
+    def may_change(self, asker: str | None) -> bool:
+        """Whether who asks, by the name of the key or None without, may change the server."""
         ...
 
     def reload(self, folder: Path | None, on_end: Callable[[str | None], None]) -> bool:
@@ -91,12 +91,15 @@ class ControlDesk:
         self._server = server
         self._late: queue.SimpleQueue[list[bytes]] = queue.SimpleQueue()
 
-    def answer(self, parts: Sequence[bytes], received_ns: int) -> list[list[bytes]]:
+    def answer(
+        self, parts: Sequence[bytes], received_ns: int, *, asker: str | None = None
+    ) -> list[list[bytes]]:
         """The answer to one request, addressed to who asked; none if it comes later.
 
         Args:
             parts: Identity of the peer, an empty part if it is a REQ, and the request.
             received_ns: When it came, by the server's clock.
+            asker: What the key of who asks is named after; None where there are no keys.
         """
         envelope = list(parts[:2] if parts[1:2] == [b""] else parts[:1])
         body = parts[len(envelope) :]
@@ -106,6 +109,7 @@ class ControlDesk:
             if len(body) != 1:
                 raise refuse(Reason.BAD_PARTS, f"got {len(body)} parts, expected one request")
             request = decode_request(raw)
+            self._check_asker(request, asker)
             reply = self._granted(request, envelope, received_ns, as_json=is_json(raw))
         except MessageError as error:
             reply = Reply.refusal(request, error.reason, error.detail)
@@ -125,13 +129,6 @@ class ControlDesk:
         if request.op not in OPERATIONS:
             known = ", ".join(OPERATIONS)
             raise refuse(Reason.UNKNOWN_OP, f"got op {request.op[:64]!r}, expected one of {known}")
-        if request.op in CHANGES and not server.may_change():
-            raise refuse(
-                Reason.NOT_ALLOWED,
-                f"{request.op} is taken only by a server that nobody else can reach; "
-                "bind 127.0.0.1, serve with --keys, or send the process SIGHUP (reload) or "
-                "SIGTERM (drain)",
-            )
         if request.op == "reload":
             self._reload(request, envelope, as_json=as_json)
             return None
@@ -145,6 +142,18 @@ class ControlDesk:
             "clock": lambda: _reading(request, received_ns, server.now_ns()),
         }
         return Reply.of(request, answers[request.op]())
+
+    def _check_asker(self, request: Request, asker: str | None) -> None:
+        if asker == "":
+            raise refuse(Reason.REVOKED_KEY, "the key was taken out of the server's folder of keys")
+        if request.op not in CHANGES or self._server.may_change(asker):
+            return
+        signals = "send the process SIGHUP (reload) or SIGTERM (drain)"
+        if asker is None:
+            why = "is taken only by a server that nobody else can reach; bind 127.0.0.1, or"
+        else:
+            why = f"is not for the key of {asker!r} but for the one that --admin names; use it, or"
+        raise refuse(Reason.NOT_ALLOWED, f"{request.op} {why} {signals}")
 
     def _hello(self, request: Request) -> Hello:
         offered = (request.v,) if request.versions is None else request.versions

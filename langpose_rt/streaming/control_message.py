@@ -42,10 +42,12 @@ hello is answered whatever its v. With the client's clock at sending and receipt
 clock answer gives offset = ((t_rx - t0) + (t_tx - t3)) / 2 from the client's clock to the server's,
 with an uncertainty of (t3 - t0 - (t_tx - t_rx)) / 2; of several probes the least uncertain is best.
 
-reload and drain change the server: they are refused, as not_allowed, where others than this machine
-can reach it. One reload runs at a time; a second is refused as busy, and a model that cannot serve
-as model_refused, after which the old one goes on. Who asks without end is answered late: all
-requests together get a tenth of a core.
+reload and drain change the server. A server with keys takes them from one key alone, which its
+--admin names ("admin"), and the rest from every key; a server without takes them only where nobody
+but this machine can reach it. Others are refused as not_allowed, and a key that was taken out of
+the server's folder as revoked_key. One reload runs at a time; a second is refused as busy, and a
+model that cannot serve as model_refused, after which the old one goes on. Who asks without end is
+answered late: all requests together get a tenth of a core.
 """
 
 from typing import Annotated, Any

@@ -82,7 +82,7 @@ class Reason(str, Enum):
     UNKNOWN_OP = "unknown_op"
     """A control request asks for an operation that there is not."""
     NOT_ALLOWED = "not_allowed"
-    """A control request would change a server that others than this machine can reach."""
+    """A control request would change the server, and who asks may not."""
     BUSY = "busy"
     """A reload was asked for while another was under way."""
     MODEL_REFUSED = "model_refused"
@@ -97,6 +97,8 @@ class Reason(str, Enum):
     """A connection without keys to a server that has them."""
     WRONG_SERVER_KEY = "wrong_server_key"
     """A connection that took this server for another one."""
+    NO_HANDSHAKE = "no_handshake"
+    """A connection that ended, or said nothing for 2 s, before it was known who it is."""
 
 
 class Stamp(msgspec.Struct, kw_only=True):

@@ -109,6 +109,8 @@ def is_key(text: str) -> bool:
 
 def _keys_from_file(path: Path) -> tuple[str, str | None]:
     try:
+        if path.exists() and not path.is_file():
+            raise IsADirectoryError(0, "it is no file")  # a pipe would be waited for
         public, secret = zmq.auth.load_certificate(path)
         keys = [key.decode("ascii") for key in (public, secret) if key is not None]
     except OSError as error:

@@ -19,6 +19,21 @@ message. A full queue drops the newest message, so a slow consumer should read a
 and use the newest of every topic. A rig sets HEARTBEAT_IVL 500 and HEARTBEAT_TIMEOUT 1500 (ms); a
 SUB that connects must not, or libzmq may abort its process once it reads slowly [libzmq#3937].
 
+Keys
+====
+A server with keys speaks CURVE [https://rfc.zeromq.org/spec/26] on all three ports and lets in the
+public keys of its folder only. There `<name>.key` pins a key to a name: it publishes
+"kp2d/<name>/..." and as no other rig, subscribes to everything, and asks everything but reload and
+drain, see `control_message.py`. Reasons of who is kept out:
+    not_encrypted     connected without keys
+    wrong_server_key  encrypted for another server
+    unknown_key       a key that is not in the folder; it may try again, and is in once it is there
+    no_handshake      left, or was silent for 2 s, before it was known who; so may one without keys
+    revoked_key       a message or request with a key that was taken out since it connected
+    spoofed_rig       a message of another rig than the one its key is named after
+The first four are of connections and have no subject; a stranger's key and address are in the
+server's log, never in an event. A consumer whose key is taken out hears on until it reconnects.
+
 Parts of a message
 ==================
     [0]   topic     ASCII, ends in "/":  kp2d/<rig>/<camera>/    pose3d/<rig>/<camera>/

@@ -109,6 +109,7 @@ class ServerConfig:
         bind: Address to listen on.
         keys: Folder with the server's own keys and the public keys of those who may come in, made
             by ``langpose-rt keys new``; with it everything but HTTP is encrypted.
+        admin: The one key that may reload and drain over the control socket; every key may ask.
         ipc: Listen also in this folder, for processes of this machine: at ``ipc://`` its name and
             /keypoints, /poses or /control.
         connect: Take keypoints also from a rig that binds a PUB, as in ``tcp://rig0:5550``; may be
@@ -129,6 +130,7 @@ class ServerConfig:
     http_bind: str = "127.0.0.1"
     bind: str = "127.0.0.1"
     keys: Path | None = None
+    admin: str = "admin"
     ipc: Path | None = None
     connect: tuple[str, ...] = ()
     connect_timeout_s: float = 3.0
@@ -153,7 +155,11 @@ class ServerConfig:
                 "keys with 'langpose-rt keys new server' and serve with --keys, bind 127.0.0.1, or "
                 "say --insecure if you trust the network"
             )
-
+        if not NAME_PATTERN.fullmatch(self.admin):
+            raise ConfigError(
+                f"admin {self.admin[:80]!r} is no name of a key: 1 to 64 letters, digits or any of "
+                "_.-"
+            )
         if self.keys is not None and self.connect:
             raise ConfigError(
                 "a rig that binds is not encrypted, so --connect does not go with --keys; let the "

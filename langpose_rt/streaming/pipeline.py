@@ -137,7 +137,7 @@ class Pipeline:
         Returns:
             Whether a frame was queued.
         """
-        self.recorder.received(parts, now_ns)
+        self.recorder.received(parts, now_ns, sender)
         return self._reception.receive(parts, now_ns, sender)
 
     def step(self, now_ns: int) -> Replies:

@@ -50,6 +50,7 @@ class RecordedSetup:
         machine: Processor and versions of the libraries; poses are equal bit for bit where these
             are.
         epoch: Of the server.
+        keys: Public keys by the names they were pinned to when it started; empty without keys.
     """
 
     pipeline: PipelineConfig
@@ -60,6 +61,7 @@ class RecordedSetup:
     version: str = langpose_rt.__version__
     machine: dict[str, str] = field(default_factory=this_machine)
     epoch: int = 0
+    keys: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(

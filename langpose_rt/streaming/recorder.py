@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -30,6 +31,10 @@ UNREADABLE = "unreadable"
 MOST_TOPICS = 4096
 """Topics told apart; messages on further ones share a channel."""
 
+_Note = tuple[Direction, list[bytes], int, str | None]
+"""What is to be written: direction, parts, when, and whose key."""
+
+_NOBODY: Mapping[str, str] = MappingProxyType({})
 _ENTRY_BYTES = 200
 _CLOSE_S = 5.0
 
@@ -40,19 +45,20 @@ log = logging.getLogger(__name__)
 class Recorder(Protocol):
     """What a server tells of itself; every call returns at once, from any thread."""
 
-    def begin(self, epoch: int, incidents: Incidents) -> None:
+    def begin(self, epoch: int, incidents: Incidents, keys: Mapping[str, str] = _NOBODY) -> None:
         """The server starts.
 
         Args:
             epoch: Of the server.
             incidents: Where it is counted what is recorded, and said that recording has ended.
+            keys: Public keys by the names they are pinned to, where there are any.
 
         Raises:
             ConfigError: If there is nowhere to record to.
         """
 
-    def received(self, parts: Sequence[bytes], now_ns: int) -> None:
-        """A message has come and is about to be looked at."""
+    def received(self, parts: Sequence[bytes], now_ns: int, sender: str | None = None) -> None:
+        """A message has come, by a key of that name if there are keys, and is about to be read."""
 
     def published(self, parts: Sequence[bytes], now_ns: int) -> None:
         """A message is sent."""
@@ -67,10 +73,10 @@ class Recorder(Protocol):
 class NoRecorder:
     """Records nothing."""
 
-    def begin(self, epoch: int, incidents: Incidents) -> None:
+    def begin(self, epoch: int, incidents: Incidents, keys: Mapping[str, str] = _NOBODY) -> None:
         """Nothing."""
 
-    def received(self, parts: Sequence[bytes], now_ns: int) -> None:
+    def received(self, parts: Sequence[bytes], now_ns: int, sender: str | None = None) -> None:
         """Nothing."""
 
     def published(self, parts: Sequence[bytes], now_ns: int) -> None:
@@ -88,20 +94,20 @@ class FileRecorder:
 
     Args:
         path: The file; opened when the server starts.
-        facts: What the poses depend on; the epoch is added.
+        facts: What the poses depend on; epoch and public keys are added.
         force: Replace a file that is there.
     """
 
     def __init__(self, path: Path, facts: Mapping[str, str], *, force: bool = False) -> None:
         self._path, self._facts, self._force = path, facts, force
-        self._topics: set[str] = set()
-        self._waiting: deque[tuple[Direction, list[bytes], int]] = deque()
+        self._topics: set[tuple[str | None, str]] = set()
+        self._waiting: deque[_Note] = deque()
         self._waiting_bytes = self._flushed_ns = self._in_hand = 0
         self._news = threading.Condition()
         self._closing = self._ended = False
         self._thread: threading.Thread | None = None
 
-    def begin(self, epoch: int, incidents: Incidents) -> None:
+    def begin(self, epoch: int, incidents: Incidents, keys: Mapping[str, str] = _NOBODY) -> None:
         """Open the file and start to write.
 
         Raises:
@@ -109,14 +115,15 @@ class FileRecorder:
         """
         self._incidents, self._stats = incidents, incidents.stats
         facts = {**self._facts, "epoch": str(epoch)}
+        facts |= {"keys": msgspec.json.encode(keys).decode()} if keys else {}
         self._writer = RecordingWriter(self._path, facts, force=self._force)
         self._stats.recording = "on"
         self._thread = threading.Thread(target=self._write, name="record", daemon=True)
         self._thread.start()
 
-    def received(self, parts: Sequence[bytes], now_ns: int) -> None:
+    def received(self, parts: Sequence[bytes], now_ns: int, sender: str | None = None) -> None:
         """Queue a message from the network."""
-        self._offer("received", list(parts), now_ns)
+        self._offer("received", list(parts), now_ns, sender)
 
     def published(self, parts: Sequence[bytes], now_ns: int) -> None:
         """Queue a message that is sent."""
@@ -134,12 +141,14 @@ class FileRecorder:
         if self._thread is not None:
             self._thread.join(_CLOSE_S)
 
-    def _offer(self, direction: Direction, parts: list[bytes], now_ns: int) -> None:
+    def _offer(
+        self, direction: Direction, parts: list[bytes], now_ns: int, sender: str | None = None
+    ) -> None:
         size = _ENTRY_BYTES + sum(map(len, parts))
         with self._news:
             too_much = self._waiting_bytes + size > MOST_WAITING_BYTES
             if not (self._ended or too_much):
-                self._waiting.append((direction, parts, now_ns))
+                self._waiting.append((direction, parts, now_ns, sender))
                 self._waiting_bytes += size
                 self._news.notify()
                 return
@@ -152,8 +161,9 @@ class FileRecorder:
         try:
             while entries := self._taken():
                 self._in_hand = len(entries)
-                for direction, parts, now_ns in entries:
-                    self._writer.add(self._entry(direction, parts, now_ns))
+                for note in entries:
+                    now_ns = note[2]
+                    self._writer.add(self._entry(*note))
                     self._stats.recorded += 1
                     self._in_hand -= 1
                     if now_ns - self._flushed_ns > FLUSH_NS:
@@ -171,7 +181,7 @@ class FileRecorder:
             self._end("fault", f"{type(error).__name__}: {error}"[:300])
             self._writer.abandon()
 
-    def _taken(self) -> list[tuple[Direction, list[bytes], int]]:
+    def _taken(self) -> list[_Note]:
         """What waits, after waiting for it; nothing once recording has ended."""
         with self._news:
             while not (self._waiting or self._closing or self._ended):
@@ -194,13 +204,16 @@ class FileRecorder:
             reason, f"recording into {self._path.name} has stopped: {why}"
         )
 
-    def _entry(self, direction: Direction, parts: list[bytes], now_ns: int) -> Entry:
+    def _entry(
+        self, direction: Direction, parts: list[bytes], now_ns: int, sender: str | None
+    ) -> Entry:
         if direction == "journal":
             return Entry(direction, JOURNAL, parts, now_ns, now_ns)
-        topic, publish_ns = self._topic_of(direction, parts), capture_ns(parts)
-        return Entry(direction, topic, parts, now_ns, now_ns if publish_ns is None else publish_ns)
+        topic, publish_ns = self._topic_of(direction, parts, sender), capture_ns(parts)
+        publish_ns = now_ns if publish_ns is None else publish_ns
+        return Entry(direction, topic, parts, now_ns, publish_ns, sender)
 
-    def _topic_of(self, direction: Direction, parts: list[bytes]) -> str:
+    def _topic_of(self, direction: Direction, parts: list[bytes], sender: str | None) -> str:
         """Name of the channel: the topic, unless it is none, or one too many."""
         if direction == "published":
             return parts[0].decode()
@@ -208,9 +221,9 @@ class FileRecorder:
             topic = "kp2d/{}/{}/".format(*topic_names(parts[0], "kp2d", 2))
         except (MessageError, IndexError):
             return UNREADABLE
-        if topic not in self._topics and len(self._topics) >= MOST_TOPICS:
+        if (sender, topic) not in self._topics and len(self._topics) >= MOST_TOPICS:
             return UNREADABLE
-        self._topics.add(topic)
+        self._topics.add((sender, topic))
         return topic
 
 

@@ -114,7 +114,7 @@ class Replay:
             if not self._waiting:
                 raise ConfigError(f"the recording lacks message {self._heard + 1}; record again")
             message = self._waiting.popleft()
-            self._pipeline.receive(message.parts, message.log_ns)
+            self._pipeline.receive(message.parts, message.log_ns, message.sender)
             self._heard += 1
         pipeline = self._pipeline
         work = {"step": pipeline.step, "silent": pipeline.tick, "flush": pipeline.answer_all}

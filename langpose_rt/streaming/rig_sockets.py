@@ -9,9 +9,10 @@ from collections import deque
 
 import zmq
 
+from langpose_rt.streaming.doorkeeper import received_with_name
 from langpose_rt.streaming.options import ServerConfig
 from langpose_rt.streaming.security import Keyring
-from langpose_rt.streaming.sockets import Socket, connected_socket, received, received_with_key
+from langpose_rt.streaming.sockets import Socket, connected_socket
 
 
 class RigSockets:
@@ -59,7 +60,7 @@ class RigSockets:
         """
         while self._ready:
             socket = self._ready.popleft()
-            if (message := self._read(socket)) is not None:
+            if (message := received_with_name(socket, self._keyring)) is not None:
                 self._ready.append(socket)
                 for rig in self._rigs:
                     rig.heard |= rig.socket is socket
@@ -89,14 +90,6 @@ class RigSockets:
         """Close all."""
         for socket in (self._bound, *(rig.socket for rig in self._rigs)):
             socket.close()
-
-    def _read(self, socket: Socket) -> tuple[list[bytes], str | None] | None:
-        if self._keyring is None:
-            parts = received(socket)
-            return None if parts is None else (parts, None)
-        if (message := received_with_key(socket)) is None:
-            return None
-        return message[0], self._keyring.name_of(message[1])
 
     def _renew(self, rig: "_Rig") -> None:
         self._poller.unregister(rig.socket)

@@ -7,6 +7,7 @@ Source: ZAP 1.0, https://rfc.zeromq.org/spec/27/; CURVE, https://rfc.zeromq.org/
 """
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,6 +30,8 @@ SERVER = "server"
 
 _TRY_AGAIN = b"300"
 """A client that is told 400 never comes back, even when its key has been added since."""
+
+_OTHERS_WRITE = 0o022
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +58,8 @@ class Keyring:
                 f"there is no {secret}; make it with 'langpose-rt keys new {SERVER} --dir {folder}'"
             )
         self.own: KeyPair = key_pair_from_file(secret)
+        if os.name == "posix" and folder.stat().st_mode & _OTHERS_WRITE:
+            log.warning("others can put keys into %s; run 'chmod go-w %s'", folder, folder)
         self._folder = folder
         self._signature: _Signature = frozenset()
         self._names: dict[str, str] = {}
@@ -66,6 +71,11 @@ class Keyring:
     def names(self) -> list[str]:
         """Everybody who may come in."""
         return sorted(self._names.values())
+
+    @property
+    def public_keys(self) -> dict[str, str]:
+        """Their keys by name."""
+        return {name: key for key, name in sorted(self._names.items())}
 
     def name_of(self, key: str) -> str:
         """The name a public key is pinned to; empty if it is not, or no longer, allowed."""
@@ -99,10 +109,18 @@ class Keyring:
         """Name, time and size of every public key file but the server's."""
         try:
             files = [p for p in self._folder.iterdir() if p.name.endswith(PUBLIC)]
-            found = [(p.name, p.stat()) for p in files if p.name != f"{SERVER}{PUBLIC}"]
         except OSError:  # gone, or changing at this moment: whoever is not found stays out
             return frozenset()
-        return frozenset((name, stat.st_mtime_ns, stat.st_size) for name, stat in found)
+        return frozenset(_traces(file) for file in files if file.name != f"{SERVER}{PUBLIC}")
+
+
+def _traces(file: Path) -> tuple[str, int, int]:
+    """Name, time and size of a file; of a link that leads nowhere, the name alone."""
+    try:
+        stat = file.stat()
+    except OSError:
+        return file.name, 0, 0
+    return file.name, stat.st_mtime_ns, stat.st_size
 
 
 def zap_reply(request: Sequence[bytes], keyring: Keyring) -> tuple[list[bytes], str]:

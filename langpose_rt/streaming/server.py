@@ -29,7 +29,7 @@ from langpose_rt.runtime.base import Backend
 from langpose_rt.streaming.active_model import warm_up
 from langpose_rt.streaming.answers import Replies
 from langpose_rt.streaming.control import Allowance, ControlDesk
-from langpose_rt.streaming.doorkeeper import Doorkeeper
+from langpose_rt.streaming.doorkeeper import Doorkeeper, received_with_name
 from langpose_rt.streaming.fault_guard import FaultGuard
 from langpose_rt.streaming.header import MAX_UINT
 from langpose_rt.streaming.health import HealthServer
@@ -42,7 +42,7 @@ from langpose_rt.streaming.rig_sockets import RigSockets
 from langpose_rt.streaming.security import Keyring
 from langpose_rt.streaming.serving_threads import STUCK_S, ServingThreads
 from langpose_rt.streaming.snapshot import Snapshot
-from langpose_rt.streaming.sockets import Socket, newcomers, open_sockets, received
+from langpose_rt.streaming.sockets import Socket, newcomers, open_sockets
 
 IDLE_MS = 100
 IDLE_S = IDLE_MS / 1000
@@ -129,7 +129,8 @@ class Server:
             sockets = open_sockets(self._context, config, door.guard if door else None)
             rigs = RigSockets(self._context, sockets.keypoints, config, self.keyring)
             self.ports = replace(sockets.ports, http=self._listen_http())
-            self.pipeline.recorder.begin(self.epoch, self.pipeline.incidents)
+            keys = self.keyring.public_keys if self.keyring else {}
+            self.pipeline.recorder.begin(self.epoch, self.pipeline.incidents, keys)
         except LangPoseError:
             self._close()
             raise
@@ -188,9 +189,9 @@ class Server:
         """Begin to change the model, see `Reloader.begin`; the one there is serves meanwhile."""
         return self._reloader.begin(folder, on_end)
 
-    def may_change(self) -> bool:
-        """Whether who asks on the control socket may reload and drain."""
-        return self.config.is_loopback or self.keyring is not None
+    def may_change(self, asker: str | None) -> bool:
+        """Whether who asks on the control socket may reload and drain; None has no key."""
+        return self.config.is_loopback if asker is None else asker == self.config.admin
 
     def alive(self) -> bool:
         """Whether the serving threads still turn."""
@@ -258,9 +259,10 @@ class Server:
             socket.poll(IDLE_MS)
             began_s = time.monotonic()
             for _ in range(_REQUESTS_A_TURN):
-                if (parts := received(socket)) is None:
+                if (message := received_with_name(socket, self.keyring)) is None:
                     break
-                self._send(socket, partial(desk.answer, parts))
+                parts, asker = message
+                self._send(socket, partial(desk.answer, parts, asker=asker))
             self._send(socket, desk.late)
             self._stopping.wait(allowance.rest_s(began_s, time.monotonic()))
         self._done.wait(STUCK_S)  # only now nobody steps a model that may be closed

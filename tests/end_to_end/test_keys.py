@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
 
 from langpose_rt.errors import LangPoseError
 from langpose_rt.streaming.client import PoseSubscriber, RigPublisher
 from langpose_rt.streaming.control_client import ControlClient
+from langpose_rt.streaming.doorkeeper import Doorkeeper
 from langpose_rt.streaming.key_files import KeyPair, key_pair_from_file, new_key_files
 from langpose_rt.streaming.options import PipelineConfig, ServerConfig
+from langpose_rt.streaming.raw_client import RawSubscriber
 from langpose_rt.streaming.server import Server
 from tests.fakes import MS, SIZE, FakeBackend, person_px
 from tests.peers import LOCAL, WAIT_S, wait_until
@@ -55,6 +58,12 @@ def rejected(server: Server, reason: str) -> int:
     return server.snapshot().rejected.get(reason, 0)
 
 
+def refusals(server: Server, reason: str) -> int:
+    """As `rejected`; a client without keys may see the difference first, and leave."""
+    early = rejected(server, "no_handshake") if reason == "not_encrypted" else 0
+    return rejected(server, reason) + early
+
+
 def test_a_spoofed_rig_costs_the_honest_one_nothing(server: Server, folder: Path) -> None:
     with (
         viewer(server, **keys(folder, "viewer")) as poses,
@@ -86,12 +95,13 @@ def test_strangers_neither_publish_nor_listen_nor_ask(
     reasons = {"not_encrypted": {}, "unknown_key": unknown, "wrong_server_key": wrong}
     for reason, given in reasons.items():
         with rig(server, "rig0", **given) as publisher, viewer(server, **given) as poses:
-            wait_until(lambda reason=reason: rejected(server, reason) >= 2)  # type: ignore[misc]
+            wait_until(lambda reason=reason: refusals(server, reason) >= 2)  # type: ignore[misc]
             assert not publisher.wait_for_server(0.05)
             assert not poses.alive
         with ControlClient(control, timeout_s=0.3, **given) as client, pytest.raises(LangPoseError):
             client.status()
-    assert set(server.snapshot().rejected) == set(reasons)
+    assert set(reasons) - {"not_encrypted"} <= set(server.snapshot().rejected)
+    assert set(server.snapshot().rejected) <= {*reasons, "no_handshake"}
     assert server.snapshot().streams == ()
     with ControlClient(control, **keys(folder, "viewer")) as client:
         assert client.status()
@@ -115,6 +125,59 @@ def test_a_key_is_revoked_and_given_again_without_a_restart(server: Server, fold
         assert not late.wait_for_server(0.05)
         (folder / "rig0.away").rename(file)
         assert late.wait_for_server(WAIT_S), "who is added need not start again"
+
+
+def test_every_key_may_ask_and_only_the_admins_may_end_the_server(
+    server: Server, folder: Path
+) -> None:
+    new_key_files("admin", folder)
+    control = f"tcp://{LOCAL}:{server.ports.control}"
+    with ControlClient(control, **keys(folder, "viewer")) as viewer_asks:
+        for ask in (viewer_asks.hello, viewer_asks.status, viewer_asks.schema, viewer_asks.clock):
+            assert ask()
+        for change in (viewer_asks.drain, viewer_asks.reload):
+            with pytest.raises(LangPoseError, match="not for the key of 'viewer'"):
+                change()
+        (folder / "viewer.key").unlink()
+        wait_until(lambda: server.keyring is not None and "viewer" not in server.keyring.names)
+        with pytest.raises(LangPoseError, match="the key was taken out"):
+            viewer_asks.status()
+    assert server.snapshot().state == "ready"
+    with ControlClient(control, **keys(folder, "admin")) as admin:
+        admin.drain()
+    assert server.wait(WAIT_S)
+
+
+def test_consumers_hear_that_a_stranger_came_and_only_the_log_with_which_key(
+    server: Server, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    public, secret = (key.decode() for key in zmq.curve_keypair())
+    endpoint = f"tcp://{LOCAL}:{server.ports.poses}"
+    with (
+        RawSubscriber(endpoint, **keys(folder, "viewer")) as consumer,
+        rig(server, "rig0", **keys(folder, "rig0") | {"key_pair": (public, secret)}),
+    ):
+        heard: list[bytes] = []
+
+        def is_told() -> bool:
+            heard.extend(b"".join(parts) for parts in consumer.receive(0.05))
+            return any(b"unknown_key" in message for message in heard if b"event/" in message)
+
+        wait_until(is_told)
+    assert public in caplog.text
+    assert not any(public.encode() in message or LOCAL.encode() in message for message in heard)
+
+
+def test_a_door_that_fails_ends_the_server_instead_of_standing_open(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("unforeseen")
+
+    monkeypatch.setattr(Doorkeeper, "turn", fail)
+    server = Server(FakeBackend(), ServerConfig(port=0, http_port=None, keys=folder))
+    with pytest.raises(LangPoseError, match="the server has stopped: unforeseen"):
+        server.run()
 
 
 def test_no_secret_is_ever_said(

@@ -59,6 +59,17 @@ def test_a_recording_that_was_never_closed_is_read_as_far_as_it_goes(tmp_path: P
     assert list(Recording(path).entries()) == [], "the one chunk there was is cut"
 
 
+def test_who_sent_a_message_is_known_and_nobody_is_not_no_name(tmp_path: Path) -> None:
+    senders = [None, "rig0", "", "rig1", "rig0", None]
+    topic, parts = "kp2d/rig0/cam0/", [b"kp2d/rig0/cam0/", b"\x80"]
+    expected = [Entry("received", topic, parts, n, n, sender) for n, sender in enumerate(senders)]
+    writer = RecordingWriter(tmp_path / "a.mcap", FACTS)
+    for entry in expected:
+        writer.add(entry)
+    writer.finish()
+    assert list(Recording(tmp_path / "a.mcap").entries()) == expected
+
+
 @pytest.mark.parametrize("cut", [8, 9, 30, 120])
 def test_a_file_cut_anywhere_is_read_or_refused_in_one_sentence(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "a.mcap"

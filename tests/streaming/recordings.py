@@ -66,9 +66,9 @@ class Recorded:
         self.ears = Ears(self.pipeline.stats)
         self._recorder.begin(EPOCH, self.ears)
 
-    def receive(self, parts: Sequence[bytes], now_ns: int) -> None:
+    def receive(self, parts: Sequence[bytes], now_ns: int, sender: str | None = None) -> None:
         """A message comes."""
-        self.pipeline.receive(parts, now_ns)
+        self.pipeline.receive(parts, now_ns, sender)
 
     def do(self, work: Callable[[int], list[list[bytes]]], now_ns: int) -> list[list[bytes]]:
         """The lift side does something, such as `pipeline.step`."""

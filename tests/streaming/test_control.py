@@ -24,7 +24,8 @@ class Watched:
 
     def __init__(self) -> None:
         self.epoch, self.ports = 11, Ports(1, 2, 3, 4)
-        self.open_to_all = self.drained = self.busy = False
+        self.drained = self.busy = False
+        self.admins: tuple[str | None, ...] = (None,)
         self.reloads: list[tuple[Path | None, Callable[[str | None], None]]] = []
         self._pipeline = Pipeline(FakeBackend())
 
@@ -34,8 +35,8 @@ class Watched:
     def now_ns(self) -> int:
         return CAPTURED_NS + 100
 
-    def may_change(self) -> bool:
-        return not self.open_to_all
+    def may_change(self, asker: str | None) -> bool:
+        return asker in self.admins
 
     def reload(self, folder: Path | None, on_end: Callable[[str | None], None]) -> bool:
         if self.busy:
@@ -57,10 +58,10 @@ def desk(server: Watched) -> ControlDesk:
     return ControlDesk(server)
 
 
-def ask(desk: ControlDesk, op: str, **keys: Any) -> Reply:
+def ask(desk: ControlDesk, op: str, *, asker: str | None = None, **keys: Any) -> Reply:
     """The one answer to a request from a DEALER."""
     parts = [b"peer", encode_control(Request.of(op, **keys))]
-    ((peer, raw),) = desk.answer(parts, CAPTURED_NS)
+    ((peer, raw),) = desk.answer(parts, CAPTURED_NS, asker=asker)
     assert peer == b"peer"
     return decode_reply(raw)
 
@@ -148,10 +149,31 @@ def test_a_second_reload_is_refused_while_one_is_under_way(
 def test_a_server_that_others_reach_is_not_changed_from_there(
     desk: ControlDesk, server: Watched, op: str
 ) -> None:
-    server.open_to_all = True
+    server.admins = ()
     assert ask(desk, op).err == "not_allowed"
     assert (server.reloads, server.drained) == ([], False)
     assert ask(desk, "status").ok
+
+
+@pytest.mark.parametrize("op", ["reload", "drain"])
+def test_with_keys_only_one_may_change_the_server_and_all_may_ask(
+    desk: ControlDesk, server: Watched, op: str
+) -> None:
+    server.admins = ("admin",)
+    refused = ask(desk, op, asker="viewer")
+    assert refused.err == "not_allowed"
+    assert "not for the key of 'viewer' but for the one that --admin names" in refused.detail
+    assert (server.reloads, server.drained) == ([], False)
+    assert all(ask(desk, asked, asker="viewer").ok for asked in ("hello", "status", "schema"))
+    parts = [b"peer", encode_control(Request.of(op))]
+    desk.answer(parts, CAPTURED_NS, asker="admin")
+    assert (len(server.reloads), server.drained) == ((1, False) if op == "reload" else (0, True))
+
+
+@pytest.mark.parametrize("op", ["hello", "status", "schema", "reload", "drain"])
+def test_a_key_that_was_taken_out_is_answered_nothing_more(desk: ControlDesk, op: str) -> None:
+    refused = ask(desk, op, asker="")
+    assert (refused.ok, refused.err, refused.data) == (False, "revoked_key", None)
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ def test_a_pipeline_option_out_of_range_is_one_sentence(values: dict[str, Any], 
         ({"bind": "*"}, "--insecure"),
         ({"bind": "192.168.1.2"}, "can be reached from other machines"),
         ({"bind": "192.168.1.2"}, "langpose-rt keys new server"),
+        ({"admin": "no one"}, "admin 'no one' is no name of a key"),
         ({"keys": Path("keys"), "connect": ("tcp://rig0:5550",)}, "--connect does not go with --k"),
     ],
 )

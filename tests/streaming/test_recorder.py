@@ -57,6 +57,17 @@ def test_messages_come_out_as_they_came_with_both_their_times(tmp_path: Path) ->
     assert (started.stats.recorded, started.stats.unrecorded, started.ears.said) == (5, 0, [])
 
 
+def test_a_recording_knows_who_was_let_in_and_who_sent_what(tmp_path: Path) -> None:
+    recorder, good = FileRecorder(tmp_path / "a.mcap", {"version": "1"}), keypoint_parts(PERSON)
+    recorder.begin(5, Ears(Stats()), {"rig0": "public"})
+    for sender in ("rig0", "", None):
+        recorder.received(good, 100, sender)
+    recorder.close()
+    recording = Recording(tmp_path / "a.mcap")
+    assert recording.facts["keys"] == '{"rig0":"public"}'
+    assert [entry.sender for entry in recording.entries()] == ["rig0", "", None]
+
+
 @pytest.mark.parametrize("parts", [[], [b"t"], [b"t", b"\x81"], [b"t", b"\x81\xa1t\xa1x"]])
 def test_a_message_without_a_capture_time_has_none(parts: list[bytes]) -> None:
     assert capture_ns(parts) is None

@@ -88,6 +88,25 @@ def test_a_stream_that_begins_while_a_step_computes_has_the_same_numbers(tmp_pat
     assert (comparison.equal, comparison.frames) == (True, 2)
 
 
+def test_what_was_refused_for_its_sender_is_refused_again(tmp_path: Path) -> None:
+    path, person, other = tmp_path / "a.mcap", person_px((0, 0, 4)), person_px((1, 0, 3))
+    recorded = Recorded(path)
+    for seq in range(6):
+        now_ns = seq * 20 * MS
+        good, bad = (keypoint_parts(p, seq=seq, t_ms=20.0 * seq) for p in (person, other))
+        # the spoofed and the revoked one come first: were they taken, the good one would be late
+        for parts, sender in ((bad, "rig1"), (bad, ""), (good, "rig0")):
+            recorded.receive(parts, now_ns, sender)
+        recorded.do(recorded.pipeline.step, now_ns + MS)
+    recorded.do(recorded.pipeline.flush, 200 * MS)
+    recorded.close()
+    assert recorded.pipeline.snapshot(0).rejected == {"spoofed_rig": 6, "revoked_key": 6}
+    comparison, poses = replayed(path)
+    assert (comparison.equal, comparison.frames, len(poses)) == (True, 6, 6)
+    forgot = changed(path, tmp_path / "b.mcap", lambda entry: replace(entry, sender=None))
+    assert not replayed(forgot)[0].equal, "it is the senders that make the difference"
+
+
 def changed(path: Path, out: Path, edit: object) -> Path:
     """A copy of a recording whose entries went through a function; None drops one."""
     recording = Recording(path)

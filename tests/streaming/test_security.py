@@ -1,6 +1,7 @@
 """Who is let in, and as whom; no socket."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -71,11 +72,40 @@ def test_files_that_are_no_keys_keep_nobody_else_out(
     (folder / "a b.key").write_bytes((folder / "rig0.key").read_bytes())
     (folder / "twin.key").write_bytes((folder / "rig0.key").read_bytes())
     (folder / "me.key").write_bytes((folder / "server.key").read_bytes())
+    (folder / "nowhere.key").symlink_to(folder / "gone")
+    (folder / "folder.key").mkdir()
+    os.mkfifo(folder / "pipe.key")
+    (folder / os.fsdecode(b"\xff\n.key")).write_bytes((folder / "rig0.key").read_bytes())
     with caplog.at_level(logging.WARNING):
         keyring = Keyring(folder)
+        keyring.refresh()
     assert keyring.names == ["rig0", "viewer"]
-    assert caplog.text.count("left out") == 4
+    assert caplog.text.count("left out") == 8, "each is told once"
+    assert all("\n" not in record.getMessage() for record in caplog.records)
     assert "twin is the same key as rig0" in caplog.text
+
+
+def test_a_linked_key_is_a_key(folder: Path) -> None:
+    (folder / "elsewhere").mkdir()
+    public, _ = new_key_files("rig5", folder / "elsewhere")
+    (folder / "rig7.key").symlink_to(public)
+    keyring = Keyring(folder)
+    assert keyring.name_of(public_key_from_file(public)) == "rig7", "the link's name counts"
+    public.unlink()
+    keyring.refresh()
+    assert keyring.names == ["rig0", "viewer"]
+
+
+def test_a_folder_that_others_can_write_is_warned_about(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder.chmod(0o700)
+    with caplog.at_level(logging.WARNING):
+        Keyring(folder)
+        assert caplog.text == ""
+        folder.chmod(0o770)
+        Keyring(folder)
+    assert f"chmod go-w {folder}" in caplog.text
 
 
 def test_a_server_without_keys_of_its_own_is_one_sentence(tmp_path: Path) -> None:

@@ -214,10 +214,11 @@ def test_the_model_that_answers_is_closed_once_at_the_end(monkeypatch: pytest.Mo
     assert closed == [first, second]
 
 
-def test_only_a_server_of_this_machine_alone_may_be_changed_by_who_asks() -> None:
+def test_who_may_change_a_server_is_on_its_machine_or_has_the_one_key_for_it() -> None:
     for bind, may in ((LOCAL, True), ("0.0.0.0", False)):
-        server = Server(FakeBackend(), config(bind=bind, insecure=True))
-        assert server.may_change() is may
+        server = Server(FakeBackend(), config(bind=bind, insecure=True, admin="boss"))
+        assert server.may_change(None) is may
+        assert [server.may_change(name) for name in ("boss", "admin", "")] == [True, False, False]
         server.stop()
 
 
