@@ -3,6 +3,7 @@
     LangPoseError
     ├── ConfigError      a wrong option, file or calibration; found before anything starts
     │   └── ModelError   a missing, damaged or mismatched model
+    ├── BuildError       an engine that could not be built, or did not prove what it must
     ├── MessageError     one message from the network is not acceptable; costs that message
     └── BackendError     the thing that computes poses failed while running
 
@@ -26,6 +27,10 @@ class ConfigError(LangPoseError):
 
 class ModelError(ConfigError):
     """A model that is missing, damaged, or not what its manifest says."""
+
+
+class BuildError(LangPoseError):
+    """An engine that could not be built, or did not prove what it must."""
 
 
 @dataclass

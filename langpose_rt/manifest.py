@@ -37,7 +37,90 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
     parity: Parity
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """One latency class of an engine: the batches it takes, and the one it is fastest at."""
+
+    smallest: int
+    typical: int
+    largest: int
+
+
+class EnginePart(msgspec.Struct, frozen=True, kw_only=True):
+    """Encoder or lifter as a built file.
+
+    Attributes:
+        file, sha256, size_bytes: The engine.
+        graph_sha256: Of the FP16 ONNX graph it was built from.
+        build_s: Seconds the builder took.
+        network_half: Share of half among the layer outputs of the network that was parsed.
+        engine_half: The same of the built engine; None where no GPU could open it to look.
+        inputs, outputs: Type and shape of every tensor, as ``float32[batch,17,3]``.
+    """
+
+    file: str
+    sha256: str
+    size_bytes: int
+    graph_sha256: str
+    build_s: float
+    network_half: float
+    engine_half: float | None
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+
+
+class Engine(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine was built from, for and with; it runs nowhere else.
+
+    Attributes:
+        flavor: ``tensorrt`` or ``rtx``.
+        version: Of the TensorRT that built it.
+        targets: Compute capabilities it runs on, as ``8.9``.
+        gpu: Name of the GPU it was built on; None where there was none (rtx only).
+        driver: Of that machine, likewise.
+        model_sha256: Of the model, `Manifest.sha256`.
+        optimization_level: Of the builder.
+        flags: Builder flags that are set.
+        profiles: Latency classes, in the order the engine holds them.
+        encoder, lifter: The two files.
+        made_by, command, date: As of a manifest.
+    """
+
+    flavor: str
+    version: str
+    targets: list[str]
+    gpu: str | None
+    driver: str | None
+    model_sha256: str
+    optimization_level: int
+    flags: list[str]
+    profiles: list[Profile]
+    encoder: EnginePart
+    lifter: EnginePart
+    made_by: str
+    command: str
+    date: str
+
+
+class EngineParity(Parity, frozen=True, kw_only=True):
+    """Parity of an engine, and on what it was measured.
+
+    Attributes:
+        evaluator: What computed the engine's poses: the engine itself on a GPU, or a stand-in.
+        reference: What computed the float32 poses.
+    """
+
+    evaluator: str
+    reference: str
+
+
+class EngineProduct(msgspec.Struct, frozen=True, kw_only=True):
+    """An engine, and the proof without which it is not written."""
+
+    engine: Engine
+    parity: EngineParity
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything that is known of a model folder.
 
     Attributes:
@@ -51,6 +134,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         files: SHA-256 of every file.
         products: Precision (``fp32``, ``int8``) to its files and parity.
         opset: ONNX operator set.
+        engines: Name to what `build-engine` made. Their files are not in ``files``: an engine that
+            does not fit this machine leaves the model whole.
     """
 
     version: int
@@ -63,6 +148,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, str]
     products: dict[str, Product]
     opset: int
+    engines: dict[str, EngineProduct] = {}
 
     @property
     def model_config(self) -> ModelConfig:
@@ -119,7 +205,7 @@ def read_manifest(folder: Path) -> Manifest:
     except ConfigError as error:
         raise ModelError(f"{path} is damaged ({error}); export the model again") from error
     for name, expected in manifest.files.items():
-        _check_file(folder, name, expected)
+        check_file(folder, name, expected, repair="export the model again")
     for product in manifest.products.values():
         for name in (product.encoder, product.lifter):
             if name not in manifest.files:
@@ -127,12 +213,23 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def _check_file(folder: Path, name: str, expected: str) -> None:
+def check_file(folder: Path, name: str, expected: str, *, repair: str) -> None:
+    """Refuse a file that is missing, damaged or outside its folder.
+
+    Args:
+        folder: Where it must be.
+        name: A plain name.
+        expected: Its SHA-256.
+        repair: What the sentence ends with.
+
+    Raises:
+        ModelError: If it is not the file the manifest names.
+    """
     if not _PLAIN_NAME.fullmatch(name) or not (folder / name).is_file():
-        raise ModelError(f"model file {name!r} is missing from {folder}; export the model again")
+        raise ModelError(f"model file {name!r} is missing from {folder}; {repair}")
     found = file_sha256(folder / name)
     if found != expected:
         raise ModelError(
             f"{folder / name} is damaged: its hash is {found[:12]}, "
-            f"the manifest says {expected[:12]}; export the model again"
+            f"the manifest says {expected[:12]}; {repair}"
         )

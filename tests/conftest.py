@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -13,6 +14,12 @@ install_import_hook("langpose_rt", "beartype.beartype")
 # No deadline: a busy machine is not a defect. In CI the same examples every time.
 settings.register_profile("langpose", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("langpose")
+
+
+@pytest.fixture(scope="session")
+def rtx() -> Any:
+    """TensorRT-RTX, which builds engines without a GPU."""
+    return pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has no wheel here")
 
 
 def why_no_gpu() -> str | None:

@@ -9,13 +9,19 @@ from langpose_rt.config import PRESETS
 from langpose_rt.errors import ModelError
 from langpose_rt.manifest import (
     MANIFEST_NAME,
+    Engine,
+    EngineParity,
+    EnginePart,
+    EngineProduct,
     Manifest,
     Parity,
     Product,
+    Profile,
     file_sha256,
     read_manifest,
     write_manifest,
 )
+from langpose_rt.runtime.base import DEFAULT_MODEL
 
 
 @pytest.fixture
@@ -91,3 +97,33 @@ def test_a_product_without_a_hash_is_refused(folder: Path) -> None:
     write_manifest(folder, msgspec.structs.replace(manifest_of({}), products={"fp32": product}))
     with pytest.raises(ModelError, match="without its hash"):
         read_manifest(folder)
+
+
+def test_a_model_without_engines_is_written_as_before_there_were_any(tmp_path: Path) -> None:
+    manifest = read_manifest(DEFAULT_MODEL)
+    write_manifest(tmp_path, manifest)
+    assert manifest.engines == {}
+    written, shipped = (folder / MANIFEST_NAME for folder in (tmp_path, DEFAULT_MODEL))
+    assert written.read_bytes() == shipped.read_bytes()
+
+
+def test_an_engine_reads_back_as_it_was_written_and_is_no_part_of_the_models_hash(
+    folder: Path,
+) -> None:
+    part = EnginePart(
+        file="encoder.engine", sha256="0", size_bytes=1, graph_sha256="0", build_s=1.5,
+        network_half=0.4, engine_half=None, inputs={"rows": "float32[batch,17,3]"}, outputs={},
+    )  # fmt: skip
+    engine = Engine(
+        flavor="rtx", version="1.7", targets=["8.9"], gpu=None, driver=None, model_sha256="0",
+        optimization_level=5, flags=[], profiles=[Profile(smallest=1, typical=1, largest=1)],
+        encoder=part, lifter=part, made_by="test", command="test", date="2026-01-01",
+    )  # fmt: skip
+    parity = EngineParity(
+        clip="c", frames=1, mean_mm=0.1, worst_mm=0.2, evaluator="e", reference="r"
+    )
+    before = read_manifest(folder)
+    product = EngineProduct(engine=engine, parity=parity)
+    write_manifest(folder, msgspec.structs.replace(before, engines={"rtx-sm89": product}))
+    assert read_manifest(folder).engines == {"rtx-sm89": product}
+    assert read_manifest(folder).sha256 == before.sha256

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import langpose_rt
 from langpose_rt.cli import bench, control, demo, evaluate, export, lift, publish, serve
+from langpose_rt.cli import bench, build_engine, demo, evaluate, export, lift, publish, serve
 from langpose_rt.errors import LangPoseError
 
 COMMANDS = {
@@ -23,6 +24,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "bench": bench,
     "export": export,
+    "build-engine": build_engine,
 }
 """In the order a newcomer meets them."""
 

@@ -14,6 +14,7 @@ from langpose_rt.errors import ConfigError
 from langpose_rt.manifest import Manifest
 from langpose_rt.rotary import rotary_periods_ns, rotary_table
 from langpose_rt.window.host import Window, feature_at, key_bias, push, reset
+from langpose_rt.window.reference import Stored
 
 
 @runtime_checkable
@@ -36,7 +37,25 @@ class Network(Protocol):
 class RingBackend:
     """A `Backend` over any network whose window is a ring of keys and values."""
 
-    def __init__(self, network: Network, manifest: Manifest, *, slots: int) -> None:
+    def __init__(
+        self,
+        network: Network,
+        manifest: Manifest,
+        *,
+        slots: int,
+        stored: Stored = np.float32,
+    ) -> None:
+        """Make the windows.
+
+        Args:
+            network: What computes a step.
+            manifest: Of its model.
+            slots: Persons to remember at once.
+            stored: What keys and values are kept as, and handed to the network as.
+
+        Raises:
+            ConfigError: If the model keeps no ring.
+        """
         config = manifest.model_config
         if not config.causal or config.window < 1:
             raise ConfigError(
@@ -53,8 +72,9 @@ class RingBackend:
         self._max_age_ns = config.max_age_ns
         self._periods_ns = rotary_periods_ns(config.width // config.heads // 2)
         self.window = Window.empty(
-            slots, config.blocks, config.window, config.channels, config.feature_channels
-        )
+            slots, config.blocks, config.window, config.channels, config.feature_channels,
+            dtype=stored,
+        )  # fmt: skip
 
     def encode(
         self,

@@ -1,0 +1,101 @@
+"""Which GPU and driver this machine has, asked of the driver itself.
+
+Needs no CUDA toolkit, and is asked before anything of TensorRT is constructed: constructing can
+crash where there is no driver.
+"""
+
+import ctypes
+import sys
+from dataclasses import dataclass
+
+from langpose_rt.errors import ConfigError
+
+DRIVER_LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+MANAGEMENT_LIBRARY = "nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1"
+
+_CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76
+_LONGEST_NAME = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gpu:
+    """One GPU.
+
+    Attributes:
+        name: As the driver calls it.
+        compute_capability: As ``8.9``.
+        driver: Version of the driver; ``CUDA 13.0`` where only that is known.
+        memory_bytes: Of the device.
+    """
+
+    name: str
+    compute_capability: str
+    driver: str
+    memory_bytes: int
+
+
+def probe(driver: str = DRIVER_LIBRARY, management: str = MANAGEMENT_LIBRARY) -> Gpu:
+    """The first GPU that is visible to this process.
+
+    Args:
+        driver: The driver's library.
+        management: NVIDIA's management library, which knows the driver's version.
+
+    Raises:
+        ConfigError: If there is no driver, it does not start, or it sees no device.
+    """
+    try:
+        cuda = ctypes.CDLL(driver)
+    except OSError:
+        raise ConfigError(f"no NVIDIA driver: {driver} cannot be loaded") from None
+    status = cuda.cuInit(0)
+    if status:
+        raise ConfigError(f"the NVIDIA driver does not start: cuInit gave {status}")
+    count = _asked(cuda, "cuDeviceGetCount")
+    if count < 1:
+        raise ConfigError("the NVIDIA driver sees no device; look at CUDA_VISIBLE_DEVICES")
+    device = _asked(cuda, "cuDeviceGet", 0)
+    name = ctypes.create_string_buffer(_LONGEST_NAME)
+    _call(cuda, "cuDeviceGetName", name, _LONGEST_NAME, device)
+    memory = ctypes.c_size_t(0)
+    _call(cuda, "cuDeviceTotalMem_v2", ctypes.byref(memory), device)
+    major, minor = (
+        _asked(cuda, "cuDeviceGetAttribute", attribute, device)
+        for attribute in (_CAPABILITY_MAJOR, _CAPABILITY_MINOR)
+    )
+    return Gpu(
+        name=name.value.decode(errors="replace"),
+        compute_capability=f"{major}.{minor}",
+        driver=_driver_version(management) or _cuda_version(cuda),
+        memory_bytes=memory.value,
+    )
+
+
+def _call(cuda: ctypes.CDLL, function: str, *arguments: object) -> None:
+    status = getattr(cuda, function)(*arguments)
+    if status:
+        raise ConfigError(f"the NVIDIA driver does not answer: {function} gave {status}")
+
+
+def _asked(cuda: ctypes.CDLL, function: str, *arguments: object) -> int:
+    answer = ctypes.c_int(0)
+    _call(cuda, function, ctypes.byref(answer), *arguments)
+    return answer.value
+
+
+def _driver_version(management: str) -> str | None:
+    try:
+        nvml = ctypes.CDLL(management)
+    except OSError:
+        return None
+    if nvml.nvmlInit_v2():
+        return None
+    version = ctypes.create_string_buffer(_LONGEST_NAME)
+    status = nvml.nvmlSystemGetDriverVersion(version, _LONGEST_NAME)
+    nvml.nvmlShutdown()
+    return None if status else version.value.decode(errors="replace")
+
+
+def _cuda_version(cuda: ctypes.CDLL) -> str:
+    number = _asked(cuda, "cuDriverGetVersion")
+    return f"CUDA {number // 1000}.{number % 1000 // 10}"

@@ -1,0 +1,54 @@
+"""What goes into and out of the two networks of an engine: names, types and shapes.
+
+Float32, except the ring: it lives on the GPU in half.
+"""
+
+from dataclasses import dataclass
+
+from langpose_rt.config import EXTRA_CHANNELS, ROW_CHANNELS, ModelConfig
+
+JOINTS = 17
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One input or output.
+
+    Attributes:
+        shape: Of one person; a batch goes before it.
+        dtype: NumPy's name.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+    def __str__(self) -> str:
+        return f"{self.dtype}[{','.join(('batch', *map(str, self.shape)))}]"
+
+
+Tensors = dict[str, Tensor]
+"""In the order of the graph."""
+
+
+def encoder_io(config: ModelConfig) -> tuple[Tensors, Tensors]:
+    """Inputs and outputs of the encoder."""
+    half = Tensor((config.width // config.heads // 2,))
+    ring = Tensor((config.blocks, config.window, config.channels), "float16")
+    newest = Tensor((config.blocks, config.channels))
+    inputs = {
+        "rows": Tensor((JOINTS, ROW_CHANNELS)), "extras": Tensor((EXTRA_CHANNELS,)),
+        "cos": half, "sin": half, "ring_keys": ring, "ring_values": ring,
+        "bias": Tensor((config.window,)),
+    }  # fmt: skip
+    outputs = {
+        "feature": Tensor((config.feature_channels,)), "embedding": Tensor((config.embedding,)),
+        "key": newest, "value": newest,
+    }  # fmt: skip
+    return inputs, outputs
+
+
+def lifter_io(config: ModelConfig) -> tuple[Tensors, Tensors]:
+    """Inputs and outputs of the lifter."""
+    feature = Tensor((config.feature_channels,))
+    inputs = {"newest": feature, "answered": feature, "lag_s": Tensor(())}
+    return inputs, {"pose": Tensor((JOINTS, 3)), "sigma": Tensor((JOINTS,))}
