@@ -11,8 +11,17 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import langpose_rt
-from langpose_rt.cli import bench, control, demo, evaluate, export, lift, publish, serve
-from langpose_rt.cli import bench, build_engine, demo, evaluate, export, lift, publish, serve
+from langpose_rt.cli import (
+    bench,
+    build_engine,
+    control,
+    demo,
+    evaluate,
+    export,
+    lift,
+    publish,
+    serve,
+)
 from langpose_rt.errors import LangPoseError
 
 COMMANDS = {

@@ -65,9 +65,13 @@ def run(arguments: argparse.Namespace) -> int:
     cameras = _cameras(arguments.cameras)
 
     def open_model(folder: Path | None) -> "Backend":
-        return backend_from_arguments(arguments, slots=arguments.slots, folder=folder)
+        pipeline = server.pipeline
+        failing = pipeline.model.name if pipeline.incidents.persist else None
+        return backend_from_arguments(
+            arguments, slots=arguments.slots, folder=folder, failing=failing
+        )
 
-    backend = open_model(None)
+    backend = backend_from_arguments(arguments, slots=arguments.slots)
     server = Server(backend, config, cameras, open_model=open_model)
     _heed_signals(server)
     licence = str(backend.manifest.card.get("licence", "not stated"))

@@ -27,6 +27,11 @@ class Incidents:
         self._stats, self._bulletin = stats, bulletin
         self.failures = 0
 
+    @property
+    def persist(self) -> bool:
+        """Whether the backend is not expected to recover by itself."""
+        return self.failures >= FAILURES_IN_A_ROW
+
     def backend_failed(self, error: BackendError) -> None:
         """A step was not computed."""
         self.failures += 1

@@ -3,6 +3,7 @@
 // padding and the hand-over between blocks are right; it shows nothing about speed or about nvcc.
 #include <atomic>
 #include <barrier>
+#include <cmath>
 #include <string>
 #include <thread>
 #include <utility>
@@ -22,6 +23,9 @@ static thread_local std::barrier<>* threads_of_block;
 [[maybe_unused]] static void __syncthreads() { threads_of_block->arrive_and_wait(); }
 [[maybe_unused]] static void __threadfence() { std::atomic_thread_fence(std::memory_order_seq_cst); }
 static int atomicAdd(int* counter, int value) { return std::atomic_ref<int>(*counter).fetch_add(value); }
+
+[[maybe_unused]] static double cospi(double half_turns) { return std::cos(3.141592653589793 * half_turns); }
+[[maybe_unused]] static double sinpi(double half_turns) { return std::sin(3.141592653589793 * half_turns); }
 
 #include "sliding_window.cu"
 
@@ -63,6 +67,8 @@ extern "C" int launch_on_cpu(const char* name, unsigned chunks, unsigned persons
   LAUNCH(window_gather_half)
   LAUNCH(window_reset_float)
   LAUNCH(window_reset_half)
+  LAUNCH(window_look_float)
+  LAUNCH(window_look_half)
   LAUNCH(window_key_bias)
   LAUNCH(window_feature_at)
 #undef LAUNCH

@@ -23,7 +23,7 @@ ARCHITECTURES = (80, 86, 89, 90, 120)
 KERNELS = {
     *(
         f"window_{name}_{stored}"
-        for name in ("push", "gather", "reset")
+        for name in ("push", "gather", "reset", "look")
         for stored in ("float", "half")
     ),
     "window_key_bias",
