@@ -56,11 +56,16 @@ def open_torch(
         raise ModelError(f"model {manifest.name!r} carries no {CHECKPOINT_NAME}; export it again")
     torch.set_num_threads(threads)
     model, _ = load(folder / CHECKPOINT_NAME)
-    if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
+    if device == "cuda" or (device == "auto" and has_cuda()):
         from langpose_rt.runtime.torch_cuda import open_torch_cuda
 
         return open_torch_cuda(model, manifest, slots=slots)
     return RingBackend(TorchNetwork(model), manifest, slots=slots)
+
+
+def has_cuda() -> bool:
+    """Whether this torch can compute on a GPU of this machine."""
+    return bool(torch.cuda.is_available())
 
 
 @torch.inference_mode()

@@ -37,6 +37,18 @@ static void call(void (*kernel)(Args...), void** args, std::index_sequence<I...>
 // As cuLaunchKernel: `args` points at every argument.
 template <typename... Args>
 static void launch(void (*kernel)(Args...), Index grid, unsigned block_size, void** args) {
+  if (block_size == 1) {  // blocks wait for nobody: one after the other, without threads
+    std::barrier<> alone(1);
+    for (unsigned block = 0; block < grid.x * grid.y; ++block) {
+      threadIdx = {0, 0, 0};
+      blockIdx = {block % grid.x, block / grid.x, 0};
+      blockDim = {1, 1, 1};
+      gridDim = grid;
+      threads_of_block = &alone;
+      call(kernel, args, std::index_sequence_for<Args...>());
+    }
+    return;
+  }
   std::vector<std::barrier<>*> barriers;
   std::vector<std::thread> threads;
   for (unsigned block = 0; block < grid.x * grid.y; ++block) {

@@ -187,7 +187,7 @@ CUDA cuLaunchKernel(Function* function, unsigned x, unsigned y, unsigned z, unsi
     ++launches;
     std::vector<void*> pointers;
     for (Address& value : *values) pointers.push_back(&value);
-    launch_on_cpu(name.c_str(), x < 2 ? x : 2, y, 2, pointers.data());  // any number is right
+    launch_on_cpu(name.c_str(), x, y, 1, pointers.data());  // any number of threads is right
   });
 }
 CUDA cuStreamBeginCapture(Stream* stream, int) {
