@@ -85,11 +85,11 @@ def _checked_persons(arguments: argparse.Namespace) -> list[int]:
         raise ConfigError(
             f"--persons is {arguments.persons!r}; expected numbers from 1 to {most} such as 1,4,8"
         )
-    for name, least, most in (("frames", 1, 1e6), ("rate_hz", 1, 1000), ("seconds", 0, 3600)):
+    for name, low, high in (("frames", 1, 1e6), ("rate_hz", 1, 1000), ("seconds", 0, 3600)):
         value = getattr(arguments, name)
-        if not least <= value <= most:
+        if not low <= value <= high:
             flag = name.replace("_", "-")
-            raise ConfigError(f"--{flag} is {value:g}; expected {least:g} to {most:g}")
+            raise ConfigError(f"--{flag} is {value:g}; expected {low:g} to {high:g}")
     if 0 < arguments.seconds < _SHORTEST_S:
         raise ConfigError(
             f"--seconds is {arguments.seconds:g}; expected 0, or at least {_SHORTEST_S:g}"

@@ -59,7 +59,7 @@ def quantiles_ms(steps: dict[str, Step], repeats: int) -> dict[str, float]:
 
 
 def window_bytes(config: ModelConfig, stored_bytes: int, persons: int) -> dict[str, int]:
-    """Memory traffic the window's two launches cannot do without, as sliding_window.cu counts it."""
+    """Memory traffic the window cannot do without in a step, as sliding_window.cu counts it."""
     newest = config.blocks * config.channels
     ring = newest * config.window
     push = (8 + 2 * stored_bytes) * newest + 8 * config.feature_channels + 36
@@ -149,7 +149,7 @@ def commit() -> str | None:
     """Of the checkout this runs from; None where it is no checkout."""
     git = ["git", "-C", str(Path(langpose_rt.__file__).parent), "describe", "--always", "--dirty"]
     try:
-        done = subprocess.run(git, capture_output=True, text=True, check=True)
+        done = subprocess.run(git, capture_output=True, text=True, check=True)  # noqa: S603 - fixed words
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip() or None
@@ -160,9 +160,9 @@ def device_table(report: dict[str, Any]) -> str:
     device, rows = report["device"], report["rows"]
     names = [key for key in rows[0] if key.endswith("_p50_ms")]
     head = ["persons", *(f"{name.removesuffix('_p50_ms')} ms p50" for name in names), "window MB"]
+    origin = f"driver {device['driver']}, commit {report['commit'] or 'unknown'}"
     lines = [
-        f"{device['name']}, compute capability {device['compute_capability']}, "
-        f"driver {device['driver']}, commit {report['commit'] or 'unknown'}",
+        f"{device['name']}, compute capability {device['compute_capability']}, {origin}",
         "  ".join(head),
     ]
     for row in rows:

@@ -59,7 +59,13 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model")
     for flag, kind, default, metavar, text in (
         ("--model", Path, None, "FOLDER", "model folder (default: the one that ships)"),
-        ("--backend", str, "auto", "NAME", "auto, tensorrt, tensorrt-rtx, onnx or torch (default: auto)"),
+        (
+            "--backend",
+            str,
+            "auto",
+            "NAME",
+            "auto, tensorrt, tensorrt-rtx, onnx or torch (default: auto)",
+        ),
         ("--precision", str, "auto", "NAME", "fp32, fp16 (engines), int8 (default: the backend's)"),
         ("--threads", int, 1, "N", "CPU threads of the model (default: 1)"),
     ):

@@ -124,9 +124,7 @@ def open_backend(
         from langpose_rt.runtime.automatic import automatic_backend
 
         def open_named(chosen: str) -> Backend:
-            return open_backend(
-                folder, chosen, slots=slots, threads=threads, precision=precision
-            )
+            return open_backend(folder, chosen, slots=slots, threads=threads, precision=precision)
 
         return automatic_backend(open_named, manifest, folder)
     if name in GPU_BACKENDS:

@@ -146,9 +146,7 @@ def engine_backend(
     def network_from(_: Driver) -> EngineNetwork:
         return EngineNetwork(trt, flavor, folder, engine)
 
-    return cuda_backend(
-        network_from, manifest, gpu.compute_capability, slots=slots, graphs=graphs
-    )
+    return cuda_backend(network_from, manifest, gpu.compute_capability, slots=slots, graphs=graphs)
 
 
 def batch_sizes(largest: int) -> tuple[int, ...]:

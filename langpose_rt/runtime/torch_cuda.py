@@ -55,7 +55,7 @@ class TorchCudaNetwork:
 
     name, precision = "torch", "fp32"
     stored: Stored = np.float32
-    sizes = SIZES
+    sizes: tuple[int, ...] = SIZES
 
     def __init__(self, model: LangPose) -> None:
         torch.backends.cuda.matmul.allow_tf32 = False
@@ -93,7 +93,9 @@ class TorchCudaNetwork:
         self._modules.clear()
 
 
-def open_torch_cuda(model: LangPose, manifest: Manifest, *, slots: int, graphs: bool = True) -> CudaBackend:
+def open_torch_cuda(
+    model: LangPose, manifest: Manifest, *, slots: int, graphs: bool = True
+) -> CudaBackend:
     """The torch backend on the GPU.
 
     Args:

@@ -1,11 +1,17 @@
 """`serve`: what it refuses before it listens; that it serves is in tests/end_to_end."""
 
+import itertools
 import socket
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from langpose_rt.cli import serve
+from langpose_rt.streaming.server import Server
 from tests.commands import run_here
+from tests.fakes import MS, FakeBackend, keypoint_parts, person_px
 
 
 @pytest.mark.parametrize(
@@ -44,3 +50,53 @@ def test_a_port_in_use_is_one_sentence_that_names_the_option(model: Path, option
         done = run_here("serve", *free, option, port, "--model", model)
     assert done.code == 2
     assert f"127.0.0.1:{port} (address already in use); choose another {option}" in done.sentence
+
+
+def test_a_gpu_that_fails_hands_over_to_the_cpu_and_the_stream_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened: list[FakeBackend] = []
+
+    def open_backend(
+        folder: Path | None, name: str, *, slots: int, threads: int, precision: str
+    ) -> FakeBackend:
+        backend = FakeBackend(slots=slots)
+        backend.name, backend.precision = name, precision
+        opened.append(backend)
+        return backend
+
+    answered: list[list[str]] = []
+
+    def run(server: Server, *, on_start: Callable[[], None]) -> None:
+        """What the threads of a server do, in a row."""
+        pipeline, seqs = server.pipeline, itertools.count()
+
+        def turn() -> list[str]:
+            seq = next(seqs)
+            now_ns = 20 * seq * MS
+            pipeline.receive(keypoint_parts(person_px((0, 0, 4)), seq=seq, t_ms=20 * seq), now_ns)
+            done = [work(now_ns) for work in (pipeline.change_model, pipeline.step)]
+            topics = [parts[0] for part in done for parts in part]
+            return [pipeline.model.name for topic in topics if topic.startswith(b"pose3d/")]
+
+        answered.append(turn())
+        opened[0].failing = True
+        for _ in range(3):
+            assert turn() == []
+        assert pipeline.incidents.persist
+        server._reloader.tend(0.0)
+        for _ in range(500):
+            if poses := turn():
+                break
+            threading.Event().wait(0.01)
+        answered.append(poses)
+        assert not pipeline.incidents.failures
+        server._reloader.stop()
+
+    monkeypatch.setattr("langpose_rt.runtime.base.open_backend", open_backend)
+    monkeypatch.setattr(serve, "_heed_signals", lambda _: None)
+    monkeypatch.setattr(Server, "run", run)
+    words = ("--backend", "tensorrt", "--precision", "fp16", "--port", "0", "--no-http")
+    assert run_here("serve", *words).code == 0
+    assert answered == [["tensorrt"], ["onnx"]]
+    assert [(one.name, one.precision) for one in opened] == [("tensorrt", "fp16"), ("onnx", "auto")]

@@ -1,6 +1,7 @@
-"""What the tests on a device run on. `tests/runtime/cuda/test_backend.py` runs them on CPU threads too."""
+"""What the tests on a device run on; tests/runtime/cuda/test_backend.py runs them on CPU threads."""
 
 import ctypes
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,12 +17,24 @@ from langpose_rt.runtime.cuda.network import DeviceNetwork
 from langpose_rt.runtime.gpu import Gpu, probe
 from langpose_rt.window.reference import Stored
 from tests.gpu.host_network import HostNetwork
-from tests.runtime.conftest import model_folder
-
-__all__ = ["model_folder"]
+from tests.runtime.conftest import SMALL, SMALL_JOINTS, exported
 
 ON_CPU = "CPU threads, no GPU"
 """Name of the device of tests/runtime/cuda/driver_on_cpu.cpp."""
+
+
+MODEL_FOLDER = os.environ.get("LANGPOSE_TEST_MODEL")
+"""An exported model of tests/runtime/conftest.py, where exporting it again would cost too much."""
+
+
+@pytest.fixture(
+    scope="session", params=[None] if MODEL_FOLDER else [SMALL, SMALL_JOINTS],
+    ids=lambda config: config.tokens if config else "given",
+)  # fmt: skip
+def model_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if MODEL_FOLDER:
+        return Path(MODEL_FOLDER)
+    return exported(request.param, tmp_path_factory.mktemp("model"), ("fp32",))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""TensorRT as far as `EngineNetwork` asks it, over ONNX Runtime in host memory: for CPU threads only.
+"""TensorRT as far as `EngineNetwork` asks it, over ONNX Runtime: for CPU threads only.
 
 It refuses what TensorRT refuses: a profile that has no such batch, a shape or an address that was
 not set, another stream than a real one. An "engine" is the bytes of an ONNX model.
@@ -78,7 +78,9 @@ class Engine:
         self.types, self.shapes = {}, {}
         for value in (*graph.input, *graph.output):
             tensor = value.type.tensor_type
-            self.types[value.name] = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+            self.types[value.name] = np.dtype(
+                onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+            )
             self.shapes[value.name] = tuple(d.dim_value for d in tensor.shape.dim)[1:]
         self.num_io_tensors = len(self.inputs) + len(self.outputs)
         trt.engines.append(self)

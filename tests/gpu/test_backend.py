@@ -1,4 +1,4 @@
-"""Whole steps on a device: streamed = offline, graphs, padding, chunks, and what happens in failure."""
+"""Whole steps on a device: streamed = offline, graphs, padding, chunks, failure."""
 
 import ctypes
 import logging
@@ -146,7 +146,9 @@ def test_a_device_that_fails_is_one_sentence_and_stays_failed(
     on_cpu.on_cpu_fail_after(0)
     try:
         for _ in range(2):
-            with pytest.raises(BackendError, match="CUDA failed at .*: unspecified launch failure"):
+            with pytest.raises(
+                BackendError, match=r"CUDA failed at .*: unspecified launch failure"
+            ):
                 backend.encode(clip.rows[:1], clip.extras[:1], slot, clip.time_ns[:1])
         backend.close()
     finally:

@@ -88,7 +88,7 @@ def test_hopper_is_refused_by_rtx_before_anything_is_read(
 def test_all_but_the_device_is_there(
     rtx: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Manifest, engine, import and kernels are found; what is missing is the driver, and is said."""
+    """Manifest, engine, import and kernels are found; what is missing is the driver."""
     monkeypatch.setattr(tensorrt, "probe", lambda: ADA)
     with pytest.raises(ConfigError, match="the GPU cannot be used: no NVIDIA driver"):
         open_tensorrt(folder, read_manifest(folder), slots=1, flavor_name="rtx")

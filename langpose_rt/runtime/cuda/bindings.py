@@ -70,7 +70,7 @@ class BindingsDriver:
         """See `Driver.pinned_memory`."""
         address = int(asked(cuda.cuMemHostAlloc(size_bytes, 0), "allocating pinned memory"))
         self._pinned_memory.append(address)
-        memory = np.frombuffer((ctypes.c_uint8 * size_bytes).from_address(address), np.uint8)
+        memory = np.ctypeslib.as_array((ctypes.c_uint8 * size_bytes).from_address(address))
         memory[:] = 0
         return memory
 

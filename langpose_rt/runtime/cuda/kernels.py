@@ -74,7 +74,9 @@ def _compiler() -> tuple[str, str, Compile]:
     """Name, version and function of the compiler that is here."""
     nvcc = shutil.which("nvcc")
     if nvcc is not None:
-        said = subprocess.run([nvcc, "--version"], capture_output=True, text=True, check=False)
+        said = subprocess.run(  # noqa: S603 - the compiler on the user's own PATH
+            [nvcc, "--version"], capture_output=True, text=True, check=False
+        )
 
         def by_nvcc(folder: Path, architecture: str) -> bytes:
             return cubin_from_nvcc(nvcc, folder, architecture)
@@ -98,7 +100,7 @@ def cubin_from_nvcc(nvcc: str, folder: Path, architecture: str) -> bytes:
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "window.cubin"
         command = [nvcc, "-cubin", f"-arch={architecture}", "-o", str(out), str(folder / SOURCE)]
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - as above
             command, capture_output=True, text=True, check=False, timeout=_LONGEST_COMPILE_S
         )
         if done.returncode:
@@ -120,12 +122,12 @@ def cubin_from_nvrtc(folder: Path, architecture: str) -> bytes:
     (status,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
     if int(status):
         _, size = nvrtc.nvrtcGetProgramLogSize(program)
-        log = b" " * size
+        log = bytes(size)
         nvrtc.nvrtcGetProgramLog(program, log)
         reason = log.decode(errors="replace").strip("\0 \n").partition("\n")[0] or str(status)
         raise ConfigError(f"NVRTC cannot compile {SOURCE} for {architecture}: {reason}")
     _, size = nvrtc.nvrtcGetCUBINSize(program)
-    image = b" " * size
+    image = bytes(size)
     nvrtc.nvrtcGetCUBIN(program, image)
     nvrtc.nvrtcDestroyProgram(program)
     return image

@@ -60,7 +60,9 @@ class Stepper:
         """
         count = len(rows["slots"])
         parts = [
-            self._chunk(name, {key: value[start : start + self.largest] for key, value in rows.items()})
+            self._chunk(
+                name, {key: value[start : start + self.largest] for key, value in rows.items()}
+            )
             for start in range(0, count, self.largest)
         ]
         if len(parts) == 1:
@@ -89,7 +91,7 @@ class Stepper:
         return {key: array[:count].copy() for key, array in program.answer.items()}
 
     def _warm_up(self) -> None:
-        """Everything once, for nobody: libraries choose and allocate now, not in front of people."""
+        """Everything once, for nobody: libraries choose and allocate now, not before people."""
         for program in self._programs.values():
             for key, array in program.given.items():
                 array[:] = NOBODY if key == "slots" else 0

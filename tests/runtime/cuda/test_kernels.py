@@ -1,4 +1,4 @@
-"""The kernels are compiled once per GPU, compiler and source, and a cubin of them is loadable code."""
+"""The kernels are compiled once per GPU, compiler and source."""
 
 import shutil
 from pathlib import Path
@@ -19,7 +19,6 @@ from langpose_rt.runtime.cuda.kernels import (
 )
 
 ELF = b"\x7fELF"
-
 
 
 def test_nvrtc_compiles_what_nvcc_compiles() -> None:
@@ -85,10 +84,10 @@ def test_a_source_that_does_not_compile_is_one_sentence(tmp_path: Path) -> None:
         (tmp_path / name).write_text("this is no C++;")
     nvcc = shutil.which("nvcc")
     if nvcc is not None:
-        with pytest.raises(ConfigError, match="nvcc cannot compile sliding_window.cu for sm_90: "):
+        with pytest.raises(ConfigError, match="nvcc cannot compile"):
             cubin_from_nvcc(nvcc, tmp_path, "sm_90")
     if nvrtc_version() is not None:
-        with pytest.raises(ConfigError, match="NVRTC cannot compile .* sm_90: .*error"):
+        with pytest.raises(ConfigError, match=r"NVRTC cannot compile .* sm_90: .*error"):
             cubin_from_nvrtc(tmp_path, "sm_90")
     if nvcc is None and nvrtc_version() is None:
         pytest.skip("neither nvcc nor NVRTC is here")
