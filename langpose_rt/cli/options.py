@@ -6,10 +6,11 @@ the model are here too: they mean the same in every command that opens one.
 
 import argparse
 import inspect
+import logging
 import os
 import re
 import types
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 ConfigT = TypeVar("ConfigT")
 
 MOST_THREADS = 256
+
+log = logging.getLogger(__name__)
 _METAVARS = {int: "N", float: "X", str: "NAME", Path: "FILE"}
 
 
@@ -78,6 +81,7 @@ def backend_from_arguments(
     slots: int,
     folder: Path | None = None,
     failing: str | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> "Backend":
     """The backend the flags describe.
 
@@ -87,6 +91,7 @@ def backend_from_arguments(
         folder: Another model than the one of the flags.
         failing: A backend that has been answering and cannot go on. If it is one of a GPU, the CPU
             stands in: a CUDA context that has failed stays so for the life of the process.
+        say: Told in one line what ``auto`` is, and why; None is nobody.
 
     Raises:
         ConfigError: If an option is wrong, the library is not installed, or the model is not whole.
@@ -103,6 +108,7 @@ def backend_from_arguments(
             slots=slots,
             threads=arguments.threads,
             precision="auto" if degraded else arguments.precision,
+            say=say or log.debug,
         )
     except ModuleNotFoundError as error:
         raise ConfigError(

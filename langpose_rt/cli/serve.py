@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import os
 import signal
 import sys
@@ -26,6 +27,8 @@ SUMMARY = "lift the keypoint streams of capture rigs to 3D, live"
 EXAMPLE = "langpose-rt serve --port 5555 --lookahead-ms 60 --cameras calib.toml"
 
 _SECOND_SIGNAL = 1
+
+log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,10 +71,10 @@ def run(arguments: argparse.Namespace) -> int:
         pipeline = server.pipeline
         failing = pipeline.model.name if pipeline.incidents.persist else None
         return backend_from_arguments(
-            arguments, slots=arguments.slots, folder=folder, failing=failing
+            arguments, slots=arguments.slots, folder=folder, failing=failing, say=log.info
         )
 
-    backend = backend_from_arguments(arguments, slots=arguments.slots)
+    backend = backend_from_arguments(arguments, slots=arguments.slots, say=log.info)
     server = Server(backend, config, cameras, open_model=open_model)
     _heed_signals(server)
     licence = str(backend.manifest.card.get("licence", "not stated"))

@@ -1,6 +1,5 @@
 """Which backend ``auto`` is: the fastest that this machine and this model allow, and why."""
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +8,6 @@ from langpose_rt.manifest import Manifest
 from langpose_rt.runtime.base import Backend
 from langpose_rt.runtime.gpu import probe
 
-log = logging.getLogger(__name__)
-
 Open = Callable[[str], Backend]
 """Opens a backend by name."""
 
@@ -18,20 +15,25 @@ PREFERRED = ("tensorrt", "tensorrt-rtx")
 """Tried in this order where there is a GPU; the CPU is what remains."""
 
 
-def automatic_backend(open_named: Open, manifest: Manifest, folder: Path) -> Backend:
-    """The first of PREFERRED that opens, else ONNX Runtime; one line of the log says which and why.
+Say = Callable[[str], None]
+"""Told in one line which backend was taken, and why."""
+
+
+def automatic_backend(open_named: Open, manifest: Manifest, folder: Path, *, say: Say) -> Backend:
+    """The first of PREFERRED that opens, else ONNX Runtime.
 
     Args:
         open_named: Opens one by name.
         manifest: Of the model.
         folder: Of the model, for the sentence.
+        say: Told which and why.
 
     Raises:
         ConfigError: If not even ONNX Runtime opens.
     """
     reason = _why_no_gpu() or _why_no_engine(manifest, folder)
     if reason is not None:
-        log.info("backend onnx: %s", reason)
+        say(f"backend onnx: {reason}")
         return open_named("onnx")
     refusals = []
     for name in PREFERRED:
@@ -41,9 +43,9 @@ def automatic_backend(open_named: Open, manifest: Manifest, folder: Path) -> Bac
             refusals.append(f"{name}: {error}")
             continue
         why = "; ".join(refusals) or "it fits this machine"
-        log.info("backend %s: %s", name, why)
+        say(f"backend {name}: {why}")
         return backend
-    log.info("backend onnx: %s", "; ".join(refusals))
+    say(f"backend onnx: {'; '.join(refusals)}")
     return open_named("onnx")
 
 

@@ -5,6 +5,8 @@ persons and remembers it; `lift` answers for a frame that is remembered. Persons
 person is in which slot is the caller's business.
 """
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -23,6 +25,9 @@ GPU_BACKENDS = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
 BACKENDS = ("auto", *GPU_BACKENDS, "onnx", "torch")
 PRECISIONS = ("auto", "fp32", "fp16", "int8")
 """``auto`` is fp16 for engines and fp32 for the others."""
+
+
+log = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -101,6 +106,7 @@ def open_backend(
     slots: int = 64,
     threads: int = 1,
     precision: str = "auto",
+    say: Callable[[str], None] = log.debug,
 ) -> Backend:
     """The backend that runs a model.
 
@@ -110,6 +116,7 @@ def open_backend(
         slots: Persons to remember at once.
         threads: Threads one computation on the CPU may use.
         precision: One of PRECISIONS; a backend refuses what it has not.
+        say: Told in one line what ``auto`` is, and why.
 
     Raises:
         ConfigError: If the backend is unknown, or this machine lacks what it needs.
@@ -126,7 +133,7 @@ def open_backend(
         def open_named(chosen: str) -> Backend:
             return open_backend(folder, chosen, slots=slots, threads=threads, precision=precision)
 
-        return automatic_backend(open_named, manifest, folder)
+        return automatic_backend(open_named, manifest, folder, say=say)
     if name in GPU_BACKENDS:
         if precision not in {"auto", "fp16"}:
             raise ConfigError(f"backend {name} runs fp16, not {precision}; use '--backend onnx'")

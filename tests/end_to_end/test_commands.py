@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -119,11 +120,12 @@ def test_a_server_tells_a_person_its_ports_and_stops_on_ctrl_c(model: Path) -> N
     words = ("--port", "0", "--http-port", "0", "--model", model)
     with started("serve", *words) as server:
         assert server.stderr is not None
-        lines = [server.stderr.readline() for _ in range(6)]
+        backend, *lines = [server.stderr.readline() for _ in range(7)]
         server.send_signal(signal.SIGINT)
         _, rest = server.communicate(timeout=WAIT_S)
     assert server.returncode == 0
     assert rest == ""
+    assert re.match(r"I langpose_rt\.cli\.serve: backend \S+: \S", backend), "which, and why"
     assert [line.split()[0] for line in lines] == [
         "keypoints", "poses", "control", "health", "model", "weights"
     ]  # fmt: skip

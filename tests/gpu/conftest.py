@@ -1,4 +1,4 @@
-"""What the tests on a device run on; tests/runtime/cuda/test_backend.py runs them on CPU threads."""
+"""What the tests on a device run on; tests/runtime/cuda runs them on CPU threads."""
 
 import ctypes
 import os

@@ -4,8 +4,8 @@
 
 WHEELS is a folder of wheels for what the machine lacks (pyzmq, msgspec, beartype, hypothesis,
 pytest, jaxtyping, onnxscript, pycuda, tensorrt-rtx, ...); what it has already, torch above all, is
-used as it is. OUT gets one log per stage, the figures of `bench` as JSON, and summary.json. A stage that
-fails does not stop the others; the exit code says whether one did.
+used as it is. OUT gets one log per stage, the figures of `bench` as JSON, and summary.json. A stage
+that fails does not stop the others; the exit code says whether one did.
 """
 
 import argparse

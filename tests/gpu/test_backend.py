@@ -110,6 +110,8 @@ def test_a_closed_backend_says_so_and_holds_nothing(make: Maker) -> None:
     backend.close()
     with pytest.raises(BackendError, match="is closed"):
         backend.encode(clip.rows, clip.extras, np.zeros(1, np.int32), clip.time_ns)
+    with pytest.raises(BackendError, match="is closed"):
+        backend.reset(np.zeros(1, np.int32))
 
 
 def held(on_cpu: ctypes.CDLL) -> list[int]:

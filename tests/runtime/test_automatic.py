@@ -1,6 +1,5 @@
 """What `auto` takes, and the one line that says why."""
 
-import logging
 from pathlib import Path
 
 import msgspec
@@ -41,59 +40,51 @@ def manifest(monkeypatch: pytest.MonkeyPatch) -> Manifest:
     return msgspec.structs.replace(read_manifest(DEFAULT_MODEL), engines={"any": None})
 
 
-def taken(opener: Opener, manifest: Manifest, caplog: pytest.LogCaptureFixture) -> tuple[str, str]:
-    with caplog.at_level(logging.INFO):
-        backend = automatic_backend(opener, manifest, FOLDER)
-    (record,) = caplog.records
-    return backend.name, record.getMessage()
+def taken(opener: Opener, manifest: Manifest) -> tuple[str, str]:
+    lines: list[str] = []
+    backend = automatic_backend(opener, manifest, FOLDER, say=lines.append)
+    (line,) = lines
+    return backend.name, line
 
 
-def test_tensorrt_is_taken_where_it_opens(
-    manifest: Manifest, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_tensorrt_is_taken_where_it_opens(manifest: Manifest) -> None:
     opener = Opener()
     line = "backend tensorrt: it fits this machine"
-    assert taken(opener, manifest, caplog) == ("tensorrt", line)
+    assert taken(opener, manifest) == ("tensorrt", line)
     assert opener.asked == ["tensorrt"]
 
 
-def test_rtx_is_next_and_the_line_says_why_not_tensorrt(
-    manifest: Manifest, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_rtx_is_next_and_the_line_says_why_not_tensorrt(manifest: Manifest) -> None:
     opener = Opener(tensorrt=ConfigError("TensorRT cannot be imported: no module"))
-    name, line = taken(opener, manifest, caplog)
+    name, line = taken(opener, manifest)
     assert name == "tensorrt-rtx"
     assert line == "backend tensorrt-rtx: tensorrt: TensorRT cannot be imported: no module"
 
 
-def test_the_cpu_remains_when_both_refuse_at_whatever_point(
-    manifest: Manifest, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_cpu_remains_when_both_refuse_at_whatever_point(manifest: Manifest) -> None:
     opener = Opener(tensorrt=ModelError("no engine"), tensorrt_rtx=BackendError("out of memory"))
-    assert taken(opener, manifest, caplog) == (
+    assert taken(opener, manifest) == (
         "onnx", "backend onnx: tensorrt: no engine; tensorrt-rtx: out of memory"
     )  # fmt: skip
     assert opener.asked == ["tensorrt", "tensorrt-rtx", "onnx"]
 
 
 def test_without_a_gpu_no_engine_is_even_tried(
-    manifest: Manifest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_gpu() -> Gpu:
         raise ConfigError("no NVIDIA driver: libcuda.so.1 cannot be loaded")
 
     monkeypatch.setattr(automatic, "probe", no_gpu)
     opener = Opener()
-    name, line = taken(opener, manifest, caplog)
+    name, line = taken(opener, manifest)
     assert (name, opener.asked) == ("onnx", ["onnx"])
     assert line == "backend onnx: no NVIDIA driver: libcuda.so.1 cannot be loaded"
 
 
-def test_a_gpu_and_no_engine_says_how_to_build_one(
-    manifest: Manifest, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_gpu_and_no_engine_says_how_to_build_one(manifest: Manifest) -> None:
     without = msgspec.structs.replace(manifest, engines={})
-    name, line = taken(Opener(), without, caplog)
+    name, line = taken(Opener(), without)
     assert name == "onnx"
     assert line.endswith("'langpose-rt build-engine --model engines/live --out engines'")
 
@@ -102,5 +93,5 @@ def test_what_is_wrong_with_the_model_itself_is_not_hidden(manifest: Manifest) -
     refused = ModelError("the model is damaged")
     with pytest.raises(ModelError, match="the model is damaged"):
         automatic_backend(
-            Opener(tensorrt=refused, tensorrt_rtx=refused, onnx=refused), manifest, FOLDER
+            Opener(tensorrt=refused, tensorrt_rtx=refused, onnx=refused), manifest, FOLDER, say=str
         )

@@ -123,10 +123,10 @@ class CudaBackend:
         different = np.unique(slots)
         if not different.size:
             return
-        given = self._slots[: different.size]
-        given[:] = different
         driver, stream = self._driver, self._stream
         with driver.entered():
+            given = self._slots[: different.size]
+            given[:] = different
             driver.upload(self._slots_address, given, stream)
             self.window.reset(stream, different.size, self._slots_address)
             driver.synchronize(stream)

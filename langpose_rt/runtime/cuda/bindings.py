@@ -64,6 +64,7 @@ class BindingsDriver:
         address = int(asked(cuda.cuMemAlloc(size_bytes), what))
         self._device_memory.append(address)
         asked(cuda.cuMemsetD8(address, 0, size_bytes), "cuMemsetD8")
+        asked(cuda.cuCtxSynchronize(), "cuMemsetD8")  # our streams do not wait for the default one
         return address
 
     def pinned_memory(self, size_bytes: int) -> np.ndarray:

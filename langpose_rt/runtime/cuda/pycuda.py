@@ -65,6 +65,7 @@ class PyCudaDriver:
             memory = cuda.mem_alloc(size_bytes)
             self._kept.append(memory)
             cuda.memset_d8(memory, 0, size_bytes)
+            cuda.Context.synchronize()  # our streams do not wait for the default one
             return int(memory)
 
     def pinned_memory(self, size_bytes: int) -> np.ndarray:

@@ -130,6 +130,7 @@ CUDA cuStreamSynchronize(Stream* stream) {
   if (!streams.count(stream)) return kInvalidValue;
   return stream->recording ? kCapturing : kOk;
 }
+CUDA cuCtxSynchronize() { return ready(); }
 CUDA cuMemAlloc(Address* out, size_t size) { return allocate(device_memory, out, size); }
 CUDA cuMemFree(Address address) { return release(device_memory, address); }
 CUDA cuMemHostAlloc(void** out, size_t size, unsigned) { return allocate(pinned_memory, out, size); }
@@ -226,6 +227,28 @@ CUDA cuGraphDestroy(Graph* graph) {
   return kOk;
 }
 CUDA cuGraphExecDestroy(Graph* graph) { return cuGraphDestroy(graph); }
+
+// Names under which PyCUDA, which links, asks for the same; cuda.bindings asks by the plain ones.
+CUDA cuCtxPushCurrent_v2(void* context) { return cuCtxPushCurrent(context); }
+CUDA cuCtxPopCurrent_v2(void** context) {
+  void* unused;
+  return cuCtxPopCurrent(context ? context : &unused);
+}
+CUDA cuCtxGetDevice(int* device) { return *device = 0, kOk; }
+CUDA cuDevicePrimaryCtxRelease_v2(int device) { return cuDevicePrimaryCtxRelease(device); }
+CUDA cuMemAlloc_v2(Address* out, size_t size) { return cuMemAlloc(out, size); }
+CUDA cuMemFree_v2(Address address) { return cuMemFree(address); }
+CUDA cuMemsetD8_v2(Address address, unsigned char value, size_t size) { return cuMemsetD8(address, value, size); }
+CUDA cuStreamDestroy_v2(Stream* stream) { return cuStreamDestroy(stream); }
+CUDA cuMemcpyHtoDAsync_v2(Address to, void* from, size_t size, Stream* stream) {
+  return cuMemcpyHtoDAsync(to, from, size, stream);
+}
+CUDA cuMemcpyDtoHAsync_v2(void* to, Address from, size_t size, Stream* stream) {
+  return cuMemcpyDtoHAsync(to, from, size, stream);
+}
+CUDA cuModuleLoadDataEx(void** out, const void* image, unsigned, int*, void**) {
+  return cuModuleLoadData(out, image);
+}
 
 // For the tests.
 CUDA on_cpu_counts(int* out) {  // kernel launches, graph launches, and everything that is still held
