@@ -91,7 +91,7 @@ def test_a_gpu_that_fails_hands_over_to_the_cpu_and_the_stream_goes_on(
             threading.Event().wait(0.01)
         answered.append(poses)
         assert not pipeline.incidents.failures
-        server._reloader.stop()
+        server.stop()
 
     monkeypatch.setattr("langpose_rt.runtime.base.open_backend", open_backend)
     monkeypatch.setattr(serve, "_heed_signals", lambda _: None)

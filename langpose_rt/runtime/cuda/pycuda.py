@@ -10,6 +10,8 @@ import pycuda.driver as cuda
 from langpose_rt.errors import BackendError
 from langpose_rt.runtime.cuda.driver import Kernel
 
+_NON_BLOCKING_STREAM = 1
+
 
 class PyCudaDriver:
     """See `langpose_rt.runtime.cuda.driver.Driver`.
@@ -55,7 +57,7 @@ class PyCudaDriver:
     def stream(self) -> int:
         """See `Driver.stream`."""
         with _said("making a stream"):
-            stream = cuda.Stream(cuda.stream_flags.NON_BLOCKING)
+            stream = cuda.Stream(_NON_BLOCKING_STREAM)
         self._streams[int(stream.handle)] = stream
         return int(stream.handle)
 

@@ -173,13 +173,21 @@ CUDA cuModuleGetFunction(Function** out, void*, const char* name) {
   return *out = new Function{name, known->second}, kOk;
 }
 CUDA cuLaunchKernel(Function* function, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned,
-                    unsigned, unsigned, Stream* stream, void** arguments, void**) {
+                    unsigned, unsigned, Stream* stream, void** arguments, void** packed) {
   if (Status status = ready()) return status;
   if (!x || !y || z != 1 || !threads || threads > 1024) return kInvalidValue;
+  size_t offset = 0;
   auto values = std::make_shared<std::vector<Address>>();  // a launch keeps its arguments, not pointers
   for (size_t i = 0; i < function->sizes.size(); ++i) {
     Address value = 0;
-    memcpy(&value, arguments[i], function->sizes[i] == 'i' ? 4 : 8);
+    const size_t size = function->sizes[i] == 'i' ? 4 : 8;
+    if (arguments) {
+      memcpy(&value, arguments[i], size);
+    } else {  // PyCUDA: one buffer, every argument at a multiple of its size
+      offset = (offset + size - 1) / size * size;
+      memcpy(&value, static_cast<char*>(packed[1]) + offset, size);
+      offset += size;
+    }
     if (function->sizes[i] == 'P' && !holds(device_memory, value, 1)) return kInvalidValue;
     values->push_back(value);
   }
@@ -234,6 +242,7 @@ CUDA cuCtxPopCurrent_v2(void** context) {
   void* unused;
   return cuCtxPopCurrent(context ? context : &unused);
 }
+CUDA cuFuncSetBlockShape(Function*, int, int, int) { return ready(); }
 CUDA cuCtxGetDevice(int* device) { return *device = 0, kOk; }
 CUDA cuDevicePrimaryCtxRelease_v2(int device) { return cuDevicePrimaryCtxRelease(device); }
 CUDA cuMemAlloc_v2(Address* out, size_t size) { return cuMemAlloc(out, size); }
