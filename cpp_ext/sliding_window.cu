@@ -12,7 +12,7 @@
 // < slots, or slot < 0 for a padded row of a step captured for a larger batch: it changes no ring, is
 // masked everywhere and reads as zeros.
 //
-// Grids: push, reset (chunks, persons), gather and feature_at (chunks, persons), key_bias (chunks).
+// Grids: push, reset, look, gather and feature_at (chunks, persons), key_bias (chunks).
 // Threads stride over the work, so any number of chunks is right; kThreads threads a block.
 //
 // Floor of push, in bytes of memory traffic for one person:
@@ -20,7 +20,9 @@
 //   write  sizeof(Stored) x 2 x blocks x channels + 4 x channel_f + 8 (time) + 8 (head, fill)
 // With B blocks x C channels in half that is 12 B C + 8 channel_f bytes and a few more: 5 blocks of one
 // 128-wide token 7.7 kB, 10 blocks of 17 such tokens 261 kB. key_bias reads 8 and writes 4 bytes a cell;
-// gather reads 4 and writes sizeof(Out) bytes a number. Computed, not measured: at 4 TB/s such pushes of
+// gather reads 4 and writes sizeof(Out) bytes a number. look, all a step needs of the past in one launch,
+// copies 2 x blocks x frames x channels x sizeof(Stored) bytes a person, read and written: a network wants
+// its batch in one piece. Computed, not measured: at 4 TB/s such pushes of
 // 64 persons (0.5 and 16.7 MB) take 0.1 and 4.2 us, beside about 2 us for the launch.
 #include "sliding_window.cuh"
 
@@ -151,6 +153,59 @@ __device__ __forceinline__ void reset(Stored* keys, Stored* values, float* featu
   if (first_item() == 0) head[slot] = fill[slot] = 0;
 }
 
+// Both rings of a person into row `person` of a batch, as they are: cells in ring order.
+template <typename Stored, int N>
+__device__ __forceinline__ void copy_packs(Stored* out, const Stored* ring, long long count) {
+  const long long stride = static_cast<long long>(item_stride()) * N;
+  for (long long i = static_cast<long long>(first_item()) * N; i < count; i += stride) {
+    *reinterpret_cast<Pack<Stored, N>*>(out + i) = load<Stored, N>(ring + i);
+  }
+}
+
+template <typename Stored>
+__device__ __forceinline__ void copy_ring(Stored* out, const Stored* ring, long long count) {
+  constexpr int kPack = 16 / sizeof(Stored);
+  if (count % kPack == 0) {
+    copy_packs<Stored, kPack>(out, ring, count);
+  } else {
+    copy_packs<Stored, 1>(out, ring, count);
+  }
+}
+
+// Half turns of a period. The time is reduced to one period in whole nanoseconds first, as
+// langpose_rt.rotary does: floored, so that a negative time turns the same way.
+__device__ __forceinline__ double half_turns(long long time_ns, long long period_ns) {
+  long long rest = time_ns % period_ns;
+  if (rest < 0) rest += period_ns;
+  return 2.0 * static_cast<double>(rest) / static_cast<double>(period_ns);
+}
+
+template <typename Stored>
+__device__ __forceinline__ void look(Stored* out_keys, Stored* out_values, float* bias, float* cosine,
+                                     float* sine, const Stored* keys, const Stored* values,
+                                     const long long* time_ns, const int* fill, const int* slots,
+                                     const long long* now_ns, const long long* periods_ns, int blocks,
+                                     int frames, int channels, int periods, long long max_age_ns) {
+  const long long person = blockIdx.y, size = static_cast<long long>(blocks) * frames * channels;
+  const long long slot = slots[person], now = now_ns[person];
+  if (slot < 0) {
+    clear(out_keys + person * size, size);
+    clear(out_values + person * size, size);
+  } else {
+    copy_ring(out_keys + person * size, keys + slot * size, size);
+    copy_ring(out_values + person * size, values + slot * size, size);
+  }
+  for (int i = first_item(); i < frames; i += item_stride()) {
+    bias[person * frames + i] =
+        slot < 0 ? kMasked : key_bias(i, fill[slot], now, time_ns[slot * frames + i], max_age_ns);
+  }
+  for (int i = first_item(); i < periods; i += item_stride()) {
+    const double turns = half_turns(now, periods_ns[i]);
+    cosine[person * periods + i] = static_cast<float>(cospi(turns));
+    sine[person * periods + i] = static_cast<float>(sinpi(turns));
+  }
+}
+
 }  // namespace langpose
 
 // The arguments of push and reset, spelled once for both precisions. `arrived` is int [slot], zero before
@@ -175,6 +230,14 @@ __device__ __forceinline__ void reset(Stored* keys, Stored* values, float* featu
                                         int blocks, int frames, int channels, int feature_channels) {  \
     langpose::reset(keys, values, features, time_ns, head, fill, slots, blocks, frames, channels,      \
                     feature_channels);                                                                 \
+  }                                                                                                    \
+  LANGPOSE_KERNEL window_look_##suffix(                                                                \
+      Stored* out_keys, Stored* out_values, float* bias, float* cosine, float* sine,                   \
+      const Stored* keys, const Stored* values, const long long* time_ns, const int* fill,             \
+      const int* slots, const long long* now_ns, const long long* periods_ns, int blocks, int frames,  \
+      int channels, int periods, long long max_age_ns) {                                               \
+    langpose::look(out_keys, out_values, bias, cosine, sine, keys, values, time_ns, fill, slots,       \
+                   now_ns, periods_ns, blocks, frames, channels, periods, max_age_ns);                 \
   }
 
 LANGPOSE_DEFINE(float, float)

@@ -17,8 +17,8 @@ WITHOUT_SOURCE = {
 }
 """The only tests that are about no single source file, and why."""
 
-NO_MIRRORS = {"benchmarks", "end_to_end"}
-"""Measurements, and journeys through the whole package."""
+NO_MIRRORS = {"benchmarks", "end_to_end", "gpu"}
+"""Measurements, journeys through the whole package, and what needs a device."""
 
 
 def source_of(test: Path) -> Path:

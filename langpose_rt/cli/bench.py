@@ -22,7 +22,7 @@ SUMMARY = "measure CPU cost per person-frame, step latency, server-added latency
 EXAMPLE = "langpose-rt bench --persons 1,4,8,16 --seconds 5 --json"
 
 _WARM_UP_FRAMES = 60
-_MOST_PERSONS = 64
+_MOST_PERSONS, _MOST_PERSONS_ON_DEVICE = 64, 4096
 _SHORTEST_S = 2.0
 """Latency is taken without the first second."""
 
@@ -57,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure, and print."""
     persons = _checked_persons(arguments)
+    if _on_device(arguments):
+        from langpose_rt.cli.device_bench import device_table
+
+        report = _device_report(arguments, persons)
+        print(json.dumps(report, indent=2) if arguments.json else device_table(report))
+        return 0
     backend = backend_from_arguments(arguments, slots=_MOST_PERSONS)
     rows = []
     for count in persons:
@@ -74,21 +80,44 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _checked_persons(arguments: argparse.Namespace) -> list[int]:
     counts = [int(part) if part.isdecimal() else 0 for part in arguments.persons.split(",")]
-    if not all(1 <= count <= _MOST_PERSONS for count in counts):
+    most = _MOST_PERSONS_ON_DEVICE if _on_device(arguments) else _MOST_PERSONS
+    if not all(1 <= count <= most for count in counts):
         raise ConfigError(
-            f"--persons is {arguments.persons!r}; "
-            f"expected numbers from 1 to {_MOST_PERSONS} such as 1,4,8"
+            f"--persons is {arguments.persons!r}; expected numbers from 1 to {most} such as 1,4,8"
         )
-    for name, least, most in (("frames", 1, 1e6), ("rate_hz", 1, 1000), ("seconds", 0, 3600)):
+    for name, low, high in (("frames", 1, 1e6), ("rate_hz", 1, 1000), ("seconds", 0, 3600)):
         value = getattr(arguments, name)
-        if not least <= value <= most:
+        if not low <= value <= high:
             flag = name.replace("_", "-")
-            raise ConfigError(f"--{flag} is {value:g}; expected {least:g} to {most:g}")
+            raise ConfigError(f"--{flag} is {value:g}; expected {low:g} to {high:g}")
     if 0 < arguments.seconds < _SHORTEST_S:
         raise ConfigError(
             f"--seconds is {arguments.seconds:g}; expected 0, or at least {_SHORTEST_S:g}"
         )
     return counts
+
+
+def _on_device(arguments: argparse.Namespace) -> bool:
+    """Whether what is named runs on a GPU: engines do, torch does where it has one."""
+    from langpose_rt.runtime.base import GPU_BACKENDS
+
+    if arguments.backend != "torch" or find_spec("torch") is None:
+        return arguments.backend in GPU_BACKENDS
+    from langpose_rt.runtime.torch import has_cuda
+
+    return has_cuda()
+
+
+def _device_report(arguments: argparse.Namespace, persons: list[int]) -> dict[str, Any]:
+    from langpose_rt.cli.device_bench import device_report
+    from langpose_rt.manifest import read_manifest
+    from langpose_rt.runtime.base import DEFAULT_MODEL
+
+    folder = arguments.model or DEFAULT_MODEL
+    manifest = read_manifest(folder)
+    report = device_report(folder, manifest, arguments.backend, persons, arguments.frames)
+    model = {"name": manifest.name, "sha256": manifest.sha256[:12], "backend": arguments.backend}
+    return {"machine": _machine(), "model": model, **report}
 
 
 def _in_process(backend: "Backend", persons: int, frames: int) -> dict[str, float | None]:
@@ -147,7 +176,7 @@ def _ratio(arguments: argparse.Namespace, manifest: "Manifest") -> dict[str, flo
     missing = [name for name in _RATIO_NEEDS if find_spec(name) is None]
     if missing:
         return f'not measured: needs {" and ".join(missing)} (pip install "langpose-rt[train]")'
-    if arguments.precision != "fp32" or arguments.backend == "torch":
+    if arguments.precision not in {"auto", "fp32"} or arguments.backend not in {"auto", "onnx"}:
         return "not measured: it compares float32 on ONNX Runtime"
     from langpose_rt.engine.recompute import recompute_ratio
     from langpose_rt.runtime.base import DEFAULT_MODEL

@@ -13,8 +13,9 @@ from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
     from langpose_rt.engine.build_config import BuildConfig
-    from langpose_rt.engine.product import Toolchain
-    from langpose_rt.manifest import EnginePart, EngineProduct
+    from langpose_rt.engine.product import RunEngine, Toolchain
+    from langpose_rt.manifest import Engine, EnginePart, EngineProduct, Manifest
+    from langpose_rt.runtime.base import Backend
     from langpose_rt.runtime.gpu import Gpu
 
 SUMMARY = "build FP16 TensorRT or TensorRT-RTX engines of a model, and prove them in mm"
@@ -104,7 +105,19 @@ def _tools_and_config(arguments: argparse.Namespace) -> "tuple[Toolchain, BuildC
         batch=batches_from_text(arguments.batch), targets=targets,
         optimization_level=arguments.level,
     )  # fmt: skip
-    return Toolchain(trt=imported(flavor), flavor=flavor, gpu=gpu), config
+    run_engine = None if gpu is None else _run_engine(gpu)
+    trt = imported(flavor)
+    return Toolchain(trt=trt, flavor=flavor, gpu=gpu, run_engine=run_engine), config
+
+
+def _run_engine(gpu: "Gpu") -> "RunEngine":
+    """Opens a built engine on this GPU, so that its parity is its own."""
+    from langpose_rt.runtime.tensorrt import engine_backend
+
+    def run(folder: Path, manifest: "Manifest", engine: "Engine") -> "Backend":
+        return engine_backend(folder, manifest, engine, gpu=gpu)
+
+    return run
 
 
 def _gpu() -> "tuple[Gpu | None, str]":

@@ -6,10 +6,11 @@ the model are here too: they mean the same in every command that opens one.
 
 import argparse
 import inspect
+import logging
 import os
 import re
 import types
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 ConfigT = TypeVar("ConfigT")
 
 MOST_THREADS = 256
+
+log = logging.getLogger(__name__)
 _METAVARS = {int: "N", float: "X", str: "NAME", Path: "PATH"}
 
 
@@ -59,15 +62,26 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model")
     for flag, kind, default, metavar, text in (
         ("--model", Path, None, "FOLDER", "model folder (default: the one that ships)"),
-        ("--backend", str, "auto", "NAME", "auto, onnx or torch (default: auto)"),
-        ("--precision", str, "fp32", "NAME", "fp32, or int8 where exported (default: fp32)"),
+        (
+            "--backend",
+            str,
+            "auto",
+            "NAME",
+            "auto, tensorrt, tensorrt-rtx, onnx or torch (default: auto)",
+        ),
+        ("--precision", str, "auto", "NAME", "fp32, fp16 (engines), int8 (default: the backend's)"),
         ("--threads", int, 1, "N", "CPU threads of the model (default: 1)"),
     ):
         group.add_argument(flag, type=kind, default=default, metavar=metavar, help=text)
 
 
 def backend_from_arguments(
-    arguments: argparse.Namespace, *, slots: int, folder: Path | None = None
+    arguments: argparse.Namespace,
+    *,
+    slots: int,
+    folder: Path | None = None,
+    failing: str | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> "Backend":
     """The backend the flags describe.
 
@@ -75,21 +89,26 @@ def backend_from_arguments(
         arguments: Parsed flags, of `add_model_arguments` at least.
         slots: Persons to remember at once.
         folder: Another model than the one of the flags.
+        failing: A backend that has been answering and cannot go on. If it is one of a GPU, the CPU
+            stands in: a CUDA context that has failed stays so for the life of the process.
+        say: Told in one line what ``auto`` is, and why; None is nobody.
 
     Raises:
         ConfigError: If an option is wrong, the library is not installed, or the model is not whole.
     """
-    from langpose_rt.runtime.base import open_backend
+    from langpose_rt.runtime.base import GPU_BACKENDS, open_backend
 
+    degraded = failing in GPU_BACKENDS
     if not 1 <= arguments.threads <= MOST_THREADS:
         raise ConfigError(f"--threads is {arguments.threads}; expected 1 to {MOST_THREADS}")
     try:
         return open_backend(
             folder or arguments.model,
-            arguments.backend,
+            "onnx" if degraded else arguments.backend,
             slots=slots,
             threads=arguments.threads,
-            precision=arguments.precision,
+            precision="auto" if degraded else arguments.precision,
+            say=say or log.debug,
         )
     except ModuleNotFoundError as error:
         raise ConfigError(

@@ -31,6 +31,7 @@ SUMMARY = "lift the keypoint streams of capture rigs to 3D, live"
 EXAMPLE = "langpose-rt serve --port 5555 --lookahead-ms 60 --cameras calib.toml"
 
 _SECOND_SIGNAL = 1
+
 log = logging.getLogger(__name__)
 
 
@@ -81,9 +82,13 @@ def run(arguments: argparse.Namespace) -> int:
     cameras, gallery = _cameras(arguments.cameras), _gallery(arguments.actions)
 
     def open_model(folder: Path | None) -> "Backend":
-        return backend_from_arguments(arguments, slots=arguments.slots, folder=folder)
+        pipeline = server.pipeline
+        failing = pipeline.model.name if pipeline.incidents.persist else None
+        return backend_from_arguments(
+            arguments, slots=arguments.slots, folder=folder, failing=failing, say=log.info
+        )
 
-    backend = open_model(None)
+    backend = backend_from_arguments(arguments, slots=arguments.slots, say=log.info)
     recorder = _recorder(arguments, backend, pipeline)
     server = Server(backend, config, cameras, recorder, gallery=gallery, open_model=open_model)
     licence = str(backend.manifest.card.get("licence", "not stated"))

@@ -5,6 +5,8 @@ persons and remembers it; `lift` answers for a frame that is remembered. Persons
 person is in which slot is the caller's business.
 """
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -17,8 +19,15 @@ from langpose_rt.manifest import Manifest, read_manifest
 DEFAULT_MODEL = Path(__file__).parent.parent / "assets" / "live"
 """The model that ships with the package."""
 
-BACKENDS = ("auto", "onnx", "torch")
-PRECISIONS = ("fp32", "int8")
+GPU_BACKENDS = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
+"""Backends that run engines, and their flavor (`langpose_rt.runtime.flavor`)."""
+
+BACKENDS = ("auto", *GPU_BACKENDS, "onnx", "torch")
+PRECISIONS = ("auto", "fp32", "fp16", "int8")
+"""``auto`` is fp16 for engines and fp32 for the others."""
+
+
+log = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -26,8 +35,8 @@ class Backend(Protocol):
     """What computes poses; called from one thread at a time, but not always from the same one.
 
     Attributes:
-        name: ``onnx`` or ``torch``.
-        precision: ``fp32`` or ``int8``.
+        name: One of BACKENDS, but ``auto``.
+        precision: One of PRECISIONS, but ``auto``.
         manifest: Of the model it runs.
         slots: Persons it can remember at once.
         frames: Frames it remembers of each person; `lift` reaches back at most ``frames - 1``.
@@ -96,25 +105,42 @@ def open_backend(
     *,
     slots: int = 64,
     threads: int = 1,
-    precision: str = "fp32",
+    precision: str = "auto",
+    say: Callable[[str], None] = log.debug,
 ) -> Backend:
     """The backend that runs a model.
 
     Args:
         model: Folder with a manifest; None is the model that ships with the package.
-        name: One of BACKENDS; ``auto`` takes ONNX Runtime.
+        name: One of BACKENDS; ``auto`` is TensorRT, else TensorRT-RTX, else ONNX Runtime.
         slots: Persons to remember at once.
-        threads: Threads one computation may use.
-        precision: ``fp32``, or ``int8`` where the model has it.
+        threads: Threads one computation on the CPU may use.
+        precision: One of PRECISIONS; a backend refuses what it has not.
+        say: Told in one line what ``auto`` is, and why.
 
     Raises:
-        ConfigError: If the backend is unknown or its library is not installed.
+        ConfigError: If the backend is unknown, or this machine lacks what it needs.
         ModelError: If the model is missing, damaged or lacks the precision.
+        BackendError: If a GPU refuses.
     """
     if name not in BACKENDS:
         raise ConfigError(f"unknown backend {name!r}; expected one of {', '.join(BACKENDS)}")
     folder = model or DEFAULT_MODEL
     manifest = read_manifest(folder)
+    if name == "auto" and precision in {"auto", "fp16"}:
+        from langpose_rt.runtime.automatic import automatic_backend
+
+        def open_named(chosen: str) -> Backend:
+            return open_backend(folder, chosen, slots=slots, threads=threads, precision=precision)
+
+        return automatic_backend(open_named, manifest, folder, say=say)
+    if name in GPU_BACKENDS:
+        if precision not in {"auto", "fp16"}:
+            raise ConfigError(f"backend {name} runs fp16, not {precision}; use '--backend onnx'")
+        from langpose_rt.runtime.tensorrt import open_tensorrt
+
+        return open_tensorrt(folder, manifest, slots=slots, flavor_name=GPU_BACKENDS[name])
+    precision = "fp32" if precision == "auto" else precision
     if name == "torch":
         from langpose_rt.runtime.torch import open_torch
 

@@ -1,4 +1,4 @@
-"""The reference backend: the checkpoint itself in float32 torch, on the CPU."""
+"""The reference backend: the checkpoint itself in float32 torch; on the GPU where torch has one."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from langpose_rt.manifest import Manifest
 from langpose_rt.model.checkpoint import load
 from langpose_rt.model.graphs import EncoderStep, LifterStep
 from langpose_rt.model.langpose import LangPose
+from langpose_rt.runtime.base import Backend
 from langpose_rt.runtime.ring import RingBackend
 
 CHECKPOINT_NAME = "model.safetensors"
@@ -36,16 +37,35 @@ class TorchNetwork:
 
 
 def open_torch(
-    folder: Path, manifest: Manifest, *, slots: int, threads: int, precision: str
-) -> RingBackend:
-    """The torch backend of a checked model folder; arguments as in `open_backend`."""
+    folder: Path,
+    manifest: Manifest,
+    *,
+    slots: int,
+    threads: int,
+    precision: str,
+    device: str = "auto",
+) -> Backend:
+    """The torch backend of a checked model folder; arguments as in `open_backend`.
+
+    Args:
+        device: ``cuda``, ``cpu``, or ``auto`` for the first that torch has.
+    """
     if precision != "fp32":
         raise ConfigError(f"the torch backend runs fp32, not {precision}; use '--backend onnx'")
     if CHECKPOINT_NAME not in manifest.files:
         raise ModelError(f"model {manifest.name!r} carries no {CHECKPOINT_NAME}; export it again")
     torch.set_num_threads(threads)
     model, _ = load(folder / CHECKPOINT_NAME)
+    if device == "cuda" or (device == "auto" and has_cuda()):
+        from langpose_rt.runtime.torch_cuda import open_torch_cuda
+
+        return open_torch_cuda(model, manifest, slots=slots)
     return RingBackend(TorchNetwork(model), manifest, slots=slots)
+
+
+def has_cuda() -> bool:
+    """Whether this torch can compute on a GPU of this machine."""
+    return bool(torch.cuda.is_available())
 
 
 @torch.inference_mode()

@@ -35,6 +35,11 @@ class Incidents:
         """Where it is counted."""
         return self._stats
 
+    @property
+    def persist(self) -> bool:
+        """Whether the backend is not expected to recover by itself."""
+        return self.failures >= FAILURES_IN_A_ROW
+
     def backend_failed(self, error: BackendError) -> None:
         """A step was not computed."""
         self.failures += 1

@@ -12,7 +12,6 @@ from pathlib import Path
 from langpose_rt.errors import ConfigError, LangPoseError
 from langpose_rt.runtime.base import Backend
 from langpose_rt.streaming.active_model import warm_up
-from langpose_rt.streaming.incidents import FAILURES_IN_A_ROW
 from langpose_rt.streaming.pipeline import Pipeline
 
 OpenModel = Callable[[Path | None], Backend]
@@ -65,12 +64,12 @@ class Reloader:
 
     def tend(self, now_s: float) -> None:
         """Open the model anew if it fails again and again; called every now and then."""
-        failures = self._pipeline.incidents.failures
+        incidents = self._pipeline.incidents
         if self._open is None or now_s < self._retry_at_s:
             return
-        if failures == 0:
+        if incidents.failures == 0:
             self._retry_s = FIRST_RETRY_S
-        elif failures >= FAILURES_IN_A_ROW and self.begin(self._folder, lambda _: None):
+        elif incidents.persist and self.begin(self._folder, lambda _: None):
             self._retry_at_s = now_s + self._retry_s
             self._retry_s = min(2 * self._retry_s, LONGEST_RETRY_S)
 

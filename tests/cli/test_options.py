@@ -100,6 +100,23 @@ def test_the_backend_is_the_one_described(model: Path) -> None:
     backend.close()
 
 
+@pytest.mark.parametrize(
+    ("failing", "name"),
+    [("tensorrt", "onnx"), ("tensorrt-rtx", "onnx"), ("onnx", "tensorrt"), (None, "tensorrt")],
+)
+def test_the_cpu_stands_in_for_a_gpu_that_has_failed(
+    monkeypatch: pytest.MonkeyPatch, failing: str | None, name: str
+) -> None:
+    asked: list[str] = []
+
+    def open_backend(_: Path | None, name: str, **__: object) -> None:
+        asked.append(name)
+
+    monkeypatch.setattr("langpose_rt.runtime.base.open_backend", open_backend)
+    backend_from_arguments(model_arguments("--backend", "tensorrt"), slots=1, failing=failing)
+    assert asked == [name]
+
+
 def test_a_missing_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no model at"):
         backend_from_arguments(model_arguments("--model", tmp_path), slots=1)

@@ -1,12 +1,19 @@
 """`serve`: what it refuses before it listens; that it serves is in tests/end_to_end."""
 
+import contextlib
+import itertools
 import signal
 import socket
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from langpose_rt.cli import serve
+from langpose_rt.streaming.server import Server
 from tests.commands import run_here
+from tests.fakes import MS, FakeBackend, keypoint_parts, person_px
 
 
 @pytest.mark.parametrize(
@@ -54,3 +61,53 @@ def test_signals_are_whoevers_they_were_once_serving_is_over(model: Path) -> Non
         port = taken.getsockname()[1]
         assert run_here("serve", "--port", port, "--no-http", "--model", model).code == 2
     assert [signal.getsignal(number) for number in numbers] == before
+
+
+def test_a_gpu_that_fails_hands_over_to_the_cpu_and_the_stream_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened: list[FakeBackend] = []
+
+    def open_backend(
+        folder: Path | None, name: str, *, slots: int, threads: int, precision: str, say: object
+    ) -> FakeBackend:
+        backend = FakeBackend(slots=slots)
+        backend.name, backend.precision = name, precision
+        opened.append(backend)
+        return backend
+
+    answered: list[list[str]] = []
+
+    def run(server: Server, *, on_start: Callable[[], None]) -> None:
+        """What the threads of a server do, in a row."""
+        pipeline, seqs = server.pipeline, itertools.count()
+
+        def turn() -> list[str]:
+            seq = next(seqs)
+            now_ns = 20 * seq * MS
+            pipeline.receive(keypoint_parts(person_px((0, 0, 4)), seq=seq, t_ms=20 * seq), now_ns)
+            done = [work(now_ns) for work in (pipeline.change_model, pipeline.step)]
+            topics = [parts[0] for part in done for parts in part]
+            return [pipeline.model.name for topic in topics if topic.startswith(b"pose3d/")]
+
+        answered.append(turn())
+        opened[0].failing = True
+        for _ in range(3):
+            assert turn() == []
+        assert pipeline.incidents.persist
+        server._reloader.tend(0.0)
+        for _ in range(500):
+            if poses := turn():
+                break
+            threading.Event().wait(0.01)
+        answered.append(poses)
+        assert not pipeline.incidents.failures
+        server.stop()
+
+    monkeypatch.setattr("langpose_rt.runtime.base.open_backend", open_backend)
+    monkeypatch.setattr(serve, "_heeding_signals", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(Server, "run", run)
+    words = ("--backend", "tensorrt", "--precision", "fp16", "--port", "0", "--no-http")
+    assert run_here("serve", *words).code == 0
+    assert answered == [["tensorrt"], ["onnx"]]
+    assert [(one.name, one.precision) for one in opened] == [("tensorrt", "fp16"), ("onnx", "auto")]

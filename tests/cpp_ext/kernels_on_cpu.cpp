@@ -3,6 +3,7 @@
 // padding and the hand-over between blocks are right; it shows nothing about speed or about nvcc.
 #include <atomic>
 #include <barrier>
+#include <cmath>
 #include <string>
 #include <thread>
 #include <utility>
@@ -23,6 +24,9 @@ static thread_local std::barrier<>* threads_of_block;
 [[maybe_unused]] static void __threadfence() { std::atomic_thread_fence(std::memory_order_seq_cst); }
 static int atomicAdd(int* counter, int value) { return std::atomic_ref<int>(*counter).fetch_add(value); }
 
+[[maybe_unused]] static double cospi(double half_turns) { return std::cos(3.141592653589793 * half_turns); }
+[[maybe_unused]] static double sinpi(double half_turns) { return std::sin(3.141592653589793 * half_turns); }
+
 #include "sliding_window.cu"
 
 template <typename... Args, std::size_t... I>
@@ -33,6 +37,18 @@ static void call(void (*kernel)(Args...), void** args, std::index_sequence<I...>
 // As cuLaunchKernel: `args` points at every argument.
 template <typename... Args>
 static void launch(void (*kernel)(Args...), Index grid, unsigned block_size, void** args) {
+  if (block_size == 1) {  // blocks wait for nobody: one after the other, without threads
+    std::barrier<> alone(1);
+    for (unsigned block = 0; block < grid.x * grid.y; ++block) {
+      threadIdx = {0, 0, 0};
+      blockIdx = {block % grid.x, block / grid.x, 0};
+      blockDim = {1, 1, 1};
+      gridDim = grid;
+      threads_of_block = &alone;
+      call(kernel, args, std::index_sequence_for<Args...>());
+    }
+    return;
+  }
   std::vector<std::barrier<>*> barriers;
   std::vector<std::thread> threads;
   for (unsigned block = 0; block < grid.x * grid.y; ++block) {
@@ -63,6 +79,8 @@ extern "C" int launch_on_cpu(const char* name, unsigned chunks, unsigned persons
   LAUNCH(window_gather_half)
   LAUNCH(window_reset_float)
   LAUNCH(window_reset_half)
+  LAUNCH(window_look_float)
+  LAUNCH(window_look_half)
   LAUNCH(window_key_bias)
   LAUNCH(window_feature_at)
 #undef LAUNCH

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from langpose_rt.rotary import rotary_periods_ns, rotary_table
 from langpose_rt.window import reference
 from langpose_rt.window.reference import MASKED, Window
 from tests.cpp_ext.conftest import CPP_EXT
@@ -23,7 +24,7 @@ ARCHITECTURES = (80, 86, 89, 90, 120)
 KERNELS = {
     *(
         f"window_{name}_{stored}"
-        for name in ("push", "gather", "reset")
+        for name in ("push", "gather", "reset", "look")
         for stored in ("float", "half")
     ),
     "window_key_bias",
@@ -34,6 +35,8 @@ MOST_REGISTERS = 64
 
 THREADS = 16
 """Of a block on the CPU; the kernels take any number up to their launch bound."""
+
+PERIODS_NS = rotary_periods_ns(5)
 
 SUFFIX = {np.float32: "float", np.float16: "half"}
 
@@ -138,6 +141,21 @@ class Device:
         )  # fmt: skip
         return out
 
+    def look(
+        self, slots: np.ndarray, now_ns: np.ndarray, periods_ns: np.ndarray, max_age_ns: int
+    ) -> tuple[np.ndarray, ...]:
+        """Keys, values, bias, cosine and sine of a step."""
+        w, persons = self.window, slots.size
+        keys, values = (np.full((persons, *w.keys.shape[1:]), 7, w.keys.dtype) for _ in range(2))
+        bias = np.full((persons, w.frames), np.nan, np.float32)
+        cos, sin = (np.full((persons, periods_ns.size), np.nan, np.float32) for _ in range(2))
+        self.launch(
+            f"window_look_{self.suffix}", persons, keys, values, bias, cos, sin, w.keys, w.values,
+            w.time_ns, w.fill, slots, now_ns, periods_ns, *self.sizes[:3], periods_ns.size,
+            max_age_ns,
+        )  # fmt: skip
+        return keys, values, bias, cos, sin
+
     def gather(self, slots: np.ndarray, dtype: type) -> np.ndarray:
         """As reference.gather."""
         w, channels = self.window, self.window.features.shape[2]
@@ -177,6 +195,12 @@ def test_the_kernels_live_through_a_walk_as_the_definition_does(
             device.key_bias(step.slots, now, 50_000_000),
             reference.key_bias(window, step.slots, now, 50_000_000),
         )
+        keys, values, bias, *angles = device.look(step.slots, now, PERIODS_NS, 50_000_000)
+        np.testing.assert_array_equal(keys, window.keys[step.slots])
+        np.testing.assert_array_equal(values, window.values[step.slots])
+        np.testing.assert_array_equal(bias, reference.key_bias(window, step.slots, now, 50_000_000))
+        for mine, expected in zip(angles, rotary_table(now, PERIODS_NS), strict=True):
+            np.testing.assert_allclose(mine, expected, rtol=0, atol=1e-6)
         here = np.flatnonzero(window.fill).astype(np.int32)
         back = random.integers(0, window.fill[here], dtype=np.int32)
         np.testing.assert_array_equal(

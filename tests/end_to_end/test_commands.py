@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -119,14 +120,18 @@ def test_a_server_tells_a_person_its_ports_and_stops_on_ctrl_c(model: Path) -> N
     words = ("--port", "0", "--http-port", "0", "--model", model)
     with started("serve", *words) as server:
         assert server.stderr is not None
-        lines = [server.stderr.readline() for _ in range(6)]
+        said = [server.stderr.readline() for _ in range(7)]
         server.send_signal(signal.SIGINT)
         _, rest = server.communicate(timeout=WAIT_S)
     assert server.returncode == 0
     assert [line.partition(": ")[2] for line in rest.splitlines()] == [
         "the server is about to stop [drain drain]"
     ]
-    assert [line.split()[0] for line in lines] == [
+    logged = [line for line in said if "langpose_rt.cli.serve: " in line]
+    assert [re.sub(r".*?: (backend \S+: \S).*\n", r"\1", line) for line in logged] == [
+        "backend onnx: n"
+    ]
+    assert [line.split()[0] for line in said if line not in logged] == [
         "keypoints", "poses", "control", "viewer", "model", "weights"
     ]  # fmt: skip
 

@@ -32,13 +32,17 @@ def random_clip(frames: int, *, rate_hz: float = 60.0, seed: int = 0) -> ParityC
     )
 
 
+def exported(config: ModelConfig, folder: Path, precisions: tuple[str, ...]) -> Path:
+    """A model folder with random weights."""
+    save(folder / "source.safetensors", seeded(config, 0), {"trained_on": "nothing"})
+    model_folder_from_checkpoint(
+        folder / "source.safetensors", folder / "out", random_clip(12),
+        precisions=precisions, command="test",
+    )  # fmt: skip
+    return folder / "out"
+
+
 @pytest.fixture(scope="session", params=[SMALL, SMALL_JOINTS], ids=lambda config: config.tokens)
 def model_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An exported model folder with both precisions."""
-    folder = tmp_path_factory.mktemp("model")
-    save(folder / "source.safetensors", seeded(request.param, 0), {"trained_on": "nothing"})
-    model_folder_from_checkpoint(
-        folder / "source.safetensors", folder / "out", random_clip(12),
-        precisions=("fp32", "int8"), command="test",
-    )  # fmt: skip
-    return folder / "out"
+    return exported(request.param, tmp_path_factory.mktemp("model"), ("fp32", "int8"))

@@ -1,0 +1,162 @@
+"""sliding_window.cu compiled for this GPU: once, by nvcc or NVRTC, kept for the next start."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import langpose_rt
+from langpose_rt.errors import ConfigError
+
+SOURCE, HEADER = "sliding_window.cu", "sliding_window.cuh"
+
+SIGNATURES = {
+    **{f"window_push_{kind}": "PPPPPPPPPPPPiiii" for kind in ("float", "half")},
+    **{f"window_gather_{kind}": "PPPPPii" for kind in ("float", "half")},
+    **{f"window_reset_{kind}": "PPPPPPPiiii" for kind in ("float", "half")},
+    **{f"window_look_{kind}": "PPPPPPPPPPPPiiiiq" for kind in ("float", "half")},
+    "window_key_bias": "PPPPPiiq",
+    "window_feature_at": "PPPPPPii",
+}
+"""Every kernel and its arguments, as of `langpose_rt.runtime.cuda.driver.Kernel`."""
+
+_LONGEST_COMPILE_S = 300
+
+
+def window_kernels(capability: str, cache: Path | None = None) -> bytes:
+    """The kernels as a cubin.
+
+    Args:
+        capability: Of the GPU, as ``8.9``.
+        cache: Folder of compiled kernels; None is the user's.
+
+    Raises:
+        ConfigError: If there is no compiler, or it refuses the source.
+    """
+    folder = source_folder()
+    name, version, compiled = _compiler()
+    architecture = "sm_" + capability.replace(".", "")
+    key = hashlib.sha256(version.encode())
+    for file in (SOURCE, HEADER):
+        key.update((folder / file).read_bytes())
+    cache = cache or _user_cache()
+    path = cache / f"window-{architecture}-{name}-{key.hexdigest()[:16]}.cubin"
+    with contextlib.suppress(OSError):
+        return path.read_bytes()
+    image = compiled(folder, architecture)
+    with contextlib.suppress(OSError):  # a folder that cannot be written costs the next start time
+        _write_whole(path, image)
+    return image
+
+
+def source_folder() -> Path:
+    """Where the CUDA sources are: in the wheel beside the package's window, else in the checkout.
+
+    Raises:
+        ConfigError: If they are in neither place.
+    """
+    package = Path(langpose_rt.__file__).parent
+    for folder in (package / "window" / "cuda", package.parent / "cpp_ext"):
+        if (folder / SOURCE).is_file():
+            return folder
+    raise ConfigError(f"{SOURCE} is missing from this installation; install langpose-rt again")
+
+
+Compile = Callable[[Path, str], bytes]
+
+
+def _compiler() -> tuple[str, str, Compile]:
+    """Name, version and function of the compiler that is here."""
+    nvcc = shutil.which("nvcc")
+    if nvcc is not None:
+        said = subprocess.run(  # noqa: S603 - the compiler on the user's own PATH
+            [nvcc, "--version"], capture_output=True, text=True, check=False
+        )
+
+        def by_nvcc(folder: Path, architecture: str) -> bytes:
+            return cubin_from_nvcc(nvcc, folder, architecture)
+
+        return "nvcc", said.stdout, by_nvcc
+    version = nvrtc_version()
+    if version is None:
+        raise ConfigError(
+            "the GPU kernels need a compiler once, and neither nvcc nor NVRTC is here; "
+            "pip install cuda-bindings nvidia-cuda-nvrtc, or choose --backend onnx"
+        )
+    return "nvrtc", version, cubin_from_nvrtc
+
+
+def cubin_from_nvcc(nvcc: str, folder: Path, architecture: str) -> bytes:
+    """Compile with the toolkit.
+
+    Raises:
+        ConfigError: With the first line nvcc complained with.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch) / "window.cubin"
+        command = [nvcc, "-cubin", f"-arch={architecture}", "-o", str(out), str(folder / SOURCE)]
+        done = subprocess.run(  # noqa: S603 - as above
+            command, capture_output=True, text=True, check=False, timeout=_LONGEST_COMPILE_S
+        )
+        if done.returncode:
+            raise ConfigError(f"nvcc cannot compile {SOURCE} for {architecture}: {_first(done)}")
+        return out.read_bytes()
+
+
+def cubin_from_nvrtc(folder: Path, architecture: str) -> bytes:
+    """Compile with the library that needs no toolkit.
+
+    Raises:
+        ConfigError: With the first line NVRTC complained with.
+    """
+    from cuda.bindings import nvrtc
+
+    source, header = ((folder / name).read_bytes() for name in (SOURCE, HEADER))
+    _, program = nvrtc.nvrtcCreateProgram(source, SOURCE.encode(), 1, [header], [HEADER.encode()])
+    options = [f"--gpu-architecture={architecture}".encode(), b"--std=c++17"]
+    (status,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
+    if int(status):
+        _, size = nvrtc.nvrtcGetProgramLogSize(program)
+        log = bytes(size)
+        nvrtc.nvrtcGetProgramLog(program, log)
+        reason = log.decode(errors="replace").strip("\0 \n").partition("\n")[0] or str(status)
+        raise ConfigError(f"NVRTC cannot compile {SOURCE} for {architecture}: {reason}")
+    _, size = nvrtc.nvrtcGetCUBINSize(program)
+    image = bytes(size)
+    nvrtc.nvrtcGetCUBIN(program, image)
+    nvrtc.nvrtcDestroyProgram(program)
+    return image
+
+
+def nvrtc_version() -> str | None:
+    """Version of NVRTC; None where it or its bindings are missing."""
+    if find_spec("cuda") is None:
+        return None
+    try:
+        from cuda.bindings import nvrtc
+
+        _, major, minor = nvrtc.nvrtcVersion()
+    except (ImportError, RuntimeError, OSError):  # the bindings are there, the library is not
+        return None
+    return f"{major}.{minor}"
+
+
+def _first(done: "subprocess.CompletedProcess[str]") -> str:
+    return next(iter((done.stderr + done.stdout).strip().splitlines()), f"exit {done.returncode}")
+
+
+def _user_cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "langpose-rt"
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as part:
+        part.write(data)
+    Path(part.name).replace(path)

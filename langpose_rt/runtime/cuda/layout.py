@@ -1,0 +1,55 @@
+"""Where several arrays lie in one block of memory, so that one copy moves them all."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+ALIGNMENT = 256
+"""Of every array in a block, in bytes: what the CUDA driver itself gives, enough for any kernel."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One array of a block.
+
+    Attributes:
+        start: First byte.
+        shape: All of it, batch first.
+        dtype: Of its numbers.
+    """
+
+    start: int
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+class Layout:
+    """Named arrays behind each other.
+
+    Args:
+        arrays: Name to shape and type.
+
+    Attributes:
+        size_bytes: Of the whole block.
+    """
+
+    def __init__(self, arrays: dict[str, tuple[tuple[int, ...], str]]) -> None:
+        self._fields: dict[str, Field] = {}
+        end = 0
+        for name, (shape, kind) in arrays.items():
+            dtype = np.dtype(kind)
+            self._fields[name] = Field(end, shape, dtype)
+            size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+            end += -(-size // ALIGNMENT) * ALIGNMENT
+        self.size_bytes = max(end, ALIGNMENT)
+
+    def addresses(self, base: int) -> dict[str, int]:
+        """Where every array is in a block that begins at an address."""
+        return {name: base + field.start for name, field in self._fields.items()}
+
+    def views(self, block: np.ndarray) -> dict[str, np.ndarray]:
+        """Every array as a view into a block of bytes on the host."""
+        return {
+            name: np.ndarray(field.shape, field.dtype, block, field.start)
+            for name, field in self._fields.items()
+        }
