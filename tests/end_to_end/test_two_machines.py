@@ -9,13 +9,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.commands import ENVIRONMENT, ROOT
-from tests.peers import wait_until
 
 ADDRESSES = {"server": "10.77.0.1", "rig": "10.77.0.2"}
 WAIT_S = 60.0
@@ -131,6 +131,14 @@ def machines(tmp_path: Path) -> Iterator[dict[str, Machine]]:
             machine.close()
 
 
+def wait_for(file: Path, words: str, count: int) -> None:
+    """Wait until a command has said something so often."""
+    until_s = time.monotonic() + WAIT_S
+    while file.read_text().count(words) < count:
+        assert time.monotonic() < until_s, file.read_text()
+        time.sleep(0.05)
+
+
 def without_keys_nothing_is_reached(rig: Machine) -> None:
     """A stranger publishes and asks; both end in one sentence."""
     clip = "langpose_rt/assets/demo/pose2sim_balancing_cam01.npz"
@@ -156,13 +164,13 @@ def test_the_walk_through_works_and_a_stranger_stays_outside(
         if command.startswith(ENDLESS):
             said[command.split()[-1]] = machines[where].started(command)
             if " serve " in command:
-                wait_until(lambda: "keypoints in" in said["keys"].read_text())
+                wait_for(said["keys"], "keypoints in", 1)
             continue
         done = machines[where].done(command)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
         last[command] = done.stdout
     heard = said["consumer.py"]
-    wait_until(lambda: heard.read_text().count("rig0 [") >= 10)
+    wait_for(heard, "rig0 [", 10)
     assert "Traceback" not in heard.read_text()
     (status,) = (command for command in last if "control status" in command)
     assert json.loads(last[status])["rejected"] == {}
