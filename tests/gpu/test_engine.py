@@ -33,7 +33,7 @@ from tests.gpu.host_engine import HostTensorRT
 pytestmark = pytest.mark.gpu
 
 BATCH = (1, 4)
-FRAMES = 60
+FRAMES = 40
 
 
 @dataclass

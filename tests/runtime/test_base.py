@@ -17,7 +17,7 @@ def test_every_backend_honours_the_protocol(model_folder: Path, name: str) -> No
 
 
 def test_an_unknown_backend_names_the_known_ones(model_folder: Path) -> None:
-    with pytest.raises(ConfigError, match="auto, onnx, torch"):
+    with pytest.raises(ConfigError, match="auto, tensorrt, tensorrt-rtx, onnx, torch"):
         open_backend(model_folder, "abacus")
 
 
