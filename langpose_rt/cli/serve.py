@@ -88,12 +88,13 @@ def run(arguments: argparse.Namespace) -> int:
             arguments, slots=arguments.slots, folder=folder, failing=failing, say=log.info
         )
 
-    backend = backend_from_arguments(arguments, slots=arguments.slots, say=log.info)
+    why: list[str] = []  # said once it serves: a wrong option is one sentence
+    backend = backend_from_arguments(arguments, slots=arguments.slots, say=why.append)
     recorder = _recorder(arguments, backend, pipeline)
     server = Server(backend, config, cameras, recorder, gallery=gallery, open_model=open_model)
     licence = str(backend.manifest.card.get("licence", "not stated"))
     with _heeding_signals(server), supervised(server):
-        server.run(on_start=lambda: _announce(server, licence, arguments))
+        server.run(on_start=lambda: _announce(server, licence, arguments, why))
     return 0
 
 
@@ -128,7 +129,11 @@ def _recorder(
     return FileRecorder(arguments.record, setup.to_facts(), force=arguments.force)
 
 
-def _announce(server: "Server", licence: str, arguments: argparse.Namespace) -> None:
+def _announce(
+    server: "Server", licence: str, arguments: argparse.Namespace, why: list[str]
+) -> None:
+    for line in why:
+        log.info(line)
     model, ports, keyring = server.snapshot().model, server.ports, server.keyring
     said = {
         "port": ports.keypoints, "output_port": ports.poses, "control_port": ports.control,
@@ -152,7 +157,8 @@ def _announce(server: "Server", licence: str, arguments: argparse.Namespace) -> 
             f"control       tcp://{bind}:{ports.control}\n"
             f"{viewer}{keys}"
             f"model         {model.id} {model.sha256[:12]}, {model.precision} on {model.backend}\n"
-            f"weights       {licence}",
+            f"weights       {licence}\n",
+            end="",  # one write: the log has a thread of its own, and no line may cut another
             file=sys.stderr,
             flush=True,
         )
