@@ -95,14 +95,9 @@ class Server:
         self._unix_ns = time.time_ns() - time.monotonic_ns()
         self.epoch = epoch = secrets.randbelow(MAX_UINT + 1)
         self.pipeline = Pipeline(
-            backend,
-            config.pipeline,
-            cameras,
-            epoch=epoch,
-            gallery=gallery,
-            clock=self.now_ns,
+            backend, config.pipeline, cameras, epoch=epoch, gallery=gallery, clock=self.now_ns,
             recorder=recorder,
-        )
+        )  # fmt: skip
         self._guard = FaultGuard(self.pipeline.incidents, clock=self.now_ns, fatal=zmq.ZMQError)
         self._reloader = Reloader(self.pipeline, open_model)
         self._context: zmq.Context[Socket] = zmq.Context()
