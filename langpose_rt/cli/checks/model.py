@@ -9,10 +9,16 @@ from langpose_rt.manifest import Manifest, read_manifest
 def check_model(folder: Path, precision: str) -> list[Check]:
     """The manifest, the hash of every file, and the card.
 
+    Args:
+        folder: Of the model.
+        precision: As asked for; engines (``fp16``) are matched to the machine when they are opened,
+            so for them, and for ``auto``, it is float32 that must be whole.
+
     Raises:
         ModelError: If a file is missing or damaged.
     """
     manifest = read_manifest(folder)
+    precision = "fp32" if precision in {"auto", "fp16"} else precision
     product = manifest.products.get(precision)
     if product is None:
         found = f"{manifest.name} has no {precision}, only {', '.join(sorted(manifest.products))}"
