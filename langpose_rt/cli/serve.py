@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -93,8 +94,13 @@ def run(arguments: argparse.Namespace) -> int:
     recorder = _recorder(arguments, backend, pipeline)
     server = Server(backend, config, cameras, recorder, gallery=gallery, open_model=open_model)
     licence = str(backend.manifest.card.get("licence", "not stated"))
+
+    def on_start() -> None:
+        _announce(server, licence, arguments, why)
+        gc.freeze()  # a full collection of all that was loaded holds every thread for 60 ms
+
     with _heeding_signals(server), supervised(server):
-        server.run(on_start=lambda: _announce(server, licence, arguments, why))
+        server.run(on_start)
     return 0
 
 

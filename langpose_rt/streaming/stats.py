@@ -3,8 +3,8 @@
 The picture of it all at one moment is `snapshot.py`; how that is shown is `health.py`'s business.
 """
 
+from array import array
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -31,19 +31,22 @@ class LatencyHistogram:
 
     def __init__(self) -> None:
         self.buckets = [0] * (len(EDGES_MS) + 1)
-        self.total_ns = 0
-        self._recent: deque[int] = deque(maxlen=RECENT)
+        self.total_ns = self._added = 0
+        # A ring of plain numbers: thousands of int objects that come and go all over the heap
+        # would keep its pages from being reused.
+        self._recent = array("q", bytes(8 * RECENT))
 
     def add(self, latency_ns: int) -> None:
         """Count one latency; a negative one, of a clock that was set back, counts as 0."""
         latency_ns = max(latency_ns, 0)
         self.buckets[bisect_left(_EDGES_NS, latency_ns)] += 1
         self.total_ns += latency_ns
-        self._recent.append(latency_ns)
+        self._recent[self._added % RECENT] = latency_ns
+        self._added += 1
 
     def quantiles_ms(self, *shares: float) -> tuple[float, ...]:
         """The given quantiles of the recent latencies; 0 where there are none."""
-        ordered = sorted(self._recent)
+        ordered = sorted(self._recent[: self._added])
         if not ordered:
             return (0.0,) * len(shares)
         return tuple(
