@@ -1,6 +1,5 @@
 """What every test runs under: checked shapes, patient hypothesis, and `gpu` tests need a driver."""
 
-import ctypes
 import os
 from typing import Any
 
@@ -11,6 +10,8 @@ from jaxtyping import install_import_hook
 # Before anything imports the package: from here on every annotated shape in it is an assertion.
 install_import_hook("langpose_rt", "beartype.beartype")
 
+from langpose_rt.runtime.gpu import why_no_gpu  # noqa: E402
+
 # No deadline: a busy machine is not a defect. In CI the same examples every time.
 settings.register_profile("langpose", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("langpose")
@@ -20,20 +21,6 @@ settings.load_profile("langpose")
 def rtx() -> Any:
     """TensorRT-RTX, which builds engines without a GPU."""
     return pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has no wheel here")
-
-
-def why_no_gpu() -> str | None:
-    """The reason `gpu` tests cannot run here, or None if they can."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return "no NVIDIA driver: libcuda.so.1 cannot be loaded"
-    status = driver.cuInit(0)
-    if status:
-        return f"the NVIDIA driver does not start: cuInit gave {status}"
-    count = ctypes.c_int(0)
-    driver.cuDeviceGetCount(ctypes.byref(count))
-    return None if count.value else "the NVIDIA driver sees no device"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from langpose_rt.errors import BackendError, ConfigError
 from langpose_rt.manifest import Manifest
 from langpose_rt.runtime.base import Backend
-from langpose_rt.runtime.gpu import probe
+from langpose_rt.runtime.gpu import why_no_gpu
 
 Open = Callable[[str], Backend]
 """Opens a backend by name."""
@@ -31,7 +31,7 @@ def automatic_backend(open_named: Open, manifest: Manifest, folder: Path, *, say
     Raises:
         ConfigError: If not even ONNX Runtime opens.
     """
-    reason = _why_no_gpu() or _why_no_engine(manifest, folder)
+    reason = why_no_gpu() or _why_no_engine(manifest, folder)
     if reason is not None:
         say(f"backend onnx: {reason}")
         return open_named("onnx")
@@ -47,14 +47,6 @@ def automatic_backend(open_named: Open, manifest: Manifest, folder: Path, *, say
         return backend
     say(f"backend onnx: {'; '.join(refusals)}")
     return open_named("onnx")
-
-
-def _why_no_gpu() -> str | None:
-    try:
-        probe()
-    except ConfigError as error:
-        return str(error)
-    return None
 
 
 def _why_no_engine(manifest: Manifest, folder: Path) -> str | None:

@@ -13,6 +13,9 @@ from langpose_rt.errors import ConfigError
 DRIVER_LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 MANAGEMENT_LIBRARY = "nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1"
 
+NO_DRIVER = "no NVIDIA driver"
+"""How the sentence begins where this machine has none."""
+
 _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76
 _LONGEST_NAME = 256
 
@@ -25,12 +28,14 @@ class Gpu:
         name: As the driver calls it.
         compute_capability: As ``8.9``.
         driver: Version of the driver; ``CUDA 13.0`` where only that is known.
+        cuda: Newest CUDA the driver runs, as ``(13, 0)``.
         memory_bytes: Of the device.
     """
 
     name: str
     compute_capability: str
     driver: str
+    cuda: tuple[int, int]
     memory_bytes: int
 
 
@@ -47,7 +52,7 @@ def probe(driver: str = DRIVER_LIBRARY, management: str = MANAGEMENT_LIBRARY) ->
     try:
         cuda = ctypes.CDLL(driver)
     except OSError:
-        raise ConfigError(f"no NVIDIA driver: {driver} cannot be loaded") from None
+        raise ConfigError(f"{NO_DRIVER}: {driver} cannot be loaded") from None
     status = cuda.cuInit(0)
     if status:
         raise ConfigError(f"the NVIDIA driver does not start: cuInit gave {status}")
@@ -63,12 +68,24 @@ def probe(driver: str = DRIVER_LIBRARY, management: str = MANAGEMENT_LIBRARY) ->
         _asked(cuda, "cuDeviceGetAttribute", attribute, device)
         for attribute in (_CAPABILITY_MAJOR, _CAPABILITY_MINOR)
     )
+    version = _asked(cuda, "cuDriverGetVersion")
+    runs = version // 1000, version % 1000 // 10
     return Gpu(
         name=name.value.decode(errors="replace"),
         compute_capability=f"{major}.{minor}",
-        driver=_driver_version(management) or _cuda_version(cuda),
+        driver=_driver_version(management) or f"CUDA {runs[0]}.{runs[1]}",
+        cuda=runs,
         memory_bytes=memory.value,
     )
+
+
+def why_no_gpu() -> str | None:
+    """Why no GPU can be used, or None if one can."""
+    try:
+        probe()
+    except ConfigError as error:
+        return str(error)
+    return None
 
 
 def _call(cuda: ctypes.CDLL, function: str, *arguments: object) -> None:
@@ -94,8 +111,3 @@ def _driver_version(management: str) -> str | None:
     status = nvml.nvmlSystemGetDriverVersion(version, _LONGEST_NAME)
     nvml.nvmlShutdown()
     return None if status else version.value.decode(errors="replace")
-
-
-def _cuda_version(cuda: ctypes.CDLL) -> str:
-    number = _asked(cuda, "cuDriverGetVersion")
-    return f"CUDA {number // 1000}.{number % 1000 // 10}"

@@ -19,12 +19,17 @@ from langpose_rt.manifest import read_manifest
 from langpose_rt.model.langpose import seeded
 from langpose_rt.runtime import gpu
 from langpose_rt.runtime.base import open_backend
-from langpose_rt.runtime.gpu import Gpu
+from langpose_rt.runtime.gpu import Gpu, why_no_gpu
 from tests.commands import run_here
-from tests.conftest import why_no_gpu
 from tests.fakes import FakeBackend
 
-ADA = Gpu(name="RTX 4090", compute_capability="8.9", driver="580.65", memory_bytes=24 * 2**30)
+ADA = Gpu(
+    name="RTX 4090",
+    compute_capability="8.9",
+    driver="580.65",
+    cuda=(13, 0),
+    memory_bytes=24 * 2**30,
+)
 
 
 def test_a_step_moves_everybody_on_and_asks_for_the_newest() -> None:

@@ -22,7 +22,13 @@ from langpose_rt.runtime.base import DEFAULT_MODEL, Backend
 from langpose_rt.runtime.flavor import FLAVORS
 from langpose_rt.runtime.gpu import Gpu
 
-ADA = Gpu(name="RTX 4090", compute_capability="8.9", driver="580.65", memory_bytes=24 * 2**30)
+ADA = Gpu(
+    name="RTX 4090",
+    compute_capability="8.9",
+    driver="580.65",
+    cuda=(13, 0),
+    memory_bytes=24 * 2**30,
+)
 CONFIG = BuildConfig(batch=(1,), targets=("8.9",))
 
 

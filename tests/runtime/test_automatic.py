@@ -14,7 +14,13 @@ from langpose_rt.runtime.gpu import Gpu
 from tests.fakes import FakeBackend
 
 FOLDER = Path("engines/live")
-ADA = Gpu(name="RTX 4090", compute_capability="8.9", driver="580.65", memory_bytes=24 * 2**30)
+ADA = Gpu(
+    name="RTX 4090",
+    compute_capability="8.9",
+    driver="580.65",
+    cuda=(13, 0),
+    memory_bytes=24 * 2**30,
+)
 
 
 class Opener:
@@ -36,7 +42,7 @@ class Opener:
 @pytest.fixture
 def manifest(monkeypatch: pytest.MonkeyPatch) -> Manifest:
     """Of a model with an engine, on a machine with a GPU."""
-    monkeypatch.setattr(automatic, "probe", lambda: ADA)
+    monkeypatch.setattr(automatic, "why_no_gpu", lambda: None)
     return msgspec.structs.replace(read_manifest(DEFAULT_MODEL), engines={"any": None})
 
 
@@ -72,10 +78,8 @@ def test_the_cpu_remains_when_both_refuse_at_whatever_point(manifest: Manifest) 
 def test_without_a_gpu_no_engine_is_even_tried(
     manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_gpu() -> Gpu:
-        raise ConfigError("no NVIDIA driver: libcuda.so.1 cannot be loaded")
-
-    monkeypatch.setattr(automatic, "probe", no_gpu)
+    reason = "no NVIDIA driver: libcuda.so.1 cannot be loaded"
+    monkeypatch.setattr(automatic, "why_no_gpu", lambda: reason)
     opener = Opener()
     name, line = taken(opener, manifest)
     assert (name, opener.asked) == ("onnx", ["onnx"])

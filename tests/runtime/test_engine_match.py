@@ -20,7 +20,7 @@ from langpose_rt.manifest import (
 from langpose_rt.runtime.engine_match import Machine, engine_matching
 from langpose_rt.runtime.gpu import Gpu
 
-GPU = Gpu(name="RTX 4090", compute_capability="8.9", driver="580.65", memory_bytes=1)
+GPU = Gpu(name="RTX 4090", compute_capability="8.9", driver="580.65", cuda=(13, 0), memory_bytes=1)
 HERE = Machine(flavor="tensorrt", version="11.4.0", gpu=GPU)
 
 

@@ -10,7 +10,7 @@ from langpose_rt.runtime import flavor as module
 from langpose_rt.runtime.flavor import FLAVORS, chosen_flavor, imported
 from langpose_rt.runtime.gpu import Gpu
 
-GPU = Gpu(name="H100", compute_capability="9.0", driver="580.65", memory_bytes=1)
+GPU = Gpu(name="H100", compute_capability="9.0", driver="580.65", cuda=(13, 0), memory_bytes=1)
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:

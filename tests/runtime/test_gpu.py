@@ -58,7 +58,11 @@ def driver(folder: Path, *, status: int = 0, count: int = 1, names: int = 0) -> 
 def test_the_gpu_is_named_with_its_capability_and_driver(tmp_path: Path) -> None:
     management = library(tmp_path, "nvml", MANAGEMENT, STATUS=0)
     assert probe(driver(tmp_path), management) == Gpu(
-        name="NVIDIA H100", compute_capability="9.0", driver="580.65.06", memory_bytes=80 * 2**30
+        name="NVIDIA H100",
+        compute_capability="9.0",
+        driver="580.65.06",
+        cuda=(13, 1),
+        memory_bytes=80 * 2**30,
     )
 
 

@@ -17,11 +17,16 @@ from langpose_rt.manifest import Engine, read_manifest
 from langpose_rt.runtime import tensorrt
 from langpose_rt.runtime.base import DEFAULT_MODEL, open_backend
 from langpose_rt.runtime.flavor import FLAVORS
-from langpose_rt.runtime.gpu import Gpu
+from langpose_rt.runtime.gpu import Gpu, why_no_gpu
 from langpose_rt.runtime.tensorrt import EngineNetwork, batch_sizes, open_tensorrt
-from tests.conftest import why_no_gpu
 
-ADA = Gpu(name="RTX 4090", compute_capability="8.9", driver="580.65", memory_bytes=24 * 2**30)
+ADA = Gpu(
+    name="RTX 4090",
+    compute_capability="8.9",
+    driver="580.65",
+    cuda=(13, 0),
+    memory_bytes=24 * 2**30,
+)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +74,9 @@ def test_without_a_driver_tensorrt_is_not_even_imported(
 def test_a_gpu_that_is_not_the_engines_is_named(
     rtx: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blackwell = Gpu(name="RTX 5090", compute_capability="12.0", driver="580", memory_bytes=1)
+    blackwell = Gpu(
+        name="RTX 5090", compute_capability="12.0", driver="580", cuda=(13, 0), memory_bytes=1
+    )
     monkeypatch.setattr(tensorrt, "probe", lambda: blackwell)
     with pytest.raises(ConfigError, match=r"compute capability 8\.9, found 12\.0"):
         open_tensorrt(folder, read_manifest(folder), slots=1, flavor_name="rtx")
@@ -78,7 +85,7 @@ def test_a_gpu_that_is_not_the_engines_is_named(
 def test_hopper_is_refused_by_rtx_before_anything_is_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hopper = Gpu(name="H200", compute_capability="9.0", driver="580", memory_bytes=1)
+    hopper = Gpu(name="H200", compute_capability="9.0", driver="580", cuda=(13, 0), memory_bytes=1)
     monkeypatch.setattr(tensorrt, "probe", lambda: hopper)
     with pytest.raises(ConfigError, match=r"no engines for compute capability 9\.0"):
         open_tensorrt(folder, read_manifest(folder), slots=1, flavor_name="rtx")

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from langpose_rt.cli.checks.check import Check
-from langpose_rt.cli.checks.machine import why_no_gpu
+from langpose_rt.runtime.gpu import why_no_gpu
 
 _IMPORT_S = 120.0
 _OPTIONAL = {"torch": "train", "tensorrt": "gpu", "tensorrt_rtx": "rtx"}

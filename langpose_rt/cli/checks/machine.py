@@ -8,9 +8,11 @@ import struct
 from pathlib import Path
 
 from langpose_rt.cli.checks.check import Check
+from langpose_rt.errors import ConfigError
+from langpose_rt.runtime.gpu import NO_DRIVER, probe
 
 _USEFUL = ("avx2", "fma", "avx512f", "avx512_vnni", "amx_int8", "asimd", "sve", "i8mm")
-_LEAST_CUDA = 13_000
+_LEAST_CUDA = (13, 0)
 """TensorRT and PyCUDA of the gpu and rtx extras are built for CUDA 13."""
 
 _TIMEX = "@Illlli"
@@ -37,51 +39,22 @@ def processor_from_cpuinfo(text: str) -> tuple[str, list[str]]:
     return name[1].strip() if name else "", [known for known in _USEFUL if known in has]
 
 
-def why_no_gpu() -> str | None:
-    """Why no GPU can be used, or None if one can; asks the driver and constructs nothing."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return "no NVIDIA driver"
-    status = driver.cuInit(0)
-    if status:
-        return f"the NVIDIA driver does not start: cuInit gave {status}"
-    count = ctypes.c_int(0)
-    driver.cuDeviceGetCount(ctypes.byref(count))
-    return None if count.value else "the NVIDIA driver sees no device"
-
-
 def check_gpu() -> list[Check]:
     """Which GPU with which driver."""
-    reason = why_no_gpu()
-    if reason == "no NVIDIA driver":
-        found = f"none ({reason}); the CPU serves"
-        return [Check(name="gpu", verdict="ok", found=found)]
-    if reason is not None:
-        found, advice = f"{reason}; the CPU serves", "see what the driver says: nvidia-smi"
+    try:
+        gpu = probe()
+    except ConfigError as error:
+        found = f"none: {error}; the CPU serves"
+        if str(error).startswith(NO_DRIVER):
+            return [Check(name="gpu", verdict="ok", found=found)]
+        advice = "see what the driver says: nvidia-smi"
         return [Check(name="gpu", verdict="warn", found=found, advice=advice)]
-    cuda, names = _devices()
-    version = re.search(r"\b\d{3}\.\d+(?:\.\d+)?\b", _read("/proc/driver/nvidia/version"))
-    driver = f"driver {version[0]}" if version else "driver of unknown version"
-    found = f"{', '.join(names)}; {driver}, CUDA up to {cuda // 1000}.{cuda % 1000 // 10}"
-    if cuda < _LEAST_CUDA:
+    newest = ".".join(map(str, gpu.cuda))
+    found = f"{gpu.name} ({gpu.compute_capability}); driver {gpu.driver}, CUDA up to {newest}"
+    if gpu.cuda < _LEAST_CUDA:
         advice = "update the NVIDIA driver to 580 or newer; until then the CPU serves"
         return [Check(name="gpu", verdict="warn", found=found, advice=advice)]
     return [Check(name="gpu", verdict="ok", found=found)]
-
-
-def _devices() -> tuple[int, list[str]]:
-    """CUDA version of the driver, as it counts (13020 is 13.2), and the names of its devices."""
-    driver = ctypes.CDLL("libcuda.so.1")
-    version, count = ctypes.c_int(0), ctypes.c_int(0)
-    driver.cuDriverGetVersion(ctypes.byref(version))
-    driver.cuDeviceGetCount(ctypes.byref(count))
-    names = []
-    for number in range(count.value):
-        name = ctypes.create_string_buffer(100)
-        driver.cuDeviceGetName(name, len(name), number)
-        names.append(name.value.decode())
-    return version.value, names
 
 
 def check_clock() -> list[Check]:

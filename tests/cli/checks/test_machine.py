@@ -1,5 +1,7 @@
 """What the kernel and the driver say, in words."""
 
+from unittest.mock import Mock
+
 import pytest
 
 from langpose_rt.cli.checks import machine
@@ -8,9 +10,9 @@ from langpose_rt.cli.checks.machine import (
     check_gpu,
     check_processor,
     processor_from_cpuinfo,
-    why_no_gpu,
 )
-from tests.conftest import why_no_gpu as why_no_gpu_of_tests
+from langpose_rt.errors import ConfigError
+from langpose_rt.runtime.gpu import Gpu
 
 
 def test_useful_instructions_are_picked_from_what_linux_says() -> None:
@@ -28,37 +30,32 @@ def test_an_old_processor_is_something_to_look_at(monkeypatch: pytest.MonkeyPatc
     assert "langpose-rt bench" in found.advice
 
 
-def test_the_driver_is_asked_as_the_tests_ask_it() -> None:
-    ours, theirs = why_no_gpu(), why_no_gpu_of_tests()
-    assert (ours is None) == (theirs is None)
-
-
 @pytest.mark.parametrize(
-    ("cuda", "verdict", "words"), [(13_020, "ok", "CUDA up to 13.2"), (12_080, "warn", "12.8")]
+    ("cuda", "verdict", "words"), [((13, 2), "ok", "CUDA up to 13.2"), ((12, 8), "warn", "12.8")]
 )
 def test_a_gpu_is_named_with_its_driver_and_an_old_driver_is_told(
-    monkeypatch: pytest.MonkeyPatch, cuda: int, verdict: str, words: str
+    monkeypatch: pytest.MonkeyPatch, cuda: tuple[int, int], verdict: str, words: str
 ) -> None:
-    said = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.95.05  Release Build"
-    monkeypatch.setattr(machine, "why_no_gpu", lambda: None)
-    monkeypatch.setattr(machine, "_devices", lambda: (cuda, ["NVIDIA H100"]))
-    monkeypatch.setattr(machine, "_read", lambda _: said)
+    gpu = Gpu(
+        name="NVIDIA H100", compute_capability="9.0", driver="580.95.05", cuda=cuda, memory_bytes=1
+    )
+    monkeypatch.setattr(machine, "probe", lambda: gpu)
     (found,) = check_gpu()
     assert found.verdict == verdict
-    assert found.found.startswith("NVIDIA H100; driver 580.95.05, CUDA up to ")
+    assert found.found.startswith("NVIDIA H100 (9.0); driver 580.95.05, CUDA up to ")
     assert words in found.found
 
 
 @pytest.mark.parametrize(
-    ("reason", "verdict"), [("no NVIDIA driver", "ok"), ("cuInit gave 802", "warn")]
+    ("reason", "verdict"), [("no NVIDIA driver: x", "ok"), ("cuInit gave 802", "warn")]
 )
 def test_no_gpu_is_no_harm_but_a_broken_driver_is_told(
     monkeypatch: pytest.MonkeyPatch, reason: str, verdict: str
 ) -> None:
-    monkeypatch.setattr(machine, "why_no_gpu", lambda: reason)
+    monkeypatch.setattr(machine, "probe", Mock(side_effect=ConfigError(reason)))
     (found,) = check_gpu()
     assert found.verdict == verdict
-    assert "the CPU serves" in found.found
+    assert found.found == f"none: {reason}; the CPU serves"
 
 
 def test_the_kernel_is_asked_about_the_clock() -> None:
