@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ SUMMARY = "lift the keypoint streams of capture rigs to 3D, live"
 EXAMPLE = "langpose-rt serve --port 5555 --lookahead-ms 60 --cameras calib.toml"
 
 _SECOND_SIGNAL = 1
+_TIDY_S = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -97,10 +99,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     def on_start() -> None:
         _announce(server, licence, arguments, why)
-        gc.freeze()  # a full collection of all that was loaded holds every thread for 60 ms
+        _keep_memory_flat(server)
 
     with _heeding_signals(server), supervised(server):
-        server.run(on_start)
+        server.run(on_start=on_start)
     return 0
 
 
@@ -133,6 +135,22 @@ def _recorder(
     cameras = "" if arguments.cameras is None else arguments.cameras.read_text(encoding="utf-8")
     setup = RecordedSetup.of(backend, pipeline, threads=arguments.threads, cameras=cameras)
     return FileRecorder(arguments.record, setup.to_facts(), force=arguments.force)
+
+
+def _keep_memory_flat(server: "Server") -> None:
+    """Collect once a minute what has come since the start, until the server ends.
+
+    CPython keeps up to 2,000 freed tuples of every length, which takes half an hour to fill up and
+    which a full collection gives back. One that also went through all that was loaded would hold
+    every thread for 60 ms, so that is set aside first.
+    """
+    gc.freeze()
+
+    def tidy() -> None:
+        while not server.wait(_TIDY_S):
+            gc.collect()
+
+    threading.Thread(target=tidy, name="tidy", daemon=True).start()
 
 
 def _announce(

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -111,3 +112,23 @@ def test_a_gpu_that_fails_hands_over_to_the_cpu_and_the_stream_goes_on(
     assert run_here("serve", *words).code == 0
     assert answered == [["tensorrt"], ["onnx"]]
     assert [(one.name, one.precision) for one in opened] == [("tensorrt", "fp16"), ("onnx", "auto")]
+
+
+def test_what_comes_while_it_serves_is_collected_until_it_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rounds = itertools.count(1)
+    collected: list[threading.Thread] = []
+    server = Mock(wait=lambda timeout_s: timeout_s != 60 or next(rounds) > 3)
+    monkeypatch.setattr(serve.gc, "collect", lambda: collected.append(threading.current_thread()))
+    serve._keep_memory_flat(server)
+    try:
+        assert serve.gc.get_freeze_count() > 1000
+        for thread in threading.enumerate():
+            if thread.name == "tidy":
+                thread.join(10)
+                assert not thread.is_alive()
+        assert len(collected) == 3
+        assert threading.current_thread() not in collected
+    finally:
+        serve.gc.unfreeze()
