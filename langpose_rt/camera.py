@@ -29,9 +29,9 @@ _PRIOR_DEPTH_M = 4.0
 _PRIOR_WEIGHT = 1e-6
 """In squared ray units: a person 10 m away spans 1e-3, and is drawn to the prior by 0.1 %."""
 
-_UNDISTORT_STEPS = 15
-_WIDEST_RAY = 50.0
-_UNDISTORT_TOLERANCE_PX = 1e-4
+_UNDISTORT_UNTIL = (3, 40, 1e-9)
+"""OpenCV's criteria: at most so many rounds, or until rays change by so little; it stops after 5 by
+default, and strong lenses need more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,12 +283,10 @@ def _undistort(rays: np.ndarray, intrinsics: Intrinsics) -> None:
     if not known.any():
         return
     bent = np.ascontiguousarray(rays[known])
-    straight = cv2.undistortPoints(bent[:, None], np.eye(3), np.array(intrinsics.dist))[:, 0]
-    # OpenCV stops after a few rounds of the same fixed-point iteration; strong lenses need more.
-    for _ in range(_UNDISTORT_STEPS):
-        miss = bent - _distort(straight, intrinsics)
-        if np.abs(miss).max() * intrinsics.fx_px < _UNDISTORT_TOLERANCE_PX:
-            break
-        straight = np.clip(straight + miss, -_WIDEST_RAY, _WIDEST_RAY)
+    points, lens, dist = bent[:, None], np.eye(3), np.array(intrinsics.dist)
+    if hasattr(cv2, "undistortPointsIter"):  # OpenCV 4; in 5 the other one takes the criteria
+        straight = cv2.undistortPointsIter(points, lens, dist, None, None, _UNDISTORT_UNTIL)[:, 0]
+    else:
+        straight = cv2.undistortPoints(points, lens, dist, criteria=_UNDISTORT_UNTIL)[:, 0]
     miss_px = np.abs(bent - _distort(straight, intrinsics)).max(-1) * intrinsics.fx_px
     rays[known] = np.where(miss_px[:, None] <= 1.0, straight, bent)
