@@ -46,7 +46,7 @@ from langpose_rt.runtime.onnx import OnnxNetwork
 from langpose_rt.runtime.ring import RingBackend
 from langpose_rt.runtime.torch import CHECKPOINT_NAME, TorchNetwork
 
-OPSET = 18
+OPSET = 20  # the first with GELU as one node
 _SMALLEST_STORED_HALF = 64
 _FILES = (CHECKPOINT_NAME, "encoder.onnx", "lifter.onnx")
 

@@ -5,8 +5,8 @@ except on the *islands*, where half would lose what the pose needs or overflow:
 
 - the rows and extras up to and including the product that embeds them,
 - whatever meets time or the mask before the next product: rotary, softmax, lag,
-- temporal attention from the product that makes query, key and value to the softmax: on real
-  keypoints the logits of the default weights leave the range of half, and half queries cost 2 mm,
+- temporal attention from the product that makes query, key and value to the mixture: logits may
+  leave the range of half, and on real keypoints half queries cost 2 mm,
 - LayerNorm, softmax and means,
 - the head: the last product before every output of the network, and all after it.
 

@@ -96,17 +96,20 @@ class TemporalAttention(Attention):
         Returns:
             The mixed tokens, and the new rotated key and value to be written into the ring.
         """
-        q, k, v = self.split(x)
-        wide = Rotary(*(part[:, None, None] for part in rotary))
-        q, k = rotate(q, wide), rotate(k, wide)
-        scale = q.shape[-1] ** -0.5
-        # [batch, frame, token, head, channel] -> [batch, token, head, frame, channel]
-        keys, values = (part.unflatten(-1, k.shape[1:]).permute(0, 2, 3, 1, 4) for part in ring)
-        ring_logits = (keys @ q[..., None])[..., 0] * scale + bias[:, None, None]
-        own_logit = (q * k).sum(-1, keepdim=True) * scale
-        weights = torch.cat((ring_logits, own_logit), dim=-1).softmax(dim=-1)
-        ring_weights, own_weight = weights[..., :-1], weights[..., -1:]
-        mixed = (ring_weights[..., None, :] @ values)[..., 0, :] + own_weight * v
+        qk, v = (
+            self.qkv(x)
+            .unflatten(-1, (3 * self.heads, -1))
+            .split((2 * self.heads, self.heads), dim=-2)
+        )
+        q, k = rotate(qk, Rotary(*(part[:, None, None] for part in rotary))).chunk(2, dim=-2)
+        q = q * q.shape[-1] ** -0.5
+        # One query to every key: sums over [batch, frame, token, head, channel] as it lies in
+        # memory cost less than transposing the ring for a product.
+        keys, values = (part.unflatten(-1, k.shape[1:]) for part in ring)
+        ring_logits = (keys * q[:, None]).sum(-1) + bias[:, :, None, None]
+        own_logit = (k * q).sum(-1)[:, None]
+        weights = torch.cat((ring_logits, own_logit), dim=1).softmax(dim=1)[..., None]
+        mixed = (weights[:, :-1] * values).sum(1) + weights[:, -1] * v
         return self.out(mixed.flatten(-2)), k.flatten(1), v.flatten(1)
 
 

@@ -6,6 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from langpose_rt.config import ModelConfig
+from langpose_rt.config import PRESETS
 from langpose_rt.engine import half_graph as module
 from langpose_rt.engine.export import onnx_from_module
 from langpose_rt.engine.half_graph import HALF_INPUTS, half_graph
@@ -69,7 +70,7 @@ def test_islands_are_float32_and_the_rest_is_half(joints: onnx.ModelProto) -> No
             kinds.setdefault(node.op_type, set()).add(types[node.output[0]])
         for island in ("LayerNormalization", "Softmax", "Tanh", "ReduceMean", "ReduceSum", "Sub"):
             assert kinds[island] == {FLOAT}, island
-        assert kinds["Erf"] == {HALF}
+        assert kinds["Gelu"] == {HALF}
         assert HALF in kinds["MatMul"]
 
 
@@ -112,12 +113,28 @@ def test_legal_extremes_stay_finite_in_half() -> None:
     assert np.isfinite(sigma).all()
 
 
-def test_logits_in_half_overflow_and_the_evaluator_says_so(
+def with_louder_logits(model: onnx.ModelProto, factor: float) -> onnx.ModelProto:
+    """The encoder with queries and keys so many times as large, values too."""
+    louder = onnx.ModelProto()
+    louder.CopyFrom(model)
+    width = PRESETS["live"].width
+    for tensor in louder.graph.initializer:
+        if list(tensor.dims) == [width, 3 * width]:
+            values = numpy_helper.to_array(tensor)
+            loud = (factor * values.astype(np.float32)).astype(values.dtype)
+            tensor.CopyFrom(numpy_helper.from_array(loud, tensor.name))
+    return louder
+
+
+def test_logits_in_half_would_overflow_and_the_evaluator_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    encoder, lifter = with_louder_logits(source("encoder"), 8.0), half_graph(source("lifter"))
+    manifest = read_manifest(DEFAULT_MODEL)
+    pose, _ = lift_clip(half_backend(half_graph(encoder), lifter, manifest), extreme_clip())
+    assert np.isfinite(pose).all()
     monkeypatch.setattr(module, "_back_to_product", lambda _nodes, _values: [])
-    backend = half_backend(
-        half_graph(source("encoder")), half_graph(source("lifter")), read_manifest(DEFAULT_MODEL)
-    )
+    monkeypatch.setattr(module, "_TIMED", frozenset())
+    backend = half_backend(half_graph(encoder), lifter, manifest)
     with pytest.raises(BackendError, match="is not finite; half overflows"):
         lift_clip(backend, extreme_clip())
