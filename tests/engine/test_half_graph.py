@@ -5,8 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from langpose_rt.config import ModelConfig
-from langpose_rt.config import PRESETS
+from langpose_rt.config import PRESETS, ModelConfig
 from langpose_rt.engine import half_graph as module
 from langpose_rt.engine.export import onnx_from_module
 from langpose_rt.engine.half_graph import HALF_INPUTS, half_graph
