@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from langpose_rt.camera import Camera
+    from langpose_rt.formats.gallery_npz import Gallery
+    from langpose_rt.manifest import Manifest
     from langpose_rt.runtime.base import Backend
     from langpose_rt.streaming.recorded_setup import RecordedSetup
     from langpose_rt.streaming.replay import Comparison, Replay
@@ -71,7 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
         on_pose = stack.enter_context(_poses_out(arguments, recording.facts))
         backend = stack.enter_context(contextlib.closing(_backend(arguments, setup)))
         said = _said(setup, backend)
-        replay = Replay(recording, setup, backend, _cameras(setup.cameras), on_pose)
+        gallery = _gallery(setup.gallery, backend.manifest, said)
+        cameras = _cameras(setup.cameras)
+        replay = Replay(recording, setup, backend, cameras, gallery=gallery, on_pose=on_pose)
         comparison = _run_with_progress(replay)
     if comparison.model_changed:
         said.append("the server changed its model; it was replayed up to there")
@@ -161,6 +165,24 @@ def _cameras(text: str) -> "Mapping[str, Camera]":
         path = Path(folder) / "recorded-cameras.toml"
         path.write_text(text, encoding="utf-8")
         return cameras_from_toml(path)
+
+
+def _gallery(content: bytes, manifest: "Manifest", said: list[str]) -> "Gallery | None":
+    """The recorded action sentences; another model may not know them, which is said."""
+    if not content:
+        return None
+    from langpose_rt.formats.gallery_npz import check_gallery, gallery_from_file
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "recorded-actions.npz"
+        path.write_bytes(content)
+        gallery = gallery_from_file(path)
+    try:
+        check_gallery(gallery, manifest)
+    except ConfigError as error:
+        said.append(f"actions are left out: {error}")
+        return None
+    return gallery
 
 
 def _run_with_progress(replay: "Replay") -> "Comparison":

@@ -133,7 +133,10 @@ def _recorder(
 
     check_writable(arguments.record, "recording", "--record")
     cameras = "" if arguments.cameras is None else arguments.cameras.read_text(encoding="utf-8")
-    setup = RecordedSetup.of(backend, pipeline, threads=arguments.threads, cameras=cameras)
+    gallery = b"" if arguments.actions is None else arguments.actions.read_bytes()
+    setup = RecordedSetup.of(
+        backend, pipeline, threads=arguments.threads, cameras=cameras, gallery=gallery
+    )
     return FileRecorder(arguments.record, setup.to_facts(), force=arguments.force)
 
 

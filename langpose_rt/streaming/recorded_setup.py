@@ -46,6 +46,7 @@ class RecordedSetup:
         model: What computed, with the hash of its files.
         slots, threads: Of the backend.
         cameras: Text of the camera file; empty if there was none.
+        gallery: The file of action sentences; empty if there was none.
         version: Of langpose-rt.
         machine: Processor and versions of the libraries; poses are equal bit for bit where these
             are.
@@ -58,6 +59,7 @@ class RecordedSetup:
     slots: int = 64
     threads: int = 1
     cameras: str = ""
+    gallery: bytes = b""
     version: str = langpose_rt.__version__
     machine: dict[str, str] = field(default_factory=this_machine)
     epoch: int = 0
@@ -65,7 +67,13 @@ class RecordedSetup:
 
     @classmethod
     def of(
-        cls, backend: Backend, pipeline: PipelineConfig, *, threads: int, cameras: str
+        cls,
+        backend: Backend,
+        pipeline: PipelineConfig,
+        *,
+        threads: int,
+        cameras: str = "",
+        gallery: bytes = b"",
     ) -> "RecordedSetup":
         """The setup of a server that is about to start."""
         return cls(
@@ -74,6 +82,7 @@ class RecordedSetup:
             slots=backend.slots,
             threads=threads,
             cameras=cameras,
+            gallery=gallery,
         )
 
     def to_facts(self) -> dict[str, str]:
@@ -96,7 +105,7 @@ def setup_from_facts(facts: Mapping[str, str]) -> RecordedSetup:
             "the recording holds poses without the keypoints they came from; "
             "record with 'langpose-rt serve --record FILE.mcap' to replay"
         )
-    texts = ("cameras", "version")
+    texts = ("cameras", "gallery", "version")
     try:
         values = {
             name: text if name in texts else msgspec.json.decode(text)

@@ -14,6 +14,7 @@ import numpy as np
 
 from langpose_rt.camera import Camera
 from langpose_rt.errors import ConfigError
+from langpose_rt.formats.gallery_npz import Gallery
 from langpose_rt.formats.recording import Entry, Recording
 from langpose_rt.runtime.base import Backend
 from langpose_rt.streaming.active_model import warm_up
@@ -57,10 +58,11 @@ class Replay:
         setup: Of the recording, from `setup_from_facts`.
         backend: What computes; the caller closes it.
         cameras: Of the recording's camera file.
+        gallery: Of the recording's action sentences.
         on_pose: Takes every replayed pose message and the time it was sent at.
 
     Raises:
-        ConfigError: If the model does not take live input.
+        ConfigError: If the model does not take live input, or was not aligned with the sentences.
     """
 
     def __init__(
@@ -69,11 +71,15 @@ class Replay:
         setup: RecordedSetup,
         backend: Backend,
         cameras: Mapping[str, Camera],
+        *,
+        gallery: Gallery | None = None,
         on_pose: Callable[[list[bytes], int], None] = lambda *_: None,
     ) -> None:
         self._recording, self._on_pose = recording, on_pose
         self._model_sha256 = setup.model.sha256
-        self._pipeline = Pipeline(backend, setup.pipeline, cameras, epoch=setup.epoch)
+        self._pipeline = Pipeline(
+            backend, setup.pipeline, cameras, epoch=setup.epoch, gallery=gallery
+        )
         self._waiting: deque[Entry] = deque()
         self._recorded: dict[tuple[str, int], PoseMessage] = {}
         self._replayed: dict[tuple[str, int], PoseMessage] = {}

@@ -191,7 +191,7 @@ def test_a_keyed_session_is_replayed_with_the_same_refusals_and_holds_no_secret(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "session.mcap"
-    setup = RecordedSetup.of(FakeBackend(), PIPELINE, threads=1, cameras="")
+    setup = RecordedSetup.of(FakeBackend(), PIPELINE, threads=1)
     keyed = Keyed(tmp_path / "keys", FileRecorder(path, setup.to_facts()))
     with keyed.rig() as honest, keyed.rig("film") as spoofer:
         for frame in range(10):

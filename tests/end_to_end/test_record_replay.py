@@ -15,8 +15,9 @@ import pytest
 
 from langpose_rt.cli.crowd import Crowd
 from langpose_rt.formats.recording import Recording
+from langpose_rt.runtime.base import DEFAULT_MODEL
 from langpose_rt.streaming.client import RigPublisher
-from langpose_rt.streaming.messages import decode_notice
+from langpose_rt.streaming.messages import decode_notice, decode_pose
 from tests.commands import ENVIRONMENT, run_apart, run_here
 from tests.end_to_end.test_live import bad_messages
 from tests.peers import LOCAL, WAIT_S, next_of, peers, wait_until
@@ -106,6 +107,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recording of two seconds of crowds, restarts and bad messages."""
     path = tmp_path_factory.mktemp("session") / "session.mcap"
     options = "--record", path, "--lookahead-ms", 50, "--hold-s", 0.2, "--idle-s", 1
+    options += "--actions", DEFAULT_MODEL / "actions.npz"
     with Serving(*options) as serving:
         a_busy_session(serving)
         assert serving.status()["recording"] == "on"
@@ -122,6 +124,7 @@ def test_a_session_replays_to_the_same_poses_bit_for_bit(session: Path, tmp_path
     assert found["notes"] == []
     poses = [e.parts for e in Recording(session).entries() if e.topic.startswith("pose3d/")]
     assert found["frames"] == len(poses) > 60
+    assert all(decode_pose(parts).actions is not None for parts in poses)
     assert len(list(Recording(tmp_path / "again.mcap").entries())) == len(poses)
     same = run_here("replay", session, "-o", session, "--force")
     assert "is what is replayed; choose another --out" in same.sentence
@@ -145,6 +148,7 @@ def test_another_model_is_named_with_both_hashes(session: Path, model: Path) -> 
     assert done.code == 1
     assert "recorded with model live" in done.err
     assert "replayed with small" in done.err
+    assert "actions are left out: model 'small' was not aligned with text" in done.err
 
 
 def test_a_recording_plays_to_a_live_server_which_hears_the_same(

@@ -60,7 +60,7 @@ class Recorded:
 
     def __init__(self, path: Path, config: PipelineConfig | None = None) -> None:
         config, self.backend = config or PipelineConfig(), MeddledBackend()
-        setup = RecordedSetup.of(self.backend, config, threads=1, cameras="")
+        setup = RecordedSetup.of(self.backend, config, threads=1)
         self._recorder = FileRecorder(path, setup.to_facts())
         self.pipeline = Pipeline(self.backend, config, epoch=EPOCH, recorder=self._recorder)
         self.ears = Ears(self.pipeline.stats)

@@ -11,7 +11,9 @@ CONFIG = PipelineConfig(lookahead_ms=60.5, smoothing="high", person_height_m=1.8
 
 
 def test_a_setup_comes_back_from_text() -> None:
-    setup = RecordedSetup.of(FakeBackend(), CONFIG, threads=3, cameras="[cam]\nname = 'é'\n")
+    setup = RecordedSetup.of(
+        FakeBackend(), CONFIG, threads=3, cameras="[cam]\nname = 'é'\n", gallery=b"PK\x03\x04\xff"
+    )
     facts = setup.to_facts()
     assert all(isinstance(value, str) for value in facts.values())
     assert setup_from_facts(facts) == setup
@@ -19,14 +21,14 @@ def test_a_setup_comes_back_from_text() -> None:
 
 
 def test_an_older_recording_without_an_option_has_its_default() -> None:
-    facts = RecordedSetup.of(FakeBackend(), CONFIG, threads=1, cameras="").to_facts()
+    facts = RecordedSetup.of(FakeBackend(), CONFIG, threads=1).to_facts()
     older = setup_from_facts(facts | {"pipeline": "{}"})
     assert older.pipeline == PipelineConfig(held_ms=0.0), "nobody was held before there was that"
 
 
 @pytest.mark.parametrize("change", [{"pipeline": "{"}, {"model": "3"}, {"slots": '"many"'}])
 def test_a_damaged_setup_is_one_sentence(change: dict[str, str]) -> None:
-    facts = RecordedSetup.of(FakeBackend(), CONFIG, threads=1, cameras="").to_facts()
+    facts = RecordedSetup.of(FakeBackend(), CONFIG, threads=1).to_facts()
     with pytest.raises(ConfigError, match="the recording's setup is damaged"):
         setup_from_facts(facts | change)
 

@@ -21,7 +21,9 @@ CONFIG = PipelineConfig(lookahead_ms=40.0, hold_s=0.2, idle_s=1.0, backlog_ms=50
 def replayed(path: Path) -> tuple[Comparison, list[list[bytes]]]:
     recording, poses = Recording(path), []
     setup = setup_from_facts(recording.facts)
-    replay = Replay(recording, setup, FakeBackend(), {}, lambda parts, _: poses.append(parts))
+    replay = Replay(
+        recording, setup, FakeBackend(), {}, on_pose=lambda parts, _: poses.append(parts)
+    )
     return replay.run(), poses
 
 
