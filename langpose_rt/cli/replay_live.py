@@ -36,7 +36,7 @@ def replay_live(recording: "Recording", arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--speed is {arguments.speed:g}; expected 0.01 to 100")
     if not 0 <= arguments.wait_s <= 86_400:
         raise ConfigError(f"--wait-s is {arguments.wait_s:g}; expected 0 to 86400")
-    sent, server = 0, connection_from_arguments(arguments, arguments.to)
+    sent, rigs, server = 0, set(), connection_from_arguments(arguments, arguments.to)
     with RawPublisher(server.endpoint, **server.keys) as publisher:
         if not publisher.wait_for_server(arguments.wait_s):
             raise LangPoseError(
@@ -47,9 +47,16 @@ def replay_live(recording: "Recording", arguments: argparse.Namespace) -> int:
         for entry in _in_time(recording, arguments.speed):
             publisher.send(entry.parts)
             sent += 1
+            rigs.add(entry.topic.removeprefix("kp2d/").partition("/")[0])
     if not sent:
         raise ConfigError(
             f"{recording.path} holds no keypoints; make a recording with 'serve --record'"
+        )
+    if server.keys and (others := sorted(rigs - {arguments.key.stem})):
+        print(
+            f"note: a server with keys takes {arguments.key.stem} only, and this recording also "
+            f"has {', '.join(others)}; replay it once with each one's --key",
+            file=sys.stderr,
         )
     facts = {"file": str(recording.path), "to": arguments.to, "messages": sent}
     print(json.dumps(facts) if arguments.json else f"{sent} messages sent")

@@ -178,10 +178,13 @@ def test_replay_sends_a_recording_again(keyed: Keyed, tmp_path: Path) -> None:
     for seq in range(5):
         parts = keypoint_parts(PERSON, rig="again", seq=seq, t_ms=20.0 * seq)
         writer.add(Entry("received", topic, parts, seq * 20 * MS, seq * 20 * MS))
+    parts = keypoint_parts(PERSON, rig="film", seq=0, t_ms=0.0)
+    writer.add(Entry("received", "kp2d/film/cam0/", parts, 100 * MS, 100 * MS))
     writer.finish()
     to = f"tcp://{LOCAL}:{keyed.ports.keypoints}"
     done = keyed.run("again", "replay", path, "--to", to, "--json")
-    assert json.loads(done.out)["messages"] == 5
+    assert json.loads(done.out)["messages"] == 6
+    assert "takes again only, and this recording also has film; replay it once with" in done.err
     wait_until(lambda: keyed.accepted("again") == 5)
     stranger = run_here("replay", path, "--to", to, "--wait-s", 0.1)
     assert (stranger.code, "no server asked" in stranger.err) == (1, True)
