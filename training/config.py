@@ -33,6 +33,7 @@ class TrainConfig:
         half_until: Share of the run whose encoder computes in bfloat16; the rest is in float32.
         align_only: Only the projections of motion and text learn: lifting stays as it is, and what
             fine-tuning did to the motion embedding is mended.
+        frame_numbers: For comparisons: phases by frame number at 50 Hz instead of by time.
         device: ``auto``, ``cpu`` or ``cuda``; auto takes a GPU where there is one.
         threads, workers: Cores for torch, and processes that make batches.
         log_every, save_every, validate_every: In steps.
@@ -52,6 +53,7 @@ class TrainConfig:
     seed: int = 0
     half_until: float = 0.0
     align_only: bool = False
+    frame_numbers: bool = False
     device: str = "auto"
     threads: int = 1
     workers: int = 1

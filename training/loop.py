@@ -19,6 +19,7 @@ from torch import Tensor
 from langpose_rt.config import ModelConfig
 from langpose_rt.errors import ConfigError
 from langpose_rt.model import checkpoint
+from langpose_rt.model.blocks import Rotary
 from langpose_rt.model.langpose import LangPose, seeded
 from training.alignment import Aligner
 from training.batches import Batch
@@ -27,6 +28,8 @@ from training.losses import Losses, Tensors, clip_losses
 from training.optimiser import MuonAdamW
 from training.text_encoder import TEXT_FILE, save_text, text_sha256
 from training.world import ALONE, World, agree, average_gradients
+
+_NUMBERED_NS = 20_000_000
 
 STATE_FILE = "state.pt"
 WEIGHTS_FILE = "model.safetensors"
@@ -79,6 +82,9 @@ def start_run(
     if config.align_only:
         model.requires_grad_(False).encoder.to_embedding.requires_grad_(True)
     averaged = seeded(model_config, config.seed).eval().requires_grad_(False).to(world.device)
+    if config.frame_numbers:
+        number_frames(model)
+        number_frames(averaged)
     if aligner is not None:
         aligner.to(world.device)
     optimiser = MuonAdamW(
@@ -89,6 +95,21 @@ def start_run(
         weight_decay=config.weight_decay,
     )
     return RunState(model, averaged, optimiser, aligner, world=world)
+
+
+def number_frames(model: LangPose) -> None:
+    """Let phases go by frame number at 50 Hz instead of by time, in place.
+
+    So published models have it; for comparisons only. Keys still age in time.
+    """
+    encoder = model.encoder
+    by_time = encoder.rotary
+
+    def by_number(time_ns: Tensor) -> Rotary:
+        number = torch.arange(time_ns.shape[-1], device=time_ns.device)
+        return by_time((number * _NUMBERED_NS).expand_as(time_ns))
+
+    encoder.rotary = by_number  # type: ignore[method-assign]
 
 
 def start_from(state: RunState, path: Path) -> list[dict[str, Any]]:

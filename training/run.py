@@ -8,7 +8,7 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,24 +50,38 @@ def parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespa
     return parser.parse_args(words)
 
 
-def _config_file(parser: argparse.ArgumentParser, path: Path) -> list[tuple[str, ...]]:
-    """The flags a config file stands for."""
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file.
+
+    Raises:
+        ConfigError: If it cannot be read.
+    """
     if sys.version_info >= (3, 11):
         import tomllib
     else:
         import tomli as tomllib
 
     try:
-        values = tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(
             f"cannot read {path}: {error}; expected TOML, one value a flag"
         ) from error
+
+
+def flags_of_values(values: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The flags that values of a config file stand for."""
+    return [_flag(name, value) for name, value in values.items()]
+
+
+def _config_file(parser: argparse.ArgumentParser, path: Path) -> list[tuple[str, ...]]:
+    """The flags a config file stands for."""
+    values = read_toml(path)
     known = {action.dest for action in parser._actions}
     for name in values:
         if name not in known:
             raise ConfigError(f"{path} sets {name!r}, which is no flag; see --help")
-    return [_flag(name, value) for name, value in values.items()]
+    return flags_of_values(values)
 
 
 def _flag(name: str, value: Any) -> tuple[str, ...]:

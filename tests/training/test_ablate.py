@@ -1,0 +1,119 @@
+"""Variants trained alike and compared, and what is done is not done again."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from langpose_rt.config import ModelConfig
+from langpose_rt.model import checkpoint
+from langpose_rt.model.langpose import seeded
+from tests.training.test_pretrain import FLAGS
+from training.ablate import MATRIX, main, table
+from training.loop import WEIGHTS_FILE, number_frames
+from training.run import read_toml
+
+TINY = ModelConfig(depth=1, width=16, heads=2, representation=16, embedding=4, window=8)
+
+
+@pytest.fixture
+def matrix(tmp_path: Path) -> Path:
+    """Two small variants; the second has what only the trainer knows."""
+    words = FLAGS.format(steps=2).replace("--commercial-only", "").split()
+    pairs = zip(words[::2], words[1::2], strict=True)
+    shared = "\n".join(f"{flag[2:].replace('-', '_')} = {value}" for flag, value in pairs)
+    path = tmp_path / "matrix.toml"
+    path.write_text(
+        f"[every]\ncommercial_only = true\n{shared}\n[variants.live]\n"
+        '[variants."frame numbers"]\nframe_numbers = true\n[variants.odd]\nstage = "third"\n'
+    )
+    return path
+
+
+@pytest.mark.slow
+def test_variants_are_trained_once_and_stand_side_by_side(
+    matrix: Path, mocap_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(matrix), "--mocap", str(mocap_folder), "--out", str(tmp_path / "runs")]
+    words += ["--only", "live", "frame numbers", "--seeds", "3", "--jobs", "2"]
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert list(found) == ["live", "frame numbers"]
+    trained = [
+        tmp_path / "runs" / name / "seed3" / WEIGHTS_FILE for name in ("live", "frame-numbers")
+    ]
+    cards = [checkpoint.load(path)[1] for path in trained]
+    assert [card["training"]["frame_numbers"] for card in cards] == [False, True]
+    assert [(card["step"], card["seed"]) for card in cards] == [(2, 3)] * 2
+    before = [path.stat().st_mtime_ns for path in trained]
+    assert main(words) == 0
+    printed = capsys.readouterr()
+    assert "| hidden: a limb for 1 s |" in printed.out
+    assert printed.err == "", "nothing was trained again"
+    assert [path.stat().st_mtime_ns for path in trained] == before
+
+
+@pytest.mark.parametrize(
+    ("only", "sentence"),
+    [
+        ("nothing", "has no variant 'nothing', only live, frame numbers, odd"),
+        ("odd", "variant 'odd' is of stage 'third'; expected finetune or pretrain"),
+    ],
+)
+def test_a_wrong_matrix_is_one_sentence(
+    matrix: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], only: str, sentence: str
+) -> None:
+    assert main([str(matrix), "--mocap", str(tmp_path), "--only", only]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_is_named_with_what_it_said(
+    matrix: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(matrix), "--mocap", str(tmp_path / "gone"), "--out", str(tmp_path / "runs")]
+    assert main([*words, "--only", "live", "--seeds", "0"]) == 2
+    assert "live was not trained; it said: training.finetune: " in capsys.readouterr().err
+
+
+def test_the_table_has_means_and_spreads() -> None:
+    def curves(mpjpe_mm: float) -> dict[str, list[tuple[str, dict[str, float]]]]:
+        scores = {"mpjpe_mm": mpjpe_mm, "p_mpjpe_mm": 40.0, "velocity_error_mm_s": 300.0}
+        return {"hidden": [("nothing", scores)]}
+
+    said = list(table({"live": [curves(60.0), curves(63.0)], "other": [curves(70.0)]}))
+    assert said[1] == "| | live | other |"
+    assert said[3] == "| hidden: nothing | 61.5 ± 1.5 | 70.0 |"
+
+
+def test_the_matrix_that_ships_asks_what_the_trainer_knows() -> None:
+    from training.config import config_from_arguments
+    from training.run import flags_of_values, stage_parser
+
+    matrix = read_toml(MATRIX)
+    for values in matrix["variants"].values():
+        flags = [w for pair in flags_of_values(matrix["every"] | values) for w in pair]
+        if "--stage" in flags:
+            place = flags.index("--stage")
+            del flags[place : place + 2]
+        train, model = config_from_arguments(stage_parser("finetune", "", "").parse_args(flags))
+        assert train.steps > 0
+        assert model.tokens == "frame"
+
+
+def test_numbered_frames_know_no_time() -> None:
+    rows, extras = torch.randn(1, 6, 17, 3), torch.zeros(1, 6, 7)
+    even = torch.arange(6)[None] * 20_000_000
+    uneven = torch.from_numpy(np.array([[0, 10, 50, 60, 90, 130]]) * 1_000_000)
+    model = seeded(TINY, 0).eval()
+    with torch.no_grad():
+        by_time = [model(rows, extras, times)[0] for times in (even, uneven)]
+        number_frames(model)
+        by_number = [model(rows, extras, times)[0] for times in (even, uneven)]
+    assert not torch.allclose(by_time[0], by_time[1], atol=1e-6)
+    torch.testing.assert_close(by_number[0], by_number[1])
+    torch.testing.assert_close(by_number[0], by_time[0])
