@@ -6,9 +6,6 @@ python -m tests.benchmarks.data_path --mocap DIR --device auto --clips 64 --fram
 import argparse
 import functools
 import itertools
-import json
-import shlex
-import sys
 import tempfile
 import time
 from collections.abc import Iterable
@@ -18,7 +15,7 @@ from pathlib import Path
 import torch
 
 from langpose_rt.config import PRESETS
-from tests.benchmarks.origin import origin
+from tests.benchmarks.origin import print_report
 from training.batches import Batch, DataConfig, batch_from_seed
 from training.config import TrainConfig
 from training.data.mocap import read_mocap
@@ -70,19 +67,15 @@ def main() -> None:
     before = ms_per_step(itertools.cycle(ready), config, world, arguments.preset)
     with BatchLoader(make, workers=arguments.workers) as loader:
         made = ms_per_step(loader, replace(config, seed=1), world, arguments.preset)
-    steps = {
-        "made_before_ms": sum(before) / len(before),
-        "made_meanwhile_ms": sum(made) / len(made),
+    before_ms, made_ms = sum(before) / len(before), sum(made) / len(made)
+    report = {
+        "device": str(world.device),
+        "torch": str(torch.__version__),
+        "step_on_batches_made_before_ms": before_ms,
+        "step_on_batches_made_meanwhile_ms": made_ms,
+        "ratio": made_ms / before_ms,
     }
-    report = steps | {"ratio": steps["made_meanwhile_ms"] / steps["made_before_ms"]}
-    where = origin("python -m tests.benchmarks.data_path " + shlex.join(sys.argv[1:]))
-    where += f"; {world.device}, torch {torch.__version__}"
-    if arguments.json:
-        print(json.dumps({"origin": where, **report}, indent=2))
-        return
-    print(where)
-    for name, value in report.items():
-        print(f"{name.replace('_', ' '):24} {value:,.2f}")
+    print_report("data_path", report, as_json=arguments.json)
 
 
 if __name__ == "__main__":

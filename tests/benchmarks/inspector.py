@@ -1,20 +1,18 @@
 """A consumer that reads every pose and believes none: numbers, ids, order, epochs."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
-import zmq
 
 from langpose_rt.errors import MessageError
 from langpose_rt.streaming.messages import PoseMessage, decode_pose
+from tests.benchmarks.ledger import hearing
 from tests.benchmarks.mischief import Tally
 
 FARTHEST_M = 1000.0
 MOST_COMPLAINTS = 20
-_POLL_MS = 50
 
 
 @dataclass
@@ -93,27 +91,6 @@ class Inspector:
 @contextmanager
 def inspecting(endpoint: str) -> Iterator[Inspector]:
     """An inspector of every pose of a server, in a thread while the block runs."""
-    inspector, stop, ready = Inspector(), threading.Event(), threading.Event()
-
-    def listen() -> None:
-        with zmq.Context() as context, context.socket(zmq.SUB) as socket:
-            socket.set(zmq.RCVHWM, 100_000)
-            socket.set(zmq.LINGER, 0)
-            for topic in (b"pose3d/", b"hb/"):
-                socket.subscribe(topic)
-            socket.connect(endpoint)
-            while not stop.is_set():
-                if socket.poll(_POLL_MS):
-                    parts = socket.recv_multipart()
-                    ready.set()
-                    if parts[0].startswith(b"pose3d/"):
-                        inspector.look(parts)
-
-    thread = threading.Thread(target=listen, daemon=True)
-    thread.start()
-    try:
-        assert ready.wait(20), "the server sent no heartbeat"
+    inspector = Inspector()
+    with hearing(endpoint, inspector.look):
         yield inspector
-    finally:
-        stop.set()
-        thread.join()

@@ -3,7 +3,7 @@
 import threading
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -119,11 +119,20 @@ class Ledger:
 @contextmanager
 def listening(endpoint: str) -> Iterator[Ledger]:
     """A ledger of every pose message of a server, written by a thread while the block runs."""
-    ledger, stop, ready = Ledger(), threading.Event(), threading.Event()
+    ledger = Ledger()
+    with hearing(endpoint, lambda parts: ledger.add(parts, time.time_ns())):
+        yield ledger
+
+
+@contextmanager
+def hearing(endpoint: str, on_pose: Callable[[list[bytes]], None]) -> Iterator[None]:
+    """Gives every pose message of a server to `on_pose`, in a thread while the block runs."""
+    stop, ready = threading.Event(), threading.Event()
 
     def listen() -> None:
         with zmq.Context() as context, context.socket(zmq.SUB) as socket:
             socket.set(zmq.RCVHWM, 100_000)
+            socket.set(zmq.LINGER, 0)
             for topic in (b"pose3d/", b"hb/"):
                 socket.subscribe(topic)
             socket.connect(endpoint)
@@ -132,14 +141,13 @@ def listening(endpoint: str) -> Iterator[Ledger]:
                     parts = socket.recv_multipart()
                     ready.set()
                     if parts[0].startswith(b"pose3d/"):
-                        ledger.add(parts, time.time_ns())
-            socket.close(linger=0)
+                        on_pose(parts)
 
     thread = threading.Thread(target=listen, daemon=True)
     thread.start()
     try:
         assert ready.wait(20), "the server sent no heartbeat"
-        yield ledger
+        yield
     finally:
         stop.set()
         thread.join()

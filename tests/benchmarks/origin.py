@@ -1,8 +1,12 @@
-"""Where a figure comes from: machine, commit and command, in one line above every table."""
+"""Where a figure comes from: machine, commit and command, in one line above every report."""
 
+import json
 import os
 import platform
+import shlex
 import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +16,29 @@ def origin(command: str) -> str:
     """The line that makes a printed figure repeatable."""
     python = f"Python {platform.python_version()}, NumPy {np.__version__}"
     return f"machine {_cpu()}, {os.cpu_count()} cores, {python}; commit {_commit()}; {command}"
+
+
+def print_report(benchmark: str, report: Mapping[str, object], *, as_json: bool) -> None:
+    """Figures by name, below where they come from; several of one name are told apart by a slash.
+
+    Args:
+        benchmark: Module below tests.benchmarks that was started with the present arguments.
+        report: The figures.
+        as_json: Print JSON.
+    """
+    where = origin(f"python -m tests.benchmarks.{benchmark} {shlex.join(sys.argv[1:])}".rstrip())
+    if as_json:
+        print(json.dumps({"origin": where, **report}, indent=2))
+        return
+    print(where)
+    for name, value in report.items():
+        several = value if isinstance(value, (list, tuple)) else [value]
+        shown = " / ".join(_number(one) for one in several)
+        print(f"{name.replace('_', ' '):40} {shown}")
+
+
+def _number(value: object) -> str:
+    return f"{value:,.3f}" if isinstance(value, float) else str(value)
 
 
 def _cpu() -> str:

@@ -8,9 +8,6 @@ under way, and its own.
 """
 
 import argparse
-import json
-import shlex
-import sys
 
 import numpy as np
 
@@ -18,7 +15,7 @@ from langpose_rt.cli.child_server import ChildServer, child_server
 from langpose_rt.config import NS_PER_S
 from tests.benchmarks.fleet import Fleet, Phase, Sent, fleet_process, frames_per_s
 from tests.benchmarks.ledger import NS_PER_MS, Ledger, listening
-from tests.benchmarks.origin import origin
+from tests.benchmarks.origin import print_report
 from tests.benchmarks.watch import settled_status
 
 STEP, STEPS, STEP_S = 1.3, 12, 4.0
@@ -100,16 +97,7 @@ def main() -> None:
         "missed_by_this_consumer": ledger.missed,
         "internal_errors": counters["internal_errors"],
     }
-    where = origin("python -m tests.benchmarks.overload " + shlex.join(sys.argv[1:]))
-    if arguments.json:
-        print(json.dumps({"origin": where, **report}, indent=2))
-        return
-    print(where)
-    for name, value in report.items():
-        shown = f"{value:,.2f}" if isinstance(value, float) else value
-        if isinstance(value, tuple):
-            shown = " / ".join(f"{number:.1f}" for number in value)
-        print(f"{name.replace('_', ' '):32} {shown}")
+    print_report("overload", report, as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,6 @@ switches between two steps; every third time the folder is none, and the old mod
 """
 
 import argparse
-import json
-import shlex
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +19,7 @@ from langpose_rt.errors import LangPoseError
 from langpose_rt.streaming.control_client import ControlClient
 from tests.benchmarks.fleet import Fleet, Phase, Sent, fleet_process
 from tests.benchmarks.ledger import Ledger, listening
-from tests.benchmarks.origin import origin
+from tests.benchmarks.origin import print_report
 from tests.benchmarks.watch import settled_status
 
 FIRST_S, EVERY_S = 3.0, 8.0
@@ -114,15 +111,7 @@ def main() -> None:
         sent = rigs.wait()
         shed = settled_status(server)["counters"]["shed"]
     report = figures(sent, ledger, changes, shed)
-    where = origin("python -m tests.benchmarks.reload " + shlex.join(sys.argv[1:]))
-    if arguments.json:
-        print(json.dumps({"origin": where, **report}, indent=2))
-        return
-    print(where)
-    for name, value in report.items():
-        numbers = value if isinstance(value, list) else [value]
-        shown = " / ".join(f"{number:,.6g}" for number in numbers)
-        print(f"{name.replace('_', ' '):40} {shown}")
+    print_report("reload", report, as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,7 @@ and how many poses of an epoch came after one of a later epoch; there must be no
 """
 
 import argparse
-import json
 import multiprocessing
-import shlex
-import sys
 import time
 from multiprocessing.connection import Connection as Pipe
 
@@ -23,7 +20,7 @@ from langpose_rt.cli.crowd import Crowd
 from langpose_rt.cli.playback import publisher_of_clip, wait_for_server
 from langpose_rt.config import NS_PER_S
 from tests.benchmarks.ledger import Ledger, listening
-from tests.benchmarks.origin import origin
+from tests.benchmarks.origin import print_report
 
 RATE_HZ = 60.0
 POSES_BETWEEN = 15
@@ -97,15 +94,7 @@ def main() -> None:
     with child_server([]) as server, listening(server.pose_endpoint) as ledger:
         killed_ns, first_ns = restarts(server.keypoint_endpoint, ledger, arguments.times)
     report = figures(ledger, killed_ns, first_ns)
-    where = origin("python -m tests.benchmarks.restarts " + shlex.join(sys.argv[1:]))
-    if arguments.json:
-        print(json.dumps({"origin": where, **report}, indent=2))
-        return
-    print(where)
-    for name, value in report.items():
-        numbers = value if isinstance(value, list) else [value]
-        shown = " / ".join(f"{number:g}" for number in numbers)
-        print(f"{name.replace('_', ' '):36} {shown}")
+    print_report("restarts", report, as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -4,14 +4,11 @@ python -m tests.benchmarks.rigs --rigs 16 --persons 1 --rate-hz 60 --seconds 600
 """
 
 import argparse
-import json
-import shlex
-import sys
 
 from langpose_rt.cli.child_server import child_server
 from tests.benchmarks.fleet import Fleet, Phase, Sent, fleet_process, frames_per_s
 from tests.benchmarks.ledger import Ledger, listening
-from tests.benchmarks.origin import origin
+from tests.benchmarks.origin import print_report
 from tests.benchmarks.watch import Watch, settled_status, watching
 
 WARM_UP_S = 60.0
@@ -65,13 +62,7 @@ def main() -> None:
         sent = rigs.wait()
         counters = settled_status(server)["counters"]
     report = figures(sent, ledger, watch, counters)
-    where = origin("python -m tests.benchmarks.rigs " + shlex.join(sys.argv[1:]))
-    if arguments.json:
-        print(json.dumps({"origin": where, **report}, indent=2))
-        return
-    print(where)
-    for name, value in report.items():
-        print(f"{name.replace('_', ' '):32} {value:,.2f}")
+    print_report("rigs", report, as_json=arguments.json)
 
 
 if __name__ == "__main__":

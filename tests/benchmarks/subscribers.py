@@ -7,12 +7,9 @@ one message a second into short buffers; a frozen one is a process that SIGSTOP 
 """
 
 import argparse
-import json
 import multiprocessing
 import os
-import shlex
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
@@ -29,7 +26,7 @@ import zmq
 from langpose_rt.cli.child_server import ChildServer, child_server
 from langpose_rt.config import NS_PER_S
 from tests.benchmarks.fleet import Fleet, Phase, Sent, fleet_process
-from tests.benchmarks.origin import origin
+from tests.benchmarks.origin import print_report
 from tests.benchmarks.watch import Watch, watching
 
 SEND_HWM = 64
@@ -212,15 +209,7 @@ def main() -> None:
         time.sleep(_LAST_S)
         read = healthy.figures()
     report = figures(sent, read, arguments.healthy, found, watch)
-    where = origin("python -m tests.benchmarks.subscribers " + shlex.join(sys.argv[1:]))
-    if arguments.json:
-        print(json.dumps({"origin": where, **report}, indent=2))
-        return
-    print(where)
-    for name, value in report.items():
-        numbers = value if isinstance(value, list) else [value]
-        shown = " / ".join(f"{number:,.2f}" for number in numbers)
-        print(f"{name.replace('_', ' '):36} {shown}")
+    print_report("subscribers", report, as_json=arguments.json)
 
 
 if __name__ == "__main__":
