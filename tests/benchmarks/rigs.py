@@ -35,6 +35,7 @@ def figures(sent: Sent, ledger: Ledger, watch: Watch, counters: dict[str, int]) 
         "server_cpu_share": cpu,
         "server_cpu_ms_per_person_frame": 1e3 * cpu / person_frames_per_s,
         "sent_late_p99_ms": sent.behind_ms[0],
+        "sent_late_most_ms": sent.most_behind_ms[0],
         "resident_mb": watch.resident_mb[-1],
         "growth_mb_per_h": slope,
         "growth_standard_error": error,
