@@ -143,7 +143,8 @@ def _scored(folder: Path, mocap: Path) -> Curves:
     from langpose_rt.model.checkpoint import load
     from training.curves import curves
     from training.data.mocap import read_mocap
-    from training.loop import WEIGHTS_FILE, number_frames
+    from training.frame_numbers import number_frames
+    from training.loop import WEIGHTS_FILE
 
     model, card = load(folder / WEIGHTS_FILE)
     if card["training"]["frame_numbers"]:

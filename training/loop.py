@@ -19,17 +19,15 @@ from torch import Tensor
 from langpose_rt.config import ModelConfig
 from langpose_rt.errors import ConfigError
 from langpose_rt.model import checkpoint
-from langpose_rt.model.blocks import Rotary
 from langpose_rt.model.langpose import LangPose, seeded
 from training.alignment import Aligner
 from training.batches import Batch
 from training.config import TrainConfig
+from training.frame_numbers import number_frames
 from training.losses import Losses, Tensors, clip_losses
 from training.optimiser import MuonAdamW
 from training.text_encoder import TEXT_FILE, save_text, text_sha256
 from training.world import ALONE, World, agree, average_gradients
-
-_NUMBERED_NS = 20_000_000
 
 STATE_FILE = "state.pt"
 WEIGHTS_FILE = "model.safetensors"
@@ -95,21 +93,6 @@ def start_run(
         weight_decay=config.weight_decay,
     )
     return RunState(model, averaged, optimiser, aligner, world=world)
-
-
-def number_frames(model: LangPose) -> None:
-    """Let phases go by frame number at 50 Hz instead of by time, in place.
-
-    So published models have it; for comparisons only. Keys still age in time.
-    """
-    encoder = model.encoder
-    by_time = encoder.rotary
-
-    def by_number(time_ns: Tensor) -> Rotary:
-        number = torch.arange(time_ns.shape[-1], device=time_ns.device)
-        return by_time((number * _NUMBERED_NS).expand_as(time_ns))
-
-    encoder.rotary = by_number  # type: ignore[method-assign]
 
 
 def start_from(state: RunState, path: Path) -> list[dict[str, Any]]:

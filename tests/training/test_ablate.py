@@ -3,19 +3,13 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
-from langpose_rt.config import ModelConfig
 from langpose_rt.model import checkpoint
-from langpose_rt.model.langpose import seeded
 from tests.training.test_pretrain import FLAGS
 from training.ablate import MATRIX, main, table
-from training.loop import WEIGHTS_FILE, number_frames
+from training.loop import WEIGHTS_FILE
 from training.run import read_toml
-
-TINY = ModelConfig(depth=1, width=16, heads=2, representation=16, embedding=4, window=8)
 
 
 @pytest.fixture
@@ -103,17 +97,3 @@ def test_the_matrix_that_ships_asks_what_the_trainer_knows() -> None:
         train, model = config_from_arguments(stage_parser("finetune", "", "").parse_args(flags))
         assert train.steps > 0
         assert model.tokens == "frame"
-
-
-def test_numbered_frames_know_no_time() -> None:
-    rows, extras = torch.randn(1, 6, 17, 3), torch.zeros(1, 6, 7)
-    even = torch.arange(6)[None] * 20_000_000
-    uneven = torch.from_numpy(np.array([[0, 10, 50, 60, 90, 130]]) * 1_000_000)
-    model = seeded(TINY, 0).eval()
-    with torch.no_grad():
-        by_time = [model(rows, extras, times)[0] for times in (even, uneven)]
-        number_frames(model)
-        by_number = [model(rows, extras, times)[0] for times in (even, uneven)]
-    assert not torch.allclose(by_time[0], by_time[1], atol=1e-6)
-    torch.testing.assert_close(by_number[0], by_number[1])
-    torch.testing.assert_close(by_number[0], by_time[0])
