@@ -16,7 +16,9 @@ from langpose_rt.view.palette import Colour
 SUPERSAMPLING = 2
 _SHIFT = 4
 _FARTHEST_PX = 8000.0
-_ARC_STEPS = 12
+_ARC_SAG_PX = 0.01
+"""How far a drawn arc may stay inside its circle: a large circle must not cut a small one in it."""
+_MOST_ARC_CORNERS = 160
 
 
 @dataclass(frozen=True)
@@ -229,17 +231,20 @@ def capsule_outline(
     first, second = radii_px
     if length <= abs(first - second) + 1e-6:
         centre, radius = (ends_px[0], first) if first >= second else (ends_px[1], second)
-        return np.asarray(centre + radius * _arc(0.0, 2 * np.pi))
+        return np.asarray(centre + _arc(radius, 0.0, 2 * np.pi))
     heading = float(np.arctan2(along[1], along[0]))
     lean = float(np.arccos((first - second) / length))
-    tail = ends_px[0] + first * _arc(heading + lean, heading + 2 * np.pi - lean)
-    tip = ends_px[1] + second * _arc(heading - lean, heading + lean)
+    tail = ends_px[0] + _arc(first, heading + lean, heading + 2 * np.pi - lean)
+    tip = ends_px[1] + _arc(second, heading - lean, heading + lean)
     return np.concatenate([tail, tip])
 
 
-def _arc(start_rad: float, stop_rad: float) -> Float[np.ndarray, "corner 2"]:
-    turn = np.linspace(start_rad, stop_rad, 2 * _ARC_STEPS)
-    return np.stack([np.cos(turn), np.sin(turn)], -1)
+def _arc(radius_px: float, start_rad: float, stop_rad: float) -> Float[np.ndarray, "corner 2"]:
+    """Corners on an arc around the origin, as many as its size asks for."""
+    step_rad = 2 * np.arccos(1 - min(_ARC_SAG_PX / max(radius_px, _ARC_SAG_PX), 0.5))
+    corners = min(int(np.ceil((stop_rad - start_rad) / step_rad)) + 1, _MOST_ARC_CORNERS)
+    turn = np.linspace(start_rad, stop_rad, max(corners, 2))
+    return radius_px * np.stack([np.cos(turn), np.sin(turn)], -1)
 
 
 def _clamped(points_px: Float[np.ndarray, "point 2"]) -> Float[np.ndarray, "point 2"]:

@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -113,6 +113,8 @@ def test_any_finite_shape_can_be_drawn(ends: np.ndarray, first: float, second: f
 
 
 @given(ends=near_points, first=radii, second=radii)
+@example(ends=np.array([[3.0, 0.5], [3.0, 3.0]]), first=3.0, second=0.5)
+@example(ends=np.array([[0.0, 0.0], [29.5, 0.0]]), first=30.0, second=0.5)
 def test_a_capsule_holds_both_of_its_circles_and_little_else(
     ends: np.ndarray, first: float, second: float
 ) -> None:
