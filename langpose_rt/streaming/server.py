@@ -30,6 +30,7 @@ from langpose_rt.streaming.active_model import warm_up
 from langpose_rt.streaming.answers import Replies
 from langpose_rt.streaming.control import Allowance, ControlDesk
 from langpose_rt.streaming.doorkeeper import Doorkeeper, received_with_name
+from langpose_rt.streaming.dry_run import dry_run
 from langpose_rt.streaming.fault_guard import FaultGuard
 from langpose_rt.streaming.header import MAX_UINT
 from langpose_rt.streaming.health import HealthServer
@@ -119,6 +120,7 @@ class Server:
         config, door = self.config, None
         try:
             warm_up(self.pipeline.model)
+            dry_run(self.pipeline.model, config.pipeline)
             if self.keyring is not None:
                 door = Doorkeeper(self._context, self.keyring, self.pipeline.incidents.kept_out)
             sockets = open_sockets(self._context, config, door.guard if door else None)
