@@ -16,8 +16,7 @@ class OnnxNetwork:
     """Encoder and lifter as two ONNX Runtime sessions.
 
     Dynamic int8 takes its activation scale from everything in a call, so an int8 step runs one
-    person per
-    call: nobody's pose may depend on who else is in the room.
+    person per call: nobody's pose may depend on who else is in the room.
     """
 
     name = "onnx"
@@ -63,6 +62,7 @@ def session_from_file(path: Path, *, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False  # it would keep a plan and its memory for every crowd size
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = _ERRORS_ONLY
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

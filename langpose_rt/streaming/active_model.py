@@ -204,15 +204,18 @@ class ActiveModel:
 def warm_up(backend: Backend) -> None:
     """Run a backend a few times over nobody, so that the first frame is not slow.
 
+    At last over as many people as there are slots: what they need is taken now, so that memory does
+    not grow whenever there are more people in a step than ever before.
+
     Raises:
         BackendError: If it cannot, or gives impossible numbers.
     """
-    slots = np.zeros(1, np.int32)
-    rows = np.zeros((1, 17, ROW_CHANNELS), np.float32)
-    extras = np.zeros((1, EXTRA_CHANNELS), np.float32)
-    for time_ns in (0, 20_000_000, 40_000_000):
-        embedding = backend.encode(rows, extras, slots, np.array([time_ns]))
-        pose, sigma = backend.lift(slots, np.zeros(1, np.int32), np.zeros(1, np.float32))
+    for time_ns, people in ((0, 1), (20_000_000, 1), (40_000_000, backend.slots)):
+        slots = np.arange(people, dtype=np.int32)
+        rows = np.zeros((people, 17, ROW_CHANNELS), np.float32)
+        extras = np.zeros((people, EXTRA_CHANNELS), np.float32)
+        embedding = backend.encode(rows, extras, slots, np.full(people, time_ns))
+        pose, sigma = backend.lift(slots, np.zeros(people, np.int32), np.zeros(people, np.float32))
     backend.reset(slots)
     if not all(np.isfinite(numbers).all() for numbers in (embedding, pose, sigma)):
         raise BackendError(f"model {backend.manifest.name!r} gives impossible numbers")
