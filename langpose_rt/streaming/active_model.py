@@ -26,6 +26,9 @@ TOO_SLOW_NS = 2 * REHEARSAL_NS
 MOST_BEHIND = 4
 """Frames the new model may be behind when it takes over; they are made up for at once."""
 
+FULL_HOUSE = 64
+"""People a model is warmed up with; a step of more is several calls of a network on a CPU."""
+
 
 class Rehearsal:
     """A new model that takes the frames of the one that answers.
@@ -204,13 +207,14 @@ class ActiveModel:
 def warm_up(backend: Backend) -> None:
     """Run a backend a few times over nobody, so that the first frame is not slow.
 
-    At last over as many people as there are slots: what they need is taken now, so that memory does
-    not grow whenever there are more people in a step than ever before.
+    At last over a full house: what it needs is taken now, so that memory does not grow whenever there
+    are more people in a step than ever before.
 
     Raises:
         BackendError: If it cannot, or gives impossible numbers.
     """
-    for time_ns, people in ((0, 1), (20_000_000, 1), (40_000_000, backend.slots)):
+    full = min(backend.slots, FULL_HOUSE)
+    for time_ns, people in ((0, 1), (20_000_000, 1), (40_000_000, full)):
         slots = np.arange(people, dtype=np.int32)
         rows = np.zeros((people, 17, ROW_CHANNELS), np.float32)
         extras = np.zeros((people, EXTRA_CHANNELS), np.float32)

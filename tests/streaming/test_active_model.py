@@ -144,5 +144,6 @@ def test_a_model_of_impossible_numbers_does_not_warm_up() -> None:
 
 
 def test_what_a_full_house_needs_is_taken_before_anybody_comes() -> None:
-    warm_up(backend := FakeBackend())
-    assert backend.encodes == [1, 1, backend.slots]
+    for slots, people in ((8, 8), (1000, 64)):
+        warm_up(backend := FakeBackend(slots))
+        assert backend.encodes == [1, 1, people]
