@@ -207,8 +207,8 @@ class ActiveModel:
 def warm_up(backend: Backend) -> None:
     """Run a backend a few times over nobody, so that the first frame is not slow.
 
-    At last over a full house: what it needs is taken now, so that memory does not grow whenever there
-    are more people in a step than ever before.
+    At last over a full house: what it needs is taken now, so that memory does not grow whenever
+    there are more people in a step than ever before.
 
     Raises:
         BackendError: If it cannot, or gives impossible numbers.
