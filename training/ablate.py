@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from langpose_rt.errors import ConfigError, LangPoseError
 from training.run import flags_of_values, read_toml
@@ -119,37 +119,36 @@ def _run(arguments: argparse.Namespace, name: str, values: dict[str, Any], seed:
 
 def _trained_and_scored(one: Run, mocap: Path) -> Curves:
     """The curves of a run, from its file if it is whole."""
+    from training.loop import WEIGHTS_FILE
+
     one.folder.mkdir(parents=True, exist_ok=True)
-    scores, asked = one.folder / SCORES_FILE, json.dumps(one.command[1:])
-    if scores.exists() and (kept := json.loads(scores.read_text()))["command"] == asked:
+    kept_in, asked = one.folder / SCORES_FILE, json.dumps(one.command[1:])
+    if kept_in.exists() and (kept := json.loads(kept_in.read_text()))["command"] == asked:
         return {name: [(p, s) for p, s in points] for name, points in kept["curves"].items()}
     print(f"training {one.variant} in {one.folder}", file=sys.stderr, flush=True)
-    log = one.folder / "training.log"
-    with log.open("a") as file:
-        done = subprocess.run(  # noqa: S603 - ourselves
-            one.command, stdout=file, stderr=subprocess.STDOUT, check=False
+    with (one.folder / "training.log").open("a+") as log:
+        trained = subprocess.run(  # noqa: S603 - ourselves
+            one.command, stdout=log, stderr=subprocess.STDOUT, check=False
         )
-    if done.returncode:
-        said = log.read_text().strip().splitlines() or ["nothing"]
-        raise ConfigError(f"{one.variant} was not trained; it said: {said[-1]}")
-    curves = _scored(one.folder, mocap)
-    part = scores.with_name(SCORES_FILE + ".part")
+        _check(trained.returncode, f"{one.variant} was not trained", log)
+        weights = str(one.folder / WEIGHTS_FILE)
+        words = ("-m", "training.evaluate", weights, "--mocap", str(mocap), "--json")
+        scored = subprocess.run(  # noqa: S603 - ourselves
+            (sys.executable, *words), stdout=subprocess.PIPE, stderr=log, text=True, check=False
+        )
+        _check(scored.returncode, f"{one.variant} was not scored", log)
+    curves: Curves = json.loads(scored.stdout)["curves"]
+    part = kept_in.with_name(SCORES_FILE + ".part")
     part.write_text(json.dumps({"command": asked, "curves": curves}))
-    part.replace(scores)
+    part.replace(kept_in)
     return curves
 
 
-def _scored(folder: Path, mocap: Path) -> Curves:
-    from langpose_rt.model.checkpoint import load
-    from training.curves import curves
-    from training.data.mocap import read_mocap
-    from training.frame_numbers import number_frames
-    from training.loop import WEIGHTS_FILE
-
-    model, card = load(folder / WEIGHTS_FILE)
-    if card["training"]["frame_numbers"]:
-        number_frames(model)
-    return dict(curves(model, read_mocap(mocap, "val")))
+def _check(returncode: int, failure: str, log: TextIO) -> None:
+    if returncode:
+        log.seek(0)
+        said = log.read().strip().splitlines() or ["nothing"]
+        raise ConfigError(f"{failure}; it said: {said[-1]}")
 
 
 def _values(runs: list[Curves], column: str) -> dict[str, list[float]]:

@@ -7,7 +7,7 @@ checkpoint as one of the checkpoints. What is asked stands in benchmark_clips.py
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,8 @@ from training.data.mocap import read_mocap
 from training.scores import Answer, Scores, constant_pose_scores, macro_average, score_clip
 
 if TYPE_CHECKING:
+    import torch
+
     from langpose_rt.model.langpose import LangPose
 
 LOOKAHEAD_S = 0.13
@@ -64,10 +66,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Draws the benchmark, scores every checkpoint and prints."""
     import torch
 
-    from langpose_rt.model.checkpoint import load
+    from training.frame_numbers import load_as_trained
 
     torch.set_num_threads(arguments.threads)
-    models = {str(path): load(path)[0] for path in arguments.checkpoints}
+    models = {str(path): load_as_trained(path) for path in arguments.checkpoints}
     clips = draw_benchmark(read_mocap(arguments.mocap, "val"))
     report: dict[str, Any] = {
         "version": VERSION,
@@ -91,33 +93,49 @@ def score_model(model: "LangPose", clips: list[BenchmarkClip]) -> dict[str, dict
     lags = {"lag 0": 0.0}
     if model.config.causal and model.config.window > 0:
         lags[f"lag {1000 * LOOKAHEAD_S:.0f} ms"] = LOOKAHEAD_S
-    return {
-        name: macro_average(clips, [score_clip(clip, answer(model, clip, lag)) for clip in clips])
-        for name, lag in lags.items()
-    }
+    scores = scores_by_lookahead(model, clips, list(lags.values()))
+    return {name: macro_average(clips, rows) for name, rows in zip(lags, scores, strict=True)}
 
 
-def answer(model: "LangPose", clip: BenchmarkClip, lookahead_s: float) -> Answer:
-    """Poses for all frames that have a later one at least `lookahead_s` after them.
+def scores_by_lookahead(
+    model: "LangPose", clips: list[BenchmarkClip], lookaheads_s: Sequence[float]
+) -> list[list[Scores]]:
+    """Scores of every clip, for each lookahead; the clips are encoded once."""
+    found = [
+        [score_clip(clip, one) for one in answers(model, clip, lookaheads_s)] for clip in clips
+    ]
+    return [list(rows) for rows in zip(*found, strict=True)]
+
+
+def answers(model: "LangPose", clip: BenchmarkClip, lookaheads_s: Sequence[float]) -> list[Answer]:
+    """Poses for all frames that have a later one at least a lookahead after them, for each.
 
     Answers of a frame come with the first such later frame, as in the live stream. A bidirectional
-    model answers for every frame of the clip at once, in pieces of its window.
+    model answers for every frame of the clip at once, in pieces of its window, whatever is asked.
     """
     import torch
 
     on_screen = model.config.input == "screen"
     batch = screen_clips(clip.footage) if on_screen else anchor_clips(clip.footage)
     if not model.config.causal:
-        return _offline(model, batch)
+        return [_offline(model, batch)] * len(lookaheads_s)
+    with torch.no_grad():
+        inputs = (torch.from_numpy(x) for x in (batch.rows, batch.extras, batch.time_ns))
+        features = model.encoder(*inputs)[0]
+        return [_answer(model, batch, features, lookahead_s) for lookahead_s in lookaheads_s]
+
+
+def _answer(
+    model: "LangPose", batch: Batch, features: "torch.Tensor", lookahead_s: float
+) -> Answer:
+    import torch
+
     time_ns = batch.time_ns[0]
     newest = np.searchsorted(time_ns, time_ns + round(lookahead_s * 1e9))
     frames = np.nonzero(newest < len(time_ns))[0]
     newest = newest[frames]
     lag_s = ((time_ns[newest] - time_ns[frames]) * 1e-9).astype(np.float32)
-    with torch.no_grad():
-        inputs = (torch.from_numpy(x) for x in (batch.rows, batch.extras, batch.time_ns))
-        features = model.encoder(*inputs)[0]
-        pose, _ = model.lifter(features[newest], features[frames], torch.from_numpy(lag_s))
+    pose, _ = model.lifter(features[newest], features[frames], torch.from_numpy(lag_s))
     return Answer(pose_camera=pose.numpy() @ batch.rotation[0, frames], frames=frames)
 
 

@@ -13,11 +13,11 @@ from jaxtyping import Float
 
 from langpose_rt.model.langpose import LangPose
 from training.batches import DataConfig, Footage, anchor_clips
-from training.benchmark import answer
+from training.benchmark import scores_by_lookahead
 from training.benchmark_clips import CONDITIONS, BenchmarkClip, draw_benchmark
 from training.data.mocap import Mocap
 from training.masks import LIMB_GROUPS, MaskConfig
-from training.scores import Scores, macro_average, score_clip
+from training.scores import Scores, macro_average
 
 LOOKAHEADS_MS = (0.0, 33.0, 67.0, 100.0, 130.0, 200.0)
 RATES_HZ = (25.0, 30.0, 50.0, 60.0, 100.0, 120.0)
@@ -36,13 +36,14 @@ def curves(model: LangPose, mocap: Mocap) -> Iterator[tuple[str, list[Point]]]:
     """Every curve of a model, one after the other: its name and its points.
 
     Args:
-        model: Any model `benchmark.answer` takes.
+        model: Any model `benchmark.answers` takes.
         mocap: Validation split.
     """
     clips = draw_benchmark(mocap, _OPEN)
     if model.config.causal and model.config.window > 0:
-        points = [(f"{ms:g}", _score(model, clips, ms / 1000)) for ms in LOOKAHEADS_MS]
-        yield "lookahead ms", points
+        scores = scores_by_lookahead(model, clips, [ms / 1000 for ms in LOOKAHEADS_MS])
+        points = zip(LOOKAHEADS_MS, scores, strict=True)
+        yield "lookahead ms", [(f"{ms:g}", _macro(clips, rows)) for ms, rows in points]
     yield "hidden", [(name, _score(model, hide(clips, name))) for name in HIDDEN]
     for name, values, conditions in (
         ("frame rate Hz", RATES_HZ, _at_rate),
@@ -144,6 +145,10 @@ def _hidden(rng: np.random.Generator, footage: Footage, what: str) -> Footage:
     )
 
 
-def _score(model: LangPose, clips: list[BenchmarkClip], lookahead_s: float = 0.0) -> Scores:
-    rows = [score_clip(clip, answer(model, clip, lookahead_s)) for clip in clips]
+def _score(model: LangPose, clips: list[BenchmarkClip]) -> Scores:
+    (rows,) = scores_by_lookahead(model, clips, [0.0])
+    return _macro(clips, rows)
+
+
+def _macro(clips: list[BenchmarkClip], rows: list[Scores]) -> Scores:
     return macro_average(clips, rows)["macro"]

@@ -44,15 +44,16 @@ def run(arguments: argparse.Namespace) -> None:
     import torch
 
     from langpose_rt.model.checkpoint import load
+    from training.frame_numbers import load_as_trained
 
     torch.set_num_threads(arguments.threads)
-    model, card = load(arguments.checkpoint)
     if arguments.mocap is None:
+        model, card = load(arguments.checkpoint)
         if arguments.plot is not None:
             raise ConfigError("--plot draws the curves of --mocap; protocols are tables")
         _print_protocol(arguments, model, card)
     else:
-        _print_curves(arguments, model)
+        _print_curves(arguments, load_as_trained(arguments.checkpoint))
 
 
 def lift_of_model(model: "LangPose") -> "Lift":

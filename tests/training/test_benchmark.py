@@ -11,7 +11,7 @@ from langpose_rt.config import ModelConfig
 from langpose_rt.model import checkpoint
 from langpose_rt.model.langpose import seeded
 from training.batches import anchor_clips
-from training.benchmark import CONSTANT, answer, main
+from training.benchmark import CONSTANT, answers, main
 from training.benchmark_clips import BenchmarkClip, draw_benchmark
 from training.data.mocap import read_mocap
 
@@ -26,7 +26,7 @@ def clip(mocap_folder: Path) -> BenchmarkClip:
 
 def test_lag_0_answers_every_frame_as_the_model_does(clip: BenchmarkClip) -> None:
     model = seeded(TINY, 0).eval()
-    found = answer(model, clip, 0.0)
+    (found,) = answers(model, clip, [0.0])
     batch = anchor_clips(clip.footage)
     with torch.no_grad():
         pose, _ = model(*(torch.from_numpy(x) for x in (batch.rows, batch.extras, batch.time_ns)))
@@ -40,7 +40,7 @@ def test_lookahead_waits_for_the_first_frame_that_is_late_enough(clip: Benchmark
 
     model = seeded(TINY, 0).eval()
     model.lifter.register_forward_hook(lambda _module, inputs, _output: asked.append(inputs[2]))
-    found = answer(model, clip, 0.13)
+    (found,) = answers(model, clip, [0.13])
     time_s = clip.footage.time_ns[0] * 1e-9
     lag_s = asked[0].numpy()
     assert (lag_s >= 0.13 - 1e-6).all()
