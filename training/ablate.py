@@ -124,7 +124,7 @@ def _trained_and_scored(one: Run, mocap: Path) -> Curves:
     one.folder.mkdir(parents=True, exist_ok=True)
     kept_in, asked = one.folder / SCORES_FILE, json.dumps(one.command[1:])
     if kept_in.exists() and (kept := json.loads(kept_in.read_text()))["command"] == asked:
-        return {name: [(p, s) for p, s in points] for name, points in kept["curves"].items()}
+        return _curves_from_json(kept["curves"])
     print(f"training {one.variant} in {one.folder}", file=sys.stderr, flush=True)
     with (one.folder / "training.log").open("a+") as log:
         trained = subprocess.run(  # noqa: S603 - ourselves
@@ -137,11 +137,15 @@ def _trained_and_scored(one: Run, mocap: Path) -> Curves:
             (sys.executable, *words), stdout=subprocess.PIPE, stderr=log, text=True, check=False
         )
         _check(scored.returncode, f"{one.variant} was not scored", log)
-    curves: Curves = json.loads(scored.stdout)["curves"]
+    curves = json.loads(scored.stdout)["curves"]
     part = kept_in.with_name(SCORES_FILE + ".part")
     part.write_text(json.dumps({"command": asked, "curves": curves}))
     part.replace(kept_in)
-    return curves
+    return _curves_from_json(curves)
+
+
+def _curves_from_json(curves: dict[str, list[list[Any]]]) -> Curves:
+    return {name: [(place, scores) for place, scores in points] for name, points in curves.items()}
 
 
 def _check(returncode: int, failure: str, log: TextIO) -> None:
