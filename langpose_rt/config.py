@@ -25,6 +25,8 @@ class ModelConfig:
         name: What people call it.
         input: ``anchored`` rays in the person's own frame (ours) or ``screen`` coordinates (paper).
         tokens: One token per joint (paper) or one per frame (ours, for small CPUs).
+        bone_input: Whether the extent and foreshortening of every bone are input too (one token a
+            frame and anchored rows only).
         streams: 2 for spatial-temporal and temporal-spatial streams with learned fusion, 1 for the
             first alone.
         depth: Layers; each has one temporal attention per stream.
@@ -45,6 +47,7 @@ class ModelConfig:
     name: str = "live"
     input: Literal["anchored", "screen"] = "anchored"
     tokens: Literal["joint", "frame"] = "frame"
+    bone_input: bool = False
     streams: int = 1
     depth: int = 4
     width: int = 256
@@ -65,6 +68,8 @@ class ModelConfig:
             raise ConfigError(
                 "two streams need joint tokens; one token a frame has nothing spatial"
             )
+        if self.bone_input and (self.tokens, self.input) != ("frame", "anchored"):
+            raise ConfigError("bone input needs one token a frame and anchored rows")
         if not self.causal and self.window < 1:
             raise ConfigError("a bidirectional model needs a window of at least one frame")
 
@@ -123,7 +128,7 @@ def _paper(name: str, width: int, mlp_ratio: int) -> ModelConfig:
 
 
 PRESETS = {
-    "live": ModelConfig(),
+    "live": ModelConfig(bone_input=True),
     "live-l": ModelConfig(
         name="live-l", tokens="joint", streams=2, depth=5, width=128, heads=4, window=27
     ),

@@ -8,7 +8,7 @@ import math
 import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ WEIGHTS_FILE = "model.safetensors"
 
 _TORN_FILE = (OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError)
 """What torch.load raises, depending on where a file was cut."""
+
+_EMBED = "encoder.embed.weight"
 
 Validate = Callable[[LangPose], dict[str, float]]
 
@@ -98,6 +100,8 @@ def start_run(
 def start_from(state: RunState, path: Path) -> list[dict[str, Any]]:
     """Puts the weights of a checkpoint into a fresh run, in place.
 
+    Weights from before bone input answer as they did: the new channels begin at zero.
+
     Returns:
         The commands that made those weights, for the card.
 
@@ -105,10 +109,15 @@ def start_from(state: RunState, path: Path) -> list[dict[str, Any]]:
         ConfigError: If the checkpoint is unreadable or of another model config.
     """
     model, card = checkpoint.load(path)
-    if model.config != state.model.config:
+    if model.config != replace(state.model.config, bone_input=model.config.bone_input):
         raise ConfigError(f"{path} belongs to another model config; choose the same --preset")
-    state.model.load_state_dict(model.state_dict())
-    state.averaged.load_state_dict(model.state_dict())
+    values = model.state_dict()
+    missing = state.model.state_dict()[_EMBED].shape[-1] - values[_EMBED].shape[-1]
+    if missing < 0:
+        raise ConfigError(f"{path} has bone input; give --bone-input true")
+    values[_EMBED] = torch.nn.functional.pad(values[_EMBED], (0, missing))
+    state.model.load_state_dict(values)
+    state.averaged.load_state_dict(values)
     commands: list[dict[str, Any]] = card.get("commands", [])
     return commands
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S, ROW_CHANNELS, ModelConfig
 from langpose_rt.model.blocks import LAYER_NORM_EPS, Mlp, Rotary, SpatialPart, TemporalPart
+from langpose_rt.model.bone_input import BONE_CHANNELS, BoneInput
 from langpose_rt.rotary import rotary_periods_ns
 
 MASKED = -30000.0
@@ -90,7 +91,9 @@ class Encoder(nn.Module):
         self.config = config
         width = config.width
         if config.tokens == "frame":
-            self.embed: nn.Module = nn.Linear(17 * ROW_CHANNELS + EXTRA_CHANNELS, width)
+            self.bones = BoneInput() if config.bone_input else None
+            channels = 17 * ROW_CHANNELS + EXTRA_CHANNELS + (BONE_CHANNELS if self.bones else 0)
+            self.embed: nn.Module = nn.Linear(channels, width)
             self.embed_mlp = Mlp(width, width)
         else:
             self.embed = nn.Linear(ROW_CHANNELS, width)
@@ -111,7 +114,10 @@ class Encoder(nn.Module):
 
     def _tokens(self, rows: Tensor, extras: Tensor) -> Tensor:
         if self.config.tokens == "frame":
-            x = nn.functional.gelu(self.embed(torch.cat((rows.flatten(-2), extras), dim=-1)))
+            parts = [rows.flatten(-2), extras]
+            if self.bones is not None:
+                parts.append(self.bones(rows))
+            x = nn.functional.gelu(self.embed(torch.cat(parts, dim=-1)))
             return Tensor((x + self.embed_mlp(x))[..., None, :])
         x = self.embed(rows) + self.joint_position
         if self.config.input == "anchored":

@@ -4,6 +4,7 @@ Attention products are counted; embeddings, norms and pointwise work are not.
 """
 
 from langpose_rt.config import EXTRA_CHANNELS, ROW_CHANNELS, ModelConfig
+from langpose_rt.model.bone_input import BONE_CHANNELS
 
 
 def step_macs(config: ModelConfig, *, keys: int | None = None) -> int:
@@ -31,5 +32,6 @@ def window_macs(config: ModelConfig, frames: int) -> int:
 def _embedding_macs(config: ModelConfig) -> int:
     d = config.width
     if config.tokens == "frame":
-        return (17 * ROW_CHANNELS + EXTRA_CHANNELS) * d + 2 * d * d
+        bones = BONE_CHANNELS if config.bone_input else 0
+        return (17 * ROW_CHANNELS + EXTRA_CHANNELS + bones) * d + 2 * d * d
     return 17 * ROW_CHANNELS * d + (EXTRA_CHANNELS * d if config.input == "anchored" else 0)

@@ -24,6 +24,7 @@ from training.loop import (
     share_of_peak_at,
     start_from,
     start_run,
+    tensors_from_batch,
     train,
 )
 
@@ -173,3 +174,17 @@ def test_a_run_can_begin_with_the_weights_of_another(mocap: Mocap, tmp_path: Pat
         assert torch.equal(value, second.averaged.state_dict()[name])
     with pytest.raises(ConfigError, match="another model config"):
         start_from(start_run(replace(TINY, window=4), CONFIG), tmp_path / WEIGHTS_FILE)
+
+
+def test_weights_from_before_bone_input_answer_as_they_did(mocap: Mocap, tmp_path: Path) -> None:
+    first = start_run(TINY, CONFIG)
+    go(mocap, tmp_path, replace(CONFIG, steps=3), first)
+    second = start_run(replace(TINY, bone_input=True), replace(CONFIG, seed=9))
+    start_from(second, tmp_path / WEIGHTS_FILE)
+    batch = tensors_from_batch(batch_from_seed(mocap, CONFIG.data, 0, 0), torch.device("cpu"))
+    inputs = (batch.rows, batch.extras, batch.time_ns)
+    with torch.no_grad():
+        assert torch.allclose(first.averaged(*inputs)[0], second.model(*inputs)[0], atol=1e-6)
+    go(mocap, tmp_path, replace(CONFIG, steps=1), second)
+    with pytest.raises(ConfigError, match="--bone-input true"):
+        start_from(start_run(TINY, CONFIG), tmp_path / WEIGHTS_FILE)
