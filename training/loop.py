@@ -8,7 +8,7 @@ import math
 import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,8 @@ def start_from(state: RunState, path: Path) -> list[dict[str, Any]]:
         ConfigError: If the checkpoint is unreadable or of another model config.
     """
     model, card = checkpoint.load(path)
-    if model.config != replace(state.model.config, bone_input=model.config.bone_input):
+    theirs, ours = model.config.to_dict(), state.model.config.to_dict()
+    if any(theirs[name] != ours[name] for name in theirs.keys() - {"name", "bone_input"}):
         raise ConfigError(f"{path} belongs to another model config; choose the same --preset")
     values = model.state_dict()
     missing = state.model.state_dict()[_EMBED].shape[-1] - values[_EMBED].shape[-1]

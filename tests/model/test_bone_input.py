@@ -14,7 +14,7 @@ FOREARM = BONES.index((12, 13))
 
 
 def rows_with_arm(depth_share: float) -> torch.Tensor:
-    """Left upper arm of the reference body, lying along x but for a share of it into the picture."""
+    """The reference body's left upper arm along x, a share of it pointing into the picture."""
     rows = torch.zeros(17, 3)
     rows[[11, 12], 2] = 1
     rows[12, 0] = float(REFERENCE_BONES_M[ARM]) * (1 - depth_share**2) ** 0.5

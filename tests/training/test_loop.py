@@ -179,7 +179,7 @@ def test_a_run_can_begin_with_the_weights_of_another(mocap: Mocap, tmp_path: Pat
 def test_weights_from_before_bone_input_answer_as_they_did(mocap: Mocap, tmp_path: Path) -> None:
     first = start_run(TINY, CONFIG)
     go(mocap, tmp_path, replace(CONFIG, steps=3), first)
-    second = start_run(replace(TINY, bone_input=True), replace(CONFIG, seed=9))
+    second = start_run(replace(TINY, name="x-nc", bone_input=True), replace(CONFIG, seed=9))
     start_from(second, tmp_path / WEIGHTS_FILE)
     batch = tensors_from_batch(batch_from_seed(mocap, CONFIG.data, 0, 0), torch.device("cpu"))
     inputs = (batch.rows, batch.extras, batch.time_ns)
