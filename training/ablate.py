@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from langpose_rt.errors import ConfigError, LangPoseError
+from training.evaluate import add_clip_argument
 from training.run import flags_of_values, read_toml
 
 EXAMPLE = """python -m training.ablate --mocap data/mocap --jobs 2 --out runs/ablations
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Trains what is not trained yet, scores what is not scored yet, and prints."""
     runs = runs_from_matrix(arguments)
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        found = list(pool.map(lambda one: _trained_and_scored(one, arguments.mocap), runs))
+        found = list(pool.map(lambda one: _trained_and_scored(one, arguments), runs))
     by_variant: dict[str, list[Curves]] = {}
     for one, scores in zip(runs, found, strict=True):
         by_variant.setdefault(one.variant, []).append(scores)
@@ -117,12 +118,13 @@ def _run(arguments: argparse.Namespace, name: str, values: dict[str, Any], seed:
     return Run(variant=name, folder=folder, command=words)
 
 
-def _trained_and_scored(one: Run, mocap: Path) -> Curves:
+def _trained_and_scored(one: Run, arguments: argparse.Namespace) -> Curves:
     """The curves of a run, from its file if it is whole."""
     from training.loop import WEIGHTS_FILE
 
     one.folder.mkdir(parents=True, exist_ok=True)
-    kept_in, asked = one.folder / SCORES_FILE, json.dumps(one.command[1:])
+    places = ("--mocap", str(arguments.mocap), *_clip_words(arguments.clips))
+    kept_in, asked = one.folder / SCORES_FILE, json.dumps((*one.command[1:], *places[2:]))
     if kept_in.exists() and (kept := json.loads(kept_in.read_text()))["command"] == asked:
         return _curves_from_json(kept["curves"])
     print(f"training {one.variant} in {one.folder}", file=sys.stderr, flush=True)
@@ -132,7 +134,7 @@ def _trained_and_scored(one: Run, mocap: Path) -> Curves:
         )
         _check(trained.returncode, f"{one.variant} was not trained", log)
         weights = str(one.folder / WEIGHTS_FILE)
-        words = ("-m", "training.evaluate", weights, "--mocap", str(mocap), "--json")
+        words = ("-m", "training.evaluate", weights, "--json", *places)
         scored = subprocess.run(  # noqa: S603 - ourselves
             (sys.executable, *words), stdout=subprocess.PIPE, stderr=log, text=True, check=False
         )
@@ -142,6 +144,10 @@ def _trained_and_scored(one: Run, mocap: Path) -> Curves:
     part.write_text(json.dumps({"command": asked, "curves": curves}))
     part.replace(kept_in)
     return _curves_from_json(curves)
+
+
+def _clip_words(clips: list[Path]) -> tuple[str, ...]:
+    return ("--clips", *map(str, clips)) if clips else ()
 
 
 def _curves_from_json(curves: dict[str, list[list[Any]]]) -> Curves:
@@ -181,6 +187,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("matrix", type=Path, nargs="?", default=MATRIX, help="TOML of variants")
     parser.add_argument("--mocap", type=Path, required=True, help="folder with index.json")
+    add_clip_argument(parser)
     parser.add_argument("--steps", type=int, default=0, help="budget, instead of the file's")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these variants only")

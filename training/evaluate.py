@@ -117,6 +117,14 @@ def picture(path: Path, found: "Mapping[str, list[Point]]") -> None:
         plt.close(figure)
 
 
+def add_clip_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare the flag that names real detections with 3D."""
+    parser.add_argument(
+        "--clips", type=Path, nargs="+", default=[], metavar="FILE",
+        help="npz clips with pose3d, beside the curves: the network alone, at lag 0",
+    )  # fmt: skip
+
+
 def _print_protocol(arguments: argparse.Namespace, model: "LangPose", card: dict[str, Any]) -> None:
     from training.protocols import flipped, protocol_scores
     from training.screen_videos import read_screen_videos
@@ -139,6 +147,7 @@ def _print_protocol(arguments: argparse.Namespace, model: "LangPose", card: dict
 def _print_curves(arguments: argparse.Namespace, model: "LangPose") -> None:
     from training.curves import curves, sigma_report
     from training.data.mocap import read_mocap
+    from training.real_clips import points_of_clips
 
     mocap = read_mocap(arguments.mocap, "val")
     found: dict[str, list[Point]] = {}
@@ -146,6 +155,11 @@ def _print_curves(arguments: argparse.Namespace, model: "LangPose") -> None:
         found[name] = points
         if not arguments.json:
             print("\n".join(table_of_curve(name, points)), flush=True)
+    real = list(points_of_clips(model, arguments.clips))
+    if real:
+        found["real clip"] = real
+        if not arguments.json:
+            print("\n".join(table_of_curve("real clip", real)), flush=True)
     honest = sigma_report(model, mocap)
     if arguments.json:
         print(json.dumps({"curves": found, "sigma": honest}))
@@ -164,6 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("checkpoint", type=Path, help="model.safetensors")
     parser.add_argument("--mocap", type=Path, help="folder with index.json: curves of our own")
+    add_clip_argument(parser)
     add_screen_arguments(parser)
     parser.add_argument("--flip", action="store_true", help="average with the mirror image")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves into a picture")

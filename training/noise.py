@@ -34,6 +34,9 @@ BURST_SHARE = np.array(
 ) / np.float32(100)
 """Share of frames in which a joint is somewhere else altogether."""
 
+_LONG_S = np.float32(1000.0)
+"""Jitter has forgotten everything after so long."""
+
 LIMBS = (
     ((1, 2, 3), (4, 5, 6)),
     ((2, 3), (5, 6)),
@@ -53,6 +56,9 @@ class NoiseConfig:
         swap_share: Mean share of the time that a pair of limbs is exchanged.
         scoreless: Share of clips whose scores are all 1.
         lying: Chance that a burst keeps a high score.
+        offsets: Factor on what is wrong with a joint for a whole clip.
+        bursts: Factor on how often a joint is somewhere else altogether.
+        correlated: Whether jitter has a memory; white from frame to frame otherwise.
     """
 
     strongest: float = 2.0
@@ -60,6 +66,9 @@ class NoiseConfig:
     swap_share: float = 0.008
     scoreless: float = 0.1
     lying: float = 0.35
+    offsets: float = 1.0
+    bursts: float = 1.0
+    correlated: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +94,10 @@ def detect(
     strength = rng.uniform(0, config.strongest, clips) * (rng.random(clips) >= config.clean)
     strength = strength.astype(np.float32)
     shown_px = _swap(rng, joints_px, dt_s, config.swap_share * strength)
-    offset = _offset(rng, clips)[:, None]
-    jitter = _jitter(rng, dt_s)
-    away = bursts(rng, dt_s, BURST_SHARE * strength[:, None], rng.uniform(0.03, 0.3, clips))
+    offset = _offset(rng, clips)[:, None] * np.float32(config.offsets)
+    jitter = _jitter(rng, dt_s if config.correlated else dt_s + _LONG_S)
+    often = BURST_SHARE * np.float32(config.bursts) * strength[:, None]
+    away = bursts(rng, dt_s, often, rng.uniform(0.03, 0.3, clips))
     moving = jitter + _burst(rng, dt_s, away)
     error = (offset + moving) * strength[:, None, None, None]
     found_px = shown_px + error * stature_px[:, :, None, None]

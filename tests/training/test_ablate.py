@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from langpose_rt.formats.clip import DEMO_CLIP
 from langpose_rt.model import checkpoint
 from tests.training.test_pretrain import FLAGS
 from training.ablate import MATRIX, main, table
 from training.loop import WEIGHTS_FILE
 from training.run import read_toml
+
+MATRICES = sorted(MATRIX.parent.glob("ablations*.toml"))
 
 
 @pytest.fixture
@@ -32,6 +35,7 @@ def test_variants_are_trained_once_and_stand_side_by_side(
 ) -> None:
     words = [str(matrix), "--mocap", str(mocap_folder), "--out", str(tmp_path / "runs")]
     words += ["--only", "live", "frame numbers", "--seeds", "3", "--jobs", "2"]
+    words += ["--clips", str(DEMO_CLIP)]
     assert main([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert list(found) == ["live", "frame numbers"]
@@ -45,6 +49,7 @@ def test_variants_are_trained_once_and_stand_side_by_side(
     assert main(words) == 0
     printed = capsys.readouterr()
     assert "| hidden: a limb for 1 s |" in printed.out
+    assert f"| real clip: {DEMO_CLIP.stem} |" in printed.out
     assert printed.err == "", "nothing was trained again"
     assert [path.stat().st_mtime_ns for path in trained] == before
 
@@ -84,11 +89,12 @@ def test_the_table_has_means_and_spreads() -> None:
     assert said[3] == "| hidden: nothing | 61.5 ± 1.5 | 70.0 |"
 
 
-def test_the_matrix_that_ships_asks_what_the_trainer_knows() -> None:
+@pytest.mark.parametrize("path", MATRICES, ids=lambda path: path.stem)
+def test_the_matrices_that_ship_ask_what_the_trainer_knows(path: Path) -> None:
     from training.config import config_from_arguments
     from training.run import flags_of_values, stage_parser
 
-    matrix = read_toml(MATRIX)
+    matrix = read_toml(path)
     for values in matrix["variants"].values():
         flags = [w for pair in flags_of_values(matrix["every"] | values) for w in pair]
         if "--stage" in flags:

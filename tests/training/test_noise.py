@@ -1,5 +1,7 @@
 """The detector's noise against the measured tables it stands for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -105,3 +107,16 @@ def test_joints_outside_the_image_lose_their_score(rng: Rng, truth_px: np.ndarra
     assert scores[:, :, 3].max() <= 0.3
     assert (scores[:, :, 3] == 0).mean() == pytest.approx(0.75, abs=0.1)
     assert (scores[:, :, 2] == 0).mean() < 0.2
+
+
+def test_every_part_of_the_noise_can_be_left_out(rng: Rng, truth_px: np.ndarray) -> None:
+    kept, _ = found(rng, truth_px, replace(PLAIN, offsets=0.0))
+    assert robust_sd(np.median(kept, axis=1)) < 0.004
+    kept, usual = (found(rng, truth_px, replace(PLAIN, bursts=many))[0] for many in (0.0, 1.0))
+    far = [
+        np.linalg.norm(e[:, :, 13] - np.median(e[:, :, 13]), axis=-1) > 0.12 for e in (kept, usual)
+    ]
+    assert far[0].mean() < far[1].mean() / 5
+    kept, _ = found(rng, truth_px, replace(PLAIN, correlated=False, bursts=0.0))
+    knee = kept[:, :, 2] - kept[:, :, 2].mean(1, keepdims=True)
+    assert abs((knee[:, 1:] * knee[:, :-1]).sum() / np.square(knee).sum()) < 0.05
