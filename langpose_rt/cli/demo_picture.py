@@ -18,9 +18,9 @@ SHOWN_FRAME = 48
 SHOWN_TRACK = 45
 """Earlier frames whose path is drawn."""
 
-_CLIP_NOTE = (
-    "clip: Pose2Sim balancing trial, cam01, OpenPose detections (BSD 3-Clause); "
-    "truth: triangulated from the other three cameras, 20 to 30 mm uncertain"
+_CLIP_NOTES = (
+    "clip: Pose2Sim balancing trial, cam01, OpenPose detections (BSD 3-Clause)",
+    "truth: triangulated from the other three cameras, 20 to 30 mm uncertain",
 )
 
 
@@ -47,7 +47,7 @@ def save_demo_picture(
         backdrop=_video_frame() if message.src.seq == SHOWN_FRAME else None,
         title="langpose-rt: live keypoints in, 3D poses out",
         facts=_facts(figures),
-        notes=(f"model {figures['model']}", _CLIP_NOTE),
+        notes=(f"model {figures['model']}", *_CLIP_NOTES),
     )
     save_picture(path, draw_scene(scene))
 
