@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from langpose_rt.errors import ConfigError, LangPoseError
-from training.evaluate import add_clip_argument
+from training.evaluate import add_curve_arguments
 from training.run import flags_of_values, read_toml
 
 EXAMPLE = """python -m training.ablate --mocap data/mocap --jobs 2 --out runs/ablations
@@ -123,7 +123,7 @@ def _trained_and_scored(one: Run, arguments: argparse.Namespace) -> Curves:
     from training.loop import WEIGHTS_FILE
 
     one.folder.mkdir(parents=True, exist_ok=True)
-    places = ("--mocap", str(arguments.mocap), *_clip_words(arguments.clips))
+    places = ("--mocap", str(arguments.mocap), *_asked(arguments))
     kept_in, asked = one.folder / SCORES_FILE, json.dumps((*one.command[1:], *places[2:]))
     if kept_in.exists() and (kept := json.loads(kept_in.read_text()))["command"] == asked:
         return _curves_from_json(kept["curves"])
@@ -146,8 +146,9 @@ def _trained_and_scored(one: Run, arguments: argparse.Namespace) -> Curves:
     return _curves_from_json(curves)
 
 
-def _clip_words(clips: list[Path]) -> tuple[str, ...]:
-    return ("--clips", *map(str, clips)) if clips else ()
+def _asked(arguments: argparse.Namespace) -> tuple[str, ...]:
+    clips = ("--clips", *map(str, arguments.clips)) if arguments.clips else ()
+    return ("--curves", *arguments.curves, *clips)
 
 
 def _curves_from_json(curves: dict[str, list[list[Any]]]) -> Curves:
@@ -187,7 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("matrix", type=Path, nargs="?", default=MATRIX, help="TOML of variants")
     parser.add_argument("--mocap", type=Path, required=True, help="folder with index.json")
-    add_clip_argument(parser)
+    add_curve_arguments(parser)
     parser.add_argument("--steps", type=int, default=0, help="budget, instead of the file's")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these variants only")

@@ -4,7 +4,7 @@ Every point asks the same validation motion as langpose-bench-1, with one condit
 hidden by chance; what else varies in the benchmark still does.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +25,15 @@ STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
 FIELDS_DEG = (35.0, 50.0, 65.0, 80.0, 100.0)
 HIDDEN = ("nothing", "20 % of joints", "40 % of joints", "a limb for 1 s", "a limb always")
 
+CURVES = {
+    "lookahead": "lookahead ms",
+    "hidden": "hidden",
+    "rate": "frame rate Hz",
+    "noise": "strongest noise",
+    "field": "field of view deg",
+}
+"""What a curve is asked for by, and what its table is called."""
+
 Point = tuple[str, Scores]
 
 _SEED = 77
@@ -32,25 +41,30 @@ _OPEN = replace(CONDITIONS, masks=MaskConfig(whole=1.0))
 """The benchmark with nothing hidden."""
 
 
-def curves(model: LangPose, mocap: Mocap) -> Iterator[tuple[str, list[Point]]]:
-    """Every curve of a model, one after the other: its name and its points.
+def curves(
+    model: LangPose, mocap: Mocap, only: Collection[str] = tuple(CURVES)
+) -> Iterator[tuple[str, list[Point]]]:
+    """Curves of a model, one after the other: name and points.
 
     Args:
         model: Any model `benchmark.answers` takes.
         mocap: Validation split.
+        only: Which of CURVES.
     """
     clips = draw_benchmark(mocap, _OPEN)
-    if model.config.causal and model.config.window > 0:
+    if "lookahead" in only and model.config.causal and model.config.window > 0:
         scores = scores_by_lookahead(model, clips, [ms / 1000 for ms in LOOKAHEADS_MS])
         points = zip(LOOKAHEADS_MS, scores, strict=True)
-        yield "lookahead ms", [(f"{ms:g}", _macro(clips, rows)) for ms, rows in points]
-    yield "hidden", [(name, _score(model, hide(clips, name))) for name in HIDDEN]
+        yield CURVES["lookahead"], [(f"{ms:g}", _macro(clips, rows)) for ms, rows in points]
+    if "hidden" in only:
+        yield CURVES["hidden"], [(name, _score(model, hide(clips, name))) for name in HIDDEN]
     for name, values, conditions in (
-        ("frame rate Hz", RATES_HZ, _at_rate),
-        ("strongest noise", STRENGTHS, _with_noise),
-        ("field of view deg", FIELDS_DEG, _with_field),
+        ("rate", RATES_HZ, _at_rate),
+        ("noise", STRENGTHS, _with_noise),
+        ("field", FIELDS_DEG, _with_field),
     ):
-        yield name, list(_points(model, mocap, values, conditions))
+        if name in only:
+            yield CURVES[name], list(_points(model, mocap, values, conditions))
 
 
 def hide(clips: list[BenchmarkClip], what: str) -> list[BenchmarkClip]:

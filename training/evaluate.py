@@ -26,6 +26,9 @@ EXAMPLE = """python -m training.evaluate runs/lite/model.safetensors --h36m-3d d
       --h36m-2d data_2d_h36m_cpn_ft_h36m_dbb.npz --flip
   python -m training.evaluate runs/live/model.safetensors --mocap data/mocap --plot curves.png"""
 
+CURVE_WORDS = ("lookahead", "hidden", "rate", "noise", "field")
+"""Of `curves.CURVES`, here without torch."""
+
 SHOWN = ("mpjpe_mm", "p_mpjpe_mm", "velocity_error_mm_s", "jitter_mm")
 
 
@@ -117,8 +120,12 @@ def picture(path: Path, found: "Mapping[str, list[Point]]") -> None:
         plt.close(figure)
 
 
-def add_clip_argument(parser: argparse.ArgumentParser) -> None:
-    """Declare the flag that names real detections with 3D."""
+def add_curve_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags that choose curves, and that name real detections with 3D."""
+    parser.add_argument(
+        "--curves", nargs="+", choices=CURVE_WORDS, default=CURVE_WORDS, metavar="NAME",
+        help=f"these curves only: {', '.join(CURVE_WORDS)}",
+    )  # fmt: skip
     parser.add_argument(
         "--clips", type=Path, nargs="+", default=[], metavar="FILE",
         help="npz clips with pose3d, beside the curves: the network alone, at lag 0",
@@ -151,7 +158,7 @@ def _print_curves(arguments: argparse.Namespace, model: "LangPose") -> None:
 
     mocap = read_mocap(arguments.mocap, "val")
     found: dict[str, list[Point]] = {}
-    for name, points in curves(model, mocap):
+    for name, points in curves(model, mocap, arguments.curves):
         found[name] = points
         if not arguments.json:
             print("\n".join(table_of_curve(name, points)), flush=True)
@@ -178,7 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("checkpoint", type=Path, help="model.safetensors")
     parser.add_argument("--mocap", type=Path, help="folder with index.json: curves of our own")
-    add_clip_argument(parser)
+    add_curve_arguments(parser)
     add_screen_arguments(parser)
     parser.add_argument("--flip", action="store_true", help="average with the mirror image")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves into a picture")

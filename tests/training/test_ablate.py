@@ -35,7 +35,7 @@ def test_variants_are_trained_once_and_stand_side_by_side(
 ) -> None:
     words = [str(matrix), "--mocap", str(mocap_folder), "--out", str(tmp_path / "runs")]
     words += ["--only", "live", "frame numbers", "--seeds", "3", "--jobs", "2"]
-    words += ["--clips", str(DEMO_CLIP)]
+    words += ["--curves", "hidden", "--clips", str(DEMO_CLIP)]
     assert main([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert list(found) == ["live", "frame numbers"]
