@@ -16,6 +16,7 @@ WITHOUT_SOURCE = {
     "engine/test_int8.py": "what quantising costs, through export and runtime together",
     "streaming/test_pipeline_faults.py": "more of pipeline.py: overload, faults, another model",
     "streaming/test_pipeline_order.py": "more of pipeline.py: order, epochs, clocks, lookahead",
+    "training/test_weights.py": "about training/weights and the weights that ship",
     "streaming/test_pipeline_people.py": "more of pipeline.py: who is who, and who is held",
 }
 """The only tests that are about no single source file, and why."""
