@@ -123,8 +123,8 @@ def _trained_and_scored(one: Run, arguments: argparse.Namespace) -> Curves:
     from training.loop import WEIGHTS_FILE
 
     one.folder.mkdir(parents=True, exist_ok=True)
-    places = ("--mocap", str(arguments.mocap), *_asked(arguments))
-    kept_in, asked = one.folder / SCORES_FILE, json.dumps((*one.command[1:], *places[2:]))
+    curve_words = _curve_words(arguments)
+    kept_in, asked = one.folder / SCORES_FILE, json.dumps((*one.command[1:], *curve_words))
     if kept_in.exists() and (kept := json.loads(kept_in.read_text()))["command"] == asked:
         return _curves_from_json(kept["curves"])
     print(f"training {one.variant} in {one.folder}", file=sys.stderr, flush=True)
@@ -134,6 +134,7 @@ def _trained_and_scored(one: Run, arguments: argparse.Namespace) -> Curves:
         )
         _check(trained.returncode, f"{one.variant} was not trained", log)
         weights = str(one.folder / WEIGHTS_FILE)
+        places = ("--mocap", str(arguments.mocap), *curve_words)
         words = ("-m", "training.evaluate", weights, "--json", *places)
         scored = subprocess.run(  # noqa: S603 - ourselves
             (sys.executable, *words), stdout=subprocess.PIPE, stderr=log, text=True, check=False
@@ -146,7 +147,7 @@ def _trained_and_scored(one: Run, arguments: argparse.Namespace) -> Curves:
     return _curves_from_json(curves)
 
 
-def _asked(arguments: argparse.Namespace) -> tuple[str, ...]:
+def _curve_words(arguments: argparse.Namespace) -> tuple[str, ...]:
     clips = ("--clips", *map(str, arguments.clips)) if arguments.clips else ()
     return ("--curves", *arguments.curves, *clips)
 

@@ -17,24 +17,13 @@ from training.benchmark import scores_by_lookahead
 from training.benchmark_clips import CONDITIONS, BenchmarkClip, draw_benchmark
 from training.data.mocap import Mocap
 from training.masks import LIMB_GROUPS, MaskConfig
-from training.scores import Scores, macro_average
+from training.scores import CURVES, Point, Scores, macro_average
 
 LOOKAHEADS_MS = (0.0, 33.0, 67.0, 100.0, 130.0, 200.0)
 RATES_HZ = (25.0, 30.0, 50.0, 60.0, 100.0, 120.0)
 STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
 FIELDS_DEG = (35.0, 50.0, 65.0, 80.0, 100.0)
 HIDDEN = ("nothing", "20 % of joints", "40 % of joints", "a limb for 1 s", "a limb always")
-
-CURVES = {
-    "lookahead": "lookahead ms",
-    "hidden": "hidden",
-    "rate": "frame rate Hz",
-    "noise": "strongest noise",
-    "field": "field of view deg",
-}
-"""What a curve is asked for by, and what its table is called."""
-
-Point = tuple[str, Scores]
 
 _SEED = 77
 _OPEN = replace(CONDITIONS, masks=MaskConfig(whole=1.0))

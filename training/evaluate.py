@@ -6,6 +6,7 @@ The frozen benchmark is `benchmark.py`; zero-shot actions are `recognise.py`.
 """
 
 import argparse
+import itertools
 import json
 import sys
 from collections.abc import Iterable, Mapping
@@ -16,18 +17,15 @@ import numpy as np
 
 from langpose_rt.errors import ConfigError, LangPoseError
 from training.lessons import add_screen_arguments
+from training.scores import CURVES, Point
 
 if TYPE_CHECKING:
     from langpose_rt.model.langpose import LangPose
-    from training.curves import Point
     from training.protocols import Lift, Table
 
 EXAMPLE = """python -m training.evaluate runs/lite/model.safetensors --h36m-3d data_3d_h36m.npz \\
       --h36m-2d data_2d_h36m_cpn_ft_h36m_dbb.npz --flip
   python -m training.evaluate runs/live/model.safetensors --mocap data/mocap --plot curves.png"""
-
-CURVE_WORDS = ("lookahead", "hidden", "rate", "noise", "field")
-"""Of `curves.CURVES`, here without torch."""
 
 SHOWN = ("mpjpe_mm", "p_mpjpe_mm", "velocity_error_mm_s", "jitter_mm")
 
@@ -54,6 +52,8 @@ def run(arguments: argparse.Namespace) -> None:
         model, card = load(arguments.checkpoint)
         if arguments.plot is not None:
             raise ConfigError("--plot draws the curves of --mocap; protocols are tables")
+        if arguments.clips:
+            raise ConfigError("--clips stand beside the curves of --mocap; give --mocap too")
         _print_protocol(arguments, model, card)
     else:
         _print_curves(arguments, load_as_trained(arguments.checkpoint))
@@ -123,8 +123,8 @@ def picture(path: Path, found: "Mapping[str, list[Point]]") -> None:
 def add_curve_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags that choose curves, and that name real detections with 3D."""
     parser.add_argument(
-        "--curves", nargs="+", choices=CURVE_WORDS, default=CURVE_WORDS, metavar="NAME",
-        help=f"these curves only: {', '.join(CURVE_WORDS)}",
+        "--curves", nargs="+", choices=tuple(CURVES), default=tuple(CURVES), metavar="NAME",
+        help=f"these curves only: {', '.join(CURVES)}",
     )  # fmt: skip
     parser.add_argument(
         "--clips", type=Path, nargs="+", default=[], metavar="FILE",
@@ -154,19 +154,15 @@ def _print_protocol(arguments: argparse.Namespace, model: "LangPose", card: dict
 def _print_curves(arguments: argparse.Namespace, model: "LangPose") -> None:
     from training.curves import curves, sigma_report
     from training.data.mocap import read_mocap
-    from training.real_clips import points_of_clips
+    from training.real_clips import real_curves
 
     mocap = read_mocap(arguments.mocap, "val")
     found: dict[str, list[Point]] = {}
-    for name, points in curves(model, mocap, arguments.curves):
+    asked = (curves(model, mocap, arguments.curves), real_curves(model, arguments.clips))
+    for name, points in itertools.chain.from_iterable(asked):
         found[name] = points
         if not arguments.json:
             print("\n".join(table_of_curve(name, points)), flush=True)
-    real = list(points_of_clips(model, arguments.clips))
-    if real:
-        found["real clip"] = real
-        if not arguments.json:
-            print("\n".join(table_of_curve("real clip", real)), flush=True)
     honest = sigma_report(model, mocap)
     if arguments.json:
         print(json.dumps({"curves": found, "sigma": honest}))

@@ -4,7 +4,7 @@ The network alone, at lag 0: no output filter, no tracking. `langpose-rt evaluat
 pipeline.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,27 +17,34 @@ from langpose_rt.formats.clip import Clip, read_clip
 from langpose_rt.model.langpose import LangPose
 from langpose_rt.skeleton import REFERENCE_STATURE_M, to_h36m17
 from training.batches import Footage, anchor_clips
-from training.curves import Point
+from training.scores import Point
 from training.validation import predict
 
 
-def points_of_clips(model: LangPose, paths: Iterable[Path]) -> Iterator[Point]:
-    """Errors on every clip, as a curve's points.
+def real_curves(model: LangPose, paths: Sequence[Path]) -> Iterator[tuple[str, list[Point]]]:
+    """Errors on every clip as one curve, as `curves.curves` gives them; none without clips.
 
     Args:
         model: Causal, with anchored input.
         paths: Clips with pose3d of the person in column 0.
 
     Raises:
-        ConfigError: If a clip cannot be read or carries no 3D.
+        ConfigError: If a clip cannot be read or carries no 3D, or the model reads the screen.
     """
+    if paths and (model.config.input != "anchored" or not model.config.causal):
+        raise ConfigError("--clips asks causal models with anchored input; leave it out for others")
+    if paths:
+        yield "real clip", list(_points(model, paths))
+
+
+def _points(model: LangPose, paths: Sequence[Path]) -> Iterator[Point]:
     for path in paths:
         clip = read_clip(path)
         try:
             found = scores_of_poses(lift_clip(model, clip), clip).to_dict()
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
-        yield path.stem, {name: float("nan") if v is None else v for name, v in found.items()}
+        yield str(path), {name: float("nan") if v is None else v for name, v in found.items()}
 
 
 def lift_clip(model: LangPose, clip: Clip) -> Float[np.ndarray, "frame 17 3"]:

@@ -24,6 +24,17 @@ FIRST_S = 0.5
 """What counts as the beginning of a clip, where there is little history."""
 
 Scores = dict[str, float]
+Point = tuple[str, Scores]
+"""One condition of a curve, and the scores under it."""
+
+CURVES = {
+    "lookahead": "lookahead ms",
+    "hidden": "hidden",
+    "rate": "frame rate Hz",
+    "noise": "strongest noise",
+    "field": "field of view deg",
+}
+"""What a curve is asked for by, and what its table is called."""
 
 
 @dataclass(frozen=True, kw_only=True)

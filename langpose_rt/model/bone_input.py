@@ -50,7 +50,8 @@ class BoneInput(nn.Module):
             rows: x and y in body sizes, and score; 0 marks a missing joint.
 
         Returns:
-            In reference lengths of each pair, BONE_CHANNELS numbers; 0 where a joint is missing.
+            In reference lengths of each pair, BONE_CHANNELS numbers. Where a joint is missing,
+            extent and depth are 0 and the length is that of no bone, 0.01.
         """
         first, second = rows[..., self.first, :], rows[..., self.second, :]
         both = ((first[..., 2] > 0) & (second[..., 2] > 0)).to(rows.dtype)
