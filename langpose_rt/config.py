@@ -27,6 +27,8 @@ class ModelConfig:
         tokens: One token per joint (paper) or one per frame (ours, for small CPUs).
         bone_input: Whether the extent and foreshortening of every bone are input too (one token a
             frame and anchored rows only).
+        mirrored: Whether an answer is the mean of a frame's own and its mirror image's. Weights do
+            not depend on it and training never does it: it doubles the encoder's work and the ring.
         streams: 2 for spatial-temporal and temporal-spatial streams with learned fusion, 1 for the
             first alone.
         depth: Layers; each has one temporal attention per stream.
@@ -48,6 +50,7 @@ class ModelConfig:
     input: Literal["anchored", "screen"] = "anchored"
     tokens: Literal["joint", "frame"] = "frame"
     bone_input: bool = False
+    mirrored: bool = False
     streams: int = 1
     depth: int = 4
     width: int = 256
@@ -80,8 +83,13 @@ class ModelConfig:
 
     @property
     def blocks(self) -> int:
-        """Temporal attentions of the whole encoder; each keeps keys and values."""
-        return self.depth * self.streams
+        """Temporal attentions of the whole encoder, all sides; each keeps keys and values."""
+        return self.depth * self.streams * self.sides
+
+    @property
+    def sides(self) -> int:
+        """How often a frame is looked at: 2 with its mirror image."""
+        return 2 if self.mirrored else 1
 
     @property
     def channels(self) -> int:
@@ -90,8 +98,8 @@ class ModelConfig:
 
     @property
     def feature_channels(self) -> int:
-        """Channels of one frame's motion representation, all tokens."""
-        return self.token_count * self.representation
+        """Channels of one frame's motion representation, all tokens, all sides."""
+        return self.token_count * self.representation * self.sides
 
     @property
     def max_age_ns(self) -> int:
@@ -128,7 +136,7 @@ def _paper(name: str, width: int, mlp_ratio: int) -> ModelConfig:
 
 
 PRESETS = {
-    "live": ModelConfig(bone_input=True),
+    "live": ModelConfig(bone_input=True, mirrored=True),
     "live-l": ModelConfig(
         name="live-l", tokens="joint", streams=2, depth=5, width=128, heads=4, window=27
     ),

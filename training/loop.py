@@ -8,7 +8,7 @@ import math
 import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ _TORN_FILE = (OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.U
 """What torch.load raises, depending on where a file was cut."""
 
 _EMBED = "encoder.embed.weight"
+_NOT_OF_WEIGHTS = frozenset({"name", "bone_input", "mirrored"})
+"""Values of a model config that may differ where a run begins with the weights of another."""
 
 Validate = Callable[[LangPose], dict[str, float]]
 
@@ -78,7 +80,8 @@ def start_run(
         aligner: What it is aligned with; None in stage 2.
         world: The processes that train it, and where this one computes.
     """
-    model = seeded(model_config, config.seed).train().to(world.device)
+    plain = replace(model_config, mirrored=False)
+    model = seeded(plain, config.seed).train().to(world.device)
     if config.align_only:
         model.requires_grad_(False).encoder.to_embedding.requires_grad_(True)
     averaged = seeded(model_config, config.seed).eval().requires_grad_(False).to(world.device)
@@ -110,7 +113,7 @@ def start_from(state: RunState, path: Path) -> list[dict[str, Any]]:
     """
     model, card = checkpoint.load(path)
     theirs, ours = model.config.to_dict(), state.model.config.to_dict()
-    if any(theirs[name] != ours[name] for name in theirs.keys() - {"name", "bone_input"}):
+    if any(theirs[name] != ours[name] for name in theirs.keys() - _NOT_OF_WEIGHTS):
         raise ConfigError(f"{path} belongs to another model config; choose the same --preset")
     values = model.state_dict()
     missing = state.model.state_dict()[_EMBED].shape[-1] - values[_EMBED].shape[-1]

@@ -31,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", default="fp32", metavar="LIST", help="fp32 or fp32,int8 (default: fp32)"
     )
+    parser.add_argument(
+        "--mirrored", choices=("true", "false"),
+        help="answer with the mirror image too: nearer to the truth for up to twice the work "
+        "(default: as the checkpoint says)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the products as JSON")
 
 
@@ -61,7 +66,11 @@ def _exported(arguments: argparse.Namespace, precisions: tuple[str, ...]) -> "Ma
     from langpose_rt.engine.demo import demo_parity_clip
     from langpose_rt.engine.export import model_folder_from_checkpoint
 
-    words = ("export", arguments.checkpoint.name, "--precision", arguments.precision)
+    words = ["export", arguments.checkpoint.name, "--precision", arguments.precision]
+    mirrored = None
+    if arguments.mirrored:
+        mirrored = arguments.mirrored == "true"
+        words += ["--mirrored", arguments.mirrored]
     if sys.stderr.isatty():
         print("exporting takes about half a minute", file=sys.stderr)
     return model_folder_from_checkpoint(
@@ -70,6 +79,7 @@ def _exported(arguments: argparse.Namespace, precisions: tuple[str, ...]) -> "Ma
         demo_parity_clip(),
         precisions=precisions,
         command="langpose-rt " + shlex.join(words),
+        mirrored=mirrored,
     )
 
 

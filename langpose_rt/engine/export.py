@@ -41,7 +41,7 @@ from langpose_rt.model.graphs import (
     LifterStep,
     example_inputs,
 )
-from langpose_rt.model.langpose import LangPose
+from langpose_rt.model.langpose import LangPose, sided
 from langpose_rt.runtime.onnx import OnnxNetwork
 from langpose_rt.runtime.ring import RingBackend
 from langpose_rt.runtime.torch import CHECKPOINT_NAME, TorchNetwork
@@ -52,7 +52,13 @@ _FILES = (CHECKPOINT_NAME, "encoder.onnx", "lifter.onnx")
 
 
 def model_folder_from_checkpoint(
-    path: Path, folder: Path, clip: ParityClip, *, precisions: tuple[str, ...], command: str
+    path: Path,
+    folder: Path,
+    clip: ParityClip,
+    *,
+    precisions: tuple[str, ...],
+    command: str,
+    mirrored: bool | None = None,
 ) -> Manifest:
     """Export a checkpoint and prove the result on a clip.
 
@@ -62,6 +68,7 @@ def model_folder_from_checkpoint(
         clip: Real keypoints the parity is measured on.
         precisions: ``fp32`` and, if wanted, ``int8``.
         command: Written into the manifest.
+        mirrored: Whether it answers with the mirror image; None: as the checkpoint says.
 
     Returns:
         The manifest, already written.
@@ -75,6 +82,8 @@ def model_folder_from_checkpoint(
         raise ConfigError(
             f"model {model.config.name!r} keeps no ring; only causal models are exported"
         )
+    if mirrored is not None:
+        model = sided(model, mirrored=mirrored)
     _check_target(path, folder)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as scratch:
         built = Path(scratch)

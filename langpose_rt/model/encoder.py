@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S, ROW_CHANNELS, ModelConfig
 from langpose_rt.model.blocks import LAYER_NORM_EPS, Mlp, Rotary, SpatialPart, TemporalPart
 from langpose_rt.model.bone_input import BONE_CHANNELS, BoneInput
+from langpose_rt.model.mirror import Mirror
 from langpose_rt.rotary import rotary_periods_ns
 
 MASKED = -30000.0
@@ -89,6 +90,7 @@ class Encoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.mirror = Mirror() if config.mirrored else None
         width = config.width
         if config.tokens == "frame":
             self.bones = BoneInput() if config.bone_input else None
@@ -113,6 +115,10 @@ class Encoder(nn.Module):
         self.register_buffer("rotary_periods_ns", periods, persistent=False)
 
     def _tokens(self, rows: Tensor, extras: Tensor) -> Tensor:
+        """Tokens of every frame; of a mirrored model [batch * 2, ...], each with its image."""
+        if self.mirror is not None:
+            rows = _interleaved(rows, self.mirror.joints(rows))
+            extras = _interleaved(extras, self.mirror.extras(extras))
         if self.config.tokens == "frame":
             parts = [rows.flatten(-2), extras]
             if self.bones is not None:
@@ -125,11 +131,23 @@ class Encoder(nn.Module):
         return Tensor(x)
 
     def _representation(self, x: Tensor) -> Tensor:
-        return torch.tanh(self.to_representation(self.norm(x)))
+        features = torch.tanh(self.to_representation(self.norm(x)))
+        if self.mirror is None:
+            return features
+        return torch.cat(features.unflatten(0, (-1, 2)).unbind(1), dim=-1)
+
+    def _for_all_sides(self, *values: Tensor) -> tuple[Tensor, ...]:
+        """What a frame and its image have in common, once for each."""
+        if self.mirror is None:
+            return values
+        return tuple(_interleaved(value, value) for value in values)
 
     def embedding(self, features: Float[Tensor, "*batch token rep"]) -> Float[Tensor, "*batch emb"]:
-        """Projected motion embedding of every frame, not normalised."""
-        return Tensor(self.to_embedding(features.mean(dim=-2)))
+        """Projected motion embedding of every frame, not normalised.
+
+        Never of its mirror image: words know left from right.
+        """
+        return Tensor(self.to_embedding(features[..., : self.config.representation].mean(dim=-2)))
 
     def rotary(self, time_ns: Int[Tensor, "*batch"]) -> Rotary:
         """Phases of the given times; equal to `langpose_rt.rotary.rotary_table`."""
@@ -171,6 +189,10 @@ class Encoder(nn.Module):
     ) -> Float[Tensor, "batch frame token rep"]:
         """As `forward`, with phases and bias already made; both None for bidirectional models."""
         x = self._tokens(rows, extras)
+        if rotary is not None:
+            rotary = Rotary(*self._for_all_sides(*rotary))
+        if bias is not None:
+            (bias,) = self._for_all_sides(bias)
         if not self.config.causal:
             x = x + self.time_position[: x.shape[1]]
         for layer in _layers(self):
@@ -195,18 +217,36 @@ class Encoder(nn.Module):
             bias: 0 or MASKED per ring cell.
 
         Returns:
-            Representation [batch, token, rep]; keys and values [batch, block, token * width].
+            Representation [batch, token, rep * sides]; keys and values [batch, block, channel].
         """
         x = self._tokens(rows, extras)
+        cos, sin, bias = self._for_all_sides(*rotary, bias)
         keys: list[Tensor] = []
         values: list[Tensor] = []
         for layer in _layers(self):
             blocks = range(len(keys), len(keys) + self.config.streams)
-            rings = [(ring[0][:, block], ring[1][:, block]) for block in blocks]
-            x, own_keys, own_values = layer.step(x, rotary, rings, bias)
+            rings = [(self._cells(ring[0], block), self._cells(ring[1], block)) for block in blocks]
+            x, own_keys, own_values = layer.step(x, Rotary(cos, sin), rings, bias)
             keys += own_keys
             values += own_values
-        return self._representation(x), torch.stack(keys, dim=1), torch.stack(values, dim=1)
+        return self._representation(x), self._for_ring(keys), self._for_ring(values)
+
+    def _cells(self, ring: Tensor, block: int) -> Tensor:
+        """The cells of one attention, [batch * side, frame, channel]; sides lie side by side."""
+        if self.mirror is None:
+            return ring[:, block]
+        return ring[:, 2 * block : 2 * block + 2].flatten(0, 1)
+
+    def _for_ring(self, newest: list[Tensor]) -> Tensor:
+        """New cells of every attention as the ring has them, [batch, block, channel]."""
+        if self.mirror is None:
+            return torch.stack(newest, dim=1)
+        return torch.cat([cell.unflatten(0, (-1, 2)) for cell in newest], dim=1)
+
+
+def _interleaved(own: Tensor, image: Tensor) -> Tensor:
+    """[batch * 2, ...], everything followed by its image."""
+    return torch.stack((own, image), dim=1).flatten(0, 1)
 
 
 def _layers(encoder: Encoder) -> list[Layer]:

@@ -1,5 +1,7 @@
 """LangPose as one module: the pose encoder and the lifter that reads it."""
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -51,6 +53,13 @@ class LangPose(nn.Module):
 def parameter_count(module: nn.Module) -> int:
     """Numbers a module learns."""
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def sided(model: LangPose, *, mirrored: bool) -> LangPose:
+    """The same weights in evaluation mode, answering with the mirror image or without."""
+    new = LangPose(replace(model.config, mirrored=mirrored))
+    new.load_state_dict(model.state_dict())
+    return new.eval()
 
 
 def seeded(config: ModelConfig, seed: int) -> LangPose:

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from langpose_rt.config import ModelConfig
+from langpose_rt.model.mirror import Mirror
 
 LAG_CHANNELS = 8
 LOG_SIGMA_RANGE = (-6.0, 1.0)
@@ -23,12 +24,14 @@ class Lifter(nn.Module):
     A causal model answers for any frame it still remembers: it reads the representation of the
         answered
     frame, that of the newest, and the time between them, so one checkpoint serves every lookahead.
-    A bidirectional model has no lag and reads one representation, as MotionBERT does.
+    A bidirectional model has no lag and reads one representation, as MotionBERT does. A mirrored
+    model answers for the frame and for its image, and takes the mean.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.causal = config.causal
+        self.mirror = Mirror() if config.mirrored else None
         self.joints_per_token = 17 // config.token_count
         width = config.representation
         if self.causal:
@@ -56,6 +59,16 @@ class Lifter(nn.Module):
             models), root at zero; natural logarithm of the joints' standard deviation in the same
             unit.
         """
+        if self.mirror is None:
+            return self._one_side(newest, answered, lag_s)
+        own, image = (
+            self._one_side(*side, lag_s)
+            for side in zip(newest.chunk(2, dim=-1), answered.chunk(2, dim=-1), strict=True)
+        )
+        pose = (own[0] + self.mirror.joints(image[0])) / 2
+        return pose, (own[1] + self.mirror.numbers(image[1])) / 2
+
+    def _one_side(self, newest: Tensor, answered: Tensor, lag_s: Tensor) -> tuple[Tensor, Tensor]:
         hidden = answered
         if self.causal:
             lag = lag_channels(lag_s)[..., None, :].expand(*answered.shape[:-1], -1)

@@ -21,7 +21,8 @@ def step_macs(config: ModelConfig, *, keys: int | None = None) -> int:
     spatial = tokens * (weights + 2 * tokens * d) if config.tokens == "joint" else 0
     fusion = 4 * d * tokens if config.streams == 2 else 0
     layers = config.depth * (config.streams * (temporal + spatial) + fusion)
-    return layers + _embedding_macs(config) + tokens * d * config.representation
+    one_side = layers + _embedding_macs(config) + tokens * d * config.representation
+    return config.sides * one_side
 
 
 def window_macs(config: ModelConfig, frames: int) -> int:

@@ -24,6 +24,18 @@ def test_a_checkpoint_becomes_a_folder_whose_parity_is_printed(
     assert "pose2sim" in manifest.products["fp32"].parity.clip
 
 
+def test_the_mirror_image_is_chosen_at_export(
+    exported: tuple[Done, Path, Path], tmp_path: Path
+) -> None:
+    plain = read_manifest(exported[2])
+    done = run_here("export", exported[1], "--out", tmp_path / "out", "--mirrored", "true")
+    assert done.code == 0, done.err
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest.command == f"{plain.command} --mirrored true"
+    assert manifest.config == plain.config | {"mirrored": True}
+    assert manifest.products["fp32"].parity.worst_mm < 0.05
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

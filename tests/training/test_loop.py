@@ -176,6 +176,22 @@ def test_a_run_can_begin_with_the_weights_of_another(mocap: Mocap, tmp_path: Pat
         start_from(start_run(replace(TINY, window=4), CONFIG), tmp_path / WEIGHTS_FILE)
 
 
+def test_training_is_without_the_mirror_image_and_its_weights_answer_with_it(
+    mocap: Mocap, tmp_path: Path
+) -> None:
+    plain, mirrored = (
+        start_run(replace(TINY, mirrored=mirrored), CONFIG) for mirrored in (False, True)
+    )
+    go(mocap, tmp_path / "plain", replace(CONFIG, steps=2), plain)
+    go(mocap, tmp_path / "mirrored", replace(CONFIG, steps=2), mirrored)
+    own, _ = checkpoint.load(tmp_path / "plain" / WEIGHTS_FILE)
+    both, _ = checkpoint.load(tmp_path / "mirrored" / WEIGHTS_FILE)
+    assert (own.config.mirrored, both.config.mirrored) == (False, True)
+    for name, value in own.state_dict().items():
+        assert torch.equal(value, both.state_dict()[name])
+    start_from(start_run(TINY, CONFIG), tmp_path / "mirrored" / WEIGHTS_FILE)
+
+
 def test_weights_from_before_bone_input_answer_as_they_did(mocap: Mocap, tmp_path: Path) -> None:
     first = start_run(TINY, CONFIG)
     go(mocap, tmp_path, replace(CONFIG, steps=3), first)
