@@ -13,9 +13,9 @@ from langpose_rt.errors import BuildError
 from langpose_rt.manifest import EngineParity
 from langpose_rt.runtime.network_io import Tensors
 
-LEAST_HALF = 0.25
+LEAST_HALF = 0.2
 """Share of half among the outputs of layers that compute in floating point. The graph's islands
-leave about 0.4; an engine that is float32 throughout has none."""
+leave 0.25 to 0.4; an engine that is float32 throughout has none."""
 
 MOST_MEAN_MM = 0.5
 MOST_WORST_MM = 3.0
