@@ -6,7 +6,7 @@ World frame as in the mocap: z up, metres. No cameras here.
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from langpose_rt.skeleton import BONES, PAIRS, REFERENCE_BONES_M, bone_lengths
+from langpose_rt.skeleton import BONES, OPPOSITE, REFERENCE_BONES_M, bone_lengths
 
 Rng = np.random.Generator
 
@@ -56,10 +56,7 @@ def mirror(
     joints_m: Float32[np.ndarray, "clip frame 17 3"],
 ) -> Float32[np.ndarray, "clip frame 17 3"]:
     """The mirror image: x turned around, left and right exchanged."""
-    order = np.arange(17)
-    left, right = np.array(PAIRS).T
-    order[left], order[right] = right, left
-    return np.asarray(joints_m[:, :, order] * np.array([-1, 1, 1], np.float32))
+    return np.asarray(joints_m[:, :, OPPOSITE] * np.array([-1, 1, 1], np.float32))
 
 
 def mix(

@@ -1,4 +1,4 @@
-"""Error against one thing at a time: lookahead, frame rate, hidden joints, noise, field of view.
+"""Error against one thing at a time: lookahead, frame rate, hidden joints, noise, lens, gravity.
 
 Every point asks the same validation motion as langpose-bench-1, with one condition set and nothing
 hidden by chance; what else varies in the benchmark still does.
@@ -22,6 +22,7 @@ from training.scores import CURVES, Point, Scores, macro_average
 LOOKAHEADS_MS = (0.0, 33.0, 67.0, 100.0, 130.0, 200.0)
 RATES_HZ = (25.0, 30.0, 50.0, 60.0, 100.0, 120.0)
 STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
+GRAVITY_SHARES = (0.0, 1.0)
 FIELDS_DEG = (35.0, 50.0, 65.0, 80.0, 100.0)
 HIDDEN = ("nothing", "20 % of joints", "40 % of joints", "a limb for 1 s", "a limb always")
 
@@ -51,6 +52,7 @@ def curves(
         ("rate", RATES_HZ, _at_rate),
         ("noise", STRENGTHS, _with_noise),
         ("field", FIELDS_DEG, _with_field),
+        ("gravity", GRAVITY_SHARES, _with_gravity),
     ):
         if name in only:
             yield CURVES[name], list(_points(model, mocap, values, conditions))
@@ -123,6 +125,11 @@ def _with_noise(strength: float) -> DataConfig:
 
 def _with_field(deg: float) -> DataConfig:
     return replace(_OPEN, cameras=replace(_OPEN.cameras, narrowest_deg=deg, widest_deg=deg))
+
+
+def _with_gravity(share: float) -> DataConfig:
+    """This share of the rigs says which way things fall."""
+    return replace(_OPEN, gravity_known=share)
 
 
 def _hidden(rng: np.random.Generator, footage: Footage, what: str) -> Footage:

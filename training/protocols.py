@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float32, Int
 
 from langpose_rt.metrics import auc, mpjpe_mm, p_mpjpe_mm, pck
-from langpose_rt.skeleton import PAIRS
+from langpose_rt.skeleton import OPPOSITE
 from training.screen_videos import Convention, ScreenVideo
 
 Rows = Float32[np.ndarray, "clip frame 17 3"]
@@ -37,14 +37,11 @@ _CLIPS_AT_ONCE = 64
 
 def flipped(lift: Lift) -> Lift:
     """The mean of a model's answer and that for the mirror image, mirrored back."""
-    order = np.arange(17)
-    left, right = np.array(PAIRS).T
-    order[left], order[right] = right, left
     sign = np.array([-1, 1, 1], np.float32)
 
     def both(rows: Rows) -> Rows:
-        mirrored = rows[:, :, order] * sign
-        again = lift(mirrored)[:, :, order] * sign
+        mirrored = rows[:, :, OPPOSITE] * sign
+        again = lift(mirrored)[:, :, OPPOSITE] * sign
         return np.asarray((lift(rows) + again) / 2, np.float32)
 
     return both

@@ -33,6 +33,7 @@ CURVES = {
     "rate": "frame rate Hz",
     "noise": "strongest noise",
     "field": "field of view deg",
+    "gravity": "gravity known",
 }
 """What a curve is asked for by, and what its table is called."""
 

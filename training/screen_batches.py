@@ -9,15 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S
-from langpose_rt.skeleton import PAIRS, REFERENCE_STATURE_M
+from langpose_rt.skeleton import OPPOSITE, REFERENCE_STATURE_M
 from training.batches import Batch
 from training.screen_videos import ScreenVideo
 
 FLIPPED_SHARE = 0.5
 """Of the clips. Source: MotionBERT."""
 
-_ORDER = np.arange(17)
-_ORDER[np.ravel(PAIRS)] = np.ravel(np.flip(PAIRS, 1))
 _SIGN = np.array([-1, 1, 1], np.float32)
 
 
@@ -45,8 +43,8 @@ def batch_from_videos(
         rows[clip], pose[clip] = video.rows[places], video.target[places]
         time_ns[clip] = np.round(np.arange(frames) * NS_PER_S / video.fps)
     turned = rng.random(clips) < FLIPPED_SHARE
-    rows[turned] = rows[turned][:, :, _ORDER] * _SIGN
-    pose[turned] = pose[turned][:, :, _ORDER] * _SIGN
+    rows[turned] = rows[turned][:, :, OPPOSITE] * _SIGN
+    pose[turned] = pose[turned][:, :, OPPOSITE] * _SIGN
     return Batch(
         rows=rows,
         extras=np.zeros((clips, frames, EXTRA_CHANNELS), np.float32),

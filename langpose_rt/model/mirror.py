@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from langpose_rt.config import EXTRA_CHANNELS
-from langpose_rt.skeleton import JOINTS, PAIRS
+from langpose_rt.skeleton import OPPOSITE
 
 _SIDEWAYS_EXTRAS = (0, 3)
 """Anchor azimuth, and x of gravity."""
@@ -27,13 +27,10 @@ class Mirror(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        opposite = torch.arange(len(JOINTS))
-        left, right = torch.tensor(PAIRS).T
-        opposite[left], opposite[right] = right, left
         extra_sign = torch.ones(EXTRA_CHANNELS)
         extra_sign[list(_SIDEWAYS_EXTRAS)] = -1.0
         for name, table in (
-            ("opposite", opposite),
+            ("opposite", torch.from_numpy(OPPOSITE)),
             ("joint_sign", torch.tensor([-1.0, 1.0, 1.0])),
             ("extra_sign", extra_sign),
         ):

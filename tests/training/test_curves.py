@@ -39,6 +39,7 @@ def test_every_curve_is_drawn(few: Mocap) -> None:
     found = dict(curves(seeded(TINY, 0), few))
     assert list(found) == [
         "lookahead ms", "hidden", "frame rate Hz", "strongest noise", "field of view deg",
+        "gravity known",
     ]  # fmt: skip
     assert [place for place, _ in found["lookahead ms"]] == [f"{ms:g}" for ms in LOOKAHEADS_MS]
     for points in found.values():
