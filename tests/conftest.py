@@ -10,7 +10,7 @@ from jaxtyping import install_import_hook
 # Before anything imports the package: from here on every annotated shape in it is an assertion.
 install_import_hook("langpose_rt", "beartype.beartype")
 
-from langpose_rt.runtime.gpu import why_no_gpu  # noqa: E402
+from langpose_rt.runtime.gpu_info import why_no_gpu  # noqa: E402
 
 # No deadline: a busy machine is not a defect. In CI the same examples every time.
 settings.register_profile("langpose", deadline=None, derandomize="CI" in os.environ)

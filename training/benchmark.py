@@ -14,16 +14,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from langpose_rt.errors import LangPoseError
-from training.batches import Batch, anchor_clips, screen_clips
-from training.benchmark_clips import (
+from training.data.mocap import read_mocap
+from training.evaluation.benchmark_clips import (
     PUBLISHED_HASH,
     VERSION,
     BenchmarkClip,
     benchmark_hash,
     draw_benchmark,
 )
-from training.data.mocap import read_mocap
-from training.scores import Answer, Scores, constant_pose_scores, macro_average, score_clip
+from training.evaluation.scores import (
+    Answer,
+    Scores,
+    constant_pose_scores,
+    macro_average,
+    score_clip,
+)
+from training.synthesis.batches import Batch, anchor_clips, screen_clips
 
 if TYPE_CHECKING:
     import torch
@@ -66,7 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Draws the benchmark, scores every checkpoint and prints."""
     import torch
 
-    from training.frame_numbers import load_as_trained
+    from training.trainer.frame_numbers import load_as_trained
 
     torch.set_num_threads(arguments.threads)
     models = {str(path): load_as_trained(path) for path in arguments.checkpoints}

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from langpose_rt.camera import Intrinsics
 from langpose_rt.errors import ConfigError
-from langpose_rt.skeleton import Skeleton
+from langpose_rt.geometry.camera import Intrinsics
+from langpose_rt.geometry.skeleton import Skeleton
 
 DEMO_CLIP = Path(__file__).parents[1] / "assets" / "demo" / "pose2sim_balancing_cam01.npz"
 """The clip that ships with the package; its licence and README lie beside it."""

@@ -10,10 +10,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S, ROW_CHANNELS, ModelConfig
-from langpose_rt.model.blocks import LAYER_NORM_EPS, Mlp, Rotary, SpatialPart, TemporalPart
-from langpose_rt.model.bone_input import BONE_CHANNELS, BoneInput
-from langpose_rt.model.mirror import Mirror
-from langpose_rt.rotary import rotary_periods_ns
+from langpose_rt.model.attention import LAYER_NORM_EPS, Mlp, Rotary, SpatialPart, TemporalPart
+from langpose_rt.model.bone_features import BONE_CHANNELS, BoneInput
+from langpose_rt.model.flip import Mirror
+from langpose_rt.window.rotary import rotary_periods_ns
 
 MASKED = -30000.0
 """Bias of a key that is not seen: finite in half precision, and zero weight after any softmax."""
@@ -150,7 +150,7 @@ class Encoder(nn.Module):
         return Tensor(self.to_embedding(features[..., : self.config.representation].mean(dim=-2)))
 
     def rotary(self, time_ns: Int[Tensor, "*batch"]) -> Rotary:
-        """Phases of the given times; equal to `langpose_rt.rotary.rotary_table`."""
+        """Phases of the given times; equal to `langpose_rt.window.rotary.rotary_table`."""
         periods = self.rotary_periods_ns
         phase = (time_ns[..., None] % periods).double() * (2.0 * torch.pi / periods.double())
         return Rotary(phase.cos().float(), phase.sin().float())

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from langpose_rt.errors import MessageError
-from langpose_rt.streaming.messages import (
+from langpose_rt.protocol.messages import (
     JsonNumbering,
     KeypointMessage,
     PoseMessage,
@@ -27,7 +27,7 @@ from langpose_rt.streaming.messages import (
     decode_pose,
 )
 from tests.benchmarks.origin import origin
-from tests.streaming.samples import encoded_samples, keypoint_sample
+from tests.protocol.samples import encoded_samples, keypoint_sample
 
 Parts = list[bytes]
 

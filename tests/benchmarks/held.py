@@ -13,19 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
-from langpose_rt.camera import Intrinsics
-from langpose_rt.cli.evaluate import first_person
+from langpose_rt.cli.commands.evaluate import first_person
 from langpose_rt.config import NS_PER_S
 from langpose_rt.formats.clip import DEMO_CLIP, Clip, read_clip
-from langpose_rt.runtime.base import Backend, open_backend
-from langpose_rt.skeleton import skeleton_named
-from langpose_rt.streaming.offline import lift_clip
-from langpose_rt.streaming.options import NS_PER_MS, PipelineConfig
+from langpose_rt.geometry.camera import Intrinsics
+from langpose_rt.geometry.skeleton import skeleton_named
+from langpose_rt.pipeline.config import NS_PER_MS, PipelineConfig
+from langpose_rt.pipeline.offline import lift_clip
+from langpose_rt.runtime.backend import Backend, open_backend
 from tests.benchmarks.origin import origin
 from tests.crossings import MOCAP
-from training.cameras import project, to_camera
 from training.data.mocap import Mocap, MotionClip, read_mocap
-from training.noise import NoiseConfig, detect
+from training.synthesis.cameras import project, to_camera
+from training.synthesis.detector_noise import NoiseConfig, detect
 
 GAPS_MS = (50, 100, 200, 400)
 SEEN_MS, EVERY_MS, AFTER_MS = 700, 1500, 100

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import zmq
 
-from langpose_rt.cli.crowd import Crowd
+from langpose_rt.benchmark.crowd import Crowd
 from langpose_rt.config import NS_PER_S
-from langpose_rt.streaming.header import MAX_MESSAGE_BYTES, MAX_PEOPLE, MAX_UINT
-from langpose_rt.streaming.keypoint_message import encode_keypoints
-from langpose_rt.streaming.rig_frames import empty_frame, frame_with_people
+from langpose_rt.protocol.frames import empty_frame, frame_with_people
+from langpose_rt.protocol.header import MAX_MESSAGE_BYTES, MAX_PEOPLE, MAX_UINT
+from langpose_rt.protocol.keypoints import encode_keypoints
 
 MOST_PERSONS = 6
 CROWD = MAX_PEOPLE + 6

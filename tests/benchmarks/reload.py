@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from langpose_rt.cli.child_server import ChildServer, child_server
+from langpose_rt.benchmark.child_server import ChildServer, child_server
+from langpose_rt.client.control import ControlClient
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import LangPoseError
-from langpose_rt.streaming.control_client import ControlClient
 from tests.benchmarks.fleet import Fleet, Phase, Sent, fleet_process
 from tests.benchmarks.ledger import Ledger, listening
 from tests.benchmarks.origin import print_report

@@ -25,9 +25,9 @@ from typing import Any
 
 import numpy as np
 
-from langpose_rt.cli.child_server import ChildServer, child_server
+from langpose_rt.benchmark.child_server import ChildServer, child_server
+from langpose_rt.client.control import ControlClient
 from langpose_rt.errors import LangPoseError
-from langpose_rt.streaming.control_client import ControlClient
 from tests.benchmarks.inspector import Inspector, inspecting
 from tests.benchmarks.mischief import Flooder, NaughtyRig, Tally
 from tests.benchmarks.origin import origin

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import zmq
 
+from langpose_rt.client.control import ControlClient
+from langpose_rt.client.raw import RawSubscriber
+from langpose_rt.client.subscriber import PoseSubscriber, RigPublisher
 from langpose_rt.errors import LangPoseError
-from langpose_rt.streaming.client import PoseSubscriber, RigPublisher
-from langpose_rt.streaming.control_client import ControlClient
-from langpose_rt.streaming.doorkeeper import Doorkeeper
-from langpose_rt.streaming.key_files import KeyPair, key_pair_from_file, new_key_files
-from langpose_rt.streaming.options import PipelineConfig, ServerConfig
-from langpose_rt.streaming.raw_client import RawSubscriber
-from langpose_rt.streaming.server import Server
+from langpose_rt.pipeline.config import PipelineConfig, ServerConfig
+from langpose_rt.security.key_files import KeyPair, key_pair_from_file, new_key_files
+from langpose_rt.server.server import Server
+from langpose_rt.server.zap import Doorkeeper
 from tests.fakes import MS, SIZE, FakeBackend, person_px
 from tests.peers import LOCAL, WAIT_S, wait_until
 

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 import zmq
 
-from langpose_rt.streaming.client import PoseSubscriber, RigPublisher
-from langpose_rt.streaming.control_client import ControlClient
-from langpose_rt.streaming.messages import (
+from langpose_rt.client.control import ControlClient
+from langpose_rt.client.subscriber import PoseSubscriber, RigPublisher
+from langpose_rt.pipeline.config import PipelineConfig, ServerConfig
+from langpose_rt.protocol.messages import (
     Event,
     Heartbeat,
     PoseMessage,
@@ -25,8 +26,7 @@ from langpose_rt.streaming.messages import (
     decode_notice,
     decode_pose,
 )
-from langpose_rt.streaming.options import PipelineConfig, ServerConfig
-from langpose_rt.streaming.server import Server
+from langpose_rt.server.server import Server
 from tests.fakes import MS, POSE, SIZE, FakeBackend, keypoint_parts, person_px
 from tests.peers import LOCAL, WAIT_S, Peers, next_of, peers, wait_until
 

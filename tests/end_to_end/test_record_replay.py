@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from langpose_rt.cli.crowd import Crowd
+from langpose_rt.benchmark.crowd import Crowd
+from langpose_rt.client.subscriber import RigPublisher
 from langpose_rt.formats.recording import Recording
-from langpose_rt.runtime.base import DEFAULT_MODEL
-from langpose_rt.streaming.client import RigPublisher
-from langpose_rt.streaming.messages import decode_notice, decode_pose
+from langpose_rt.protocol.messages import decode_notice, decode_pose
+from langpose_rt.runtime.backend import DEFAULT_MODEL
 from tests.commands import ENVIRONMENT, run_apart, run_here
 from tests.end_to_end.test_live import bad_messages
 from tests.peers import LOCAL, WAIT_S, next_of, peers, wait_until

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from langpose_rt.cli.connection import Connection
-from langpose_rt.cli.crowd import Crowd
-from langpose_rt.cli.playback import publisher_of_clip
+from langpose_rt.benchmark.crowd import Crowd
+from langpose_rt.benchmark.playback import publisher_of_clip
+from langpose_rt.cli.arguments.connection import Connection
 from tests.end_to_end.test_commands import started
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from langpose_rt.streaming.health import HealthServer
-from langpose_rt.streaming.live_feed import LiveFeed
-from langpose_rt.streaming.messages import PoseMessage, encode_pose
-from langpose_rt.streaming.snapshot import Snapshot, StreamSnapshot
+from langpose_rt.monitoring.snapshot import Snapshot, StreamSnapshot
+from langpose_rt.protocol.messages import PoseMessage, encode_pose
+from langpose_rt.server.http import HealthServer
+from langpose_rt.server.viewer_feed import LiveFeed
 from tests.end_to_end.test_viewer import drawn, keep_picture
 from tests.fakes import POSE
-from tests.streaming.samples import pose_sample
-from tests.streaming.test_snapshot import empty_snapshot
+from tests.monitoring.test_snapshot import empty_snapshot
+from tests.protocol.samples import pose_sample
 
 TOTALS = dict.fromkeys(("accepted", "late", "dup", "gap", "shed"), 0)
 PHONE = {"width": 390, "height": 844}

@@ -17,7 +17,7 @@ from langpose_rt.formats.clip import (
     read_clip,
     times_from_fps,
 )
-from langpose_rt.skeleton import skeleton_named
+from langpose_rt.geometry.skeleton import skeleton_named
 
 CAM04_CLIP = Path(__file__).parents[1] / "data" / "pose2sim_balancing_cam04.npz"
 

@@ -104,7 +104,7 @@ def open_driver(name: str = "auto") -> Driver:
             from langpose_rt.runtime.cuda.pycuda import PyCudaDriver
 
             return PyCudaDriver()
-        from langpose_rt.runtime.cuda.bindings import BindingsDriver
+        from langpose_rt.runtime.cuda.cuda_bindings import BindingsDriver
 
         return BindingsDriver()
     except ImportError as error:  # PyCUDA links against the driver

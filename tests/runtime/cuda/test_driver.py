@@ -5,7 +5,7 @@ import pytest
 from langpose_rt.errors import ConfigError
 from langpose_rt.runtime.cuda import driver
 from langpose_rt.runtime.cuda.driver import open_driver
-from langpose_rt.runtime.gpu import why_no_gpu
+from langpose_rt.runtime.gpu_info import why_no_gpu
 
 
 def test_without_a_driver_it_is_one_sentence() -> None:

@@ -1,0 +1,1 @@
+"""From motion capture to training batches: windows, bodies, cameras, detector noise."""
