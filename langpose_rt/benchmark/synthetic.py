@@ -21,8 +21,8 @@ from langpose_rt.client.address import Connection
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import ConfigError
 
-MOST_RIGS = 1024
-MOST_PERSONS = 64
+MAX_RIGS = 1024
+MAX_PERSONS = 64
 _PATTERN = re.compile(r"(\d{1,4})x(\d{1,2})@(\d{1,4}(?:\.\d{1,3})?)")
 
 
@@ -49,7 +49,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         for name, least, most in (
-            ("rigs", 1, MOST_RIGS), ("persons", 0, MOST_PERSONS), ("rate_hz", 1, 1000)
+            ("rigs", 1, MAX_RIGS), ("persons", 0, MAX_PERSONS), ("rate_hz", 1, 1000)
         ):  # fmt: skip
             value = getattr(self, name)
             if not least <= value <= most:

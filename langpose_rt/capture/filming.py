@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from langpose_rt.capture.detector import Detector
-from langpose_rt.capture.footage import Footage
+from langpose_rt.capture.footage import VideoSource
 from langpose_rt.client.subscriber import RigPublisher
 
 
 @dataclass
-class Tally:
+class PublishCounts:
     """What a rig has done so far.
 
     Attributes:
@@ -29,12 +29,12 @@ class Tally:
         return 1e3 * self.detector_s / max(1, self.frames)
 
 
-def film(
-    footage: Footage,
+def publish_detections(
+    footage: VideoSource,
     detector: Detector,
     publisher: RigPublisher,
     *,
-    tally: Tally,
+    tally: PublishCounts,
     on_frame: Callable[[], bool] = lambda: True,
 ) -> None:
     """Find the people in every picture and publish them, until the pictures end.

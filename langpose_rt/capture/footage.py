@@ -29,7 +29,7 @@ def is_footage(source: str) -> bool:
 
 
 @runtime_checkable
-class Footage(Protocol):
+class VideoSource(Protocol):
     """Pictures with their times.
 
     Attributes:
@@ -171,7 +171,7 @@ class LiveCamera:
             self._news.notify()
 
 
-def open_footage(source: str, asked: Asked, *, speed: float = 1.0) -> Footage:
+def open_footage(source: str, asked: Asked, *, speed: float = 1.0) -> VideoSource:
     """The pictures a word of `is_footage` means.
 
     Raises:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from langpose_rt.errors import MessageError
 from langpose_rt.protocol.poses import PoseMessage, decode_pose
-from langpose_rt.protocol.status import Heartbeat, decode_notice
+from langpose_rt.protocol.status import Heartbeat, decode_status
 
 
 class PoseBacklog:
@@ -60,7 +60,7 @@ class PoseBacklog:
 
     def _note_heartbeat(self, parts: list[bytes], now_s: float) -> None:
         try:
-            notice = decode_notice(parts)
+            notice = decode_status(parts)
         except MessageError:
             self.rejected += 1
             return

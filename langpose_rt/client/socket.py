@@ -12,13 +12,13 @@ import zmq
 
 from langpose_rt.errors import ConfigError, LangPoseError
 
-MOST_WAITING = 1000
+MAX_WAITING_MESSAGES = 1000
 """Messages a subscriber holds; beyond that the oldest are skipped."""
 
 _OPTIONS = {
     zmq.LINGER: 1000,
     zmq.SNDHWM: 64,
-    zmq.RCVHWM: MOST_WAITING,
+    zmq.RCVHWM: MAX_WAITING_MESSAGES,
     zmq.TCP_KEEPALIVE: 1,
     zmq.TCP_KEEPALIVE_IDLE: 2,
     zmq.TCP_KEEPALIVE_INTVL: 1,
@@ -78,7 +78,7 @@ class Connection:
             raise LangPoseError(f"this {type(self).__name__} is closed; make a new one")
         messages: list[list[bytes]] = []
         with contextlib.suppress(zmq.Again):
-            while len(messages) < MOST_WAITING:
+            while len(messages) < MAX_WAITING_MESSAGES:
                 messages.append(self._socket.recv_multipart(zmq.NOBLOCK))
         return messages
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import zmq
 
 from langpose_rt.client.pose_backlog import PoseBacklog
-from langpose_rt.client.socket import MOST_WAITING, Connection
+from langpose_rt.client.socket import MAX_WAITING_MESSAGES, Connection
 from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.protocol.camera_info import RigCamera
@@ -198,7 +198,7 @@ class PoseSubscriber(Connection):
         for prefix in (topic, "hb/"):
             self._socket.subscribe(prefix)
         self._timeout_s = timeout_s
-        self._backlog = PoseBacklog(latest=latest, most=MOST_WAITING)
+        self._backlog = PoseBacklog(latest=latest, most=MAX_WAITING_MESSAGES)
 
     @property
     def heartbeat(self) -> Heartbeat | None:

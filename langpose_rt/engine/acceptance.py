@@ -13,15 +13,15 @@ from langpose_rt.errors import BuildError
 from langpose_rt.manifest import EngineParity
 from langpose_rt.runtime.tensors import Tensors
 
-LEAST_HALF = 0.2
+MIN_FP16_SHARE = 0.2
 """Share of half among the outputs of layers that compute in floating point. The graph's islands
 leave 0.25 to 0.4; an engine that is float32 throughout has none."""
 
-MOST_MEAN_MM = 0.5
-MOST_WORST_MM = 3.0
+MAX_MEAN_MM = 0.5
+MAX_WORST_MM = 3.0
 
 
-def half_share_of_network(trt: Any, network: Any) -> float:
+def fp16_share_of_network(trt: Any, network: Any) -> float:
     """Share of half among the floating-point layer outputs of a network; constants do not count."""
     counted = {trt.DataType.HALF: 0, trt.DataType.FLOAT: 0}
     for layer in (network.get_layer(index) for index in range(network.num_layers)):
@@ -34,7 +34,7 @@ def half_share_of_network(trt: Any, network: Any) -> float:
     return counted[trt.DataType.HALF] / max(1, sum(counted.values()))
 
 
-def half_share_of_engine(information: str, tensors: set[str]) -> float | None:
+def fp16_share_of_engine(information: str, tensors: set[str]) -> float | None:
     """The same of a built engine, from its inspector.
 
     Args:
@@ -65,16 +65,16 @@ def io_of_network(trt: Any, network: Any) -> tuple[dict[str, str], dict[str, str
     )
 
 
-def check_half(name: str, share: float | None, where: str) -> None:
+def check_fp16_share(name: str, share: float | None, where: str) -> None:
     """Refuse what computes in float32.
 
     Raises:
         BuildError: If the share is too small; None is no answer and is let pass.
     """
-    if share is not None and share < LEAST_HALF:
+    if share is not None and share < MIN_FP16_SHARE:
         raise BuildError(
             f"the {name} is not half: {share:.0%} of the outputs in its {where} are, "
-            f"expected at least {LEAST_HALF:.0%}; nothing was written"
+            f"expected at least {MIN_FP16_SHARE:.0%}; nothing was written"
         )
 
 
@@ -100,11 +100,11 @@ def check_parity(parity: EngineParity) -> None:
         BuildError: With what was measured and what is allowed.
     """
     measured = np.array((parity.mean_mm, parity.worst_mm))
-    if not (measured <= (MOST_MEAN_MM, MOST_WORST_MM)).all():  # NaN is no distance
+    if not (measured <= (MAX_MEAN_MM, MAX_WORST_MM)).all():  # NaN is no distance
         raise BuildError(
             f"the engine is {parity.mean_mm:.3f} mm off on the mean and {parity.worst_mm:.3f} mm "
-            f"at the worst joint ({parity.evaluator}), expected at most {MOST_MEAN_MM} and "
-            f"{MOST_WORST_MM:.0f} mm; nothing was written"
+            f"at the worst joint ({parity.evaluator}), expected at most {MAX_MEAN_MM} and "
+            f"{MAX_WORST_MM:.0f} mm; nothing was written"
         )
 
 

@@ -18,10 +18,15 @@ import msgspec
 import onnx
 
 import langpose_rt
-from langpose_rt.engine.acceptance import check_half, check_io, check_parity, half_share_of_engine
+from langpose_rt.engine.acceptance import (
+    check_fp16_share,
+    check_io,
+    check_parity,
+    fp16_share_of_engine,
+)
 from langpose_rt.engine.build_config import BuildConfig
-from langpose_rt.engine.fp16_graph import half_graph
-from langpose_rt.engine.fp16_reference import EVALUATOR, half_backend
+from langpose_rt.engine.fp16_graph import onnx_to_fp16
+from langpose_rt.engine.fp16_reference import EVALUATOR, fp16_backend
 from langpose_rt.engine.parity import ParityClip, parity
 from langpose_rt.engine.tensorrt_build import Plan, Progress, engine_from_onnx, engine_information
 from langpose_rt.errors import BackendError, BuildError, ConfigError, ModelError
@@ -208,7 +213,7 @@ class _Job:
         """Encoder and lifter as FP16 graphs."""
         product = self.manifest.products["fp32"]
         files = {"encoder": product.encoder, "lifter": product.lifter}
-        return {name: half_graph(onnx.load(self.folder / file)) for name, file in files.items()}
+        return {name: onnx_to_fp16(onnx.load(self.folder / file)) for name, file in files.items()}
 
     def plan(self, network: str, graph: onnx.ModelProto) -> Plan:
         """The built network; what the builder measured stays in the folder for the next build."""
@@ -231,14 +236,14 @@ class _Job:
         """Write one built network, after checking its types and tensors."""
         io = {"encoder": encoder_io, "lifter": lifter_io}[network]
         inputs, outputs = io(self.manifest.model_config)
-        check_half(network, plan.half_share, "network")
+        check_fp16_share(network, plan.half_share, "network")
         check_io(network, plan.inputs, inputs)
         check_io(network, plan.outputs, outputs)
         engine_half = None
         if self.tools.runs(self.config.targets):
             information = engine_information(self.tools.trt, plan.data)
-            engine_half = half_share_of_engine(information, {*inputs, *outputs})
-            check_half(network, engine_half, "engine")
+            engine_half = fp16_share_of_engine(information, {*inputs, *outputs})
+            check_fp16_share(network, engine_half, "engine")
         file = f"{network}.{self.name}.engine"
         (built / file).write_bytes(plan.data)
         return EnginePart(
@@ -263,7 +268,7 @@ class _Job:
             candidate: Backend = run_engine(built, self.manifest, engine)
             evaluator = f"the engine on {gpu.name}"
         else:
-            candidate, evaluator = half_backend(**graphs, manifest=self.manifest), EVALUATOR
+            candidate, evaluator = fp16_backend(**graphs, manifest=self.manifest), EVALUATOR
         reference, reference_name = self._reference()
         try:
             measured = parity(candidate, reference, clip)

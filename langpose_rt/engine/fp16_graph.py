@@ -22,17 +22,17 @@ from onnx import TensorProto, helper, numpy_helper
 
 from langpose_rt.errors import ModelError
 
-HALF_INPUTS = frozenset({"ring_keys", "ring_values"})
+FP16_INPUTS = frozenset({"ring_keys", "ring_values"})
 
 _EMBEDDED = frozenset({"rows", "extras"})
 _TIMED = frozenset({"cos", "sin", "bias", "lag_s"})
 _HEADS = frozenset({"pose", "sigma", "feature", "embedding"})
 _PRODUCTS = frozenset({"MatMul", "Gemm"})
 _ALWAYS_FLOAT = frozenset({"LayerNormalization", "Softmax", "ReduceMean"})
-_HALF_MAX = float(np.finfo(np.float16).max)
+_FP16_MAX = float(np.finfo(np.float16).max)
 
 
-def half_graph(model: onnx.ModelProto) -> onnx.ModelProto:
+def onnx_to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same network computing in half outside its islands.
 
     Args:
@@ -109,9 +109,9 @@ class _Retyped:
         typed = f"{name}.{'half' if wanted == _HALF else 'float'}"
         if wanted == _HALF:
             largest = float(np.abs(values).max(initial=0))
-            if not largest <= _HALF_MAX:
+            if not largest <= _FP16_MAX:
                 raise ModelError(
-                    f"weight {name!r} holds {largest:.4g}, half ends at {_HALF_MAX:.0f}; "
+                    f"weight {name!r} holds {largest:.4g}, half ends at {_FP16_MAX:.0f}; "
                     "train or export the model again"
                 )
             values = values.astype(np.float16)
@@ -123,7 +123,7 @@ _HALF, _FLOAT = int(TensorProto.FLOAT16), int(TensorProto.FLOAT)
 
 
 def _input_type(name: str) -> int:
-    return _HALF if name in HALF_INPUTS else _FLOAT
+    return _HALF if name in FP16_INPUTS else _FLOAT
 
 
 def _retyped_input(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:

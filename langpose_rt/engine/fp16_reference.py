@@ -19,7 +19,7 @@ EVALUATOR = "the FP16 graph in onnx's reference evaluator on the CPU"
 """What a parity is said to be measured on when this stood in for the engine."""
 
 
-class HalfNetwork:
+class Fp16Network:
     """Encoder and lifter as FP16 graphs, a `langpose_rt.runtime.ring_backend.Network`."""
 
     name = "reference"
@@ -39,7 +39,7 @@ class HalfNetwork:
         return _run(self._lifter, inputs)
 
 
-def half_backend(
+def fp16_backend(
     encoder: onnx.ModelProto | Path,
     lifter: onnx.ModelProto | Path,
     manifest: Manifest,
@@ -47,7 +47,7 @@ def half_backend(
     slots: int = 1,
 ) -> RingBackend:
     """A backend over the FP16 graphs with the ring in half, as it is on the device."""
-    network = HalfNetwork(encoder, lifter)
+    network = Fp16Network(encoder, lifter)
     return RingBackend(network, manifest, slots=slots, stored=np.float16)
 
 

@@ -161,7 +161,7 @@ def _write_graphs(model: LangPose, folder: Path, *, int8: bool) -> list[str]:
         _write_int8(encoder, model.config, folder / "encoder.int8.onnx")
         names.append("encoder.int8.onnx")
     for graph, name in ((encoder, "encoder.onnx"), (lifter, "lifter.onnx")):
-        _store_weights_half(graph)
+        _store_weights_fp16(graph)
         onnx.save(graph, folder / name)
     return names
 
@@ -215,7 +215,7 @@ def onnx_from_module(
     return graph
 
 
-def _store_weights_half(model: onnx.ModelProto) -> None:
+def _store_weights_fp16(model: onnx.ModelProto) -> None:
     """Replace large float32 weights by float16 ones and a cast, in place."""
     casts = []
     for tensor in model.graph.initializer:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from langpose_rt.engine.acceptance import half_share_of_network, io_of_network
+from langpose_rt.engine.acceptance import fp16_share_of_network, io_of_network
 from langpose_rt.engine.build_config import BuildConfig
 from langpose_rt.errors import BuildError
 from langpose_rt.manifest import Profile
@@ -85,7 +85,7 @@ def engine_from_onnx(
     return Plan(
         data=bytes(data),
         timing_cache=b"" if cache is None else bytes(cache.serialize()),
-        half_share=half_share_of_network(trt, network),
+        half_share=fp16_share_of_network(trt, network),
         inputs=inputs,
         outputs=outputs,
         flags=_flags(trt, settings),

@@ -25,9 +25,9 @@ PARENTS = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15)
 PAIRS = ((4, 1), (5, 2), (6, 3), (11, 14), (12, 15), (13, 16))
 """Joints that trade places in a mirror, as (left, right)."""
 
-OPPOSITE = np.arange(len(JOINTS))
+FLIP_INDICES = np.arange(len(JOINTS))
 """For every joint the one in whose place a mirror shows it."""
-OPPOSITE[np.ravel(PAIRS)] = np.ravel(np.flip(PAIRS, 1))
+FLIP_INDICES[np.ravel(PAIRS)] = np.ravel(np.flip(PAIRS, 1))
 
 PARTS = {
     "head": (9, 10),

@@ -19,7 +19,7 @@ MASKED = -30000.0
 """Bias of a key that is not seen: finite in half precision, and zero weight after any softmax."""
 
 
-class Stream(nn.Module):
+class DualStreamBranch(nn.Module):
     """One order of spatial and temporal attention."""
 
     def __init__(self, config: ModelConfig, *, spatial_first: bool) -> None:
@@ -52,7 +52,9 @@ class Layer(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        streams = [Stream(config, spatial_first=index == 0) for index in range(config.streams)]
+        streams = [
+            DualStreamBranch(config, spatial_first=index == 0) for index in range(config.streams)
+        ]
         self.streams = nn.ModuleList(streams)
         self.fusion = nn.Linear(2 * config.width, 2) if config.streams == 2 else None
         if self.fusion is not None:
@@ -254,8 +256,8 @@ def _layers(encoder: Encoder) -> list[Layer]:
     return [layer for layer in encoder.layers if isinstance(layer, Layer)]
 
 
-def _streams(layer: Layer) -> list[Stream]:
-    return [stream for stream in layer.streams if isinstance(stream, Stream)]
+def _streams(layer: Layer) -> list[DualStreamBranch]:
+    return [stream for stream in layer.streams if isinstance(stream, DualStreamBranch)]
 
 
 def seconds(time_ns: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:

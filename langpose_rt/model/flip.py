@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from langpose_rt.config import EXTRA_CHANNELS
-from langpose_rt.geometry.skeleton import OPPOSITE
+from langpose_rt.geometry.skeleton import FLIP_INDICES
 
 _SIDEWAYS_EXTRAS = (0, 3)
 """Anchor azimuth, and x of gravity."""
@@ -30,7 +30,7 @@ class Mirror(nn.Module):
         extra_sign = torch.ones(EXTRA_CHANNELS)
         extra_sign[list(_SIDEWAYS_EXTRAS)] = -1.0
         for name, table in (
-            ("opposite", torch.from_numpy(OPPOSITE)),
+            ("opposite", torch.from_numpy(FLIP_INDICES)),
             ("joint_sign", torch.tensor([-1.0, 1.0, 1.0])),
             ("extra_sign", extra_sign),
         ):

@@ -11,7 +11,7 @@ from langpose_rt.protocol.header import MAX_UINT
 from langpose_rt.protocol.messages import (
     Event,
     Heartbeat,
-    encode_notice,
+    encode_status,
     schema_from_skeleton,
 )
 
@@ -21,7 +21,7 @@ SCHEMA_ON_REQUEST_NS = NS_PER_S
 EVENT_NS = NS_PER_S
 """One kind of event about one subject for one reason is said at most once in this time."""
 
-MOST_SUBJECTS = 128
+MAX_SUBJECTS = 128
 """Subjects told apart at once; events about further ones are said together, of no subject."""
 
 _LEVELS = {
@@ -44,7 +44,7 @@ class _Topic:
     said_ns: int | None = None
 
 
-class Bulletin:
+class Announcer:
     """Decides what is said at which moment, and makes the messages.
 
     Args:
@@ -60,7 +60,7 @@ class Bulletin:
         self._schemas_wanted = False
         self._topics: dict[tuple[str, str, str], _Topic] = {}
         self._lock = threading.Lock()
-        self._schemas = [encode_notice(schema_from_skeleton(known)) for known in SKELETONS.values()]
+        self._schemas = [encode_status(schema_from_skeleton(known)) for known in SKELETONS.values()]
 
     def report(
         self, kind: str, reason: str, detail: str, subject: str = "", count: int = 1
@@ -75,7 +75,7 @@ class Bulletin:
             count: How often it happened.
         """
         with self._lock:
-            if (kind, subject, reason) not in self._topics and len(self._topics) >= MOST_SUBJECTS:
+            if (kind, subject, reason) not in self._topics and len(self._topics) >= MAX_SUBJECTS:
                 subject = ""
             topic = self._topics.setdefault((kind, subject, reason), _Topic())
             topic.detail, topic.unsaid = detail, topic.unsaid + count
@@ -106,7 +106,7 @@ class Bulletin:
         rejected = {f"rejected_{reason}": count for reason, count in snapshot.rejected.items()}
         counters = snapshot.counters | rejected
         self._beats += 1
-        return encode_notice(
+        return encode_status(
             Heartbeat(
                 server=self._server,
                 epoch=self._epoch,
@@ -143,7 +143,7 @@ class Bulletin:
         self._events += 1
         about = {"kind": kind, "stream": subject, "reason": reason, "count": count}
         log.log(_LEVELS.get(kind, logging.WARNING), "%s", detail, extra=about)
-        return encode_notice(
+        return encode_status(
             Event(
                 kind=kind,
                 epoch=self._epoch,

@@ -84,7 +84,7 @@ class Stats:
         people_dropped: People beyond the most one message may hold.
         clipped: Joints made missing because a number was impossible.
         duplicate_ids: People whose id was taken.
-        seats_refused: People (per frame) for whom there was no slot.
+        slots_refused: People (per frame) for whom there was no slot.
         clock_steps: Frames timed by the receive clock because the capture clock stepped.
         restarts: New epochs of known streams.
         backend_errors: Computations that failed, each for all the people in it.
@@ -110,7 +110,7 @@ class Stats:
     people_dropped: int = 0
     clipped: int = 0
     duplicate_ids: int = 0
-    seats_refused: int = 0
+    slots_refused: int = 0
     clock_steps: int = 0
     restarts: int = 0
     backend_errors: int = 0

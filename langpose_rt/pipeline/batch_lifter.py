@@ -15,9 +15,9 @@ from langpose_rt.geometry.camera import root_from_pose
 from langpose_rt.geometry.person_frame import anchor_step
 from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M, SKELETONS, to_h36m17
 from langpose_rt.pipeline.camera_lookup import rays_of_people
-from langpose_rt.pipeline.camera_stream import Sighting
+from langpose_rt.pipeline.camera_stream import TrackedFrame
 from langpose_rt.pipeline.frame_queue import Frame
-from langpose_rt.pipeline.slots import PERSON, Persons
+from langpose_rt.pipeline.slots import PERSON, SlotTable
 from langpose_rt.protocol.poses import Actions
 from langpose_rt.runtime.backend import Backend
 
@@ -31,7 +31,7 @@ _RECORD = np.dtype((np.void, PERSON.itemsize))
 
 
 @dataclass(slots=True, eq=False)
-class Lifted:
+class LiftResult:
     """Poses of the people of several sightings, in camera axes.
 
     Attributes:
@@ -45,7 +45,7 @@ class Lifted:
         lifted_ns, done_ns: When the network had answered and when all was done, by the clock.
     """
 
-    sightings: Sequence[Sighting]
+    tracked_frames: Sequence[TrackedFrame]
     ends: list[int]
     people: np.ndarray
     poses: Float32[np.ndarray, "person 17 4"]
@@ -71,7 +71,7 @@ def joints_of_frames(frames: Sequence[Frame]) -> list[Float32[np.ndarray, "perso
     return [found[index] for index in range(len(frames))]
 
 
-class Lifting:
+class BatchLifter:
     """Takes frames into the window and answers for them, everybody in one call each.
 
     Args:
@@ -84,22 +84,22 @@ class Lifting:
     def __init__(
         self,
         backend: Backend,
-        persons: Persons,
+        persons: SlotTable,
         person_height_m: float | None,
         clock: Callable[[], int],
     ) -> None:
-        self._backend, self._persons, self._clock = backend, persons, clock
+        self._backend, self._slot_table, self._clock = backend, persons, clock
         self._height_m = person_height_m or REFERENCE_STATURE_M
 
-    def frames_back(self, sighting: Sighting) -> int:
+    def frames_back(self, tracked: TrackedFrame) -> int:
         """How many frames the window has taken since this one, of the person with the most."""
-        people = sighting.people
+        people = tracked.people
         slots = people["slot"]
-        known = self._persons.generation[slots] == people["generation"]
-        newer = np.where(known, self._persons.pushes[slots] - people["pushes"], 0)
+        known = self._slot_table.generation[slots] == people["generation"]
+        newer = np.where(known, self._slot_table.pushes[slots] - people["pushes"], 0)
         return int(newer.max(initial=0))
 
-    def remember(self, sightings: Sequence[Sighting]) -> int:
+    def remember(self, tracked_frames: Sequence[TrackedFrame]) -> int:
         """Take one frame of every stream into the windows of its people.
 
         Args:
@@ -111,31 +111,31 @@ class Lifting:
         Raises:
             BackendError: If nobody could be encoded.
         """
-        counts = [len(sighting.slots) for sighting in sightings]
+        counts = [len(tracked.slots) for tracked in tracked_frames]
         people = np.zeros(sum(counts), PERSON)
         failed = 0
         if len(people):
-            people["id"] = [number for sighting in sightings for number in sighting.ids]
-            people["slot"] = [slot for sighting in sightings for slot in sighting.slots]
-            people["time_ns"] = _repeated([s.time_ns for s in sightings], counts)
-            heights_m = [s.frame.message.person_height_m or self._height_m for s in sightings]
+            people["id"] = [number for tracked in tracked_frames for number in tracked.ids]
+            people["slot"] = [slot for tracked in tracked_frames for slot in tracked.slots]
+            people["time_ns"] = _repeated([s.time_ns for s in tracked_frames], counts)
+            heights_m = [s.frame.message.person_height_m or self._height_m for s in tracked_frames]
             people["scale"] = _repeated(heights_m, counts) / REFERENCE_STATURE_M
-            joints = _joined([sighting.joints for sighting in sightings])
-            viewpoints = [sighting.frame.viewpoint for sighting in sightings]
-            people["rays"] = rays_of_people(joints[..., :2], viewpoints, counts)
+            joints = _joined([tracked.joints for tracked in tracked_frames])
+            camera_lookup = [tracked.frame.camera_model for tracked in tracked_frames]
+            people["rays"] = rays_of_people(joints[..., :2], camera_lookup, counts)
             people["scores"] = joints[..., 2]
-            if any(held := [sighting.held for sighting in sightings]):
+            if any(held := [tracked.held for tracked in tracked_frames]):
                 people["held"] = _last_ones(held, counts)
-            gravity = _repeated([viewpoint.gravity for viewpoint in viewpoints], counts)
+            gravity = _repeated([camera_model.gravity for camera_model in camera_lookup], counts)
             failed = self._encode(people, gravity)
         windowed_ns, start = self._clock(), 0
-        for sighting, count in zip(sightings, counts, strict=True):
-            sighting.people = people[start : start + count]
-            sighting.windowed_ns = windowed_ns
+        for tracked, count in zip(tracked_frames, counts, strict=True):
+            tracked.people = people[start : start + count]
+            tracked.windowed_ns = windowed_ns
             start += count
         return failed
 
-    def answer(self, sightings: Sequence[Sighting]) -> Lifted:
+    def answer(self, tracked_frames: Sequence[TrackedFrame]) -> LiftResult:
         """Poses of remembered frames.
 
         Args:
@@ -144,9 +144,9 @@ class Lifting:
         Raises:
             BackendError: If nobody could be lifted.
         """
-        persons = self._persons
-        ends = np.cumsum([len(sighting.people) for sighting in sightings])
-        people = _people_of(sightings)
+        persons = self._slot_table
+        ends = np.cumsum([len(tracked.people) for tracked in tracked_frames])
+        people = _people_of(tracked_frames)
         generation, pushes, _, last_ns, _ = persons.look_up(people["slot"])
         known = generation == people["generation"]
         people, ends = _only(known, people, ends)
@@ -165,13 +165,21 @@ class Lifting:
                 pose, sigma, failed = pose[good], sigma[good], int((~good).sum())
             poses, root = self._to_camera(people, pose, sigma)
         actions = None if persons.actions is None else persons.actions.best(people["slot"])
-        return Lifted(
-            sightings, ends.tolist(), people, poses, root, actions, failed, lifted_ns, self._clock()
+        return LiftResult(
+            tracked_frames,
+            ends.tolist(),
+            people,
+            poses,
+            root,
+            actions,
+            failed,
+            lifted_ns,
+            self._clock(),
         )
 
     def _encode(self, people: np.ndarray, gravity: np.ndarray) -> int:
         """Everybody's newest frame into the window; how many failed."""
-        persons = self._persons
+        persons = self._slot_table
         slots, time_ns = people["slot"].copy(), people["time_ns"].copy()
         scores = people["scores"]
         dt_s = ((time_ns - persons.last_ns[slots]) / NS_PER_S).astype(np.float32)
@@ -201,10 +209,10 @@ class Lifting:
         poses[..., :3] = (pose @ people["rotation"]) * scale[..., None]
         poses[..., 3] = sigma * scale
         weights = people["scores"] / (poses[..., 3] ** 2 + _DETECTOR_SIGMA_M**2)
-        last_root = self._persons.root[people["slot"]]
+        last_root = self._slot_table.root[people["slot"]]
         root = root_from_pose(poses[..., :3], people["rays"], weights, last_root)
-        self._persons.root[people["slot"]] = root
-        smooth = self._persons.filter
+        self._slot_table.root[people["slot"]] = root
+        smooth = self._slot_table.filter
         if smooth is not None and len(people):
             points = np.concatenate([poses[..., :3], root[:, None]], 1)
             points = smooth.step(people["slot"], points, people["time_ns"])
@@ -227,9 +235,9 @@ def _only(kept: np.ndarray, people: np.ndarray, ends: np.ndarray) -> tuple[np.nd
     return people[kept], before[ends]
 
 
-def _people_of(sightings: Sequence[Sighting]) -> np.ndarray:
+def _people_of(tracked_frames: Sequence[TrackedFrame]) -> np.ndarray:
     """Records of everybody in the given sightings; as plain bytes NumPy need not compare fields."""
-    records = [sighting.people.view(_RECORD) for sighting in sightings]
+    records = [tracked.people.view(_RECORD) for tracked in tracked_frames]
     return _joined(records).view(PERSON)
 
 

@@ -8,11 +8,11 @@ from jaxtyping import Float
 
 from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.geometry.camera import ASSUMED_FOV_DEG, Camera, Intrinsics, pixel_to_ray
-from langpose_rt.protocol.messages import KeypointMessage, Reason, RigCamera
+from langpose_rt.protocol.messages import KeypointMessage, RejectReason, RigCamera
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Viewpoint:
+class CameraModel:
     """Lens and place of one camera.
 
     Attributes:
@@ -34,7 +34,7 @@ class Viewpoint:
 
 def rays_of_people(
     joints_px: Float[np.ndarray, "person joint 2"],
-    viewpoints: Sequence[Viewpoint],
+    camera_lookup: Sequence[CameraModel],
     counts: Sequence[int],
 ) -> Float[np.ndarray, "person joint 2"]:
     """`camera.pixel_to_ray` for the people of several cameras, in one go where a lens is straight.
@@ -44,20 +44,20 @@ def rays_of_people(
         viewpoints: The cameras.
         counts: People of each.
     """
-    numbers = np.repeat([v._focal_centre for v in viewpoints], counts, axis=0)[:, None]
+    numbers = np.repeat([v._focal_centre for v in camera_lookup], counts, axis=0)[:, None]
     rays: Float[np.ndarray, "person joint 2"] = (
         (joints_px - numbers[..., 2:]) / numbers[..., :2]
     ).astype(joints_px.dtype)
     start = 0
-    for viewpoint, count in zip(viewpoints, counts, strict=True):
-        if any(viewpoint.intrinsics.dist):
+    for camera_model, count in zip(camera_lookup, counts, strict=True):
+        if any(camera_model.intrinsics.dist):
             own = slice(start, start + count)
-            rays[own] = pixel_to_ray(joints_px[own], viewpoint.intrinsics)
+            rays[own] = pixel_to_ray(joints_px[own], camera_model.intrinsics)
         start += count
     return rays
 
 
-class Viewpoints:
+class CameraLookup:
     """Where the viewpoint of a message comes from.
 
     Args:
@@ -80,7 +80,7 @@ class Viewpoints:
             for name, camera in self._cameras.items()
         }
 
-    def viewpoint_of(self, message: KeypointMessage) -> Viewpoint:
+    def camera_model_of(self, message: KeypointMessage) -> CameraModel:
         """The viewpoint of one message; the caller keeps it while camera and size stay the same.
 
         Raises:
@@ -92,7 +92,7 @@ class Viewpoints:
         try:
             intrinsics = self._intrinsics(message, sent, camera)
         except ConfigError as error:
-            raise MessageError(Reason.BAD_CAMERA.value, str(error)) from None
+            raise MessageError(RejectReason.BAD_CAMERA.value, str(error)) from None
         T_world_camera = None if camera is None else camera.T_world_camera
         if sent.T_wc is not None:
             T_world_camera = np.array(sent.T_wc, np.float64).reshape(4, 4)
@@ -101,7 +101,7 @@ class Viewpoints:
             gravity = np.array(sent.gravity)
         unknown = np.full(3, np.nan, np.float32)
         down = unknown if gravity is None else np.asarray(gravity, np.float32)
-        return Viewpoint(intrinsics, T_world_camera, down)
+        return CameraModel(intrinsics, T_world_camera, down)
 
     def _intrinsics(
         self, message: KeypointMessage, sent: RigCamera, camera: Camera | None

@@ -11,8 +11,8 @@ from jaxtyping import Float32
 
 from langpose_rt.config import NS_PER_S
 from langpose_rt.monitoring.snapshot import StreamSnapshot
-from langpose_rt.pipeline.frame_queue import Frame, Inbox
-from langpose_rt.pipeline.slots import PERSON, Persons
+from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
+from langpose_rt.pipeline.slots import PERSON, SlotTable
 from langpose_rt.pipeline.tracker import Tracker
 from langpose_rt.protocol.header import MAX_PEOPLE
 
@@ -20,7 +20,7 @@ _LARGEST_COUNTED_ID = 1 << 31
 
 
 @dataclass(slots=True, eq=False)
-class Sighting:
+class TrackedFrame:
     """One frame of a stream and the people in it who have a slot, then those who are held.
 
     Attributes:
@@ -62,7 +62,7 @@ class Stream:
         rig, camera: Its name.
         inbox: What waits to be lifted.
         persons: Everybody of all streams.
-        hold_s: A person of whom no joint was seen for longer than this has left.
+        track_timeout_s: A person of whom no joint was seen for longer than this has left.
         first_seq: Number of the first message about it.
         held_ns: For so long somebody missing from the frames is in the sightings all the same.
 
@@ -76,22 +76,22 @@ class Stream:
         self,
         rig: str,
         camera: str,
-        inbox: Inbox,
-        persons: Persons,
+        frame_queue: FrameQueue,
+        persons: SlotTable,
         *,
-        hold_s: float,
+        track_timeout_s: float,
         first_seq: int,
-        held_ns: int = 0,
+        coast_ns: int = 0,
     ) -> None:
-        self.rig, self.camera, self.inbox = rig, camera, inbox
+        self.rig, self.camera, self.frame_queue = rig, camera, frame_queue
         self.seq, self.newest_ns = first_seq, 0
-        self.unanswered: deque[Sighting] = deque()
-        self.generation = inbox.generation
-        self._persons, self._hold_s = persons, hold_s
-        self._hold_ns, self._held_ns = round(hold_s * 1e9), held_ns
+        self.unanswered: deque[TrackedFrame] = deque()
+        self.generation = frame_queue.generation
+        self._slot_table, self._track_timeout_s = persons, track_timeout_s
+        self._track_timeout_ns, self._coast_ns = round(track_timeout_s * 1e9), coast_ns
         self._seats: dict[int, int] = {}
         self._next_id = self._before_ns = self._newcomer_ns = 0
-        self._tracker = Tracker(self._new_id, hold_s)
+        self._tracker = Tracker(self._new_id, track_timeout_s)
 
     @property
     def persons(self) -> int:
@@ -100,26 +100,26 @@ class Stream:
 
     def snapshot(self, now_ns: int) -> StreamSnapshot:
         """Return the state of this stream at the given time of the server's clock."""
-        inbox = self.inbox
+        frame_queue = self.frame_queue
         return StreamSnapshot(
             rig=self.rig,
             camera=self.camera,
-            epoch=inbox.epoch or 0,
+            epoch=frame_queue.epoch or 0,
             persons=self.persons,
-            waiting=len(inbox),
+            waiting=len(frame_queue),
             unanswered=len(self.unanswered),
-            assumed_intrinsics=inbox.assumed_intrinsics,
-            offset_ns=0 if inbox.clock is None else inbox.clock.offset_ns,
-            heard_ago_s=max(now_ns - inbox.heard_ns, 0) / NS_PER_S,
-            totals=dict(inbox.totals),
+            assumed_intrinsics=frame_queue.assumed_intrinsics,
+            offset_ns=0 if frame_queue.clock is None else frame_queue.clock.offset_ns,
+            heard_ago_s=max(now_ns - frame_queue.heard_ns, 0) / NS_PER_S,
+            totals=dict(frame_queue.totals),
         )
 
-    def identify(self, frame: Frame, joints: Float32[np.ndarray, "person 17 3"]) -> list[int]:
+    def assign_ids(self, frame: Frame, joints: Float32[np.ndarray, "person 17 3"]) -> list[int]:
         """The id of every person: the rig's, the tracker's, or -1 for one nobody sees."""
         ids: list[int] = frame.message.ids.tolist()
         unknown = [person for person, given in enumerate(ids) if given < 0]
         if len(unknown) < len(ids):
-            self._make_way([given for given in ids if given >= 0])
+            self._resolve_id_conflicts([given for given in ids if given >= 0])
         if unknown:
             unknown = [person for person in unknown if joints[person, :, 2].any()]
             image_px = max(frame.message.wh)
@@ -131,12 +131,15 @@ class Stream:
 
     def gone(self, time_ns: int) -> list[int]:
         """Ids of the people who have left by that time: not those seen in the frame before it."""
-        seen_ns, limit_ns = self._persons.measured_ns, min(time_ns - self._hold_ns, self._before_ns)
+        seen_ns, limit_ns = (
+            self._slot_table.measured_ns,
+            min(time_ns - self._track_timeout_ns, self._before_ns),
+        )
         return [number for number, slot in self._seats.items() if seen_ns[slot] < limit_ns]
 
     def awaits(self, ids: list[int]) -> bool:
         """Whether an unanswered frame has one of these people."""
-        return any(number in ids for sighting in self.unanswered for number in sighting.ids)
+        return any(number in ids for tracked in self.unanswered for number in tracked.ids)
 
     def leave(self, ids: list[int] | None = None) -> None:
         """Give back the slots of these people, or of all.
@@ -145,13 +148,13 @@ class Stream:
             BackendError: If the backend could not forget them; their slots are free all the same.
         """
         leaving = list(self._seats) if ids is None else ids
-        self._persons.free([self._seats.pop(number) for number in leaving])
+        self._slot_table.free([self._seats.pop(number) for number in leaving])
 
     def restart(self, generation: int) -> None:
         """Begin a new epoch: everybody has left and nobody is known. Ids are not used again."""
         self.generation = generation
         self.newest_ns = self._before_ns = self._newcomer_ns = 0
-        self._tracker = Tracker(self._new_id, self._hold_s)
+        self._tracker = Tracker(self._new_id, self._track_timeout_s)
         self.leave()
 
     def seat(
@@ -160,7 +163,7 @@ class Stream:
         joints: Float32[np.ndarray, "person 17 3"],
         ids: list[int],
         taken_ns: int,
-    ) -> Sighting:
+    ) -> TrackedFrame:
         """Everybody of the frame who has a slot, or gets one, and everybody who is held.
 
         One whom nobody has seen yet gets none.
@@ -170,21 +173,21 @@ class Stream:
             slot = self._seats.get(number)
             if slot is None and number >= 0 and joints[person, :, 2].any():
                 self._newcomer_ns = frame.stamp.time_ns
-                slot = self._persons.seat()
+                slot = self._slot_table.seat()
                 if slot is not None:
                     self._seats[number] = slot
-                    self._persons.last_ns[slot] = frame.stamp.time_ns
-                    self._persons.measured_ns[slot] = frame.stamp.time_ns
+                    self._slot_table.last_ns[slot] = frame.stamp.time_ns
+                    self._slot_table.measured_ns[slot] = frame.stamp.time_ns
             if slot is not None:
                 kept.append(person)
                 slots.append(slot)
         if len(kept) < len(ids):
             joints, ids = joints[kept], [ids[person] for person in kept]
         self._before_ns = frame.stamp.time_ns
-        sighting = Sighting(self, frame, ids, slots, joints, taken_ns)
+        tracked = TrackedFrame(self, frame, ids, slots, joints, taken_ns)
         if len(self._seats) > len(ids) and (missing := self._missing(ids, frame.stamp.time_ns)):
-            sighting.hold(missing, [self._seats[number] for number in missing])
-        return sighting
+            tracked.hold(missing, [self._seats[number] for number in missing])
+        return tracked
 
     def _missing(self, here: list[int], time_ns: int) -> list[int]:
         """Ids of the people who are not in a frame and are held in it.
@@ -193,10 +196,10 @@ class Stream:
         one frame does not become a ghost. Nobody new has come since: who comes may be the one who
         is missing, under another id.
         """
-        persons, found = self._persons, []
+        persons, found = self._slot_table, []
         for number, slot in self._seats.items():
             seen_ns = persons.measured_ns[slot]
-            longest_ns = min(self._held_ns, seen_ns - persons.first_ns[slot])
+            longest_ns = min(self._coast_ns, seen_ns - persons.first_ns[slot])
             lately = self._newcomer_ns <= seen_ns and time_ns - seen_ns <= longest_ns
             if lately and persons.pushes[slot] and number not in here:
                 found.append(number)
@@ -208,7 +211,7 @@ class Stream:
         self._next_id += 1
         return self._next_id - 1
 
-    def _make_way(self, given: list[int]) -> None:
+    def _resolve_id_conflicts(self, given: list[int]) -> None:
         """Ids the rig gives are the rig's: a tracked person who has one of them gets another."""
         for number in given:
             if self._tracker.owns(number):

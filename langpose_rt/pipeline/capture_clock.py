@@ -12,7 +12,7 @@ from langpose_rt.protocol.header import time_from_wire
 STEP_NS = NS_PER_S
 """A change of the offset between the clocks beyond this is a step of the capture clock."""
 
-MOST_BEHIND_NS = NS_PER_S // 10
+MAX_BEHIND_NS = NS_PER_S // 10
 """A capture clock that stood still and goes on this far behind has stepped."""
 
 _SMALLEST_ADVANCE_NS = 1_000
@@ -70,7 +70,7 @@ class CaptureClock:
         beyond_ns = now_ns - t_ns - self.offset_ns
         behind_ns = self._time_ns - (t_ns - self._zero_ns)
         stepped = beyond_ns < -STEP_NS or advance_ns < 0
-        stepped |= beyond_ns > STEP_NS if advance_ns == 0 else behind_ns > MOST_BEHIND_NS
+        stepped |= beyond_ns > STEP_NS if advance_ns == 0 else behind_ns > MAX_BEHIND_NS
         by_receive_ns = self._time_ns + max(elapsed_ns, _SMALLEST_ADVANCE_NS)
         if stepped:
             time_ns = by_receive_ns

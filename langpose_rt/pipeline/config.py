@@ -17,17 +17,17 @@ class PipelineConfig:
     """How streams are lifted and what is published of them.
 
     Args:
-        server: Name in the topic of the heartbeat.
+        name: Name of the server in the topic of the heartbeat.
         lookahead_ms: An answer waits for this much of the future, and is better for it.
         smoothing: Output filter: ``off``, ``low`` (delay 32 ms at rest, 11 ms at 1 m/s) or ``high``
             (106 ms, 35 ms).
-        frame: Axes of what is published: ``camera``, or ``world`` where a camera's place is known.
+        axes: Axes of what is published: ``camera``, or ``world`` where a camera's place is known.
         fov_deg: Field of view of the long side of unknown cameras; None assumes 60 degrees.
         person_height_m: Stature of people whose rig does not say; None takes 1.70 m.
-        hold_s: A person who was not seen for longer has left.
-        held_ms: A person missing from a frame is carried on by the model for so long; 0 for not at
+        track_timeout_s: A person who was not seen for longer has left.
+        coast_ms: A person missing from a frame is carried on by the model for so long; 0 for not at
             all.
-        backlog_ms: A stream's oldest waiting frames are skipped once they have waited longer.
+        max_wait_ms: A stream's oldest waiting frames are skipped once they have waited longer.
         max_streams: Cameras served at once.
         idle_s: A silent stream is forgotten after this.
 
@@ -35,34 +35,34 @@ class PipelineConfig:
         ConfigError: If a value is out of range.
     """
 
-    server: str = "langpose"
+    name: str = "langpose"
     lookahead_ms: float = 0.0
     smoothing: str = "low"
-    frame: str = "camera"
+    axes: str = "camera"
     fov_deg: float | None = None
     person_height_m: float | None = None
-    hold_s: float = 1.0
-    held_ms: float = 200.0
-    backlog_ms: float = 50.0
+    track_timeout_s: float = 1.0
+    coast_ms: float = 200.0
+    max_wait_ms: float = 50.0
     max_streams: int = 64
     idle_s: float = 10.0
 
     def __post_init__(self) -> None:
-        if not NAME_PATTERN.fullmatch(self.server):
+        if not NAME_PATTERN.fullmatch(self.name):
             raise ConfigError(
-                f"server name {self.server!r} is not 1 to 64 letters, digits or any of _.-"
+                f"server name {self.name!r} is not 1 to 64 letters, digits or any of _.-"
             )
         smoothing_named(self.smoothing)
-        if self.frame not in ("camera", "world"):
-            raise ConfigError(f"unknown frame {self.frame!r}; expected camera or world")
+        if self.axes not in ("camera", "world"):
+            raise ConfigError(f"unknown axes {self.axes!r}; expected camera or world")
         if self.fov_deg is not None:
             Intrinsics.from_fov(2.0, 2.0, self.fov_deg)
         if self.person_height_m is not None:
             check_range("person_height_m", self.person_height_m, 0.3, 3.0)
         check_range("lookahead_ms", self.lookahead_ms, 0.0, 2000.0)
-        check_range("hold_s", self.hold_s, 0.1, 60.0)
-        check_range("held_ms", self.held_ms, 0.0, 2000.0)
-        check_range("backlog_ms", self.backlog_ms, 1.0, 10_000.0)
+        check_range("track_timeout_s", self.track_timeout_s, 0.1, 60.0)
+        check_range("coast_ms", self.coast_ms, 0.0, 2000.0)
+        check_range("max_wait_ms", self.max_wait_ms, 1.0, 10_000.0)
         check_range("max_streams", float(self.max_streams), 1.0, 4096.0)
         check_range("idle_s", self.idle_s, 1.0, 86_400.0)
 
@@ -72,19 +72,19 @@ class PipelineConfig:
         return round(self.lookahead_ms * NS_PER_MS)
 
     @property
-    def backlog_ns(self) -> int:
+    def max_wait_ns(self) -> int:
         """The longest wait in nanoseconds."""
-        return round(self.backlog_ms * NS_PER_MS)
+        return round(self.max_wait_ms * NS_PER_MS)
 
     @property
-    def hold_ns(self) -> int:
+    def track_timeout_ns(self) -> int:
         """How long a person is waited for, in nanoseconds."""
-        return round(self.hold_s * NS_PER_S)
+        return round(self.track_timeout_s * NS_PER_S)
 
     @property
-    def held_ns(self) -> int:
+    def coast_ns(self) -> int:
         """How long a person missing from the frames is carried on, in nanoseconds."""
-        return round(self.held_ms * NS_PER_MS)
+        return round(self.coast_ms * NS_PER_MS)
 
     @property
     def idle_ns(self) -> int:

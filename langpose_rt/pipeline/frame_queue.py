@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from langpose_rt.config import NS_PER_S
-from langpose_rt.pipeline.camera_lookup import Viewpoint, Viewpoints
+from langpose_rt.pipeline.camera_lookup import CameraLookup, CameraModel
 from langpose_rt.pipeline.capture_clock import CaptureClock, Stamp, stamp_with_sync
 from langpose_rt.protocol.header import MAX_UINT
 from langpose_rt.protocol.messages import Drops, KeypointMessage, RigCamera
@@ -34,19 +34,19 @@ class Frame:
     """
 
     message: KeypointMessage
-    viewpoint: Viewpoint
+    camera_model: CameraModel
     received_ns: int
     stamp: Stamp
     generation: int
     drop: Drops = Drops()
 
 
-class Inbox:
+class FrameQueue:
     """Frames of one stream in order, each at most once.
 
     Args:
         viewpoints: Where the cameras of the frames come from.
-        backlog_ns: The oldest waiting frames are skipped once they have waited longer than this.
+        max_wait_ns: The oldest waiting frames are skipped once they have waited longer than this.
 
     Attributes:
         heard_ns: When a message last arrived, accepted or not.
@@ -54,15 +54,15 @@ class Inbox:
         totals: Frames accepted and lost since the stream appeared, by name.
     """
 
-    def __init__(self, viewpoints: Viewpoints, backlog_ns: int) -> None:
+    def __init__(self, camera_lookup: CameraLookup, max_wait_ns: int) -> None:
         self.heard_ns = 0
         self.generation = 0
         self.epoch: int | None = None
         self.clock: CaptureClock | None = None
         self.totals = dict.fromkeys(("accepted", "late", "dup", "gap", "shed"), 0)
         self._reported = dict(self.totals)
-        self._viewpoints, self._backlog_ns = viewpoints, backlog_ns
-        self._seen_with: tuple[RigCamera | None, tuple[int, int], Viewpoint] | None = None
+        self._camera_lookup, self._max_wait_ns = camera_lookup, max_wait_ns
+        self._seen_with: tuple[RigCamera | None, tuple[int, int], CameraModel] | None = None
         self._seq = -1
         self._accepted_ns = 0
         self._old_epochs: deque[int] = deque(maxlen=EPOCHS_REMEMBERED)
@@ -86,7 +86,7 @@ class Inbox:
             MessageError: bad_camera; order and clock are as if the message had never come.
         """
         self.heard_ns = now_ns
-        viewpoint = self._viewpoint_of(message)
+        camera_model = self._camera_model_of(message)
         if message.epoch != self.epoch or self.clock is None:
             if message.epoch in self._old_epochs and now_ns - self._accepted_ns < SILENCE_NS:
                 self.totals["late"] += 1
@@ -100,7 +100,7 @@ class Inbox:
             clock = self.clock
         self._seq, self._accepted_ns = message.seq, now_ns
         stamp = stamp_with_sync(clock.stamp(message.t_ns, now_ns), message.sync, message.t_ns)
-        frame = Frame(message, viewpoint, now_ns, stamp, self.generation)
+        frame = Frame(message, camera_model, now_ns, stamp, self.generation)
         self.totals["accepted"] += 1
         self._waiting.append(frame)
         self._shed(now_ns)
@@ -118,10 +118,10 @@ class Inbox:
             frame.drop = Drops(**{name: min(count, MAX_UINT) for name, count in lost.items()})
         return frame
 
-    def _viewpoint_of(self, message: KeypointMessage) -> Viewpoint:
+    def _camera_model_of(self, message: KeypointMessage) -> CameraModel:
         last = self._seen_with
         if last is None or last[0] != message.cam or last[1] != message.wh:
-            found = self._viewpoints.viewpoint_of(message)
+            found = self._camera_lookup.camera_model_of(message)
             last = self._seen_with = (message.cam, message.wh, found)
         return last[2]
 
@@ -137,7 +137,7 @@ class Inbox:
         """Skip the oldest frames while a newer one waits behind them and they are too old."""
         waiting = self._waiting
         while len(waiting) > 1 and (
-            now_ns - waiting[0].received_ns > self._backlog_ns or len(waiting) > MAX_WAITING
+            now_ns - waiting[0].received_ns > self._max_wait_ns or len(waiting) > MAX_WAITING
         ):
             waiting.popleft()
             self.totals["shed"] += 1

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 
 from langpose_rt.errors import MessageError
 from langpose_rt.geometry.camera import ASSUMED_FOV_DEG
-from langpose_rt.monitoring.announcer import Bulletin
+from langpose_rt.monitoring.announcer import Announcer
 from langpose_rt.monitoring.counters import Stats
-from langpose_rt.pipeline.camera_lookup import Viewpoints
+from langpose_rt.pipeline.camera_lookup import CameraLookup
 from langpose_rt.pipeline.camera_stream import Stream
 from langpose_rt.pipeline.config import PipelineConfig
-from langpose_rt.pipeline.frame_queue import Frame, Inbox
+from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
 from langpose_rt.protocol.header import check_sender
 from langpose_rt.protocol.messages import (
     JsonNumbering,
@@ -34,7 +34,7 @@ _ASSUMED = (
 )
 
 
-class Reception:
+class Ingest:
     """All streams and what waits in them.
 
     Args:
@@ -51,17 +51,17 @@ class Reception:
     def __init__(
         self,
         config: PipelineConfig,
-        viewpoints: Viewpoints,
+        camera_lookup: CameraLookup,
         epoch: int,
         *,
         stats: Stats,
-        bulletin: Bulletin,
-        new_stream: Callable[[str, str, Inbox], Stream],
+        announcer: Announcer,
+        new_stream: Callable[[str, str, FrameQueue], Stream],
         journal: Journal = lambda *_: None,
     ) -> None:
-        self._config, self._viewpoints = config, viewpoints
-        self._sizes, self._numbering = viewpoints.sizes, JsonNumbering(epoch)
-        self._stats, self._bulletin, self._new_stream = stats, bulletin, new_stream
+        self._config, self._camera_lookup = config, camera_lookup
+        self._sizes, self._numbering = camera_lookup.sizes, JsonNumbering(epoch)
+        self._stats, self._announcer, self._new_stream = stats, announcer, new_stream
         self._journal, self._heard = journal, 0
         self._streams: dict[tuple[str, str], Stream] = {}
         self._told_assumed: set[Stream] = set()
@@ -77,7 +77,7 @@ class Reception:
     def waiting(self) -> bool:
         """Whether a frame waits to be lifted."""
         with self._lock:
-            return any(len(stream.inbox) for stream in self._streams.values())
+            return any(len(stream.frame_queue) for stream in self._streams.values())
 
     def receive(self, parts: Sequence[bytes], now_ns: int, sender: str | None = None) -> bool:
         """Take one message; a bad one is counted, reported and forgotten.
@@ -100,22 +100,22 @@ class Reception:
             with self._lock:
                 self._heard = self._stats.messages
                 stream = self._stream_of(message)
-                generation = stream.inbox.generation
-                frame = stream.inbox.push(message, now_ns)
+                generation = stream.frame_queue.generation
+                frame = stream.frame_queue.push(message, now_ns)
         except MessageError as error:
             self._stats.reject(error.reason)
-            self._bulletin.report("reject", error.reason, error.detail, _subject_of(parts))
+            self._announcer.report("reject", error.reason, error.detail, _subject_of(parts))
             return False
         self._count(message, frame, generation)
-        if stream.inbox.assumed_intrinsics and stream not in self._told_assumed:
+        if stream.frame_queue.assumed_intrinsics and stream not in self._told_assumed:
             self._told_assumed.add(stream)
-            self._bulletin.report("camera", "assumed_intrinsics", _ASSUMED, message.topic)
+            self._announcer.report("camera", "assumed_intrinsics", _ASSUMED, message.topic)
         return frame is not None
 
     def take(self, now_ns: int) -> list[tuple[Stream, Frame]]:
         """The oldest frame of every stream that has one worth lifting."""
         with self._lock:
-            found = [(stream, stream.inbox.take(now_ns)) for stream in self._streams.values()]
+            found = [(stream, stream.frame_queue.take(now_ns)) for stream in self._streams.values()]
             taken = [(stream, frame) for stream, frame in found if frame is not None]
             if taken:
                 self._journal("step", now_ns, self._heard)
@@ -128,14 +128,14 @@ class Reception:
         time, and the caller sees to their people.
         """
         with self._lock:
-            idle = [stream for stream in self._streams.values() if not len(stream.inbox)]
-            before_ns = now_ns - self._config.hold_ns
-            quiet = [s for s in idle if s.inbox.heard_ns < before_ns and s.unanswered]
-            gone = [s for s in idle if s.inbox.heard_ns < now_ns - self._config.idle_ns]
+            idle = [stream for stream in self._streams.values() if not len(stream.frame_queue)]
+            before_ns = now_ns - self._config.track_timeout_ns
+            quiet = [s for s in idle if s.frame_queue.heard_ns < before_ns and s.unanswered]
+            gone = [s for s in idle if s.frame_queue.heard_ns < now_ns - self._config.idle_ns]
             for stream in gone:
                 del self._streams[stream.rig, stream.camera]
                 self._told_assumed.discard(stream)
-                self._stats.keep(stream.inbox.totals)
+                self._stats.keep(stream.frame_queue.totals)
             if quiet or gone:
                 self._journal("silent", now_ns, self._heard)
         return quiet, gone
@@ -156,8 +156,8 @@ class Reception:
                     TOO_MANY_STREAMS,
                     f"the server takes {most} cameras at once; raise --max-streams",
                 )
-            inbox = Inbox(self._viewpoints, self._config.backlog_ns)
-            stream = self._streams[name] = self._new_stream(*name, inbox)
+            frame_queue = FrameQueue(self._camera_lookup, self._config.max_wait_ns)
+            stream = self._streams[name] = self._new_stream(*name, frame_queue)
         return stream
 
     def _count(self, message: KeypointMessage, frame: Frame | None, generation: int) -> None:
@@ -173,7 +173,7 @@ class Reception:
             detail = (
                 "the capture clock stepped back or far ahead; the receive clock timed this frame"
             )
-            self._bulletin.report("clock", "clock_step", detail, message.topic)
+            self._announcer.report("clock", "clock_step", detail, message.topic)
 
 
 def _subject_of(parts: Sequence[bytes]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
-from langpose_rt.monitoring.faults import Incidents
+from langpose_rt.monitoring.faults import FaultReporter
 
 NO_KEYS: Mapping[str, str] = MappingProxyType({})
 
@@ -16,7 +16,7 @@ NO_KEYS: Mapping[str, str] = MappingProxyType({})
 class Recorder(Protocol):
     """What a server tells of itself; every call returns at once, from any thread."""
 
-    def begin(self, epoch: int, incidents: Incidents, keys: Mapping[str, str] = NO_KEYS) -> None:
+    def begin(self, epoch: int, faults: FaultReporter, keys: Mapping[str, str] = NO_KEYS) -> None:
         """The server starts.
 
         Args:
@@ -44,7 +44,7 @@ class Recorder(Protocol):
 class NoRecorder:
     """Records nothing."""
 
-    def begin(self, epoch: int, incidents: Incidents, keys: Mapping[str, str] = NO_KEYS) -> None:
+    def begin(self, epoch: int, faults: FaultReporter, keys: Mapping[str, str] = NO_KEYS) -> None:
         """Nothing."""
 
     def received(self, parts: Sequence[bytes], now_ns: int, sender: str | None = None) -> None:

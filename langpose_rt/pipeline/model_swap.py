@@ -26,11 +26,11 @@ TOO_SLOW_NS = 2 * REHEARSAL_NS
 MOST_BEHIND = 4
 """Frames the new model may be behind when it takes over; they are made up for at once."""
 
-FULL_HOUSE = 64
+WARMUP_BATCH = 64
 """People a model is warmed up with; a step of more is several calls of a network on a CPU."""
 
 
-class Rehearsal:
+class ShadowModel:
     """A new model that takes the frames of the one that answers.
 
     `encode` and `reset` are called by the thread of the pipeline and only note; `work` does what
@@ -104,7 +104,7 @@ class Rehearsal:
             raise BackendError(f"model {self.backend.manifest.name!r} gives impossible numbers")
 
 
-class ActiveModel:
+class SwappableBackend:
     """A `Backend` that is whichever one answers now.
 
     Args:
@@ -112,7 +112,7 @@ class ActiveModel:
     """
 
     def __init__(self, backend: Backend) -> None:
-        self._rehearsal: Rehearsal | None = None
+        self._shadow: ShadowModel | None = None
         self._answer_with(backend)
 
     def _answer_with(self, backend: Backend) -> None:
@@ -128,8 +128,8 @@ class ActiveModel:
         time_ns: Int[np.ndarray, " batch"],
     ) -> Float[np.ndarray, "batch embedding"]:
         """See `Backend.encode`; whoever rehearses takes the frame too."""
-        if self._rehearsal is not None:
-            self._rehearsal.encode(rows, extras, slots, time_ns)
+        if self._shadow is not None:
+            self._shadow.encode(rows, extras, slots, time_ns)
         return self._backend.encode(rows, extras, slots, time_ns)
 
     def lift(
@@ -143,8 +143,8 @@ class ActiveModel:
 
     def reset(self, slots: Int[np.ndarray, " batch"]) -> None:
         """See `Backend.reset`."""
-        if self._rehearsal is not None:
-            self._rehearsal.reset(slots)
+        if self._shadow is not None:
+            self._shadow.reset(slots)
         self._backend.reset(slots)
 
     def close(self) -> None:
@@ -154,16 +154,16 @@ class ActiveModel:
     @property
     def rehearsing(self) -> bool:
         """Whether another one takes the frames too."""
-        return self._rehearsal is not None
+        return self._shadow is not None
 
-    def rehearse(self, backend: Backend) -> Rehearsal:
+    def start_shadow(self, backend: Backend) -> ShadowModel:
         """Let another backend of as many slots take the frames from now on; from any thread."""
-        self._rehearsal = rehearsal = Rehearsal(backend)
-        return rehearsal
+        self._shadow = shadow = ShadowModel(backend)
+        return shadow
 
-    def successor(
+    def ready_to_promote(
         self, pushes: Int[np.ndarray, " slot"], now_ns: int, *, at_once: bool
-    ) -> Rehearsal | None:
+    ) -> ShadowModel | None:
         """Whoever rehearses, if they can take over now; one who cannot at all is dismissed.
 
         Args:
@@ -171,40 +171,40 @@ class ActiveModel:
             now_ns: This moment.
             at_once: This model has failed: there is nothing to wait for.
         """
-        rehearsal = self._rehearsal
-        if rehearsal is None:
+        shadow = self._shadow
+        if shadow is None:
             return None
-        if rehearsal.since_ns is None:
-            rehearsal.since_ns = now_ns
-        since_ns = now_ns - rehearsal.since_ns
-        if rehearsal.error is None and rehearsal.behind > MOST_BEHIND and since_ns > TOO_SLOW_NS:
-            name = rehearsal.backend.manifest.name
-            rehearsal.error = BackendError(f"model {name!r} cannot keep up with this load")
-        if rehearsal.error is not None:
-            self._end(rehearsal)
+        if shadow.since_ns is None:
+            shadow.since_ns = now_ns
+        since_ns = now_ns - shadow.since_ns
+        if shadow.error is None and shadow.behind > MOST_BEHIND and since_ns > TOO_SLOW_NS:
+            name = shadow.backend.manifest.name
+            shadow.error = BackendError(f"model {name!r} cannot keep up with this load")
+        if shadow.error is not None:
+            self._end(shadow)
             return None
-        known = (rehearsal.filled >= pushes) | (rehearsal.filled >= rehearsal.backend.frames)
-        ready = rehearsal.behind <= MOST_BEHIND and (known.all() or since_ns > REHEARSAL_NS)
-        return rehearsal if ready or at_once else None
+        known = (shadow.filled >= pushes) | (shadow.filled >= shadow.backend.frames)
+        ready = shadow.behind <= MOST_BEHIND and (known.all() or since_ns > REHEARSAL_NS)
+        return shadow if ready or at_once else None
 
-    def take_over(self, rehearsal: Rehearsal) -> bool:
+    def promote(self, shadow: ShadowModel) -> bool:
         """Answer with the model of a rehearsal from now on; False if it fails at the last moment.
 
         Nobody may wait for an answer of the model before.
         """
-        rehearsal.work()
-        if rehearsal.error is None:
-            rehearsal.before = self._backend
-            self._answer_with(rehearsal.backend)
-        self._end(rehearsal)
-        return rehearsal.error is None
+        shadow.work()
+        if shadow.error is None:
+            shadow.before = self._backend
+            self._answer_with(shadow.backend)
+        self._end(shadow)
+        return shadow.error is None
 
-    def _end(self, rehearsal: Rehearsal) -> None:
-        self._rehearsal = None
-        rehearsal.over.set()
+    def _end(self, shadow: ShadowModel) -> None:
+        self._shadow = None
+        shadow.over.set()
 
 
-def warm_up(backend: Backend) -> None:
+def warm_up_backend(backend: Backend) -> None:
     """Run a backend a few times over nobody, so that the first frame is not slow.
 
     At last over a full house: what it needs is taken now, so that memory does not grow whenever
@@ -213,7 +213,7 @@ def warm_up(backend: Backend) -> None:
     Raises:
         BackendError: If it cannot, or gives impossible numbers.
     """
-    full = min(backend.slots, FULL_HOUSE)
+    full = min(backend.slots, WARMUP_BATCH)
     for time_ns, people in ((0, 1), (20_000_000, 1), (40_000_000, full)):
         slots = np.arange(people, dtype=np.int32)
         rows = np.zeros((people, 17, ROW_CHANNELS), np.float32)

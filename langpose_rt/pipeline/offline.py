@@ -10,7 +10,7 @@ import msgspec
 
 from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.formats.clip import Clip
-from langpose_rt.formats.lifted_npz import Lifted
+from langpose_rt.formats.lifted_npz import PoseSequence
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.pipeline import Pipeline
 from langpose_rt.pipeline.responder import Replies
@@ -66,7 +66,7 @@ def lift_clip(
     config: PipelineConfig,
     *,
     on_frame: Callable[[int], None] | None = None,
-) -> Lifted:
+) -> PoseSequence:
     """Lift every person of a clip.
 
     Args:
@@ -102,13 +102,13 @@ def _poses(replies: Replies) -> list[PoseMessage]:
     return [decode_pose(parts) for parts in replies if parts[0].startswith(b"pose3d/")]
 
 
-def _lifted_from_answers(answers: list[PoseMessage], clip: Clip) -> Lifted:
+def _lifted_from_answers(answers: list[PoseMessage], clip: Clip) -> PoseSequence:
     if (clip.ids[clip.present] >= 0).all():
         columns, count = _columns_of_clip(answers, clip), clip.ids.shape[1]
     else:
         columns = _columns_of_tracks(answers)
         count = 1 + max((column for own in columns for column in own.values()), default=0)
-    lifted = Lifted.empty(clip.t_ns, count)
+    lifted = PoseSequence.empty(clip.t_ns, count)
     for answer, own in zip(answers, columns, strict=True):
         frame = answer.src.seq
         rows = [row for row, person in enumerate(answer.ids.tolist()) if person in own]

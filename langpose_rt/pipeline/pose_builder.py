@@ -6,8 +6,8 @@ import numpy as np
 
 from langpose_rt.config import NS_PER_S
 from langpose_rt.geometry.camera import camera_to_world
-from langpose_rt.pipeline.batch_lifter import Lifted
-from langpose_rt.pipeline.camera_stream import Sighting
+from langpose_rt.pipeline.batch_lifter import LiftResult
+from langpose_rt.pipeline.camera_stream import TrackedFrame
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.protocol.messages import (
     JointFlag,
@@ -38,7 +38,7 @@ def stamp_of_backend(backend: Backend) -> ModelStamp:
     )
 
 
-class Emitter:
+class PoseMessageBuilder:
     """Makes the messages of one server.
 
     Args:
@@ -55,7 +55,7 @@ class Emitter:
         """Say from now on that this backend answers."""
         self.model, self._frames = stamp_of_backend(backend), backend.frames
 
-    def messages(self, lifted: Lifted, now_ns: int) -> list[PoseMessage]:
+    def messages(self, lifted: LiftResult, now_ns: int) -> list[PoseMessage]:
         """The next message of every stream that was lifted.
 
         Args:
@@ -71,18 +71,18 @@ class Emitter:
         )
         starts = [0, *lifted.ends[:-1]]
         return [
-            self._message(lifted, sighting, slice(start, end), facts, now_ns)
-            for sighting, start, end in zip(lifted.sightings, starts, lifted.ends, strict=True)
+            self._message(lifted, tracked, slice(start, end), facts, now_ns)
+            for tracked, start, end in zip(lifted.tracked_frames, starts, lifted.ends, strict=True)
         ]
 
     def _message(
-        self, lifted: Lifted, sighting: Sighting, rows: slice, facts: "_Facts", now_ns: int
+        self, lifted: LiftResult, tracked: TrackedFrame, rows: slice, facts: "_Facts", now_ns: int
     ) -> PoseMessage:
-        frame, stream = sighting.frame, sighting.stream
+        frame, stream = tracked.frame, tracked.stream
         sent, stamp = frame.message, frame.stamp
         poses, root = lifted.poses[rows], lifted.root[rows]
-        T_world_camera = frame.viewpoint.T_world_camera
-        in_world = self._config.frame == "world" and T_world_camera is not None
+        T_world_camera = frame.camera_model.T_world_camera
+        in_world = self._config.axes == "world" and T_world_camera is not None
         if in_world and T_world_camera is not None:
             poses[..., :3] = poses[..., :3] @ T_world_camera[:3, :3].T
             root = camera_to_world(root, T_world_camera)
@@ -95,7 +95,7 @@ class Emitter:
             src=Source(epoch=sent.epoch, seq=sent.seq, t=sent.t_ns),
             t_srv=stamp.t_srv_ns,
             t_unc_ns=stamp.t_unc_ns,
-            lat=_latency(lifted, sighting, now_ns),
+            lat=_latency(lifted, tracked, now_ns),
             model=self.model,
             poses=poses,
             flags=facts.flags[rows],
@@ -126,7 +126,7 @@ class Emitter:
         if held:
             return "held"
         if unseen_ns > 0:
-            return "lost" if unseen_ns > self._config.hold_ns else "predicted"
+            return "lost" if unseen_ns > self._config.track_timeout_ns else "predicted"
         return "warmup" if history_ns < WARMUP_NS else "ok"
 
 
@@ -146,11 +146,11 @@ def _flags(measured: np.ndarray) -> np.ndarray:
     return np.where(measured, _MEASURED, otherwise[:, None])
 
 
-def _latency(lifted: Lifted, sighting: Sighting, now_ns: int) -> Latency:
+def _latency(lifted: LiftResult, tracked: TrackedFrame, now_ns: int) -> Latency:
     return Latency(
-        rx=sighting.taken_ns - sighting.frame.received_ns,
-        win=sighting.windowed_ns - sighting.taken_ns,
-        lift=lifted.lifted_ns - sighting.windowed_ns,
+        rx=tracked.taken_ns - tracked.frame.received_ns,
+        win=tracked.windowed_ns - tracked.taken_ns,
+        lift=lifted.lifted_ns - tracked.windowed_ns,
         post=lifted.done_ns - lifted.lifted_ns,
         tx=now_ns - lifted.done_ns,
     )

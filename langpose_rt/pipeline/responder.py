@@ -10,11 +10,11 @@ import numpy as np
 
 from langpose_rt.errors import BackendError, MessageError
 from langpose_rt.monitoring.counters import Rate
-from langpose_rt.monitoring.faults import Incidents
-from langpose_rt.pipeline.batch_lifter import Lifting
-from langpose_rt.pipeline.camera_stream import Sighting, Stream
-from langpose_rt.pipeline.pose_builder import Emitter
-from langpose_rt.pipeline.slots import Persons
+from langpose_rt.monitoring.faults import FaultReporter
+from langpose_rt.pipeline.batch_lifter import BatchLifter
+from langpose_rt.pipeline.camera_stream import Stream, TrackedFrame
+from langpose_rt.pipeline.pose_builder import PoseMessageBuilder
+from langpose_rt.pipeline.slots import SlotTable
 from langpose_rt.protocol.messages import PoseMessage, encode_pose
 from langpose_rt.runtime.backend import Backend
 
@@ -22,7 +22,7 @@ Replies = list[list[bytes]]
 """Encoded messages to publish, in order."""
 
 
-class Answers:
+class Responder:
     """Answers the frames of all streams, each stream's oldest first.
 
     Args:
@@ -41,16 +41,16 @@ class Answers:
     def __init__(
         self,
         model: Backend,
-        persons: Persons,
-        lifting: Lifting,
-        emitter: Emitter,
-        incidents: Incidents,
+        persons: SlotTable,
+        lifter: BatchLifter,
+        builder: PoseMessageBuilder,
+        faults: FaultReporter,
         *,
         lookahead_ns: int,
         clock: Callable[[], int],
     ) -> None:
-        self._model, self._persons, self._lifting = model, persons, lifting
-        self._emitter, self._incidents, self._clock = emitter, incidents, clock
+        self._model, self._slot_table, self._lifter = model, persons, lifter
+        self._builder, self._faults, self._clock = builder, faults, clock
         self._lookahead_ns = lookahead_ns
         self.rate = Rate(0)
 
@@ -66,20 +66,22 @@ class Answers:
         """Answers to the frames of a stream up to the last one with somebody who leaves."""
         return self._answer_while([stream], lambda _: stream.awaits(ids))
 
-    def give_up(self, sightings: Sequence[Sighting], error: BackendError) -> None:
+    def give_up(self, tracked_frames: Sequence[TrackedFrame], error: BackendError) -> None:
         """The backend failed: these frames are lost and their people begin anew."""
-        self._incidents.backend_failed(error)
-        for sighting in sightings:
-            slots = np.array(sighting.slots, np.int32)
-            self._incidents.guard_forgetting(partial(self._persons.reset, slots))
+        self._faults.backend_failed(error)
+        for tracked in tracked_frames:
+            slots = np.array(tracked.slots, np.int32)
+            self._faults.guard_reset(partial(self._slot_table.reset, slots))
 
-    def _has_its_lookahead(self, oldest: Sighting) -> bool:
+    def _has_its_lookahead(self, oldest: TrackedFrame) -> bool:
         """Whether a frame is old enough, or the window would lose it with the next one."""
         if oldest.time_ns <= oldest.stream.newest_ns - self._lookahead_ns:
             return True
-        return self._lifting.frames_back(oldest) >= self._model.frames - 1
+        return self._lifter.frames_back(oldest) >= self._model.frames - 1
 
-    def _answer_while(self, streams: Sequence[Stream], due: Callable[[Sighting], bool]) -> Replies:
+    def _answer_while(
+        self, streams: Sequence[Stream], due: Callable[[TrackedFrame], bool]
+    ) -> Replies:
         """Answer the oldest frame of each stream as long as it is due, all streams' together."""
         replies: Replies = []
         while oldest := [
@@ -88,23 +90,23 @@ class Answers:
             if stream.unanswered and due(stream.unanswered[0])
         ]:
             try:
-                lifted = self._lifting.answer(oldest)
+                lifted = self._lifter.answer(oldest)
             except BackendError as error:
                 self.give_up(oldest, error)
                 continue
-            self._incidents.failures = 0
-            self._incidents.people_forgotten(lifted.failed)
-            for message in self._emitter.messages(lifted, self._clock()):
+            self._faults.failures = 0
+            self._faults.people_reset(lifted.failed)
+            for message in self._builder.messages(lifted, self._clock()):
                 replies += self._encoded(message)
         return replies
 
     def _encoded(self, message: PoseMessage) -> Replies:
-        stats = self._incidents.stats
+        stats = self._faults.stats
         stats.frames += 1
         try:
             parts = encode_pose(message)
         except MessageError as error:
-            self._incidents.unsendable(error, message.topic)
+            self._faults.unsendable(error, message.topic)
             return []
         stats.poses += len(message.ids)
         self.rate.add(len(message.ids))

@@ -48,7 +48,7 @@ PERSON = np.dtype(
 """
 
 
-class Persons:
+class SlotTable:
     """State of every slot of a backend.
 
     Args:

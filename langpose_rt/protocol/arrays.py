@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from langpose_rt.protocol.header import MAX_MESSAGE_BYTES, Reason, UInt, refuse
+from langpose_rt.protocol.header import MAX_MESSAGE_BYTES, RejectReason, UInt, reject
 
 DTYPES: dict[str, np.dtype[Any]] = {"<f4": np.dtype("<f4"), "|u1": np.dtype("|u1")}
 """Element types on the wire, by the name they have there."""
@@ -42,10 +42,10 @@ def array_from_bytes(raw: bytes, shape: Sequence[int], dtype: str) -> npt.NDArra
     element = DTYPES.get(dtype)
     if element is None:
         known = ", ".join(DTYPES)
-        raise refuse(Reason.BAD_SHAPE, f"got dtype {dtype[:16]!r}, expected one of {known}")
+        raise reject(RejectReason.BAD_SHAPE, f"got dtype {dtype[:16]!r}, expected one of {known}")
     if math.prod(shape) * element.itemsize != len(raw) or max(shape, default=0) > MAX_MESSAGE_BYTES:
         found = list(shape[:8])
-        raise refuse(Reason.BAD_SHAPE, f"got {len(raw)} bytes for shape {found} of {dtype}")
+        raise reject(RejectReason.BAD_SHAPE, f"got {len(raw)} bytes for shape {found} of {dtype}")
     return np.frombuffer(raw, element).reshape(shape)
 
 
@@ -72,12 +72,14 @@ def extras_from_parts(
         MessageError: bad_parts or bad_shape.
     """
     if len(extras) != len(parts):
-        raise refuse(Reason.BAD_PARTS, f"got {len(parts)} extra parts, extra names {len(extras)}")
+        raise reject(
+            RejectReason.BAD_PARTS, f"got {len(parts)} extra parts, extra names {len(extras)}"
+        )
     arrays: dict[str, npt.NDArray[Any]] = {}
     for extra, part in zip(extras, parts, strict=True):
         if dtypes.get(extra.name) == extra.dtype:
             arrays[extra.name] = array_from_bytes(part, extra.shape, extra.dtype)
         elif extra.name in dtypes:
             found = f"{extra.name} as {extra.dtype[:16]!r}"
-            raise refuse(Reason.BAD_SHAPE, f"got {found}, expected {dtypes[extra.name]}")
+            raise reject(RejectReason.BAD_SHAPE, f"got {found}, expected {dtypes[extra.name]}")
     return arrays

@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Meta
 
 from langpose_rt.geometry.camera import DISTORTION_COUNTS
-from langpose_rt.protocol.header import Reason, refuse
+from langpose_rt.protocol.header import RejectReason, reject
 
 _MAX_DIST = 1e4
 _MAX_METRES = 1e6
@@ -67,7 +67,7 @@ def camera_checked(cam: RigCamera | None, wh: tuple[int, int]) -> RigCamera | No
 
 def _require(holds: bool, found: str) -> None:
     if not holds:
-        raise refuse(Reason.BAD_CAMERA, f"got {found}, which no camera has")
+        raise reject(RejectReason.BAD_CAMERA, f"got {found}, which no camera has")
 
 
 def _is_rigid(numbers: Sequence[float]) -> bool:

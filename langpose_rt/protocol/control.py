@@ -23,7 +23,7 @@ Answer
 ======
     p, v, s, op, id     as above; op is "" where the request could not be read
     ok          bool
-    err         string, where ok is false: one of the reasons of `Reason`
+    err         string, where ok is false: one of the reasons of `RejectReason`
     detail      string, where ok is false: one sentence for a person
     versions    [int], where ok is false: protocol versions the server speaks
     data        map or list, where ok is true, of
@@ -61,13 +61,13 @@ from langpose_rt.protocol.header import (
     UNREADABLE,
     VERSION,
     VERSIONS_SPOKEN,
-    Reason,
+    RejectReason,
     Stamp,
     TimeNs,
     UInt,
     check_header_size,
     check_stamp,
-    refuse,
+    reject,
     sentence_of,
     time_from_wire,
 )
@@ -197,7 +197,7 @@ def decode_request(raw: bytes) -> Request:
     try:
         request = _REQUESTS[is_json(raw)].decode(raw)
     except UNREADABLE as error:
-        raise refuse(Reason.BAD_HEADER, sentence_of(error)) from None
+        raise reject(RejectReason.BAD_HEADER, sentence_of(error)) from None
     negotiates = request.op == "hello" and request.v not in VERSIONS_SPOKEN
     check_stamp(
         Stamp(p=request.p, v=VERSION if negotiates else request.v, s=request.s), CONTROL_SCHEMA
@@ -216,6 +216,6 @@ def decode_reply(raw: bytes) -> Reply:
     try:
         reply = _REPLIES[is_json(raw)].decode(raw)
     except UNREADABLE as error:
-        raise refuse(Reason.BAD_HEADER, sentence_of(error)) from None
+        raise reject(RejectReason.BAD_HEADER, sentence_of(error)) from None
     check_stamp(reply, CONTROL_SCHEMA)
     return reply

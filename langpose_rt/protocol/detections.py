@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from langpose_rt.geometry.skeleton import SKELETONS
-from langpose_rt.protocol.header import MAX_JOINTS, MAX_PEOPLE, Reason, refuse
+from langpose_rt.protocol.header import MAX_JOINTS, MAX_PEOPLE, RejectReason, reject
 
 MAX_IMAGE_SIZES = 10
 """A coordinate further out than this many image sizes is an impossible number."""
@@ -20,7 +20,7 @@ _ANY_FLOAT = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class People:
+class Detections:
     """Keypoints and ids that every later stage may trust, and what was changed.
 
     Args:
@@ -46,22 +46,22 @@ def check_joint_count(skeleton: str, joints: int) -> None:
     """
     if skeleton not in SKELETONS:
         known = ", ".join(sorted(SKELETONS))
-        raise refuse(Reason.UNKNOWN_FORMAT, f"got fmt {skeleton[:64]!r}, known are {known}")
+        raise reject(RejectReason.UNKNOWN_FORMAT, f"got fmt {skeleton[:64]!r}, known are {known}")
     expected = len(SKELETONS[skeleton].joints)
     if joints != expected or joints > MAX_JOINTS:
-        raise refuse(
-            Reason.BAD_SHAPE,
+        raise reject(
+            RejectReason.BAD_SHAPE,
             f"got {joints} joints, {skeleton} has {expected} (at most {MAX_JOINTS})",
         )
 
 
-def people_from_wire(
+def detections_from_wire(
     keypoints: Float32[np.ndarray, "person joint 3"],
     ids: Sequence[int],
     wh: tuple[int, int],
     *,
     unit: str = "px",
-) -> People:
+) -> Detections:
     """Missing joints, impossible numbers, crowds and twice-given ids, each dealt with and counted.
 
     A joint is missing where any of its numbers is NaN or its score is not above 0. It is made
@@ -78,7 +78,7 @@ def people_from_wire(
         MessageError: bad_ids, if there is not one id for every person.
     """
     if len(ids) != len(keypoints):
-        raise refuse(Reason.BAD_IDS, f"got {len(ids)} ids for {len(keypoints)} people")
+        raise reject(RejectReason.BAD_IDS, f"got {len(ids)} ids for {len(keypoints)} people")
     width, height = wh if unit == "px" else (1, 1)
     limits = (MAX_IMAGE_SIZES * width, MAX_IMAGE_SIZES * height, _ANY_FLOAT)
     x, y, score = (keypoints[..., column] for column in range(3))
@@ -98,7 +98,7 @@ def people_from_wire(
     repeated = _repeated(numbers)
     if repeated:
         numbers[repeated] = -1
-    return People(
+    return Detections(
         keypoints=clean,
         ids=numbers,
         clipped=clipped,

@@ -13,7 +13,7 @@ from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.geometry.skeleton import skeleton_named
 from langpose_rt.protocol.camera_info import RigCamera
-from langpose_rt.protocol.header import Reason, refuse
+from langpose_rt.protocol.header import RejectReason, reject
 from langpose_rt.protocol.keypoints import (
     KeypointMessage,
     encode_keypoints,
@@ -91,14 +91,15 @@ def frame_with_people(
     joints = frame.keypoints.shape[1]
     if people.ndim != 3 or people.shape[1:] != (joints, 3):
         expected = f"[P, {joints}, 3] or [{joints}, 3]"
-        raise refuse(
-            Reason.BAD_SHAPE, f"got keypoints of shape {list(people.shape)}, expected {expected}"
+        raise reject(
+            RejectReason.BAD_SHAPE,
+            f"got keypoints of shape {list(people.shape)}, expected {expected}",
         )
     numbers = np.full(len(people), -1) if ids is None else _array_of(ids, None)
     if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
-        raise refuse(Reason.BAD_IDS, "ids must be a list of integers, one for every person")
+        raise reject(RejectReason.BAD_IDS, "ids must be a list of integers, one for every person")
     if len(numbers) != len(people):
-        raise refuse(Reason.BAD_IDS, f"got {len(numbers)} ids for {len(people)} people")
+        raise reject(RejectReason.BAD_IDS, f"got {len(numbers)} ids for {len(people)} people")
     return replace(frame, seq=seq, t_ns=t_ns, keypoints=people, ids=numbers.astype(np.int64))
 
 
@@ -107,7 +108,7 @@ def _array_of(numbers: npt.ArrayLike, dtype: type[np.float32] | None) -> npt.NDA
         with np.errstate(over="ignore"):  # what overflows float32 is an impossible number anyway
             return np.asarray(numbers, dtype)
     except (ValueError, TypeError, OverflowError) as error:
-        raise refuse(Reason.BAD_SHAPE, f"these are no array of numbers: {error}") from None
+        raise reject(RejectReason.BAD_SHAPE, f"these are no array of numbers: {error}") from None
 
 
 def rig_camera_from_intrinsics(intrinsics: Intrinsics) -> RigCamera:

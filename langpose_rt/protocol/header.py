@@ -40,7 +40,7 @@ TimeNs = int | str
 """Nanoseconds, as an integer or as a decimal string for languages without 64-bit integers."""
 
 
-class Reason(str, Enum):
+class RejectReason(str, Enum):
     """Why a message was refused: the `reason` of every MessageError of the wire, and a counter."""
 
     BAD_PARTS = "bad_parts"
@@ -118,7 +118,7 @@ _ENCODER = msgspec.msgpack.Encoder()
 _STAMP = msgspec.msgpack.Decoder(Stamp)
 
 
-def refuse(reason: Reason, detail: str) -> MessageError:
+def reject(reason: RejectReason, detail: str) -> MessageError:
     """The error for one refused message; the caller raises it."""
     return MessageError(reason.value, detail)
 
@@ -130,12 +130,14 @@ def check_parts(parts: Sequence[bytes], *, at_least: int) -> None:
         MessageError: bad_parts, too_large or header_too_large.
     """
     if not at_least <= len(parts) <= MAX_PARTS:
-        raise refuse(
-            Reason.BAD_PARTS, f"got {len(parts)} parts, expected {at_least} to {MAX_PARTS}"
+        raise reject(
+            RejectReason.BAD_PARTS, f"got {len(parts)} parts, expected {at_least} to {MAX_PARTS}"
         )
     total = sum(map(len, parts))
     if total > MAX_MESSAGE_BYTES:
-        raise refuse(Reason.TOO_LARGE, f"got {total} bytes, at most {MAX_MESSAGE_BYTES} are read")
+        raise reject(
+            RejectReason.TOO_LARGE, f"got {total} bytes, at most {MAX_MESSAGE_BYTES} are read"
+        )
 
 
 def topic_of(kind: str, *names: str) -> str:
@@ -146,8 +148,9 @@ def topic_of(kind: str, *names: str) -> str:
     """
     for name in names:
         if not NAME_PATTERN.fullmatch(name):
-            raise refuse(
-                Reason.BAD_TOPIC, f"name {name!r} is not 1 to 64 letters, digits or any of _.-"
+            raise reject(
+                RejectReason.BAD_TOPIC,
+                f"name {name!r} is not 1 to 64 letters, digits or any of _.-",
             )
     return "/".join((kind, *names, ""))
 
@@ -168,7 +171,7 @@ def topic_names(topic: bytes, kind: str, count: int) -> tuple[str, ...]:
     good = first == kind and len(names) == count and last == ""
     if not good or not all(map(NAME_PATTERN.fullmatch, names)):
         shape = "/".join((kind, *["<name>"] * count, ""))
-        raise refuse(Reason.BAD_TOPIC, f"got topic {text[:150]!r}, expected {shape!r}")
+        raise reject(RejectReason.BAD_TOPIC, f"got topic {text[:150]!r}, expected {shape!r}")
     return tuple(names)
 
 
@@ -181,7 +184,7 @@ def header_to_bytes(header: Stamp | Mapping[str, object]) -> bytes:
     try:
         raw = _ENCODER.encode(header)
     except UNREADABLE as error:
-        raise refuse(Reason.BAD_HEADER, sentence_of(error)) from None
+        raise reject(RejectReason.BAD_HEADER, sentence_of(error)) from None
     check_header_size(len(raw))
     return raw
 
@@ -207,7 +210,7 @@ def header_from_bytes(
         check_stamp(_STAMP.decode(raw), schema)
         return decoder.decode(raw)
     except UNREADABLE as error:
-        raise refuse(Reason.BAD_HEADER, sentence_of(error)) from None
+        raise reject(RejectReason.BAD_HEADER, sentence_of(error)) from None
 
 
 def check_header_size(size: int) -> None:
@@ -217,8 +220,8 @@ def check_header_size(size: int) -> None:
         MessageError: header_too_large.
     """
     if size > MAX_HEADER_BYTES:
-        raise refuse(
-            Reason.HEADER_TOO_LARGE,
+        raise reject(
+            RejectReason.HEADER_TOO_LARGE,
             f"the header takes {size} bytes, at most {MAX_HEADER_BYTES} are read",
         )
 
@@ -230,12 +233,14 @@ def check_stamp(stamp: Stamp, schema: str) -> None:
         MessageError: unknown_protocol, unknown_version or unknown_schema.
     """
     if stamp.p != PROTOCOL:
-        raise refuse(Reason.UNKNOWN_PROTOCOL, f"got p {stamp.p[:64]!r}, expected {PROTOCOL!r}")
+        raise reject(
+            RejectReason.UNKNOWN_PROTOCOL, f"got p {stamp.p[:64]!r}, expected {PROTOCOL!r}"
+        )
     if stamp.v not in VERSIONS_SPOKEN:
         spoken = ", ".join(map(str, VERSIONS_SPOKEN))
-        raise refuse(Reason.UNKNOWN_VERSION, f"got version {stamp.v}, spoken here: {spoken}")
+        raise reject(RejectReason.UNKNOWN_VERSION, f"got version {stamp.v}, spoken here: {spoken}")
     if stamp.s != schema:
-        raise refuse(Reason.UNKNOWN_SCHEMA, f"got s {stamp.s[:64]!r}, expected {schema!r}")
+        raise reject(RejectReason.UNKNOWN_SCHEMA, f"got s {stamp.s[:64]!r}, expected {schema!r}")
 
 
 def time_from_wire(value: TimeNs) -> int:
@@ -246,10 +251,12 @@ def time_from_wire(value: TimeNs) -> int:
     """
     if isinstance(value, str):
         if not _DECIMAL.fullmatch(value):
-            raise refuse(Reason.BAD_TIME, f"got t {value[:40]!r}, expected decimal nanoseconds")
+            raise reject(
+                RejectReason.BAD_TIME, f"got t {value[:40]!r}, expected decimal nanoseconds"
+            )
         value = int(value)
     if abs(value) > MAX_TIME_NS:
-        raise refuse(Reason.BAD_TIME, f"got t {value}, expected less than 2^62 ns from zero")
+        raise reject(RejectReason.BAD_TIME, f"got t {value}, expected less than 2^62 ns from zero")
     return value
 
 
@@ -261,7 +268,7 @@ def check_uints(**numbers: int) -> None:
     """
     for name, number in numbers.items():
         if not 0 <= number <= MAX_UINT:
-            raise refuse(Reason.BAD_HEADER, f"got {name} {number}, expected 0 to 2^53 - 1")
+            raise reject(RejectReason.BAD_HEADER, f"got {name} {number}, expected 0 to 2^53 - 1")
 
 
 def sentence_of(error: Exception) -> str:
@@ -282,11 +289,11 @@ def check_sender(topic: bytes, name: str) -> None:
     """
     if not name:
         detail = "the sender's key was taken out of the server's folder of keys"
-        raise refuse(Reason.REVOKED_KEY, detail)
+        raise reject(RejectReason.REVOKED_KEY, detail)
     if topic.startswith(f"kp2d/{name}/".encode()):
         return
     claimed, _ = topic_names(topic, "kp2d", 2)
-    raise refuse(
-        Reason.SPOOFED_RIG,
+    raise reject(
+        RejectReason.SPOOFED_RIG,
         f"the key of {name!r} published as rig {claimed!r}; a key may publish only as its own name",
     )

@@ -16,14 +16,14 @@ from msgspec import Meta
 from langpose_rt.protocol.arrays import array_from_bytes, array_to_bytes
 from langpose_rt.protocol.camera_info import RigCamera, camera_checked
 from langpose_rt.protocol.clock_sync import ClockSync, sync_checked
-from langpose_rt.protocol.detections import check_joint_count, people_from_wire
+from langpose_rt.protocol.detections import check_joint_count, detections_from_wire
 from langpose_rt.protocol.header import (
     MAX_IMAGE_PX,
     MAX_UINT,
     PROTOCOL,
     VERSION,
     PersonId,
-    Reason,
+    RejectReason,
     Stamp,
     TimeNs,
     UInt,
@@ -31,7 +31,7 @@ from langpose_rt.protocol.header import (
     check_uints,
     header_from_bytes,
     header_to_bytes,
-    refuse,
+    reject,
     time_from_wire,
     topic_names,
     topic_of,
@@ -128,9 +128,9 @@ def encode_keypoints(message: KeypointMessage) -> list[bytes]:
     people, joints = message.keypoints.shape[:2]
     check_joint_count(message.skeleton, joints)
     if len(message.ids) != people:
-        raise refuse(Reason.BAD_IDS, f"got {len(message.ids)} ids for {people} people")
+        raise reject(RejectReason.BAD_IDS, f"got {len(message.ids)} ids for {people} people")
     if people and not -1 <= message.ids.min() <= message.ids.max() <= MAX_UINT:
-        raise refuse(Reason.BAD_IDS, "ids must be -1 or from 0 to 2^53 - 1")
+        raise reject(RejectReason.BAD_IDS, "ids must be -1 or from 0 to 2^53 - 1")
     check_uints(epoch=message.epoch, seq=message.seq)
     header = _Header(
         p=PROTOCOL,
@@ -172,9 +172,9 @@ def keypoints_from_msgpack(parts: Sequence[bytes]) -> KeypointMessage:
     _, joints, columns = header.shape
     check_joint_count(header.fmt, joints)
     if columns != 3:
-        raise refuse(Reason.BAD_SHAPE, f"got {columns} columns, expected 3: x, y, score")
+        raise reject(RejectReason.BAD_SHAPE, f"got {columns} columns, expected 3: x, y, score")
     raw = array_from_bytes(parts[2], header.shape, header.dtype)
-    kept = people_from_wire(raw, header.ids, header.wh, unit=header.unit)
+    kept = detections_from_wire(raw, header.ids, header.wh, unit=header.unit)
     t_ns = time_from_wire(header.t)
     return KeypointMessage(
         rig=rig,

@@ -15,20 +15,20 @@ import numpy.typing as npt
 from langpose_rt.geometry.skeleton import SKELETONS
 from langpose_rt.protocol.camera_info import RigCamera, camera_checked
 from langpose_rt.protocol.clock_sync import ClockSync, sync_checked
-from langpose_rt.protocol.detections import check_joint_count, people_from_wire
+from langpose_rt.protocol.detections import check_joint_count, detections_from_wire
 from langpose_rt.protocol.header import (
     MAX_UINT,
     PROTOCOL,
     UNREADABLE,
     VERSION,
     PersonId,
-    Reason,
+    RejectReason,
     Stamp,
     TimeNs,
     UInt,
     check_parts,
     check_stamp,
-    refuse,
+    reject,
     sentence_of,
     time_from_wire,
     topic_names,
@@ -159,7 +159,7 @@ def keypoints_from_json(
     document, keypoints, ids = _document_from_bytes(parts[1])
     skeleton, keypoints = _with_format(document.fmt, keypoints, numbering.format_of(topic))
     wh = document.wh or _size_of(rig, camera, sizes or {})
-    kept = people_from_wire(keypoints, ids, wh, unit=document.unit)
+    kept = detections_from_wire(keypoints, ids, wh, unit=document.unit)
     t_ns = now_ns if document.t is None else time_from_wire(document.t)
     cam = camera_checked(document.cam, wh)
     sync = None if document.t is None else sync_checked(document.sync, t_ns)
@@ -199,7 +199,7 @@ def _document_from_bytes(raw: bytes) -> tuple[_Document, npt.NDArray[np.float32]
         with np.errstate(over="ignore"):  # what overflows float32 becomes an impossible number
             return document, people.astype(np.float32), ids
     except UNREADABLE as error:
-        raise refuse(Reason.BAD_JSON, sentence_of(error)) from None
+        raise reject(RejectReason.BAD_JSON, sentence_of(error)) from None
 
 
 def _people_of(document: _Document) -> tuple[npt.NDArray[np.float64], Sequence[int]]:
@@ -211,7 +211,7 @@ def _people_of(document: _Document) -> tuple[npt.NDArray[np.float64], Sequence[i
     elif document.instances is not None:
         images = {str(instance.image_id) for instance in document.instances}
         if len(images) > 1:
-            raise refuse(Reason.SEVERAL_FRAMES, f"got people of {len(images)} images")
+            raise reject(RejectReason.SEVERAL_FRAMES, f"got people of {len(images)} images")
         scores = [item.keypoint_scores for item in document.instances]
         unscored = all(score is None for score in scores)
         found = [item.keypoints for item in document.instances]
@@ -221,7 +221,7 @@ def _people_of(document: _Document) -> tuple[npt.NDArray[np.float64], Sequence[i
         people = _with_columns(document.keypoints, document.keypoint_scores)
         ids = [-1] * len(people)
     else:
-        raise refuse(Reason.BAD_JSON, "got none of people, instances and keypoints")
+        raise reject(RejectReason.BAD_JSON, "got none of people, instances and keypoints")
     return people, ids if document.ids is None else document.ids
 
 
@@ -236,13 +236,15 @@ def _with_columns(numbers: Sequence[Any], scores: Sequence[Any] | None) -> npt.N
         found = found.reshape(len(found), -1, 3)
     if found.ndim != 3 or found.shape[2] not in (2, 3):
         shape = list(found.shape)
-        raise refuse(Reason.BAD_SHAPE, f"got keypoints of shape {shape}, expected [P, K, 3]")
+        raise reject(RejectReason.BAD_SHAPE, f"got keypoints of shape {shape}, expected [P, K, 3]")
     if found.shape[2] == 3 and scores is None:
         return found
     beside = np.ones(found.shape[:2]) if scores is None else np.array(scores, np.float64)
     if found.shape[2] == 3 or beside.size != found[..., 0].size:
         shapes = f"{list(found.shape)} and scores of shape {list(beside.shape)}"
-        raise refuse(Reason.BAD_SHAPE, f"got keypoints of shape {shapes}; they do not fit together")
+        raise reject(
+            RejectReason.BAD_SHAPE, f"got keypoints of shape {shapes}; they do not fit together"
+        )
     return np.concatenate([found, beside.reshape(*found.shape[:2], 1)], -1)
 
 
@@ -276,7 +278,9 @@ def _with_format(
         skeleton = named or FORMAT_BY_JOINTS.get(people.shape[1], "")
     if not skeleton:
         count = people.shape[1]
-        raise refuse(Reason.UNKNOWN_FORMAT, f"no format of {count} joints is known; name it in fmt")
+        raise reject(
+            RejectReason.UNKNOWN_FORMAT, f"no format of {count} joints is known; name it in fmt"
+        )
     check_joint_count(skeleton, people.shape[1])
     return skeleton, people
 
@@ -284,7 +288,8 @@ def _with_format(
 def _size_of(rig: str, camera: str, sizes: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
     size = sizes.get(f"{rig}/{camera}") or sizes.get(camera)
     if size is None:
-        raise refuse(
-            Reason.NO_SIZE, f'JSON of camera "{camera}" has no wh, and no --cameras file knows it'
+        raise reject(
+            RejectReason.NO_SIZE,
+            f'JSON of camera "{camera}" has no wh, and no --cameras file knows it',
         )
     return size

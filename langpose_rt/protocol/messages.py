@@ -140,9 +140,9 @@ pose3d/1: the 3D people of that frame
                     reserved
     ids             [int]*P; those of the frame, in its order, then those who are held
     state           [string]*P of "warmup", "ok", "held" (not in this frame of the rig, but lately
-                    in one: carried on for at most held_ms), "predicted" (in the frame, without a
+                    in one: carried on for at most coast_ms), "predicted" (in the frame, without a
                     joint), "lost" (nor with one for longer than the server waits). Who was neither
-                    in the frame nor held is not in the answer, and keeps the id for hold_s
+                    in the frame nor held is not in the answer, and keeps the id for track_timeout_s
     win             {frames: uint, filled: [uint]*P, lookahead_ns: uint}: frames a window holds,
                     how many every person has, and how far the answer looks ahead
     drop            {late, dup, gap, shed}: uint, frames not lifted since the last message
@@ -176,7 +176,7 @@ event/1: something that a person may want to know
     kind string (as in the topic), epoch uint, seq uint, t time (unix, integer), subject string
     (a topic, or ""), reason string, detail string, count uint (times since the last report)
 
-event/reject/ carries the reasons of `Reason`, rate-limited; event/drain/ announces the end;
+event/reject/ carries the reasons of `RejectReason`, rate-limited; event/drain/ announces the end;
 event/clock/ a step of a rig's clock; event/model/ says "changed" when another model answers, and
 "model_refused" when one could not and the old one stays; event/camera/ says once per stream, as
 assumed_intrinsics, that nobody knows its lens, so that distances are guesses; event/record/ says
@@ -199,7 +199,7 @@ This is the header of a frame with nobody in it, in hexadecimal; its payload is 
 from collections.abc import Mapping, Sequence
 
 from langpose_rt.protocol.camera_info import RigCamera
-from langpose_rt.protocol.header import Reason, refuse, topic_names, topic_of
+from langpose_rt.protocol.header import RejectReason, reject, topic_names, topic_of
 from langpose_rt.protocol.keypoints import (
     KeypointMessage,
     encode_keypoints,
@@ -212,8 +212,8 @@ from langpose_rt.protocol.status import (
     Event,
     Heartbeat,
     SchemaMessage,
-    decode_notice,
-    encode_notice,
+    decode_status,
+    encode_status,
     schema_from_skeleton,
 )
 
@@ -227,17 +227,17 @@ __all__ = [
     "Latency",
     "ModelStamp",
     "PoseMessage",
-    "Reason",
+    "RejectReason",
     "RigCamera",
     "SchemaMessage",
     "Source",
     "WindowFill",
     "decode_keypoints",
-    "decode_notice",
     "decode_pose",
+    "decode_status",
     "encode_keypoints",
-    "encode_notice",
     "encode_pose",
+    "encode_status",
     "schema_from_skeleton",
     "topic_names",
     "topic_of",
@@ -268,5 +268,5 @@ def decode_keypoints(
     if len(parts) < 2 or parts[1][:1] not in JSON_FIRST_BYTES or not parts[1]:
         return keypoints_from_msgpack(parts)
     if numbering is None:
-        raise refuse(Reason.JSON_REFUSED, "got JSON where only msgpack is accepted")
+        raise reject(RejectReason.JSON_REFUSED, "got JSON where only msgpack is accepted")
     return keypoints_from_json(parts, now_ns=now_ns, numbering=numbering, sizes=sizes)

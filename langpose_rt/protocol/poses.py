@@ -27,7 +27,7 @@ from langpose_rt.protocol.header import (
     PROTOCOL,
     VERSION,
     PersonId,
-    Reason,
+    RejectReason,
     Stamp,
     TimeNs,
     UInt,
@@ -35,7 +35,7 @@ from langpose_rt.protocol.header import (
     check_uints,
     header_from_bytes,
     header_to_bytes,
-    refuse,
+    reject,
     time_from_wire,
     topic_names,
     topic_of,
@@ -194,10 +194,10 @@ def decode_pose(parts: Sequence[bytes]) -> PoseMessage:
     rig, camera = topic_names(parts[0], "pose3d", 2)
     header = header_from_bytes(parts[1], _DECODER, POSE_SCHEMA)
     if header.axes != AXES[header.frame]:
-        raise refuse(Reason.BAD_HEADER, f"got axes {header.axes!r} in frame {header.frame!r}")
+        raise reject(RejectReason.BAD_HEADER, f"got axes {header.axes!r} in frame {header.frame!r}")
     arrays = extras_from_parts(header.extra, parts[3:], _EXTRA_DTYPES)
     if "flags" not in arrays:
-        raise refuse(Reason.BAD_PARTS, 'the extra array "flags" is missing')
+        raise reject(RejectReason.BAD_PARTS, 'the extra array "flags" is missing')
     arrays["poses"] = array_from_bytes(parts[2], header.shape, header.dtype)
     if header.root is not None:
         with np.errstate(over="ignore"):  # what overflows float32 is refused as not finite
@@ -261,18 +261,18 @@ def _check_people(header: _Header, arrays: Mapping[str, npt.NDArray[Any]]) -> No
         good = array.ndim == 1 + len(expected) and len(array) == people
         if not good or (expected[0] > 0 and array.shape[1:] != expected):
             found, wanted = list(array.shape), [people, *expected]
-            raise refuse(Reason.BAD_SHAPE, f"got {name} of shape {found}, expected {wanted}")
+            raise reject(RejectReason.BAD_SHAPE, f"got {name} of shape {found}, expected {wanted}")
         if not np.isfinite(array).all():
-            raise refuse(Reason.NOT_FINITE, f"{name} holds a number that is not finite")
+            raise reject(RejectReason.NOT_FINITE, f"{name} holds a number that is not finite")
     actions = header.actions or ()
     lists = {"state": header.state, "win.filled": header.win.filled, "actions": actions or None}
     for name, entries in lists.items():
         if entries is not None and len(entries) != people:
-            raise refuse(Reason.BAD_SHAPE, f"got {len(entries)} {name} for {people} people")
+            raise reject(RejectReason.BAD_SHAPE, f"got {len(entries)} {name} for {people} people")
     if len(header.ids) != people:
-        raise refuse(Reason.BAD_IDS, f"got {len(header.ids)} ids for {people} people")
+        raise reject(RejectReason.BAD_IDS, f"got {len(header.ids)} ids for {people} people")
     if not all(math.isfinite(score) for pairs in actions for _, score in pairs):
-        raise refuse(Reason.NOT_FINITE, "an action's score is not finite")
+        raise reject(RejectReason.NOT_FINITE, "an action's score is not finite")
 
 
 def _header_to_bytes(header: _Header) -> bytes:

@@ -15,12 +15,12 @@ from langpose_rt.protocol.header import (
     MAX_TIME_NS,
     PROTOCOL,
     VERSION,
-    Reason,
+    RejectReason,
     UInt,
     check_parts,
     header_from_bytes,
     header_to_bytes,
-    refuse,
+    reject,
     topic_names,
     topic_of,
 )
@@ -121,9 +121,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, rename={"t_ns": "t"}):
         return topic_of("event", self.kind)
 
 
-Notice = Heartbeat | SchemaMessage | Event
+StatusMessage = Heartbeat | SchemaMessage | Event
 
-_KINDS: dict[str, tuple[type[Notice], msgspec.msgpack.Decoder[Any], str]] = {
+_KINDS: dict[str, tuple[type[StatusMessage], msgspec.msgpack.Decoder[Any], str]] = {
     "hb": (Heartbeat, msgspec.msgpack.Decoder(Heartbeat), "server"),
     "schema": (SchemaMessage, msgspec.msgpack.Decoder(SchemaMessage), "name"),
     "event": (Event, msgspec.msgpack.Decoder(Event), "kind"),
@@ -142,7 +142,7 @@ def schema_from_skeleton(skeleton: Skeleton) -> SchemaMessage:
     )
 
 
-def encode_notice(notice: Notice) -> list[bytes]:
+def encode_status(notice: StatusMessage) -> list[bytes]:
     """The bytes of a heartbeat, schema or event.
 
     Raises:
@@ -152,11 +152,11 @@ def encode_notice(notice: Notice) -> list[bytes]:
     kind = next(kind for kind, (notice_type, *_) in _KINDS.items() if type(notice) is notice_type)
     stamp = {"p": PROTOCOL, "v": VERSION, "s": f"{kind}/1"}
     parts = [notice.topic.encode(), header_to_bytes(stamp | msgspec.to_builtins(notice))]
-    decode_notice(parts)  # notices are rare: what cannot be read is better not sent
+    decode_status(parts)  # notices are rare: what cannot be read is better not sent
     return parts
 
 
-def decode_notice(parts: Sequence[bytes]) -> Notice:
+def decode_status(parts: Sequence[bytes]) -> StatusMessage:
     """Read a heartbeat, schema or event; unknown keys and further parts are ignored.
 
     Raises:
@@ -165,10 +165,12 @@ def decode_notice(parts: Sequence[bytes]) -> Notice:
     check_parts(parts, at_least=2)
     kind = parts[0].partition(b"/")[0].decode("latin-1")
     if kind not in _KINDS:
-        raise refuse(Reason.BAD_TOPIC, f"got topic {kind[:64]!r}, expected one of {list(_KINDS)}")
+        raise reject(
+            RejectReason.BAD_TOPIC, f"got topic {kind[:64]!r}, expected one of {list(_KINDS)}"
+        )
     (name,) = topic_names(parts[0], kind, 1)
     _, decoder, field = _KINDS[kind]
-    notice: Notice = header_from_bytes(parts[1], decoder, f"{kind}/1")
+    notice: StatusMessage = header_from_bytes(parts[1], decoder, f"{kind}/1")
     if getattr(notice, field) != name:
-        raise refuse(Reason.BAD_TOPIC, f"got topic of {name!r}, but {field} differs")
+        raise reject(RejectReason.BAD_TOPIC, f"got topic of {name!r}, but {field} differs")
     return notice

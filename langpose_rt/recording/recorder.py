@@ -16,18 +16,18 @@ import msgspec
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import MessageError
 from langpose_rt.formats.recording import JOURNAL, Direction, Entry, RecordingWriter
-from langpose_rt.monitoring.faults import Incidents
+from langpose_rt.monitoring.faults import FaultReporter
 from langpose_rt.pipeline.journal import NO_KEYS
 from langpose_rt.protocol.header import time_from_wire, topic_names
 
 FLUSH_NS = NS_PER_S // 5
 """A full disk or a killed server costs at most this much of the recording."""
 
-MOST_WAITING_BYTES = 64 << 20
+MAX_WAITING_BYTES = 64 << 20
 """Beyond this the disk is too slow and recording ends."""
 
 UNREADABLE = "unreadable"
-MOST_TOPICS = 4096
+MAX_TOPICS = 4096
 """Topics told apart; messages on further ones share a channel."""
 
 _Note = tuple[Direction, list[bytes], int, str | None]
@@ -57,13 +57,13 @@ class FileRecorder:
         self._closing = self._ended = False
         self._thread: threading.Thread | None = None
 
-    def begin(self, epoch: int, incidents: Incidents, keys: Mapping[str, str] = NO_KEYS) -> None:
+    def begin(self, epoch: int, faults: FaultReporter, keys: Mapping[str, str] = NO_KEYS) -> None:
         """Open the file and start to write.
 
         Raises:
             ConfigError: If the file exists or cannot be written, or mcap is not installed.
         """
-        self._incidents, self._stats = incidents, incidents.stats
+        self._faults, self._stats = faults, faults.stats
         facts = {**self._facts, "epoch": str(epoch)}
         facts |= {"keys": msgspec.json.encode(keys).decode()} if keys else {}
         self._writer = RecordingWriter(self._path, facts, force=self._force)
@@ -96,7 +96,7 @@ class FileRecorder:
     ) -> None:
         size = _ENTRY_BYTES + sum(map(len, parts))
         with self._news:
-            too_much = self._waiting_bytes + size > MOST_WAITING_BYTES
+            too_much = self._waiting_bytes + size > MAX_WAITING_BYTES
             if not (self._ended or too_much):
                 self._waiting.append((direction, parts, now_ns, sender))
                 self._waiting_bytes += size
@@ -150,9 +150,7 @@ class FileRecorder:
             self._stats.unrecorded += len(self._waiting) + self._in_hand
             self._news.notify()
         self._stats.recording = f"stopped: {why}"
-        self._incidents.recording_ended(
-            reason, f"recording into {self._path.name} has stopped: {why}"
-        )
+        self._faults.recording_ended(reason, f"recording into {self._path.name} has stopped: {why}")
 
     def _entry(
         self, direction: Direction, parts: list[bytes], now_ns: int, sender: str | None
@@ -171,7 +169,7 @@ class FileRecorder:
             topic = "kp2d/{}/{}/".format(*topic_names(parts[0], "kp2d", 2))
         except (MessageError, IndexError):
             return UNREADABLE
-        if (sender, topic) not in self._topics and len(self._topics) >= MOST_TOPICS:
+        if (sender, topic) not in self._topics and len(self._topics) >= MAX_TOPICS:
             return UNREADABLE
         self._topics.add((sender, topic))
         return topic

@@ -16,7 +16,7 @@ from langpose_rt.errors import ConfigError
 from langpose_rt.formats.gallery_npz import Gallery
 from langpose_rt.formats.recording import Entry, Recording
 from langpose_rt.geometry.camera import Camera
-from langpose_rt.pipeline.model_swap import warm_up
+from langpose_rt.pipeline.model_swap import warm_up_backend
 from langpose_rt.pipeline.pipeline import Pipeline
 from langpose_rt.pipeline.responder import Replies
 from langpose_rt.protocol.messages import Latency, PoseMessage, decode_pose, encode_pose
@@ -95,7 +95,7 @@ class Replay:
         Raises:
             ConfigError: If the recording is damaged.
         """
-        warm_up(self._pipeline.model)
+        warm_up_backend(self._pipeline.model)
         for entry in self._recording.entries():
             if entry.direction == "received":
                 self._waiting.append(entry)

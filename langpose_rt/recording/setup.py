@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
 import msgspec
@@ -111,9 +111,6 @@ def setup_from_facts(facts: Mapping[str, str]) -> RecordedSetup:
             name: text if name in texts else msgspec.json.decode(text)
             for name, text in facts.items()
         }
-        setup = msgspec.convert(values, RecordedSetup)
+        return msgspec.convert(values, RecordedSetup)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise ConfigError(f"the recording's setup is damaged: {error}") from None
-    if "held_ms" in values["pipeline"]:
-        return setup
-    return replace(setup, pipeline=replace(setup.pipeline, held_ms=0.0))  # older than that option

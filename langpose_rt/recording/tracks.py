@@ -14,7 +14,7 @@ _CLOCK_STEP_NS = NS_PER_S // 2
 
 
 @dataclass
-class _Sightings:
+class _TrackedColumns:
     """What is known of one person so far."""
 
     t_ns: list[int] = field(default_factory=list)
@@ -49,7 +49,7 @@ def tracks_from_recording(recording: Recording) -> list[Track]:
         ConfigError: If the recording is damaged or holds no poses.
     """
     clocks: dict[str, _StreamClock] = {}
-    people: dict[tuple[str, int, str], _Sightings] = {}
+    people: dict[tuple[str, int, str], _TrackedColumns] = {}
     for entry in recording.entries():
         if entry.direction != "published" or not entry.topic.startswith("pose3d/"):
             continue
@@ -77,10 +77,13 @@ def tracks_from_recording(recording: Recording) -> list[Track]:
 
 
 def _add(
-    people: dict[tuple[str, int, str], _Sightings], stream: str, message: PoseMessage, t_ns: int
+    people: dict[tuple[str, int, str], _TrackedColumns],
+    stream: str,
+    message: PoseMessage,
+    t_ns: int,
 ) -> None:
     for index, person in enumerate(message.ids.tolist()):
-        seen = people.setdefault((stream, person, message.frame), _Sightings())
+        seen = people.setdefault((stream, person, message.frame), _TrackedColumns())
         if seen.t_ns and t_ns <= seen.t_ns[-1]:
             continue  # a clock that stepped back: time only rises in a file
         root = 0.0 if message.root is None else message.root[index]

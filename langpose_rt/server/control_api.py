@@ -29,8 +29,8 @@ from langpose_rt.protocol.header import (
     MAX_PARTS,
     MAX_PEOPLE,
     VERSIONS_SPOKEN,
-    Reason,
-    refuse,
+    RejectReason,
+    reject,
 )
 from langpose_rt.protocol.status import schema_from_skeleton
 
@@ -80,7 +80,7 @@ class Controlled(Protocol):
         ...
 
 
-class ControlDesk:
+class ControlApi:
     """Answers requests, one at a time; called by the thread that owns the socket.
 
     Args:
@@ -107,7 +107,7 @@ class ControlDesk:
         request = None
         try:
             if len(body) != 1:
-                raise refuse(Reason.BAD_PARTS, f"got {len(body)} parts, expected one request")
+                raise reject(RejectReason.BAD_PARTS, f"got {len(body)} parts, expected one request")
             request = decode_request(raw)
             self._check_asker(request, asker)
             reply = self._granted(request, envelope, received_ns, as_json=is_json(raw))
@@ -128,7 +128,9 @@ class ControlDesk:
         server = self._server
         if request.op not in OPERATIONS:
             known = ", ".join(OPERATIONS)
-            raise refuse(Reason.UNKNOWN_OP, f"got op {request.op[:64]!r}, expected one of {known}")
+            raise reject(
+                RejectReason.UNKNOWN_OP, f"got op {request.op[:64]!r}, expected one of {known}"
+            )
         if request.op == "reload":
             self._reload(request, envelope, as_json=as_json)
             return None
@@ -145,7 +147,9 @@ class ControlDesk:
 
     def _check_asker(self, request: Request, asker: str | None) -> None:
         if asker == "":
-            raise refuse(Reason.REVOKED_KEY, "the key was taken out of the server's folder of keys")
+            raise reject(
+                RejectReason.REVOKED_KEY, "the key was taken out of the server's folder of keys"
+            )
         if request.op not in CHANGES or self._server.may_change(asker):
             return
         signals = "send the process SIGHUP (reload) or SIGTERM (drain)"
@@ -153,7 +157,7 @@ class ControlDesk:
             why = "is taken only by a server that nobody else can reach; bind 127.0.0.1, or"
         else:
             why = f"is not for the key of {asker!r} but for the one that --admin names; use it, or"
-        raise refuse(Reason.NOT_ALLOWED, f"{request.op} {why} {signals}")
+        raise reject(RejectReason.NOT_ALLOWED, f"{request.op} {why} {signals}")
 
     def _hello(self, request: Request) -> Hello:
         offered = (request.v,) if request.versions is None else request.versions
@@ -161,7 +165,7 @@ class ControlDesk:
         if not common:
             spoken = ", ".join(map(str, VERSIONS_SPOKEN))
             detail = f"got versions {list(offered)}, spoken here: {spoken}"
-            raise refuse(Reason.UNKNOWN_VERSION, detail)
+            raise reject(RejectReason.UNKNOWN_VERSION, detail)
         server = self._server
         now = server.snapshot()
         return Hello(
@@ -181,19 +185,21 @@ class ControlDesk:
             if wrong is None:
                 reply = Reply.of(request, self._server.snapshot().model)
             else:
-                reply = Reply.refusal(request, Reason.MODEL_REFUSED.value, wrong)
+                reply = Reply.refusal(request, RejectReason.MODEL_REFUSED.value, wrong)
             self._late.put([*envelope, encode_control(reply, as_json=as_json)])
 
         folder = None if request.model is None else Path(request.model)
         try:
             begun = self._server.reload(folder, end)
         except ConfigError as error:
-            raise refuse(Reason.MODEL_REFUSED, str(error)) from None
+            raise reject(RejectReason.MODEL_REFUSED, str(error)) from None
         if not begun:
-            raise refuse(Reason.BUSY, "another model is being opened; ask again when it is there")
+            raise reject(
+                RejectReason.BUSY, "another model is being opened; ask again when it is there"
+            )
 
 
-class Allowance:
+class DutyCycle:
     """How long whoever answers must rest to stay within WORK_SHARE; times are arguments."""
 
     def __init__(self, now_s: float) -> None:
@@ -212,13 +218,13 @@ def _schemas(name: str | None) -> object:
         return [schema_from_skeleton(skeleton) for skeleton in SKELETONS.values()]
     if name not in SKELETONS:
         known = ", ".join(sorted(SKELETONS))
-        raise refuse(Reason.UNKNOWN_FORMAT, f"got name {name[:64]!r}, known are {known}")
+        raise reject(RejectReason.UNKNOWN_FORMAT, f"got name {name[:64]!r}, known are {known}")
     return [schema_from_skeleton(SKELETONS[name])]
 
 
 def _reading(request: Request, received_ns: int, now_ns: int) -> ClockReading:
     if request.t is None:
-        raise refuse(Reason.BAD_TIME, "a clock request needs t, the client's time of sending")
+        raise reject(RejectReason.BAD_TIME, "a clock request needs t, the client's time of sending")
     if isinstance(request.t, str):
         return ClockReading(request.t, str(received_ns), str(now_ns))
     return ClockReading(request.t, received_ns, now_ns)

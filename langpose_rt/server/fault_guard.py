@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from langpose_rt.config import NS_PER_S
-from langpose_rt.monitoring.faults import Incidents
+from langpose_rt.monitoring.faults import FaultReporter
 
 FAULT_LOG_NS = 10 * NS_PER_S
 """Faults are logged with a traceback at most this often; all are counted."""
@@ -23,9 +23,9 @@ class FaultGuard:
     """
 
     def __init__(
-        self, incidents: Incidents, *, clock: Callable[[], int], fatal: type[Exception]
+        self, faults: FaultReporter, *, clock: Callable[[], int], fatal: type[Exception]
     ) -> None:
-        self._incidents, self._clock, self._fatal = incidents, clock, fatal
+        self._faults, self._clock, self._fatal = faults, clock, fatal
         self._logged_ns: int | None = None
 
     @contextmanager
@@ -36,7 +36,7 @@ class FaultGuard:
         except self._fatal:
             raise
         except Exception as error:  # whatever it is
-            self._incidents.fault(f"{type(error).__name__}: {error}"[:300])
+            self._faults.fault(f"{type(error).__name__}: {error}"[:300])
             now_ns = self._clock()
             if self._logged_ns is None or now_ns - self._logged_ns > FAULT_LOG_NS:
                 self._logged_ns = now_ns

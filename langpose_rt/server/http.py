@@ -24,7 +24,7 @@ from langpose_rt.errors import ConfigError
 from langpose_rt.monitoring.counters import EDGES_MS, LOSSES
 from langpose_rt.monitoring.snapshot import Snapshot
 from langpose_rt.server.http_host import OPEN_PATHS, is_ours
-from langpose_rt.server.viewer_feed import LiveFeed
+from langpose_rt.server.viewer_feed import ViewerFeed
 from langpose_rt.server.viewer_page import VIEWER_POLICY, viewer_file
 
 REQUEST_TIMEOUT_S = 5.0
@@ -126,9 +126,9 @@ class HealthServer:
         *,
         snapshot: Callable[[], Snapshot],
         alive: Callable[[], bool],
-        feed: LiveFeed | None = None,
+        feed: ViewerFeed | None = None,
     ) -> None:
-        self._feed = feed = feed or LiveFeed()
+        self._feed = feed = feed or ViewerFeed()
         registry = CollectorRegistry(auto_describe=False)
         registry.register(SnapshotCollector(snapshot))
         self._pages = _Pages(snapshot, alive, registry, feed)
@@ -170,7 +170,7 @@ class _Pages:
         snapshot: Callable[[], Snapshot],
         alive: Callable[[], bool],
         registry: CollectorRegistry,
-        feed: LiveFeed,
+        feed: ViewerFeed,
     ) -> None:
         self._snapshot, self._alive, self._registry = snapshot, alive, registry
         self.feed = feed

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from langpose_rt.errors import ConfigError, LangPoseError
-from langpose_rt.pipeline.model_swap import warm_up
+from langpose_rt.pipeline.model_swap import warm_up_backend
 from langpose_rt.pipeline.pipeline import Pipeline
 from langpose_rt.runtime.backend import Backend
 
@@ -64,12 +64,12 @@ class Reloader:
 
     def tend(self, now_s: float) -> None:
         """Open the model anew if it fails again and again; called every now and then."""
-        incidents = self._pipeline.incidents
+        faults = self._pipeline.faults
         if self._open is None or now_s < self._retry_at_s:
             return
-        if incidents.failures == 0:
+        if faults.failures == 0:
             self._retry_s = FIRST_RETRY_S
-        elif incidents.persist and self.begin(self._folder, lambda _: None):
+        elif faults.persist and self.begin(self._folder, lambda _: None):
             self._retry_at_s = now_s + self._retry_s
             self._retry_s = min(2 * self._retry_s, LONGEST_RETRY_S)
 
@@ -93,7 +93,7 @@ class Reloader:
             wrong = f"{type(error).__name__}: {error}"[:300]
         if wrong is not None:
             log.warning("the model stays: %s", wrong)
-            self._pipeline.incidents.model_refused(wrong)
+            self._pipeline.faults.model_refused(wrong)
         on_end(wrong)
 
     def _replace(self, backend: Backend) -> None:
@@ -104,14 +104,14 @@ class Reloader:
             if backend.slots != slots:
                 raise ConfigError(f"the model was opened for {backend.slots} people, not {slots}")
             self._pipeline.check_model(backend.manifest)
-            warm_up(backend)
-            rehearsal = self._pipeline.model.rehearse(backend)
-            while not (rehearsal.over.is_set() or self._stopping.is_set()):
-                rehearsal.work(_IDLE_S)
-            if rehearsal.error is not None:
-                raise rehearsal.error
-            if rehearsal.before is None:
+            warm_up_backend(backend)
+            shadow = self._pipeline.model.start_shadow(backend)
+            while not (shadow.over.is_set() or self._stopping.is_set()):
+                shadow.work(_IDLE_S)
+            if shadow.error is not None:
+                raise shadow.error
+            if shadow.before is None:
                 raise LangPoseError("the server ended before the model could answer")
-            unused = rehearsal.before
+            unused = shadow.before
         finally:
             unused.close()

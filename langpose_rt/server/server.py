@@ -27,7 +27,7 @@ from langpose_rt.formats.gallery_npz import Gallery
 from langpose_rt.geometry.camera import Camera
 from langpose_rt.monitoring.snapshot import Snapshot
 from langpose_rt.pipeline.journal import Recorder
-from langpose_rt.pipeline.model_swap import warm_up
+from langpose_rt.pipeline.model_swap import warm_up_backend
 from langpose_rt.pipeline.pipeline import Pipeline
 from langpose_rt.pipeline.responder import Replies
 from langpose_rt.protocol.control import Ports
@@ -35,16 +35,16 @@ from langpose_rt.protocol.header import MAX_UINT
 from langpose_rt.runtime.backend import Backend
 from langpose_rt.security.keyring import Keyring
 from langpose_rt.server.config import ServerConfig
-from langpose_rt.server.control_api import Allowance, ControlDesk
+from langpose_rt.server.control_api import ControlApi, DutyCycle
 from langpose_rt.server.fault_guard import FaultGuard
 from langpose_rt.server.http import HealthServer
 from langpose_rt.server.reload import OpenModel, Reloader
 from langpose_rt.server.rig_sockets import RigSockets
 from langpose_rt.server.sockets import Socket, newcomers, open_sockets
 from langpose_rt.server.threads import STUCK_S, ServingThreads
-from langpose_rt.server.viewer_feed import LiveFeed
-from langpose_rt.server.warm_up import dry_run
-from langpose_rt.server.zap import Doorkeeper, received_with_name
+from langpose_rt.server.viewer_feed import ViewerFeed
+from langpose_rt.server.warm_up import warm_up_pipeline
+from langpose_rt.server.zap import ZapAuthenticator, received_with_name
 
 IDLE_MS = 100
 IDLE_S = IDLE_MS / 1000
@@ -100,11 +100,11 @@ class Server:
             backend, config.pipeline, cameras, epoch=epoch, gallery=gallery, clock=self.now_ns,
             recorder=recorder,
         )  # fmt: skip
-        self._guard = FaultGuard(self.pipeline.incidents, clock=self.now_ns, fatal=zmq.ZMQError)
+        self._guard = FaultGuard(self.pipeline.faults, clock=self.now_ns, fatal=zmq.ZMQError)
         self._reloader = Reloader(self.pipeline, open_model)
         self._context: zmq.Context[Socket] = zmq.Context()
         self._health: HealthServer | None = None
-        self._feed = LiveFeed(str(backend.manifest.card.get("licence", "not stated")))
+        self._feed = ViewerFeed(str(backend.manifest.card.get("licence", "not stated")))
         self._threads = threads = ServingThreads(time.monotonic)
         self._news = threading.Event()
         self._draining, self._stopping = threading.Event(), threads.stopping
@@ -120,15 +120,17 @@ class Server:
         """
         config, door = self.config, None
         try:
-            warm_up(self.pipeline.model)
-            dry_run(self.pipeline.model, config.pipeline)
+            warm_up_backend(self.pipeline.model)
+            warm_up_pipeline(self.pipeline.model, config.pipeline)
             if self.keyring is not None:
-                door = Doorkeeper(self._context, self.keyring, self.pipeline.incidents.kept_out)
+                door = ZapAuthenticator(
+                    self._context, self.keyring, self.pipeline.faults.handshake_rejected
+                )
             sockets = open_sockets(self._context, config, door.guard if door else None)
             rigs = RigSockets(self._context, sockets.keypoints, config, self.keyring)
             self.ports = replace(sockets.ports, http=self._listen_http())
             keys = self.keyring.public_keys if self.keyring else {}
-            self.pipeline.recorder.begin(self.epoch, self.pipeline.incidents, keys)
+            self.pipeline.recorder.begin(self.epoch, self.pipeline.faults, keys)
         except LangPoseError:
             self._close()
             raise
@@ -221,7 +223,7 @@ class Server:
         while not (self._stopping.is_set() or last_round):
             self._threads.turned("ingest")
             last_round = self._draining.is_set()
-            self.pipeline.incidents.rigs_silent(*rigs.tend(time.monotonic()))
+            self.pipeline.faults.rigs_reconnected(*rigs.tend(time.monotonic()))
             rigs.wait(0 if last_round else IDLE_MS)
             for _ in range(_BURST):
                 if (message := rigs.receive()) is None:
@@ -231,7 +233,7 @@ class Server:
                     if self.pipeline.receive(parts, self.now_ns(), sender):
                         self._news.set()
 
-    def _watch(self, door: Doorkeeper) -> None:
+    def _watch(self, door: ZapAuthenticator) -> None:
         while not (self._stopping.is_set() or self._done.is_set()):
             self._threads.turned("door")
             door.turn(IDLE_MS)
@@ -242,15 +244,15 @@ class Server:
             if not self.pipeline.waiting:
                 self._news.wait(IDLE_S)
             self._news.clear()
-            self._hear_subscribers(socket)
-            self._publish(socket, self.pipeline.change_model)
+            self._watch_subscriptions(socket)
+            self._publish(socket, self.pipeline.promote_shadow)
             self._publish(socket, self.pipeline.step)
             self._publish(socket, self.pipeline.tick)
         if not self._stopping.is_set():
-            self._say_goodbye(socket)
+            self._send_drain(socket)
 
     def _control(self, socket: Socket) -> None:
-        desk, allowance = ControlDesk(self), Allowance(time.monotonic())
+        desk, allowance = ControlApi(self), DutyCycle(time.monotonic())
         while not (self._stopping.is_set() or self._done.is_set()):
             self._threads.turned("control")
             self._reloader.tend(time.monotonic())
@@ -268,7 +270,7 @@ class Server:
         self._send(socket, desk.late)
         socket.close(linger=_REPLY_LINGER_MS)
 
-    def _say_goodbye(self, socket: Socket) -> None:
+    def _send_drain(self, socket: Socket) -> None:
         until_s = time.monotonic() + DRAIN_S
         self._publish(socket, self.pipeline.drain)
         self._heard_all.wait(IDLE_S)
@@ -278,7 +280,7 @@ class Server:
             self._publish(socket, self.pipeline.flush)
         socket.close(linger=max(round(1000 * (until_s - time.monotonic())), 50))
 
-    def _hear_subscribers(self, socket: Socket) -> None:
+    def _watch_subscriptions(self, socket: Socket) -> None:
         """Tell those who have come the schemas, if they want them."""
         wanted = list(newcomers(socket))
         if any(topic.startswith(b"schema/") or b"schema/".startswith(topic) for topic in wanted):

@@ -26,7 +26,7 @@ PERIOD_S = 1 / 30
 _TICKS_A_STATUS = 15
 
 
-class LiveFeed:
+class ViewerFeed:
     """The newest pose message of every topic, for pages that watch.
 
     Args:

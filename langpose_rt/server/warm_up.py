@@ -19,7 +19,7 @@ from langpose_rt.runtime.backend import Backend
 _FRAMES = 3
 
 
-def dry_run(backend: Backend, config: PipelineConfig) -> None:
+def warm_up_pipeline(backend: Backend, config: PipelineConfig) -> None:
     """Lift the beginning of the demo clip through a pipeline of its own, and forget it.
 
     Args:

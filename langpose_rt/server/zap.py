@@ -10,7 +10,7 @@ from collections.abc import Callable
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from langpose_rt.protocol.header import Reason
+from langpose_rt.protocol.header import RejectReason
 from langpose_rt.security.keyring import Keyring, zap_reply
 from langpose_rt.server.sockets import Socket, received, received_with_key
 
@@ -19,13 +19,13 @@ HANDSHAKE_MS = 2000
 
 _ZAP = "inproc://zeromq.zap.01"
 _EVENTS = int(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
-_FAILED: dict[int, tuple[Reason, str]] = {
+_FAILED: dict[int, tuple[RejectReason, str]] = {
     int(zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH): (
-        Reason.NOT_ENCRYPTED,
+        RejectReason.NOT_ENCRYPTED,
         "somebody connected without keys; clients need --key and --server-key",
     ),
     int(zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC): (
-        Reason.WRONG_SERVER_KEY,
+        RejectReason.WRONG_SERVER_KEY,
         "somebody connected with another server's public key; give clients this server's",
     ),
 }
@@ -38,7 +38,7 @@ _LEFT = (
 log = logging.getLogger(__name__)
 
 
-class Doorkeeper:
+class ZapAuthenticator:
     """Lets peers in by their keys, and reports those it does not.
 
     Args:
@@ -54,7 +54,7 @@ class Doorkeeper:
         self,
         context: "zmq.Context[Socket]",
         keyring: Keyring,
-        on_refusal: Callable[[Reason, str], None],
+        on_refusal: Callable[[RejectReason, str], None],
     ) -> None:
         self.keyring, self._on_refusal = keyring, on_refusal
         self._monitors: list[Socket] = []
@@ -85,7 +85,7 @@ class Doorkeeper:
                 socket.send_multipart(reply)
                 if refusal:  # every consumer hears of it, but only the log knows whose key it was
                     log.warning("%s", refusal)
-                    self._on_refusal(Reason.UNKNOWN_KEY, _UNKNOWN)
+                    self._on_refusal(RejectReason.UNKNOWN_KEY, _UNKNOWN)
             elif (failure := _failure_of(parts)) is not None:
                 self._on_refusal(*failure)
 
@@ -115,9 +115,9 @@ def received_with_name(
     return message[0], keyring.name_of(message[1])
 
 
-def _failure_of(parts: list[bytes]) -> tuple[Reason, str] | None:
+def _failure_of(parts: list[bytes]) -> tuple[RejectReason, str] | None:
     """What a monitor tells of, if it is worth a word."""
     event = parse_monitor_message(parts)
     if event["event"] == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-        return Reason.NO_HANDSHAKE, _LEFT
+        return RejectReason.NO_HANDSHAKE, _LEFT
     return _FAILED.get(int(event["value"]))

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from langpose_rt.geometry.skeleton import BONES, JOINTS
 from langpose_rt.visualization import palette
 from langpose_rt.visualization.canvas import Canvas
-from langpose_rt.visualization.observer import NEAREST_M, Viewpoint
+from langpose_rt.visualization.observer import NEAREST_M, Observer
 from langpose_rt.visualization.palette import Colour, mix
 from langpose_rt.visualization.scene import is_drawable
 
@@ -24,7 +24,7 @@ ECHO_EVERY_M = 0.22
 TRAIL_JOINTS = (13, 16, 0)
 """Wrists and hip: what leaves a trail."""
 
-MOST_SIGMA_M = 1.0
+MAX_SIGMA_M = 1.0
 """A greater standard deviation is drawn as this one."""
 
 _RADIUS_M = {
@@ -59,7 +59,7 @@ def colour_of(joint: int) -> Colour:
     return {"L": palette.LEFT, "R": palette.RIGHT}.get(side, palette.TRUNK)
 
 
-def draw_body(canvas: Canvas, view: Viewpoint, joints_level: Float[np.ndarray, "17 3"]) -> None:
+def draw_body(canvas: Canvas, view: Observer, joints_level: Float[np.ndarray, "17 3"]) -> None:
     """Paint one person, far parts first."""
     strokes = [*_bones(view, joints_level), *_head(view, joints_level)]
     for _, paint in sorted(strokes, key=lambda stroke: -stroke[0]):
@@ -68,20 +68,20 @@ def draw_body(canvas: Canvas, view: Viewpoint, joints_level: Float[np.ndarray, "
 
 def draw_doubt(
     canvas: Canvas,
-    view: Viewpoint,
+    view: Observer,
     joints_level: Float[np.ndarray, "17 3"],
     sigma_m: Float[np.ndarray, "17"],
 ) -> None:
     """A translucent disc of one standard deviation around every joint."""
     at_px, depth_m = view.pixels(joints_level), view.depth_m(joints_level)
     for joint in np.flatnonzero(np.isfinite(at_px).all(-1) & np.isfinite(sigma_m)).tolist():
-        sigma = float(np.clip(sigma_m[joint], 0, MOST_SIGMA_M))
+        sigma = float(np.clip(sigma_m[joint], 0, MAX_SIGMA_M))
         radius_px = view.size_px(sigma, float(depth_m[joint]))
         canvas.disc(at_px[joint], radius_px, colour_of(joint), alpha=0.16)
         canvas.ring(at_px[joint], radius_px, 1.0, colour_of(joint), alpha=0.55)
 
 
-def draw_ghost(canvas: Canvas, view: Viewpoint, joints_level: Float[np.ndarray, "17 3"]) -> None:
+def draw_ghost(canvas: Canvas, view: Observer, joints_level: Float[np.ndarray, "17 3"]) -> None:
     """The truth: a thin bright skeleton over everything."""
     bones = [_in_front(view, joints_level[list(bone)]) for bone in BONES]
     for width_px, colour, alpha in ((3.4, palette.SHADOW, 0.35), (1.6, palette.TRUTH, 0.95)):
@@ -90,9 +90,7 @@ def draw_ghost(canvas: Canvas, view: Viewpoint, joints_level: Float[np.ndarray, 
                 canvas.stroke(view.pixels(ends), width_px, colour, alpha=alpha)
 
 
-def draw_past(
-    canvas: Canvas, view: Viewpoint, track_level: Float[np.ndarray, "frame 17 3"]
-) -> None:
+def draw_past(canvas: Canvas, view: Observer, track_level: Float[np.ndarray, "frame 17 3"]) -> None:
     """Earlier bodies as echoes, and the way of wrists and hip as fading trails.
 
     Args:
@@ -123,7 +121,7 @@ def echo_frames(track_level: Float[np.ndarray, "frame 17 3"]) -> list[int]:
     return chosen[::-1]
 
 
-def _draw_echo(canvas: Canvas, view: Viewpoint, joints: Float[np.ndarray, "17 3"]) -> None:
+def _draw_echo(canvas: Canvas, view: Observer, joints: Float[np.ndarray, "17 3"]) -> None:
     for start, end in BONES:
         ends = _in_front(view, joints[[start, end]])
         if ends is not None:
@@ -135,7 +133,7 @@ def _draw_echo(canvas: Canvas, view: Viewpoint, joints: Float[np.ndarray, "17 3"
         canvas.disc(view.pixels(middle), view.size_px(HEAD_RADIUS_M, depth_m), palette.TRUNK)
 
 
-def _bones(view: Viewpoint, joints: Float[np.ndarray, "17 3"]) -> Iterator[Stroke]:
+def _bones(view: Observer, joints: Float[np.ndarray, "17 3"]) -> Iterator[Stroke]:
     known_m = view.depth_m(joints[is_drawable(joints)])
     middle_m = float(known_m.mean()) if len(known_m) else 0.0
     for start, end in BONES:
@@ -149,7 +147,7 @@ def _bones(view: Viewpoint, joints: Float[np.ndarray, "17 3"]) -> Iterator[Strok
             yield depth_m, _tube(view.pixels(ends), radii_px, colour)
 
 
-def _head(view: Viewpoint, joints: Float[np.ndarray, "17 3"]) -> Iterator[Stroke]:
+def _head(view: Observer, joints: Float[np.ndarray, "17 3"]) -> Iterator[Stroke]:
     middle = _middle_of_head(joints)
     depth_m = float(view.depth_m(middle))
     if depth_m > NEAREST_M:
@@ -182,12 +180,12 @@ def _tube(
     return paint
 
 
-def _in_front(view: Viewpoint, ends: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, "2 3"] | None:
+def _in_front(view: Observer, ends: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, "2 3"] | None:
     return view.clip(ends) if bool(is_drawable(ends).all()) else None
 
 
 def _radii_px(
-    view: Viewpoint, ends: Float[np.ndarray, "2 3"], radii_m: tuple[float, float]
+    view: Observer, ends: Float[np.ndarray, "2 3"], radii_m: tuple[float, float]
 ) -> tuple[float, float]:
     first, second = view.depth_m(ends).tolist()
     return view.size_px(radii_m[0], first), view.size_px(radii_m[1], second)

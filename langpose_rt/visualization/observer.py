@@ -34,7 +34,7 @@ def level_from_camera(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Viewpoint:
+class Observer:
     """A pinhole spectator.
 
     Args:

@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from langpose_rt.geometry.skeleton import BONES
 from langpose_rt.visualization import palette
 from langpose_rt.visualization.canvas import SUPERSAMPLING, Canvas, capsule_outline
-from langpose_rt.visualization.observer import Viewpoint
+from langpose_rt.visualization.observer import Observer
 from langpose_rt.visualization.scene import is_drawable
 
 SOLE_M = 0.06
@@ -88,7 +88,7 @@ def floor_below(
     )
 
 
-def draw_floor(canvas: Canvas, view: Viewpoint, floor: Floor) -> None:
+def draw_floor(canvas: Canvas, view: Observer, floor: Floor) -> None:
     """Light the plane and draw its lines; whole metres are stronger than halves."""
     _light_plane(canvas, view, floor)
     mask = canvas.mask()
@@ -106,7 +106,7 @@ def draw_floor(canvas: Canvas, view: Viewpoint, floor: Floor) -> None:
 
 
 def draw_shadow(
-    canvas: Canvas, view: Viewpoint, floor: Floor, joints_level: Float[np.ndarray, "17 3"]
+    canvas: Canvas, view: Observer, floor: Floor, joints_level: Float[np.ndarray, "17 3"]
 ) -> None:
     """Darken the floor straight below the bones; the higher a bone, the softer."""
     if not is_drawable(joints_level).any():
@@ -124,7 +124,7 @@ def draw_shadow(
     canvas.blend(_SHADOW * darkest, palette.SHADOW)
 
 
-def draw_labels(canvas: Canvas, view: Viewpoint, floor: Floor, axis: int) -> None:
+def draw_labels(canvas: Canvas, view: Observer, floor: Floor, axis: int) -> None:
     """Write the metres of x (0) or z (1) along the grid line in front of the people."""
     values = floor.lines(axis)
     other = 1 - axis
@@ -144,7 +144,7 @@ def draw_labels(canvas: Canvas, view: Viewpoint, floor: Floor, axis: int) -> Non
             canvas.text(text, (at[0], at[1] + 19.5), _LABEL_PX, palette.MUTED, align=0.5)
 
 
-def _light_plane(canvas: Canvas, view: Viewpoint, floor: Floor) -> None:
+def _light_plane(canvas: Canvas, view: Observer, floor: Floor) -> None:
     """Blend the floor's colour in wherever the line of sight meets it, by its light."""
     rows, columns = (max(side // _LIGHT_SHRINK, 2) for side in canvas.pixels.shape[:2])
     across = (np.arange(columns) + 0.5) / columns * canvas.width_px - view.centre_px[0]
@@ -176,7 +176,7 @@ def _is_whole(value: float) -> bool:
 
 def _darken(
     layer: UInt8[np.ndarray, "height width"],
-    view: Viewpoint,
+    view: Observer,
     ends_floor: Float[np.ndarray, "2 3"],
 ) -> None:
     ends_px = view.pixels(ends_floor)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from langpose_rt.visualization.body import draw_body, draw_doubt, draw_ghost, draw_past
 from langpose_rt.visualization.canvas import Canvas
 from langpose_rt.visualization.observer import (
-    Viewpoint,
+    Observer,
     distance_to_fit,
     level_from_camera,
     looking,
@@ -105,7 +105,7 @@ def world_from_scene(scene: Scene) -> World:
 
 def draw_world_panel(canvas: Canvas, world: World, side: Side) -> None:
     """Fill the canvas with the world seen from one side."""
-    view = viewpoint_of(world, side, (canvas.width_px, canvas.height_px))
+    view = observer_of(world, side, (canvas.width_px, canvas.height_px))
     draw_floor(canvas, view, world.floor)
     for joints in world.people:
         draw_shadow(canvas, view, world.floor, joints)
@@ -121,7 +121,7 @@ def draw_world_panel(canvas: Canvas, world: World, side: Side) -> None:
         draw_ghost(canvas, view, truth)
 
 
-def viewpoint_of(world: World, side: Side, size_px: tuple[float, float]) -> Viewpoint:
+def observer_of(world: World, side: Side, size_px: tuple[float, float]) -> Observer:
     """A spectator who sees everything, as large as fits; equally far from it on every side."""
     points = world.outline()
     target = (points.min(0) + points.max(0)) / 2
@@ -134,7 +134,7 @@ def viewpoint_of(world: World, side: Side, size_px: tuple[float, float]) -> View
     )
     rotation = looking(side.azimuth_deg, _ELEVATION_DEG)
     eye = target - distance * rotation[2]
-    straight = Viewpoint(rotation=rotation, eye_level=eye, focal_px=focal, centre_px=(0.0, 0.0))
+    straight = Observer(rotation=rotation, eye_level=eye, focal_px=focal, centre_px=(0.0, 0.0))
     seen = straight.pixels(points)
     middle = (seen.min(0) + seen.max(0)) / 2
     centre = (left + half[0] - float(middle[0]), top + half[1] - float(middle[1]))
@@ -147,6 +147,6 @@ def _drawable_of(*groups: Float[np.ndarray, "... 3"]) -> Float[np.ndarray, "poin
     return np.asarray(together[is_drawable(together)])
 
 
-def _depth(view: Viewpoint, joints: Float[np.ndarray, "17 3"]) -> float:
+def _depth(view: Observer, joints: Float[np.ndarray, "17 3"]) -> float:
     seen = joints[is_drawable(joints)]
     return float(view.depth_m(seen).mean()) if len(seen) else 0.0

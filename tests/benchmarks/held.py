@@ -53,7 +53,7 @@ def main() -> None:
     columns += ("after: held", "not held")
     print(f"{'clips':<8}{'gap':>8}" + "".join(f"{name:>21}" for name in columns))
     for name, clips in sets.items():
-        wholes = [_lifted(clip, backend, held_ms=0.0) for clip in clips]
+        wholes = [_lifted(clip, backend, coast_ms=0.0) for clip in clips]
         pairs = list(zip(clips, wholes, strict=True))
         for gap_ms in GAPS_MS:
             errors = np.mean([_errors_mm(*pair, backend, gap_ms) for pair in pairs], axis=0)
@@ -135,7 +135,7 @@ def _errors_mm(clip: Clip, whole: np.ndarray, backend: Backend, gap_ms: int) -> 
     gaps = _gaps(clip.t_ns, gap_ms)
     keypoints = np.where(gaps.missing[:, None, None, None], np.float32(0), clip.keypoints)
     cut = replace(clip, keypoints=keypoints)
-    held, absent = (_lifted(cut, backend, held_ms=held_ms) for held_ms in (2000.0, 0.0))
+    held, absent = (_lifted(cut, backend, coast_ms=coast_ms) for coast_ms in (2000.0, 0.0))
     repeated = absent[gaps.last]
     bias = np.nanmean(whole[:, 0] - clip.pose3d[:, 0], axis=0)
     columns = (
@@ -145,10 +145,10 @@ def _errors_mm(clip: Clip, whole: np.ndarray, backend: Backend, gap_ms: int) -> 
     return np.array([_error_mm(clip, poses, bias, frames) for poses, frames in columns])
 
 
-def _lifted(clip: Clip, backend: Backend, held_ms: float) -> np.ndarray:
+def _lifted(clip: Clip, backend: Backend, coast_ms: float) -> np.ndarray:
     """Absolute joints of the only person; NaN where nobody is answered for."""
     backend.reset(np.arange(backend.slots, dtype=np.int32))
-    lifted = lift_clip(clip, backend, PipelineConfig(held_ms=held_ms))
+    lifted = lift_clip(clip, backend, PipelineConfig(coast_ms=coast_ms))
     return np.asarray(lifted.pose[:, 0] + lifted.root[:, 0, None])
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import zmq
 
-from langpose_rt.capture.filming import Tally, film
+from langpose_rt.capture.filming import PublishCounts, publish_detections
 from langpose_rt.client.subscriber import RigPublisher
 from langpose_rt.protocol.messages import decode_keypoints
 
@@ -48,13 +48,13 @@ def test_every_picture_is_published_with_its_time_and_its_people(
     server: "zmq.Socket[bytes]",
 ) -> None:
     port = server.bind_to_random_port("tcp://127.0.0.1")
-    tally = Tally()
+    tally = PublishCounts()
     with RigPublisher(
         f"tcp://127.0.0.1:{port}", "r", "c", skeleton="coco17", size=Pictures.size
     ) as publisher:
         # a bound SUB attaches peers while it is polled
         assert any(server.poll(5) or publisher.wait_for_server(0.05) for _ in range(200))
-        film(Pictures(), Finder(), publisher, tally=tally)
+        publish_detections(Pictures(), Finder(), publisher, tally=tally)
         assert server.poll(10_000)
         messages = [decode_keypoints(server.recv_multipart(), now_ns=0) for _ in range(3)]
     assert [(len(m.ids), m.t_ns) for m in messages] == [(1, 1005), (0, 5), (2, 2005)]
@@ -64,9 +64,9 @@ def test_every_picture_is_published_with_its_time_and_its_people(
 
 
 def test_it_ends_when_it_is_told_to() -> None:
-    tally = Tally()
+    tally = PublishCounts()
     with RigPublisher("tcp://127.0.0.1:1", "r", "c", size=Pictures.size) as publisher:
-        film(
+        publish_detections(
             Pictures(),
             Finder(),
             publisher,

@@ -1,10 +1,10 @@
 """What waits for a consumer."""
 
 from langpose_rt.client.pose_backlog import PoseBacklog
-from langpose_rt.protocol.messages import encode_notice, encode_pose
+from langpose_rt.protocol.messages import encode_pose, encode_status
 from tests.protocol.samples import encoded_samples, forged, heartbeat_sample, pose_sample
 
-HEARTBEAT = encode_notice(heartbeat_sample())
+HEARTBEAT = encode_status(heartbeat_sample())
 
 
 def pose(camera: str, seq: int) -> list[bytes]:

@@ -15,8 +15,8 @@ from langpose_rt.protocol.clock_sync import ClockSync
 from langpose_rt.protocol.messages import (
     KeypointMessage,
     decode_keypoints,
-    encode_notice,
     encode_pose,
+    encode_status,
 )
 from tests.protocol.samples import forged, heartbeat_sample, pose_sample
 
@@ -283,7 +283,7 @@ def test_latest_counts_what_it_passes_over(output: Server) -> None:
         subscriptions(output, 2)
         for seq in range(50):
             send_pose(output, seq)
-        output.socket.send_multipart(encode_notice(heartbeat_sample()))
+        output.socket.send_multipart(encode_status(heartbeat_sample()))
         wait_until(lambda: subscriber.heartbeat is not None)  # it came last, so all have come
         message = subscriber.receive(0.0)
         assert message is not None
@@ -295,7 +295,7 @@ def test_a_heartbeat_tells_silence_from_death(output: Server) -> None:
         subscriptions(output, 2)
         assert not subscriber.alive
         assert subscriber.heartbeat_age_s == float("inf")
-        output.socket.send_multipart(encode_notice(heartbeat_sample()))
+        output.socket.send_multipart(encode_status(heartbeat_sample()))
         wait_until(lambda: subscriber.alive)
         assert subscriber.heartbeat == heartbeat_sample()
         assert subscriber.heartbeat_age_s < WAIT_S

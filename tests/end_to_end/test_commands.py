@@ -19,7 +19,7 @@ from langpose_rt.formats.lifted_npz import lifted_from_npz
 from tests.commands import COMMAND, ENVIRONMENT, part_of_demo_clip, run_apart, run_here
 from tests.peers import WAIT_S, wait_until
 
-PATIENT = ("--backlog-ms", "10000")
+PATIENT = ("--max-wait-ms", "10000")
 """A busy machine must not make the server skip frames: every pose is compared."""
 
 

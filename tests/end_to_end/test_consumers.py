@@ -51,7 +51,7 @@ MANY, BYTES = 3000, 10_000
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    pipeline = PipelineConfig(backlog_ms=10_000.0)
+    pipeline = PipelineConfig(max_wait_ms=10_000.0)
     running = Server(FakeBackend(slots=64), ServerConfig(port=0, http_port=None, pipeline=pipeline))
     running.start()
     yield running

@@ -23,7 +23,7 @@ from tests.fakes import SIZE, person_px
 from tests.peers import LOCAL, WAIT_S, wait_until
 
 PERSON = person_px((0, 0, 4))
-PATIENT = ("--backlog-ms", "10000")
+PATIENT = ("--max-wait-ms", "10000")
 """A busy machine must not make the server skip frames: they are counted here."""
 
 

@@ -35,7 +35,7 @@ from tests.peers import LOCAL, WAIT_S, wait_until
 
 PERSON = person_px((0, 0, 4))
 NAMES = ("server", "admin", "rig0", "clip", "synth0", "film", "again", "viewer")
-PIPELINE = PipelineConfig(smoothing="off", backlog_ms=10_000.0)
+PIPELINE = PipelineConfig(smoothing="off", max_wait_ms=10_000.0)
 
 
 class Keyed:

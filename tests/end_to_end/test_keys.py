@@ -16,7 +16,7 @@ from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.security.key_files import KeyPair, key_pair_from_file, new_key_files
 from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.server import Server
-from langpose_rt.server.zap import Doorkeeper
+from langpose_rt.server.zap import ZapAuthenticator
 from tests.fakes import MS, SIZE, FakeBackend, person_px
 from tests.peers import LOCAL, WAIT_S, wait_until
 
@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(folder: Path) -> Iterator[Server]:
-    pipeline = PipelineConfig(smoothing="off", backlog_ms=10_000.0)
+    pipeline = PipelineConfig(smoothing="off", max_wait_ms=10_000.0)
     config = ServerConfig(port=0, http_port=None, keys=folder, pipeline=pipeline)
     running = Server(FakeBackend(), config)
     running.start()
@@ -175,7 +175,7 @@ def test_a_door_that_fails_ends_the_server_instead_of_standing_open(
     def fail(*_: object) -> None:
         raise ValueError("unforeseen")
 
-    monkeypatch.setattr(Doorkeeper, "turn", fail)
+    monkeypatch.setattr(ZapAuthenticator, "turn", fail)
     server = Server(FakeBackend(), ServerConfig(port=0, http_port=None, keys=folder))
     with pytest.raises(LangPoseError, match="the server has stopped: unforeseen"):
         server.run()

@@ -22,7 +22,7 @@ from tests.end_to_end.test_commands import started
 
 @contextmanager
 def serving(http_port: int = 0) -> Iterator[Any]:
-    ports = ("--port", "0", "--http-port", http_port, "--json", "--backlog-ms", "10000")
+    ports = ("--port", "0", "--http-port", http_port, "--json", "--max-wait-ms", "10000")
     with started("serve", *ports) as process:
         assert process.stdout is not None
         yield json.loads(process.stdout.readline())

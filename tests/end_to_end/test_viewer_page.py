@@ -12,7 +12,7 @@ import pytest
 from langpose_rt.monitoring.snapshot import Snapshot, StreamSnapshot
 from langpose_rt.protocol.messages import PoseMessage, encode_pose
 from langpose_rt.server.http import HealthServer
-from langpose_rt.server.viewer_feed import LiveFeed
+from langpose_rt.server.viewer_feed import ViewerFeed
 from tests.end_to_end.test_viewer import drawn, keep_picture
 from tests.fakes import POSE
 from tests.monitoring.test_snapshot import empty_snapshot
@@ -56,7 +56,7 @@ def snapshot_of(messages: tuple[PoseMessage, ...]) -> Snapshot:
 @contextmanager
 def told(*messages: PoseMessage) -> Iterator[str]:
     """Where a page is that hears these messages again and again, with rising numbers."""
-    feed, over = LiveFeed("MIT"), threading.Event()
+    feed, over = ViewerFeed("MIT"), threading.Event()
     server = HealthServer(
         "127.0.0.1", 0, snapshot=lambda: snapshot_of(messages), alive=lambda: True, feed=feed
     )

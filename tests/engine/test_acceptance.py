@@ -4,7 +4,12 @@ import json
 
 import pytest
 
-from langpose_rt.engine.acceptance import check_half, check_io, check_parity, half_share_of_engine
+from langpose_rt.engine.acceptance import (
+    check_fp16_share,
+    check_io,
+    check_parity,
+    fp16_share_of_engine,
+)
 from langpose_rt.errors import BuildError
 from langpose_rt.manifest import EngineParity
 from langpose_rt.runtime.tensors import Tensor
@@ -27,20 +32,20 @@ def information(**types: str) -> str:
 def test_an_engine_is_counted_without_its_inputs_and_outputs() -> None:
     half, full = "Row major linear FP16 format", "Row major linear FP32"
     said = information(a=half, b="Half", c=full, d="Int32", pose=full)
-    assert half_share_of_engine(said, {"pose"}) == pytest.approx(2 / 3)
-    assert half_share_of_engine(information(a=full, pose=half), {"pose"}) == 0
+    assert fp16_share_of_engine(said, {"pose"}) == pytest.approx(2 / 3)
+    assert fp16_share_of_engine(information(a=full, pose=half), {"pose"}) == 0
 
 
 def test_an_inspector_that_names_nothing_within_proves_nothing() -> None:
-    assert half_share_of_engine(information(pose="Half"), {"pose"}) is None
-    assert half_share_of_engine(json.dumps({"Layers": ["conv", "relu"]}), set()) is None
-    check_half("encoder", None, "engine")
+    assert fp16_share_of_engine(information(pose="Half"), {"pose"}) is None
+    assert fp16_share_of_engine(json.dumps({"Layers": ["conv", "relu"]}), set()) is None
+    check_fp16_share("encoder", None, "engine")
 
 
 def test_a_silently_float32_engine_is_refused() -> None:
-    check_half("encoder", 0.4, "network")
+    check_fp16_share("encoder", 0.4, "network")
     with pytest.raises(BuildError, match="the encoder is not half: 2% of the outputs in its eng"):
-        check_half("encoder", 0.02, "engine")
+        check_fp16_share("encoder", 0.02, "engine")
 
 
 def test_tensors_must_be_those_a_backend_expects() -> None:

@@ -12,8 +12,8 @@ from langpose_rt.engine import engine_builder as module
 from langpose_rt.engine.build_config import BuildConfig
 from langpose_rt.engine.demo import demo_parity_clip
 from langpose_rt.engine.engine_builder import Toolchain, build_product, engine_name, present_engine
-from langpose_rt.engine.fp16_graph import half_graph
-from langpose_rt.engine.fp16_reference import EVALUATOR, half_backend
+from langpose_rt.engine.fp16_graph import onnx_to_fp16
+from langpose_rt.engine.fp16_reference import EVALUATOR, fp16_backend
 from langpose_rt.engine.parity import ParityClip
 from langpose_rt.engine.tensorrt_build import Plan
 from langpose_rt.errors import BuildError, ConfigError, ModelError
@@ -54,8 +54,8 @@ def built(
 def half_engine(folder: Path, manifest: Manifest, engine: Engine) -> Backend:
     """Stands for an engine on a GPU: the files must be there, the arithmetic is the graph's."""
     assert (folder / engine.encoder.file).is_file()
-    graphs = (half_graph(onnx.load(DEFAULT_MODEL / f"{n}.onnx")) for n in ("encoder", "lifter"))
-    return half_backend(*graphs, manifest=manifest)
+    graphs = (onnx_to_fp16(onnx.load(DEFAULT_MODEL / f"{n}.onnx")) for n in ("encoder", "lifter"))
+    return fp16_backend(*graphs, manifest=manifest)
 
 
 @pytest.fixture

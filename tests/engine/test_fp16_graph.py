@@ -7,8 +7,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from langpose_rt.config import PRESETS, ModelConfig
 from langpose_rt.engine import fp16_graph as module
-from langpose_rt.engine.fp16_graph import HALF_INPUTS, half_graph
-from langpose_rt.engine.fp16_reference import half_backend
+from langpose_rt.engine.fp16_graph import FP16_INPUTS, onnx_to_fp16
+from langpose_rt.engine.fp16_reference import fp16_backend
 from langpose_rt.engine.onnx_export import onnx_from_module
 from langpose_rt.engine.parity import ParityClip, lift_clip
 from langpose_rt.errors import BackendError, ModelError
@@ -50,15 +50,15 @@ def types_of(model: onnx.ModelProto) -> dict[str, int]:
 
 @pytest.mark.parametrize("name", ["encoder", "lifter"])
 def test_inputs_and_outputs_stay_float32_except_the_ring(name: str) -> None:
-    graph = half_graph(source(name)).graph
+    graph = onnx_to_fp16(source(name)).graph
     for value in (*graph.input, *graph.output):
-        expected = HALF if value.name in HALF_INPUTS else FLOAT
+        expected = HALF if value.name in FP16_INPUTS else FLOAT
         assert value.type.tensor_type.elem_type == expected, value.name
 
 
 def test_no_node_mixes_half_and_float32(joints: onnx.ModelProto) -> None:
     for model in (source("encoder"), source("lifter"), joints):
-        converted = half_graph(model)
+        converted = onnx_to_fp16(model)
         types = types_of(converted)
         for node in converted.graph.node:
             kinds = {types[name] for name in node.input if types[name] in (HALF, FLOAT)}
@@ -67,7 +67,7 @@ def test_no_node_mixes_half_and_float32(joints: onnx.ModelProto) -> None:
 
 def test_islands_are_float32_and_the_rest_is_half(joints: onnx.ModelProto) -> None:
     for model in (source("encoder"), joints):
-        converted = half_graph(model)
+        converted = onnx_to_fp16(model)
         types = types_of(converted)
         kinds: dict[str, set[int]] = {}
         for node in converted.graph.node:
@@ -79,7 +79,7 @@ def test_islands_are_float32_and_the_rest_is_half(joints: onnx.ModelProto) -> No
 
 
 def test_weights_of_half_products_are_stored_half_and_fit() -> None:
-    graph = half_graph(source("encoder")).graph
+    graph = onnx_to_fp16(source("encoder")).graph
     half = [t for t in graph.initializer if t.data_type == HALF]
     assert sum(len(t.raw_data) for t in half) // 2 > 1_400_000
     for tensor in half:
@@ -95,7 +95,7 @@ def test_a_weight_beyond_half_is_named() -> None:
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
     with pytest.raises(ModelError, match="weight 'heavy' holds 7e\\+04, half ends at 65504"):
-        half_graph(model)
+        onnx_to_fp16(model)
 
 
 def extreme_clip(frames: int = 24) -> ParityClip:
@@ -109,8 +109,10 @@ def extreme_clip(frames: int = 24) -> ParityClip:
 
 
 def test_legal_extremes_stay_finite_in_half() -> None:
-    backend = half_backend(
-        half_graph(source("encoder")), half_graph(source("lifter")), read_manifest(DEFAULT_MODEL)
+    backend = fp16_backend(
+        onnx_to_fp16(source("encoder")),
+        onnx_to_fp16(source("lifter")),
+        read_manifest(DEFAULT_MODEL),
     )
     pose, sigma = lift_clip(backend, extreme_clip())
     assert np.isfinite(pose).all()
@@ -133,12 +135,12 @@ def with_louder_logits(model: onnx.ModelProto, factor: float) -> onnx.ModelProto
 def test_logits_in_half_would_overflow_and_the_evaluator_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    encoder, lifter = with_louder_logits(source("encoder"), 8.0), half_graph(source("lifter"))
+    encoder, lifter = with_louder_logits(source("encoder"), 8.0), onnx_to_fp16(source("lifter"))
     manifest = read_manifest(DEFAULT_MODEL)
-    pose, _ = lift_clip(half_backend(half_graph(encoder), lifter, manifest), extreme_clip())
+    pose, _ = lift_clip(fp16_backend(onnx_to_fp16(encoder), lifter, manifest), extreme_clip())
     assert np.isfinite(pose).all()
     monkeypatch.setattr(module, "_back_to_product", lambda _nodes, _values: [])
     monkeypatch.setattr(module, "_TIMED", frozenset())
-    backend = half_backend(half_graph(encoder), lifter, manifest)
+    backend = fp16_backend(onnx_to_fp16(encoder), lifter, manifest)
     with pytest.raises(BackendError, match="is not finite; half overflows"):
         lift_clip(backend, extreme_clip())

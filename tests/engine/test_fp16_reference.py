@@ -5,10 +5,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from langpose_rt.engine.acceptance import MOST_MEAN_MM, MOST_WORST_MM
+from langpose_rt.engine.acceptance import MAX_MEAN_MM, MAX_WORST_MM
 from langpose_rt.engine.demo import demo_parity_clip
-from langpose_rt.engine.fp16_graph import half_graph
-from langpose_rt.engine.fp16_reference import HalfNetwork, half_backend
+from langpose_rt.engine.fp16_graph import onnx_to_fp16
+from langpose_rt.engine.fp16_reference import Fp16Network, fp16_backend
 from langpose_rt.engine.parity import parity
 from langpose_rt.manifest import read_manifest
 from langpose_rt.runtime.backend import DEFAULT_MODEL
@@ -31,17 +31,17 @@ def adding_one() -> onnx.ModelProto:
 
 
 def test_it_rounds_to_half_within_the_graph() -> None:
-    network = HalfNetwork(adding_one(), adding_one())
+    network = Fp16Network(adding_one(), adding_one())
     assert network.encode({"x": np.full(1, 2048, np.float16)})[0] == 0
     assert network.lift({"x": np.full(1, 1024, np.float16)})[0] == 1
 
 
 def test_the_default_model_is_within_the_limits_on_the_real_clip() -> None:
-    graphs = (half_graph(onnx.load(DEFAULT_MODEL / f"{n}.onnx")) for n in ("encoder", "lifter"))
-    backend = half_backend(*graphs, manifest=read_manifest(DEFAULT_MODEL))
+    graphs = (onnx_to_fp16(onnx.load(DEFAULT_MODEL / f"{n}.onnx")) for n in ("encoder", "lifter"))
+    backend = fp16_backend(*graphs, manifest=read_manifest(DEFAULT_MODEL))
     assert backend.window.keys.dtype == np.float16
     measured = parity(backend, open_backend(slots=1), demo_parity_clip())
     assert measured.frames == 100
-    assert 0.01 < measured.mean_mm <= MOST_MEAN_MM
-    assert measured.worst_mm <= MOST_WORST_MM
+    assert 0.01 < measured.mean_mm <= MAX_MEAN_MM
+    assert measured.worst_mm <= MAX_WORST_MM
     assert measured.mean_mm == pytest.approx(0.147, abs=0.1)

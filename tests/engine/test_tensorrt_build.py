@@ -9,9 +9,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from langpose_rt.engine.acceptance import LEAST_HALF
+from langpose_rt.engine.acceptance import MIN_FP16_SHARE
 from langpose_rt.engine.build_config import BuildConfig
-from langpose_rt.engine.fp16_graph import half_graph
+from langpose_rt.engine.fp16_graph import onnx_to_fp16
 from langpose_rt.engine.tensorrt_build import engine_from_onnx, timing_cache_of
 from langpose_rt.errors import BuildError
 from langpose_rt.manifest import Profile, read_manifest
@@ -37,7 +37,7 @@ def small_graph(operation: str = "Add", *, second: int = TensorProto.FLOAT16) ->
 
 
 def default_graph(name: str) -> bytes:
-    return bytes(half_graph(onnx.load(DEFAULT_MODEL / f"{name}.onnx")).SerializeToString())
+    return bytes(onnx_to_fp16(onnx.load(DEFAULT_MODEL / f"{name}.onnx")).SerializeToString())
 
 
 def build(rtx: Any, graph: bytes, config: BuildConfig = ADA, **options: Any) -> Any:
@@ -54,7 +54,7 @@ def test_the_default_model_builds_in_half_with_the_tensors_a_backend_expects(
     inputs, outputs = io(read_manifest(DEFAULT_MODEL).model_config)
     assert plan.inputs == {tensor: str(shape) for tensor, shape in inputs.items()}
     assert plan.outputs == {tensor: str(shape) for tensor, shape in outputs.items()}
-    assert LEAST_HALF < plan.half_share < 0.6
+    assert MIN_FP16_SHARE < plan.half_share < 0.6
     assert "TF32" not in plan.flags
     assert len(plan.data) > 500_000
     assert plan.timing_cache == b""

@@ -3,23 +3,23 @@
 import pytest
 
 from langpose_rt.geometry.skeleton import SKELETONS
-from langpose_rt.monitoring.announcer import MOST_SUBJECTS, Bulletin
-from langpose_rt.protocol.messages import Event, decode_notice
+from langpose_rt.monitoring.announcer import MAX_SUBJECTS, Announcer
+from langpose_rt.protocol.messages import Event, decode_status
 from tests.fakes import MS
 
 
-def bulletin() -> Bulletin:
-    return Bulletin("srv", 5)
+def announcer() -> Announcer:
+    return Announcer("srv", 5)
 
 
 def events(said: list[list[bytes]]) -> list[Event]:
-    found = [decode_notice(parts) for parts in said]
+    found = [decode_status(parts) for parts in said]
     assert all(isinstance(event, Event) for event in found)
     return found  # type: ignore[return-value]
 
 
 def test_the_first_of_a_kind_is_said_at_once_and_the_rest_counted_and_said_later() -> None:
-    board = bulletin()
+    board = announcer()
     board.report("reject", "bad_header", "one", "kp2d/a/b/")
     (first,) = events(board.events(0))
     assert (first.kind, first.reason, first.detail, first.count) == (
@@ -38,7 +38,7 @@ def test_the_first_of_a_kind_is_said_at_once_and_the_rest_counted_and_said_later
 
 
 def test_subjects_and_reasons_do_not_silence_each_other() -> None:
-    board = bulletin()
+    board = announcer()
     board.report("reject", "bad_header", "", "kp2d/a/b/")
     board.report("reject", "bad_topic", "", "kp2d/a/b/")
     board.report("reject", "bad_header", "", "kp2d/a/c/")
@@ -46,19 +46,19 @@ def test_subjects_and_reasons_do_not_silence_each_other() -> None:
 
 
 def test_a_flood_of_names_is_said_in_bounded_words_and_counted_exactly() -> None:
-    board = bulletin()
+    board = announcer()
     for number in range(5000):
         board.report("reject", "bad_header", "", f"kp2d/rig{number}/cam/")
     said = events(board.events(0))
-    assert len(said) == MOST_SUBJECTS + 1
+    assert len(said) == MAX_SUBJECTS + 1
     assert sum(event.count for event in said) == 5000
     assert said[-1].subject == ""
 
 
 def test_names_that_are_quiet_again_make_room() -> None:
-    board = bulletin()
+    board = announcer()
     for second in range(4):
-        for number in range(MOST_SUBJECTS):
+        for number in range(MAX_SUBJECTS):
             board.report("reject", "bad_header", "", f"kp2d/rig{second}-{number}/cam/")
         said = events(board.events(2 * second * 1000 * MS))
         board.events((2 * second + 1) * 1000 * MS)
@@ -66,7 +66,7 @@ def test_names_that_are_quiet_again_make_room() -> None:
 
 
 def test_heartbeats_are_due_every_second_without_drifting() -> None:
-    board, beats = bulletin(), []
+    board, beats = announcer(), []
     from tests.monitoring.test_snapshot import empty_snapshot
 
     for at_ms in range(0, 5000, 70):
@@ -77,7 +77,7 @@ def test_heartbeats_are_due_every_second_without_drifting() -> None:
 
 
 def test_schemas_of_all_formats_come_every_five_seconds_and_soon_after_being_wanted() -> None:
-    board = bulletin()
+    board = announcer()
     assert len(board.schemas(0)) == len(SKELETONS)
     assert board.schemas(4999 * MS) == []
     assert len(board.schemas(5000 * MS)) == len(SKELETONS)
@@ -90,7 +90,7 @@ def test_schemas_of_all_formats_come_every_five_seconds_and_soon_after_being_wan
 def test_what_is_said_is_logged_with_its_stream_and_count(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    board = bulletin()
+    board = announcer()
     for _ in range(9):
         board.report("reject", "bad_header", "got 1, expected 2", "kp2d/a/b/")
     board.report("fault", "backend_error", "no memory")

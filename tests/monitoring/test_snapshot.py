@@ -2,10 +2,10 @@
 
 from langpose_rt.monitoring.counters import Stats
 from langpose_rt.monitoring.snapshot import Snapshot
-from langpose_rt.pipeline.camera_lookup import Viewpoints
+from langpose_rt.pipeline.camera_lookup import CameraLookup
 from langpose_rt.pipeline.camera_stream import Stream
-from langpose_rt.pipeline.frame_queue import Inbox
-from langpose_rt.pipeline.slots import Persons
+from langpose_rt.pipeline.frame_queue import FrameQueue
+from langpose_rt.pipeline.slots import SlotTable
 from langpose_rt.protocol.messages import ModelStamp
 from tests.fakes import MS, FakeBackend, keypoint_message
 
@@ -22,10 +22,12 @@ def empty_snapshot() -> Snapshot:
 
 
 def test_a_snapshot_says_what_was_counted_and_what_streams_lost() -> None:
-    inbox = Inbox(Viewpoints({}), 50 * MS)
+    frame_queue = FrameQueue(CameraLookup({}), 50 * MS)
     for seq in (0, 2, 2):
-        inbox.push(keypoint_message(seq=seq, epoch=9, t_ms=1000), 3000 * MS)
-    stream = Stream("rig0", "cam0", inbox, Persons(FakeBackend()), hold_s=1.0, first_seq=0)
+        frame_queue.push(keypoint_message(seq=seq, epoch=9, t_ms=1000), 3000 * MS)
+    stream = Stream(
+        "rig0", "cam0", frame_queue, SlotTable(FakeBackend()), track_timeout_s=1.0, first_seq=0
+    )
     stats = Stats(messages=3, gap=10)
     stats.latency.add(4 * MS)
     stats.reject("bad_topic")

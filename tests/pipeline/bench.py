@@ -14,12 +14,12 @@ from langpose_rt.protocol.messages import (
     Heartbeat,
     PoseMessage,
     SchemaMessage,
-    decode_notice,
     decode_pose,
+    decode_status,
 )
 from tests.fakes import MS, FakeBackend, keypoint_parts
 
-NOBODY = np.zeros((17, 3), np.float32)
+PADDING_SLOT = np.zeros((17, 3), np.float32)
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Bench:
     def tick(self, at_ms: float) -> list[Heartbeat | SchemaMessage | Event | PoseMessage]:
         replies = self.pipeline.tick(round(at_ms * MS))
         return [
-            decode_pose(parts) if parts[0].startswith(b"pose3d/") else decode_notice(parts)
+            decode_pose(parts) if parts[0].startswith(b"pose3d/") else decode_status(parts)
             for parts in replies
         ]
 

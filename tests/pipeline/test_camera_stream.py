@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from langpose_rt.pipeline.camera_lookup import Viewpoints
+from langpose_rt.pipeline.camera_lookup import CameraLookup
 from langpose_rt.pipeline.camera_stream import Stream
-from langpose_rt.pipeline.frame_queue import Frame, Inbox
-from langpose_rt.pipeline.slots import Persons
+from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
+from langpose_rt.pipeline.slots import SlotTable
 from tests.fakes import MS, FakeBackend, keypoint_message, person_px
 
 LEFT, RIGHT = person_px((-1, 0, 4)), person_px((1, 0, 4))
@@ -15,27 +15,29 @@ class Room:
     """One stream that is fed by hand."""
 
     def __init__(self, slots: int = 8) -> None:
-        self.persons = Persons(FakeBackend(slots=slots))
-        inbox = Inbox(Viewpoints({}), 50 * MS)
-        self.stream = Stream("rig0", "cam0", inbox, self.persons, hold_s=1.0, first_seq=0)
+        self.persons = SlotTable(FakeBackend(slots=slots))
+        frame_queue = FrameQueue(CameraLookup({}), 50 * MS)
+        self.stream = Stream(
+            "rig0", "cam0", frame_queue, self.persons, track_timeout_s=1.0, first_seq=0
+        )
         self._frames = 0
 
     def ids(self, *people: np.ndarray, given: list[int], t_ms: float = 0.0) -> list[int]:
         """Ids after identifying and seating; who has left is seen off first."""
         self._frames += 1
         message = keypoint_message(*people, ids=given, seq=self._frames, t_ms=t_ms)
-        self.stream.inbox.push(message, round(t_ms * MS))
-        frame = self.stream.inbox.take(round(t_ms * MS))
+        self.stream.frame_queue.push(message, round(t_ms * MS))
+        frame = self.stream.frame_queue.take(round(t_ms * MS))
         assert isinstance(frame, Frame)
         time_ns = frame.stamp.time_ns
         self.stream.leave(self.stream.gone(time_ns))
         joints = message.keypoints
-        found = self.stream.identify(frame, joints)
-        sighting = self.stream.seat(frame, joints, found, 0)
-        slots = np.array(sighting.slots, np.int32)
+        found = self.stream.assign_ids(frame, joints)
+        tracked = self.stream.seat(frame, joints, found, 0)
+        slots = np.array(tracked.slots, np.int32)
         times = np.full(len(slots), time_ns)
         self.persons.advance(slots, times, np.ones(len(slots), bool))
-        return sighting.ids
+        return tracked.ids
 
 
 def test_given_ids_are_kept_whatever_they_are() -> None:
@@ -73,8 +75,8 @@ def test_somebody_who_was_seated_but_never_lifted_leaves_like_anybody() -> None:
     room = Room()
     room.persons.measured_ns[:] = 10**15  # what others left in the slots
     message = keypoint_message(LEFT, ids=[3])
-    room.stream.inbox.push(message, 0)
-    frame = room.stream.inbox.take(0)
+    room.stream.frame_queue.push(message, 0)
+    frame = room.stream.frame_queue.take(0)
     assert frame is not None
     room.stream.seat(frame, message.keypoints, [3], 0)
     assert room.stream.gone(5000 * MS) == [], "whoever was in the frame before is still there"

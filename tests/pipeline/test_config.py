@@ -18,14 +18,14 @@ from langpose_rt.server.config import ServerConfig
         ({"lookahead_ms": -1.0}, "lookahead_ms is -1; expected 0 to 2000"),
         ({"lookahead_ms": float("nan")}, "lookahead_ms is nan"),
         ({"smoothing": "medium"}, "expected one of off, low, high"),
-        ({"frame": "moon"}, "expected camera or world"),
+        ({"axes": "moon"}, "expected camera or world"),
         ({"fov_deg": 0.0}, "field of view"),
         ({"person_height_m": 170.0}, "person_height_m is 170; expected 0.3 to 3"),
         ({"max_streams": 0}, "max_streams is 0"),
-        ({"server": "my server"}, "server name 'my server'"),
-        ({"hold_s": float("inf")}, "hold_s is inf"),
-        ({"hold_s": 0.05}, "hold_s is 0.05; expected 0.1 to 60"),
-        ({"held_ms": -1.0}, "held_ms is -1; expected 0 to 2000"),
+        ({"name": "my server"}, "server name 'my server'"),
+        ({"track_timeout_s": float("inf")}, "track_timeout_s is inf"),
+        ({"track_timeout_s": 0.05}, "track_timeout_s is 0.05; expected 0.1 to 60"),
+        ({"coast_ms": -1.0}, "coast_ms is -1; expected 0 to 2000"),
     ],
 )
 def test_a_pipeline_option_out_of_range_is_one_sentence(values: dict[str, Any], words: str) -> None:
@@ -79,10 +79,10 @@ def test_keys_open_an_address_and_http_stays_at_home_unless_told_otherwise() -> 
 
 
 def test_times_are_whole_nanoseconds() -> None:
-    config = PipelineConfig(lookahead_ms=133.3, hold_s=0.5, backlog_ms=50.0, idle_s=2.0)
-    times_ns = config.lookahead_ns, config.hold_ns, config.backlog_ns, config.idle_ns
+    config = PipelineConfig(lookahead_ms=133.3, track_timeout_s=0.5, max_wait_ms=50.0, idle_s=2.0)
+    times_ns = config.lookahead_ns, config.track_timeout_ns, config.max_wait_ns, config.idle_ns
     assert times_ns == (133_300_000, 500_000_000, 50_000_000, 2_000_000_000)
-    assert PipelineConfig(held_ms=33.3).held_ns == 33_300_000
+    assert PipelineConfig(coast_ms=33.3).coast_ns == 33_300_000
 
 
 def manifest_trained_for(lag_s: float) -> Manifest:

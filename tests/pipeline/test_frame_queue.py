@@ -5,23 +5,23 @@ from dataclasses import dataclass, field
 import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from langpose_rt.pipeline.camera_lookup import Viewpoints
-from langpose_rt.pipeline.frame_queue import MAX_WAITING, SILENCE_NS, Frame, Inbox
+from langpose_rt.pipeline.camera_lookup import CameraLookup
+from langpose_rt.pipeline.frame_queue import MAX_WAITING, SILENCE_NS, Frame, FrameQueue
 from langpose_rt.protocol.clock_sync import ClockSync
 from tests.fakes import MS, keypoint_message
 
 BACKLOG_NS = 50 * MS
 
 
-def inbox() -> Inbox:
-    return Inbox(Viewpoints({}), BACKLOG_NS)
+def frame_queue() -> FrameQueue:
+    return FrameQueue(CameraLookup({}), BACKLOG_NS)
 
 
-def push(box: Inbox, seq: int, *, epoch: int = 1, at_ms: float = 0.0) -> Frame | None:
+def push(box: FrameQueue, seq: int, *, epoch: int = 1, at_ms: float = 0.0) -> Frame | None:
     return box.push(keypoint_message(seq=seq, epoch=epoch, t_ms=at_ms), round(at_ms * MS))
 
 
-def seqs(box: Inbox, at_ms: float = 0.0) -> list[int]:
+def seqs(box: FrameQueue, at_ms: float = 0.0) -> list[int]:
     """Everything that is still worth lifting at that time, in order."""
     found = []
     while (frame := box.take(round(at_ms * MS))) is not None:
@@ -30,7 +30,7 @@ def seqs(box: Inbox, at_ms: float = 0.0) -> list[int]:
 
 
 def test_frames_come_out_once_and_in_order_and_losses_are_counted() -> None:
-    box = inbox()
+    box = frame_queue()
     accepted = [push(box, seq) is not None for seq in (5, 6, 6, 9, 7, 5, 10)]
     assert accepted == [True, True, False, True, False, False, True]
     assert seqs(box) == [5, 6, 9, 10]
@@ -38,7 +38,7 @@ def test_frames_come_out_once_and_in_order_and_losses_are_counted() -> None:
 
 
 def test_a_frame_whose_rig_knows_the_servers_clock_has_the_time_the_rig_says() -> None:
-    box = inbox()
+    box = frame_queue()
     told = keypoint_message(seq=0, t_ms=0, sync=ClockSync(3 * MS, 1000))
     for message in (told, keypoint_message(seq=1, t_ms=20)):
         box.push(message, round(10 * MS) + message.t_ns)
@@ -50,7 +50,7 @@ def test_a_frame_whose_rig_knows_the_servers_clock_has_the_time_the_rig_says() -
 
 
 def test_losses_are_told_once_with_the_next_frame() -> None:
-    box = inbox()
+    box = frame_queue()
     for seq in (0, 0, 3):
         push(box, seq)
     first, second = box.take(0), box.take(0)
@@ -66,7 +66,7 @@ def test_losses_are_told_once_with_the_next_frame() -> None:
 
 
 def test_a_new_epoch_starts_over_with_any_number_and_its_own_clock() -> None:
-    box = inbox()
+    box = frame_queue()
     push(box, 100, epoch=1, at_ms=0)
     push(box, 3, epoch=2, at_ms=20)
     push(box, 4, epoch=2, at_ms=40)
@@ -77,7 +77,7 @@ def test_a_new_epoch_starts_over_with_any_number_and_its_own_clock() -> None:
 
 
 def test_what_is_left_of_an_old_epoch_is_late() -> None:
-    box = inbox()
+    box = frame_queue()
     push(box, 7, epoch=1, at_ms=0)
     push(box, 0, epoch=2, at_ms=10)
     assert push(box, 8, epoch=1, at_ms=20) is None
@@ -86,7 +86,7 @@ def test_what_is_left_of_an_old_epoch_is_late() -> None:
 
 
 def test_an_old_epoch_is_believed_once_the_new_one_is_silent() -> None:
-    box = inbox()
+    box = frame_queue()
     push(box, 7, epoch=1)
     push(box, 0, epoch=2)
     assert push(box, 8, epoch=1, at_ms=SILENCE_NS / MS) is not None
@@ -94,7 +94,7 @@ def test_an_old_epoch_is_believed_once_the_new_one_is_silent() -> None:
 
 
 def test_the_oldest_waiting_frames_are_skipped_after_fifty_milliseconds() -> None:
-    box = inbox()
+    box = frame_queue()
     for seq in range(10):
         push(box, seq, at_ms=10 * seq)
     frame = box.take(90 * MS)
@@ -104,14 +104,14 @@ def test_the_oldest_waiting_frames_are_skipped_after_fifty_milliseconds() -> Non
 
 
 def test_the_newest_frame_is_never_skipped_however_long_it_waited() -> None:
-    box = inbox()
+    box = frame_queue()
     push(box, 0)
     push(box, 1)
     assert seqs(box, at_ms=10_000) == [1]
 
 
 def test_a_burst_does_not_wait_and_so_is_not_skipped_but_memory_is_bounded() -> None:
-    box = inbox()
+    box = frame_queue()
     for seq in range(20):
         push(box, seq)
     assert seqs(box) == list(range(20))
@@ -158,7 +158,7 @@ class InboxMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.box, self.model, self.now_ns = inbox(), Model(), 0
+        self.box, self.model, self.now_ns = frame_queue(), Model(), 0
         self.taken: list[tuple[int, int]] = []
         self.told = dict.fromkeys(("late", "dup", "gap", "shed"), 0)
 

@@ -13,7 +13,7 @@ from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.offline import frames_of_clip, lift_clip, rig_camera_of_clip
 from tests.fakes import LENS, MS, POSE, SIZE, FakeBackend, person_px
 
-RAW = PipelineConfig(smoothing="off", hold_s=0.2)
+RAW = PipelineConfig(smoothing="off", track_timeout_s=0.2)
 
 
 def clip_of(columns: list[list[float | None]], ids: list[list[int]] | None = None) -> Clip:

@@ -13,7 +13,7 @@ from langpose_rt.formats.gallery_npz import Gallery
 from langpose_rt.geometry.camera import Camera
 from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M
 from langpose_rt.pipeline.config import PipelineConfig
-from langpose_rt.pipeline.model_swap import warm_up
+from langpose_rt.pipeline.model_swap import warm_up_backend
 from langpose_rt.pipeline.pipeline import Pipeline
 from langpose_rt.protocol.messages import (
     Event,
@@ -21,11 +21,11 @@ from langpose_rt.protocol.messages import (
     JointFlag,
     RigCamera,
     SchemaMessage,
-    decode_notice,
     decode_pose,
+    decode_status,
 )
 from tests.fakes import LENS, MS, POSE, FakeBackend, keypoint_parts, person_px
-from tests.pipeline.bench import NOBODY, Bench, bench
+from tests.pipeline.bench import PADDING_SLOT, Bench, bench
 
 # What comes out -----------------------------------------------------------------------------------
 
@@ -97,7 +97,7 @@ def test_a_known_height_scales_pose_root_and_sigma() -> None:
 def test_world_axes_are_given_where_the_cameras_place_is_known() -> None:
     turn = np.array([[0.0, 0, 1, 4], [1, 0, 0, 5], [0, 1, 0, 6], [0, 0, 0, 1]])
     cameras = {"cam0": Camera(name="cam0", intrinsics=LENS, T_world_camera=turn)}
-    test = bench(cameras=cameras, frame="world")
+    test = bench(cameras=cameras, axes="world")
     (message,) = test.feed(person_px((0.4, 0, 5)), at_ms=0)
     assert message.frame == "world"
     np.testing.assert_allclose(message.poses[0, :, :3], POSE @ turn[:3, :3].T, atol=1e-5)
@@ -113,7 +113,7 @@ def test_joints_say_whether_they_were_measured() -> None:
     half[11:] = 0
     flags = [
         test.feed(person, seq=seq, at_ms=20 * seq)[0].flags[0]
-        for seq, person in enumerate((half, NOBODY))
+        for seq, person in enumerate((half, PADDING_SLOT))
     ]
     assert set(flags[0][:11]) == {JointFlag.MEASURED}
     assert set(flags[0][11:]) == {JointFlag.IMPUTED}
@@ -123,7 +123,7 @@ def test_joints_say_whether_they_were_measured() -> None:
 def test_states_follow_what_was_seen_of_a_person() -> None:
     test, states = bench(frames=64), []
     for frame in range(150):
-        seen = person_px((0, 0, 4)) if not 40 <= frame < 110 else NOBODY
+        seen = person_px((0, 0, 4)) if not 40 <= frame < 110 else PADDING_SLOT
         (message,) = test.feed(seen, seq=frame, at_ms=20 * frame)
         states += message.state or ("gone",)
     changes = [(0, "warmup"), (25, "ok"), (40, "predicted"), (90, "gone"), (110, "warmup")]
@@ -150,7 +150,7 @@ def test_the_filter_smooths_what_is_published_and_never_what_the_model_sees() ->
 
 
 def test_it_says_heartbeats_schemas_and_the_end() -> None:
-    test, person = bench(server="studio"), person_px((0, 0, 4))
+    test, person = bench(name="studio"), person_px((0, 0, 4))
     assert test.pipeline.state == "starting"
     test.tick(0)
     for frame in range(50):
@@ -163,7 +163,7 @@ def test_it_says_heartbeats_schemas_and_the_end() -> None:
     assert beat.model.id == "fake"
     names = [reply.name for reply in test.tick(5000) if isinstance(reply, SchemaMessage)]
     assert "h36m17" in names
-    (goodbye,) = (decode_notice(parts) for parts in test.pipeline.drain(6000 * MS))
+    (goodbye,) = (decode_status(parts) for parts in test.pipeline.drain(6000 * MS))
     assert isinstance(goodbye, Event)
     assert goodbye.kind == "drain"
     assert test.pipeline.state == "draining"
@@ -217,7 +217,7 @@ def test_a_model_that_cannot_be_served_live_is_refused_before_anything_starts() 
 
 def test_warming_up_leaves_no_trace() -> None:
     test = bench()
-    warm_up(test.pipeline.model)
+    warm_up_backend(test.pipeline.model)
     assert test.backend.history[0] == []
     (message,) = test.feed(person_px((0, 0, 4)), at_ms=0)
     assert message.win.filled == (1,)

@@ -213,7 +213,7 @@ def test_what_the_server_says_of_itself_costs_no_pose(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("a fault")
 
-    monkeypatch.setattr(test.pipeline._bulletin, name, fail)
+    monkeypatch.setattr(test.pipeline._announcer, name, fail)
     poses = [reply for reply in test.tick(1100) if isinstance(reply, PoseMessage)]
     assert seqs(poses) == [1, 2, 3]
     assert test.counter("internal_errors") == 1
@@ -230,11 +230,11 @@ def test_another_model_takes_over_between_two_frames_and_people_stay_who_they_ar
         said += test.feed(person, seq=frame, ids=[4], at_ms=20 * frame)
     other = FakeBackend()
     other.manifest = msgspec.structs.replace(other.manifest, name="other")
-    rehearsal = test.pipeline.model.rehearse(other)
+    shadow = test.pipeline.model.start_shadow(other)
     for frame in range(30, 60):
-        rehearsal.work()
+        shadow.work()
         now_ns = 20 * frame * MS
-        said += [decode_pose(parts) for parts in test.pipeline.change_model(now_ns)]
+        said += [decode_pose(parts) for parts in test.pipeline.promote_shadow(now_ns)]
         said += test.feed(person, seq=frame, ids=[4], at_ms=20 * frame)
     said += test.flush(1200)
     assert seqs(said) == list(range(60)), "each frame once, in order"
@@ -254,12 +254,12 @@ def test_another_model_takes_over_between_two_frames_and_people_stay_who_they_ar
 
 
 def test_who_was_away_while_the_new_model_rehearsed_begins_anew_and_it_is_said() -> None:
-    test, person = bench(hold_s=60.0), person_px((0, 0, 4))
+    test, person = bench(track_timeout_s=60.0), person_px((0, 0, 4))
     for frame in range(30):
         test.feed(person, seq=frame, ids=[4], at_ms=20 * frame)
-    test.pipeline.model.rehearse(FakeBackend())
+    test.pipeline.model.start_shadow(FakeBackend())
     for at_ms in (600, 5000):
-        assert test.pipeline.change_model(at_ms * MS) == []
+        assert test.pipeline.promote_shadow(at_ms * MS) == []
     assert test.counter("reloads") == 1
     (message,) = test.feed(person, seq=30, ids=[4], at_ms=5020)
     assert (message.state, message.win.filled) == (("warmup",), (1,))
@@ -272,8 +272,8 @@ def test_a_failed_model_is_replaced_at_once_and_the_server_is_ready_again() -> N
     test.backend.failing = True
     for frame in range(1, 4):
         assert test.feed(person, seq=frame, at_ms=20 * frame) == []
-    test.pipeline.model.rehearse(FakeBackend())
-    assert test.pipeline.change_model(80 * MS) == []
+    test.pipeline.model.start_shadow(FakeBackend())
+    assert test.pipeline.promote_shadow(80 * MS) == []
     assert test.pipeline.state == "ready"
     (message,) = test.feed(person, seq=4, at_ms=80)
     assert message.ids.tolist() == [0]

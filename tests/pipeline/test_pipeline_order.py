@@ -134,7 +134,7 @@ def test_a_new_epoch_answers_the_old_one_first() -> None:
 
 
 def test_somebody_who_leaves_is_answered_for_before_they_are_forgotten() -> None:
-    test = bench(lookahead_ms=200.0, hold_s=0.1, held_ms=0.0)
+    test = bench(lookahead_ms=200.0, track_timeout_s=0.1, coast_ms=0.0)
     one, two = person_px((-1, 0, 4)), person_px((1, 0, 4))
     ids = {}
     for frame in range(16):

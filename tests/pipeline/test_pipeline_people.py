@@ -10,13 +10,13 @@ from langpose_rt.protocol.messages import (
     JointFlag,
 )
 from tests.fakes import MS, POSE, person_px
-from tests.pipeline.bench import NOBODY, Bench, bench
+from tests.pipeline.bench import PADDING_SLOT, Bench, bench
 
 # People -------------------------------------------------------------------------------------------
 
 
 def test_people_join_and_leave_and_a_slot_is_free_after_the_hold() -> None:
-    test = bench(slots=2, held_ms=0.0)
+    test = bench(slots=2, coast_ms=0.0)
     one, two = person_px((-1, 0, 4)), person_px((1, 0, 4))
     assert test.feed(one, ids=[5], seq=0, at_ms=0)[0].ids.tolist() == [5]
     assert test.feed(one, two, ids=[5, 6], seq=1, at_ms=20)[0].ids.tolist() == [5, 6]
@@ -30,7 +30,7 @@ def test_people_join_and_leave_and_a_slot_is_free_after_the_hold() -> None:
 
 
 def test_somebody_who_is_away_for_a_moment_comes_back_with_their_history() -> None:
-    test = bench(held_ms=0.0)
+    test = bench(coast_ms=0.0)
     person = person_px((0, 0, 4))
     for frame in range(30):
         test.feed(person, seq=frame, at_ms=20 * frame)
@@ -45,16 +45,16 @@ def test_an_id_that_goes_on_without_a_joint_gives_the_slot_back_after_the_hold()
     test, person = bench(slots=1), person_px((0, 0, 4))
     test.feed(person, ids=[1], seq=0, at_ms=0)
     for frame in range(1, 51):
-        (message,) = test.feed(NOBODY, ids=[1], seq=frame, at_ms=20 * frame)
+        (message,) = test.feed(PADDING_SLOT, ids=[1], seq=frame, at_ms=20 * frame)
         assert message.ids.tolist() == [1]
-    (message,) = test.feed(NOBODY, person, ids=[1, 2], seq=51, at_ms=1020)
+    (message,) = test.feed(PADDING_SLOT, person, ids=[1, 2], seq=51, at_ms=1020)
     assert message.ids.tolist() == [2]
     assert test.pipeline.snapshot(0).persons == 1
 
 
 @pytest.mark.parametrize("given", [-1, 4])
 def test_a_camera_slower_than_the_hold_has_the_same_people_in_every_frame(given: int) -> None:
-    test, person = bench(hold_s=0.1), person_px((0, 0, 4))
+    test, person = bench(track_timeout_s=0.1), person_px((0, 0, 4))
     for frame in range(6):
         (message,) = test.feed(person, ids=[given], seq=frame, at_ms=250 * frame)
         assert message.ids.tolist() == [max(given, 0)]
@@ -70,7 +70,7 @@ def test_people_beyond_the_slots_are_left_out_counted_and_reported() -> None:
     crowd = [person_px((x, 0, 5)) for x in (-1.5, 0.0, 1.5)]
     (message,) = test.feed(*crowd, at_ms=0)
     assert message.ids.tolist() == [0, 1]
-    assert test.counter("seats_refused") == 1
+    assert test.counter("slots_refused") == 1
     (event,) = test.events(0)
     assert (event.kind, event.reason, event.count) == ("shed", "no_slot", 1)
 
@@ -157,19 +157,19 @@ def test_somebody_who_flashed_up_is_held_no_longer_than_they_were_seen() -> None
 def test_an_id_without_a_joint_is_held_by_when_a_joint_was_seen() -> None:
     test, states = bench(), []
     for frame in range(42):
-        people = [person_px((0, 0, 4))] if frame < 30 else [NOBODY] if frame < 35 else []
+        people = [person_px((0, 0, 4))] if frame < 30 else [PADDING_SLOT] if frame < 35 else []
         (message,) = test.feed(*people, ids=[3] * len(people), seq=frame, at_ms=20 * frame)
         states += message.state or ("gone",)
     assert states[30:] == ["predicted"] * 5 + ["held"] * 5 + ["gone"] * 2
 
 
 @pytest.mark.parametrize(
-    ("held_ms", "hold_s", "held"), [(0.0, 1.0, 0), (60.0, 1.0, 3), (2000.0, 0.1, 5)]
+    ("coast_ms", "track_timeout_s", "held"), [(0.0, 1.0, 0), (60.0, 1.0, 3), (2000.0, 0.1, 5)]
 )
 def test_how_long_somebody_is_held_is_an_option_and_never_longer_than_the_hold(
-    held_ms: float, hold_s: float, held: int
+    coast_ms: float, track_timeout_s: float, held: int
 ) -> None:
-    test = bench(held_ms=held_ms, hold_s=hold_s)
+    test = bench(coast_ms=coast_ms, track_timeout_s=track_timeout_s)
     told = states_over_time(test, [[0]] * 30 + [[]] * 12)
     assert told[30:] == [{0: "held"}] * held + [{}] * (12 - held)
 

@@ -2,30 +2,32 @@
 
 import numpy as np
 
-from langpose_rt.pipeline.batch_lifter import Lifted
-from langpose_rt.pipeline.camera_lookup import Viewpoints
-from langpose_rt.pipeline.camera_stream import Sighting, Stream
+from langpose_rt.pipeline.batch_lifter import LiftResult
+from langpose_rt.pipeline.camera_lookup import CameraLookup
+from langpose_rt.pipeline.camera_stream import Stream, TrackedFrame
 from langpose_rt.pipeline.capture_clock import Stamp
 from langpose_rt.pipeline.config import PipelineConfig
-from langpose_rt.pipeline.frame_queue import Frame, Inbox
-from langpose_rt.pipeline.pose_builder import Emitter
-from langpose_rt.pipeline.slots import PERSON, Persons
+from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
+from langpose_rt.pipeline.pose_builder import PoseMessageBuilder
+from langpose_rt.pipeline.slots import PERSON, SlotTable
 from langpose_rt.protocol.messages import Drops, Latency
 from tests.fakes import MS, FakeBackend, keypoint_message
 
 S = 1_000_000_000
-VIEWS = Viewpoints({})
+VIEWS = CameraLookup({})
 BACKEND = FakeBackend(frames=16)
 
 
-def sighting(camera: str, drop: Drops) -> Sighting:
+def tracked(camera: str, drop: Drops) -> TrackedFrame:
     message = keypoint_message(camera=camera, seq=3, t_ms=500)
     stamp = Stamp(480 * MS, 700 * MS, 2 * MS, stepped=False)
-    frame = Frame(message, VIEWS.viewpoint_of(message), 1000, stamp, 0, drop)
-    stream = Stream("rig0", camera, Inbox(VIEWS, 0), Persons(BACKEND), hold_s=1.0, first_seq=40)
+    frame = Frame(message, VIEWS.camera_model_of(message), 1000, stamp, 0, drop)
+    stream = Stream(
+        "rig0", camera, FrameQueue(VIEWS, 0), SlotTable(BACKEND), track_timeout_s=1.0, first_seq=40
+    )
     stream.newest_ns = 500 * MS
     empty = np.empty((0, 17, 3), np.float32)
-    return Sighting(stream, frame, [], [], empty, taken_ns=1100, windowed_ns=1300)
+    return TrackedFrame(stream, frame, [], [], empty, taken_ns=1100, windowed_ns=1300)
 
 
 def people(*rows: tuple[int, int, int, int, bool]) -> np.ndarray:
@@ -37,7 +39,7 @@ def people(*rows: tuple[int, int, int, int, bool]) -> np.ndarray:
 
 
 def test_every_stream_gets_its_own_people_and_what_is_known_of_them() -> None:
-    sightings = [sighting("a", Drops(gap=2)), sighting("b", Drops())]
+    tracked_frames = [tracked("a", Drops(gap=2)), tracked("b", Drops())]
     everybody = people(
         (9, 5, S // 4, 0, False),
         (4, 99, 5 * S, 0, False),
@@ -48,10 +50,10 @@ def test_every_stream_gets_its_own_people_and_what_is_known_of_them() -> None:
     poses = np.zeros((5, 17, 4), np.float32)
     poses[..., 3] = np.array([1, 2, 3, 4, 5])[:, None]
     root = np.arange(15, dtype=np.float32).reshape(5, 3)
-    lifted = Lifted(
-        sightings, [1, 5], everybody, poses, root, None, 0, lifted_ns=1600, done_ns=2000
+    lifted = LiftResult(
+        tracked_frames, [1, 5], everybody, poses, root, None, 0, lifted_ns=1600, done_ns=2000
     )
-    first, second = Emitter(BACKEND, PipelineConfig(), epoch=77).messages(lifted, 2500)
+    first, second = PoseMessageBuilder(BACKEND, PipelineConfig(), epoch=77).messages(lifted, 2500)
     assert (first.ids.tolist(), second.ids.tolist()) == ([9], [4, 6, 7, 8])
     assert (first.state, second.state) == (("warmup",), ("ok", "predicted", "lost", "held"))
     assert (first.win.filled, second.win.filled) == ((5,), (16, 16, 16, 9))
@@ -65,8 +67,8 @@ def test_every_stream_gets_its_own_people_and_what_is_known_of_them() -> None:
 
 
 def test_numbers_of_a_stream_go_up_by_one() -> None:
-    one = sighting("a", Drops())
-    emitter = Emitter(BACKEND, PipelineConfig(), epoch=1)
+    one = tracked("a", Drops())
+    builder = PoseMessageBuilder(BACKEND, PipelineConfig(), epoch=1)
     nobody = np.empty((0, 17, 4), np.float32), np.empty((0, 3), np.float32)
-    lifted = Lifted([one], [0], people(), *nobody, None, 0, 0, 0)
-    assert [emitter.messages(lifted, 0)[0].seq for _ in range(3)] == [40, 41, 42]
+    lifted = LiftResult([one], [0], people(), *nobody, None, 0, 0, 0)
+    assert [builder.messages(lifted, 0)[0].seq for _ in range(3)] == [40, 41, 42]

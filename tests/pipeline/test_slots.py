@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.pipeline.slots import Persons
+from langpose_rt.pipeline.slots import SlotTable
 from tests.fakes import FakeBackend
 
 
 def test_slots_are_given_once_and_again_after_they_are_freed() -> None:
-    persons = Persons(FakeBackend(slots=3))
+    persons = SlotTable(FakeBackend(slots=3))
     slots = [persons.seat() for _ in range(4)]
     assert sorted(slot for slot in slots if slot is not None) == [0, 1, 2]
     assert slots[3] is None
@@ -21,7 +21,7 @@ def test_slots_are_given_once_and_again_after_they_are_freed() -> None:
 
 def test_a_person_is_forgotten_everywhere_at_once() -> None:
     backend = FakeBackend(slots=2)
-    persons = Persons(backend, "low")
+    persons = SlotTable(backend, "low")
     slots, other = np.array([0], np.int32), np.array([1], np.int32)
     for who in (slots, other):
         persons.advance(who, np.array([100]), np.array([True]))
@@ -39,7 +39,7 @@ def test_a_person_is_forgotten_everywhere_at_once() -> None:
 
 
 def test_times_of_a_person_follow_their_frames() -> None:
-    persons = Persons(FakeBackend(slots=2))
+    persons = SlotTable(FakeBackend(slots=2))
     slots = np.array([0, 1], np.int32)
     persons.advance(slots, np.array([10, 10]), np.array([True, False]))
     persons.advance(slots, np.array([30, 30]), np.array([False, True]))
@@ -52,4 +52,4 @@ def test_times_of_a_person_follow_their_frames() -> None:
 
 def test_an_unknown_smoothing_is_refused() -> None:
     with pytest.raises(ConfigError, match="smoothing"):
-        Persons(FakeBackend(), "much")
+        SlotTable(FakeBackend(), "much")

@@ -22,8 +22,8 @@ from langpose_rt.protocol.messages import (
     Source,
     WindowFill,
     encode_keypoints,
-    encode_notice,
     encode_pose,
+    encode_status,
 )
 
 MessageT = TypeVar("MessageT")
@@ -151,9 +151,9 @@ def encoded_samples() -> dict[str, list[bytes]]:
     return {
         "kp2d": encode_keypoints(keypoint_sample()),
         "pose3d": encode_pose(pose_sample()),
-        "hb": encode_notice(heartbeat_sample()),
-        "schema": encode_notice(schema_sample()),
-        "event": encode_notice(event_sample()),
+        "hb": encode_status(heartbeat_sample()),
+        "schema": encode_status(schema_sample()),
+        "event": encode_status(event_sample()),
         "ctl": [
             encode_control(message, as_json=as_json)
             for as_json in (False, True)

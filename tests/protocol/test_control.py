@@ -18,7 +18,7 @@ from langpose_rt.protocol.control import (
     encode_control,
     is_json,
 )
-from langpose_rt.protocol.header import MAX_HEADER_BYTES, Reason
+from langpose_rt.protocol.header import MAX_HEADER_BYTES, RejectReason
 from tests.protocol.samples import encoded_samples, golden_parts, reply_sample, request_sample
 
 
@@ -52,23 +52,23 @@ def keys(**changes: object) -> bytes:
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        (b"", Reason.BAD_HEADER),
-        (b"\xc1", Reason.BAD_HEADER),
-        (b"[1]", Reason.BAD_HEADER),
-        (b"{" * 5000, Reason.BAD_HEADER),
-        (b" " * (MAX_HEADER_BYTES + 1), Reason.HEADER_TOO_LARGE),
-        (keys(op=3), Reason.BAD_HEADER),
-        (keys(id=-1), Reason.BAD_HEADER),
-        (keys(versions=[1] * 17), Reason.BAD_HEADER),
-        (keys(t="soon"), Reason.BAD_TIME),
-        (keys(t=1 << 63), Reason.BAD_TIME),
-        (keys(model="x" * 5000), Reason.BAD_HEADER),
-        (keys(p="http"), Reason.UNKNOWN_PROTOCOL),
-        (keys(v=2), Reason.UNKNOWN_VERSION),
-        (keys(s="kp2d/1"), Reason.UNKNOWN_SCHEMA),
+        (b"", RejectReason.BAD_HEADER),
+        (b"\xc1", RejectReason.BAD_HEADER),
+        (b"[1]", RejectReason.BAD_HEADER),
+        (b"{" * 5000, RejectReason.BAD_HEADER),
+        (b" " * (MAX_HEADER_BYTES + 1), RejectReason.HEADER_TOO_LARGE),
+        (keys(op=3), RejectReason.BAD_HEADER),
+        (keys(id=-1), RejectReason.BAD_HEADER),
+        (keys(versions=[1] * 17), RejectReason.BAD_HEADER),
+        (keys(t="soon"), RejectReason.BAD_TIME),
+        (keys(t=1 << 63), RejectReason.BAD_TIME),
+        (keys(model="x" * 5000), RejectReason.BAD_HEADER),
+        (keys(p="http"), RejectReason.UNKNOWN_PROTOCOL),
+        (keys(v=2), RejectReason.UNKNOWN_VERSION),
+        (keys(s="kp2d/1"), RejectReason.UNKNOWN_SCHEMA),
     ],
 )
-def test_a_bad_request_is_refused_with_its_reason(raw: bytes, reason: Reason) -> None:
+def test_a_bad_request_is_refused_with_its_reason(raw: bytes, reason: RejectReason) -> None:
     with pytest.raises(MessageError) as caught:
         decode_request(raw)
     assert caught.value.reason == reason.value
@@ -93,7 +93,7 @@ def refused_or_read(raw: bytes) -> None:
             refused = error
         else:
             continue
-        assert refused.reason in {reason.value for reason in Reason}
+        assert refused.reason in {reason.value for reason in RejectReason}
         assert len(refused.detail) < 500
 
 

@@ -16,10 +16,10 @@ from langpose_rt.protocol.messages import (
     JsonNumbering,
     KeypointMessage,
     PoseMessage,
-    Reason,
+    RejectReason,
     decode_keypoints,
-    decode_notice,
     decode_pose,
+    decode_status,
 )
 from tests.protocol.samples import (
     GOLDEN,
@@ -38,9 +38,9 @@ from tests.protocol.samples import (
 READERS: dict[str, tuple[Callable[[list[bytes]], object], Callable[[], object]]] = {
     "kp2d": (lambda parts: decode_keypoints(parts, now_ns=0), keypoint_sample),
     "pose3d": (decode_pose, pose_sample),
-    "hb": (decode_notice, heartbeat_sample),
-    "schema": (decode_notice, schema_sample),
-    "event": (decode_notice, event_sample),
+    "hb": (decode_status, heartbeat_sample),
+    "schema": (decode_status, schema_sample),
+    "event": (decode_status, event_sample),
 }
 
 
@@ -119,7 +119,7 @@ def test_json_is_refused_where_nobody_numbers_it() -> None:
 
 
 def test_reasons_are_labels_and_each_is_explained() -> None:
-    for reason in Reason:
+    for reason in RejectReason:
         assert re.fullmatch(r"[a-z]+(_[a-z]+)*", reason.value)
         assert reason.value.upper() == reason.name
 
@@ -139,12 +139,12 @@ def refuses_or_reads(parts: list[bytes]) -> None:
     readers: list[Callable[[list[bytes]], object]] = [
         lambda parts: decode_keypoints(parts, now_ns=0, numbering=NUMBERING, sizes={"c": (9, 9)}),
         decode_pose,
-        decode_notice,
+        decode_status,
     ]
     for decode in readers:
         outcome = read_or_refused(decode, parts)
         if isinstance(outcome, MessageError):
-            assert outcome.reason in {reason.value for reason in Reason}
+            assert outcome.reason in {reason.value for reason in RejectReason}
             assert len(outcome.detail) < 500
         if isinstance(outcome, KeypointMessage):
             assert np.isfinite(outcome.keypoints).all()

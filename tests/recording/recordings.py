@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from langpose_rt.monitoring.announcer import Bulletin
+from langpose_rt.monitoring.announcer import Announcer
 from langpose_rt.monitoring.counters import Stats
-from langpose_rt.monitoring.faults import Incidents
+from langpose_rt.monitoring.faults import FaultReporter
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.pipeline import Pipeline
 from langpose_rt.recording.recorder import FileRecorder
@@ -35,7 +35,7 @@ class MeddledBackend(FakeBackend):
         return super().encode(rows, extras, slots, time_ns)
 
 
-class Ears(Incidents):
+class Ears(FaultReporter):
     """Collects what a recorder says.
 
     Attributes:
@@ -43,7 +43,7 @@ class Ears(Incidents):
     """
 
     def __init__(self, stats: Stats) -> None:
-        super().__init__(stats, Bulletin("srv", 1))
+        super().__init__(stats, Announcer("srv", 1))
         self.said: list[tuple[str, str]] = []
 
     def recording_ended(self, reason: str, detail: str) -> None:

@@ -109,7 +109,7 @@ def _no_space(*_: object) -> None:
 def test_a_disk_that_hangs_never_holds_up_who_records(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder_module, "MOST_WAITING_BYTES", 5_000)
+    monkeypatch.setattr(recorder_module, "MAX_WAITING_BYTES", 5_000)
     disk, add = threading.Event(), RecordingWriter.add
 
     def slow_add(*arguments: object) -> None:

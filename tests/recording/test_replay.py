@@ -15,7 +15,7 @@ from langpose_rt.recording.setup import setup_from_facts
 from tests.fakes import MS, FakeBackend, keypoint_parts, person_px
 from tests.recording.recordings import Recorded
 
-CONFIG = PipelineConfig(lookahead_ms=40.0, hold_s=0.2, idle_s=1.0, backlog_ms=50.0)
+CONFIG = PipelineConfig(lookahead_ms=40.0, track_timeout_s=0.2, idle_s=1.0, max_wait_ms=50.0)
 
 
 def replayed(path: Path) -> tuple[Comparison, list[list[bytes]]]:

@@ -20,12 +20,6 @@ def test_a_setup_comes_back_from_text() -> None:
     assert setup_from_facts(facts | {"epoch": "12", "unknown": "1"}).epoch == 12
 
 
-def test_an_older_recording_without_an_option_has_its_default() -> None:
-    facts = RecordedSetup.of(FakeBackend(), CONFIG, threads=1).to_facts()
-    older = setup_from_facts(facts | {"pipeline": "{}"})
-    assert older.pipeline == PipelineConfig(held_ms=0.0), "nobody was held before there was that"
-
-
 @pytest.mark.parametrize("change", [{"pipeline": "{"}, {"model": "3"}, {"slots": '"many"'}])
 def test_a_damaged_setup_is_one_sentence(change: dict[str, str]) -> None:
     facts = RecordedSetup.of(FakeBackend(), CONFIG, threads=1).to_facts()

@@ -13,7 +13,7 @@ from langpose_rt.geometry.skeleton import SKELETONS
 from langpose_rt.monitoring.snapshot import Snapshot
 from langpose_rt.pipeline.pipeline import Pipeline
 from langpose_rt.protocol.control import Ports, Reply, Request, decode_reply, encode_control
-from langpose_rt.server.control_api import WORK_SAVED_S, WORK_SHARE, Allowance, ControlDesk
+from langpose_rt.server.control_api import WORK_SAVED_S, WORK_SHARE, ControlApi, DutyCycle
 from tests.fakes import FakeBackend
 from tests.protocol.samples import CAPTURED_NS
 
@@ -53,11 +53,11 @@ def server() -> Watched:
 
 
 @pytest.fixture
-def desk(server: Watched) -> ControlDesk:
-    return ControlDesk(server)
+def desk(server: Watched) -> ControlApi:
+    return ControlApi(server)
 
 
-def ask(desk: ControlDesk, op: str, *, asker: str | None = None, **keys: Any) -> Reply:
+def ask(desk: ControlApi, op: str, *, asker: str | None = None, **keys: Any) -> Reply:
     """The one answer to a request from a DEALER."""
     parts = [b"peer", encode_control(Request.of(op, **keys))]
     ((peer, raw),) = desk.answer(parts, CAPTURED_NS, asker=asker)
@@ -68,7 +68,7 @@ def ask(desk: ControlDesk, op: str, *, asker: str | None = None, **keys: Any) ->
 @pytest.mark.parametrize("between", [[], [b""]])
 @pytest.mark.parametrize("as_json", [False, True])
 def test_the_answer_is_framed_and_encoded_as_the_request(
-    desk: ControlDesk, between: list[bytes], as_json: bool
+    desk: ControlApi, between: list[bytes], as_json: bool
 ) -> None:
     raw = encode_control(Request.of("status", id=5), as_json=as_json)
     ((*envelope, answer),) = desk.answer([b"\0peer", *between, raw], 0)
@@ -79,7 +79,7 @@ def test_the_answer_is_framed_and_encoded_as_the_request(
     assert reply.data["server"] == "langpose"
 
 
-def test_hello_agrees_on_the_highest_version_both_speak(desk: ControlDesk) -> None:
+def test_hello_agrees_on_the_highest_version_both_speak(desk: ControlApi) -> None:
     reply = ask(desk, "hello", versions=(1, 7))
     assert reply.data["version"] == 1
     assert reply.data["epoch"] == 11
@@ -89,28 +89,28 @@ def test_hello_agrees_on_the_highest_version_both_speak(desk: ControlDesk) -> No
     assert reply.data["limits"]["people"] == 64
 
 
-def test_a_client_of_another_version_hears_which_are_spoken(desk: ControlDesk) -> None:
+def test_a_client_of_another_version_hears_which_are_spoken(desk: ControlApi) -> None:
     header = {"p": "lprt", "v": 9, "s": "ctl/1", "op": "hello"}
     ((_, raw),) = desk.answer([b"peer", msgspec.msgpack.encode(header)], 0)
     reply = decode_reply(raw)
     assert (reply.ok, reply.err, reply.versions) == (False, "unknown_version", (1,))
 
 
-def test_a_schema_is_given_by_name_or_all_of_them(desk: ControlDesk) -> None:
+def test_a_schema_is_given_by_name_or_all_of_them(desk: ControlApi) -> None:
     (schema,) = ask(desk, "schema", name="coco17").data
     assert schema["joints"][0] == "nose"
     assert {schema["name"] for schema in ask(desk, "schema").data} == set(SKELETONS)
     assert ask(desk, "schema", name="octopus8").err == "unknown_format"
 
 
-def test_a_clock_probe_gets_both_times_in_the_form_it_sent_its_own(desk: ControlDesk) -> None:
+def test_a_clock_probe_gets_both_times_in_the_form_it_sent_its_own(desk: ControlApi) -> None:
     assert ask(desk, "clock", t=5).data == {"t": 5, "t_rx": CAPTURED_NS, "t_tx": CAPTURED_NS + 100}
     text = {"t": "5", "t_rx": str(CAPTURED_NS), "t_tx": str(CAPTURED_NS + 100)}
     assert ask(desk, "clock", t="5").data == text
     assert ask(desk, "clock").err == "bad_time"
 
 
-def test_a_drain_is_answered(desk: ControlDesk, server: Watched) -> None:
+def test_a_drain_is_answered(desk: ControlApi, server: Watched) -> None:
     assert ask(desk, "drain").ok
     assert server.drained
 
@@ -118,7 +118,7 @@ def test_a_drain_is_answered(desk: ControlDesk, server: Watched) -> None:
 @pytest.mark.parametrize("as_json", [False, True])
 @pytest.mark.parametrize("wrong", [None, "it is no model"])
 def test_a_reload_is_answered_when_it_has_ended(
-    desk: ControlDesk, server: Watched, wrong: str | None, as_json: bool
+    desk: ControlApi, server: Watched, wrong: str | None, as_json: bool
 ) -> None:
     raw = encode_control(Request.of("reload", id=8, model="/models/new"), as_json=as_json)
     assert desk.answer([b"peer", b"", raw], 0) == []
@@ -138,7 +138,7 @@ def test_a_reload_is_answered_when_it_has_ended(
 
 
 def test_a_second_reload_is_refused_while_one_is_under_way(
-    desk: ControlDesk, server: Watched
+    desk: ControlApi, server: Watched
 ) -> None:
     server.busy = True
     assert ask(desk, "reload").err == "busy"
@@ -146,7 +146,7 @@ def test_a_second_reload_is_refused_while_one_is_under_way(
 
 @pytest.mark.parametrize("op", ["reload", "drain"])
 def test_a_server_that_others_reach_is_not_changed_from_there(
-    desk: ControlDesk, server: Watched, op: str
+    desk: ControlApi, server: Watched, op: str
 ) -> None:
     server.admins = ()
     assert ask(desk, op).err == "not_allowed"
@@ -156,7 +156,7 @@ def test_a_server_that_others_reach_is_not_changed_from_there(
 
 @pytest.mark.parametrize("op", ["reload", "drain"])
 def test_with_keys_only_one_may_change_the_server_and_all_may_ask(
-    desk: ControlDesk, server: Watched, op: str
+    desk: ControlApi, server: Watched, op: str
 ) -> None:
     server.admins = ("admin",)
     refused = ask(desk, op, asker="viewer")
@@ -170,7 +170,7 @@ def test_with_keys_only_one_may_change_the_server_and_all_may_ask(
 
 
 @pytest.mark.parametrize("op", ["hello", "status", "schema", "reload", "drain"])
-def test_a_key_that_was_taken_out_is_answered_nothing_more(desk: ControlDesk, op: str) -> None:
+def test_a_key_that_was_taken_out_is_answered_nothing_more(desk: ControlApi, op: str) -> None:
     refused = ask(desk, op, asker="")
     assert (refused.ok, refused.err, refused.data) == (False, "revoked_key", None)
 
@@ -187,7 +187,7 @@ def test_a_key_that_was_taken_out_is_answered_nothing_more(desk: ControlDesk, op
     ],
 )
 def test_what_is_no_request_is_answered_with_the_reason(
-    desk: ControlDesk, parts: list[bytes], reason: str
+    desk: ControlApi, parts: list[bytes], reason: str
 ) -> None:
     ((peer, *_, raw),) = desk.answer(parts, 0)
     assert peer == b"peer"
@@ -196,12 +196,12 @@ def test_what_is_no_request_is_answered_with_the_reason(
 
 @given(st.lists(st.binary(max_size=80), min_size=1, max_size=4))
 def test_no_parts_raise_anything(parts: list[bytes]) -> None:
-    for answer in ControlDesk(Watched()).answer(parts, 0):
+    for answer in ControlApi(Watched()).answer(parts, 0):
         assert decode_reply(answer[-1]).ok is False
 
 
 def test_who_asks_without_end_gets_a_tenth_of_the_time() -> None:
-    allowance, now_s, worked_s = Allowance(0.0), 0.0, 0.0
+    allowance, now_s, worked_s = DutyCycle(0.0), 0.0, 0.0
     while now_s < 60.0:
         began_s, now_s = now_s, now_s + 0.01
         worked_s += 0.01
@@ -211,5 +211,5 @@ def test_who_asks_without_end_gets_a_tenth_of_the_time() -> None:
 
 
 def test_who_asks_now_and_then_never_waits() -> None:
-    allowance = Allowance(0.0)
+    allowance = DutyCycle(0.0)
     assert all(allowance.rest_s(float(s), s + 0.001) == 0 for s in range(100))

@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
-from langpose_rt.monitoring.announcer import Bulletin
+from langpose_rt.monitoring.announcer import Announcer
 from langpose_rt.monitoring.counters import Stats
-from langpose_rt.monitoring.faults import Incidents
+from langpose_rt.monitoring.faults import FaultReporter
 from langpose_rt.server.fault_guard import FAULT_LOG_NS, FaultGuard
 
 
@@ -14,7 +14,9 @@ def test_every_fault_is_counted_and_the_log_is_not_flooded(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     stats, times_ns = Stats(), iter((0, 1, FAULT_LOG_NS, FAULT_LOG_NS + 1))
-    guard = FaultGuard(Incidents(stats, Bulletin("srv", 1)), clock=times_ns.__next__, fatal=OSError)
+    guard = FaultGuard(
+        FaultReporter(stats, Announcer("srv", 1)), clock=times_ns.__next__, fatal=OSError
+    )
     with caplog.at_level(logging.ERROR):
         for _ in range(4):
             with guard():
@@ -26,7 +28,7 @@ def test_every_fault_is_counted_and_the_log_is_not_flooded(
 
 def test_what_is_fatal_and_what_is_no_fault_pass() -> None:
     stats = Stats()
-    guard = FaultGuard(Incidents(stats, Bulletin("srv", 1)), clock=lambda: 0, fatal=OSError)
+    guard = FaultGuard(FaultReporter(stats, Announcer("srv", 1)), clock=lambda: 0, fatal=OSError)
     with pytest.raises(OSError, match="it is over"), guard():
         raise OSError("it is over")
     with pytest.raises(KeyboardInterrupt), guard():

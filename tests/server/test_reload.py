@@ -51,7 +51,7 @@ class House:
         for _ in range(frames):
             seq, now_ns = self.now_ms // 20, self.now_ms * MS
             self.pipeline.receive(keypoint_parts(PERSON, seq=seq, t_ms=self.now_ms), now_ns)
-            for work in (self.pipeline.change_model, self.pipeline.step, self.pipeline.tick):
+            for work in (self.pipeline.promote_shadow, self.pipeline.step, self.pipeline.tick):
                 poses += sum(parts[0].startswith(b"pose3d/") for parts in work(now_ns))
             self.now_ms += 20
         return poses

@@ -231,7 +231,7 @@ def test_a_thread_that_fails_ends_the_server_with_an_error(
     def fail(*_: object) -> None:
         raise zmq.ZMQError(zmq.ENOTSUP)
 
-    monkeypatch.setattr(server, "_hear_subscribers", fail)
+    monkeypatch.setattr(server, "_watch_subscriptions", fail)
     with pytest.raises(LangPoseError, match="the server has stopped"):
         server.run()
     assert "the lift thread failed" in caplog.text
@@ -240,7 +240,7 @@ def test_a_thread_that_fails_ends_the_server_with_an_error(
 def test_a_drain_says_goodbye_answers_what_waits_and_ends(
     others: Peers,
 ) -> None:
-    pipeline = PipelineConfig(lookahead_ms=2000.0, backlog_ms=10_000.0)
+    pipeline = PipelineConfig(lookahead_ms=2000.0, max_wait_ms=10_000.0)
     server = Server(FakeBackend(), config(pipeline=pipeline))
     started = threading.Event()
     running = threading.Thread(target=server.run, kwargs={"on_start": started.set})

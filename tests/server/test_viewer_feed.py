@@ -4,13 +4,13 @@ import json
 from contextlib import ExitStack
 
 from langpose_rt.protocol.messages import encode_pose
-from langpose_rt.server.viewer_feed import MOST_VIEWERS, LiveFeed
+from langpose_rt.server.viewer_feed import MOST_VIEWERS, ViewerFeed
 from tests.monitoring.test_snapshot import empty_snapshot
 from tests.protocol.samples import pose_sample
 
 
 def test_a_viewer_hears_the_status_and_the_newest_poses_only() -> None:
-    feed, sample = LiveFeed("MIT"), pose_sample()
+    feed, sample = ViewerFeed("MIT"), pose_sample()
     with feed.seat() as seated:
         assert seated
         events = feed.events(empty_snapshot)
@@ -28,7 +28,7 @@ def test_a_viewer_hears_the_status_and_the_newest_poses_only() -> None:
 
 
 def test_nothing_is_kept_when_nobody_watches() -> None:
-    feed = LiveFeed()
+    feed = ViewerFeed()
     feed.offer(encode_pose(pose_sample()))
     with feed.seat():
         events = feed.events(empty_snapshot)
@@ -38,7 +38,7 @@ def test_nothing_is_kept_when_nobody_watches() -> None:
 
 
 def test_one_page_too_many_is_refused_until_another_leaves() -> None:
-    feed = LiveFeed()
+    feed = ViewerFeed()
     with ExitStack() as seats:
         assert all(seats.enter_context(feed.seat()) for _ in range(MOST_VIEWERS))
         with feed.seat() as seated:

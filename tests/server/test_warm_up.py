@@ -4,16 +4,17 @@ import subprocess
 import sys
 
 from langpose_rt.pipeline.config import PipelineConfig
-from langpose_rt.server.warm_up import dry_run
+from langpose_rt.server.warm_up import warm_up_pipeline
 from tests.fakes import FakeBackend
 
 FIRST_FRAME = """
 import sys
-from langpose_rt.formats.clip import DEMO_CLIP, read_clip
-from langpose_rt.runtime.backend import open_backend
+from langpose_rt.formats.clip import DEMO_CLIP
+from langpose_rt.formats.readers import read_clip
+from langpose_rt.runtime.registry import open_backend
 from langpose_rt.protocol.messages import encode_keypoints
 from langpose_rt.pipeline.offline import frames_of_clip
-from langpose_rt.pipeline.config import ServerConfig
+from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.server import Server
 
 frame = next(frames_of_clip(read_clip(DEMO_CLIP), "rig", "cam", epoch=1))
@@ -39,5 +40,5 @@ def test_a_server_that_listens_has_loaded_all_that_a_frame_needs() -> None:
 
 def test_nobody_is_known_after_it() -> None:
     backend = FakeBackend()
-    dry_run(backend, PipelineConfig())
+    warm_up_pipeline(backend, PipelineConfig())
     assert all(history == [] for history in backend.history)

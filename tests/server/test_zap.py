@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import zmq
 
-from langpose_rt.protocol.header import Reason
+from langpose_rt.protocol.header import RejectReason
 from langpose_rt.security.key_files import KeyPair, key_pair_from_file, new_key_files
 from langpose_rt.security.keyring import Keyring
 from langpose_rt.server.sockets import Socket, listening_socket, received_with_key
-from langpose_rt.server.zap import Doorkeeper
+from langpose_rt.server.zap import ZapAuthenticator
 from tests.peers import LOCAL, wait_until
 
 
@@ -22,9 +22,9 @@ class House:
             new_key_files(name, folder)
         self.context: zmq.Context[Socket] = zmq.Context()
         self.peers: list[Socket] = []
-        self.refusals: list[tuple[Reason, str]] = []
+        self.refusals: list[tuple[RejectReason, str]] = []
         self.keyring = Keyring(folder)
-        self.door = Doorkeeper(
+        self.door = ZapAuthenticator(
             self.context, self.keyring, lambda *refusal: self.refusals.append(refusal)
         )
         self.inside, self.port = listening_socket(
@@ -74,12 +74,14 @@ def test_who_has_a_key_comes_in_and_is_known_by_it(house: House, tmp_path: Path)
 @pytest.mark.parametrize(
     ("keys", "reason"),
     [
-        ("none", Reason.NOT_ENCRYPTED),
-        ("unknown", Reason.UNKNOWN_KEY),
-        ("wrong server", Reason.WRONG_SERVER_KEY),
+        ("none", RejectReason.NOT_ENCRYPTED),
+        ("unknown", RejectReason.UNKNOWN_KEY),
+        ("wrong server", RejectReason.WRONG_SERVER_KEY),
     ],
 )
-def test_who_has_none_is_kept_out_and_told_apart(house: House, keys: str, reason: Reason) -> None:
+def test_who_has_none_is_kept_out_and_told_apart(
+    house: House, keys: str, reason: RejectReason
+) -> None:
     public, secret = (key.decode() for key in zmq.curve_keypair())
     pair = None if keys == "none" else KeyPair(public=public, secret=secret)
     peer = house.knock(pair, public if keys == "wrong server" else house.keyring.own.public)

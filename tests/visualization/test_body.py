@@ -12,14 +12,12 @@ from langpose_rt.visualization.body import (
     echo_frames,
 )
 from langpose_rt.visualization.canvas import Canvas
-from langpose_rt.visualization.observer import Viewpoint
+from langpose_rt.visualization.observer import Observer
 from tests.visualization.people import standing
 
 JOINTS = standing() + np.array([0.0, 0.0, 4.0])
-NOBODY = np.full((17, 3), np.nan)
-VIEW = Viewpoint(
-    rotation=np.eye(3), eye_level=np.zeros(3), focal_px=700.0, centre_px=(200.0, 200.0)
-)
+PADDING_SLOT = np.full((17, 3), np.nan)
+VIEW = Observer(rotation=np.eye(3), eye_level=np.zeros(3), focal_px=700.0, centre_px=(200.0, 200.0))
 BLACK = (0, 0, 0)
 
 
@@ -72,10 +70,10 @@ def test_a_missing_joint_takes_its_bones_away_and_no_others() -> None:
 
 def test_nobody_paints_nothing() -> None:
     drawn = canvas()
-    draw_body(drawn, VIEW, NOBODY)
-    draw_doubt(drawn, VIEW, NOBODY, np.full(17, 0.1))
-    draw_ghost(drawn, VIEW, NOBODY)
-    draw_past(drawn, VIEW, np.stack([NOBODY, NOBODY]))
+    draw_body(drawn, VIEW, PADDING_SLOT)
+    draw_doubt(drawn, VIEW, PADDING_SLOT, np.full(17, 0.1))
+    draw_ghost(drawn, VIEW, PADDING_SLOT)
+    draw_past(drawn, VIEW, np.stack([PADDING_SLOT, PADDING_SLOT]))
     assert not drawn.image().any()
 
 

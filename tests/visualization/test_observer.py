@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 
 from langpose_rt.visualization.observer import (
     NEAREST_M,
-    Viewpoint,
+    Observer,
     distance_to_fit,
     level_from_camera,
     looking,
@@ -20,14 +20,14 @@ directions = hnp.arrays(np.float64, 3, elements=st.floats(-1, 1)).filter(
 )
 
 
-def straight(**changes: object) -> Viewpoint:
+def straight(**changes: object) -> Observer:
     fields: dict[str, object] = {
         "rotation": np.eye(3),
         "eye_level": np.zeros(3),
         "focal_px": 800.0,
         "centre_px": (320.0, 240.0),
     }
-    return Viewpoint(**(fields | changes))  # type: ignore[arg-type]
+    return Observer(**(fields | changes))  # type: ignore[arg-type]
 
 
 @given(down=directions)

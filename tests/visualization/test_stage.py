@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 
 from langpose_rt.visualization import palette
 from langpose_rt.visualization.canvas import Canvas
-from langpose_rt.visualization.observer import Viewpoint, looking
+from langpose_rt.visualization.observer import Observer, looking
 from langpose_rt.visualization.stage import (
     SOLE_M,
     Floor,
@@ -21,10 +21,10 @@ JOINTS = standing() + np.array([0.0, 0.0, 4.0])
 FLOOR = floor_below(JOINTS, JOINTS)
 
 
-def view(floor: Floor = FLOOR, elevation_deg: float = 15.0) -> Viewpoint:
+def view(floor: Floor = FLOOR, elevation_deg: float = 15.0) -> Observer:
     rotation = looking(0.0, elevation_deg)
     target = np.array([0.0, floor.y_m - 0.5, 4.0])
-    return Viewpoint(
+    return Observer(
         rotation=rotation,
         eye_level=target - 6 * rotation[2],
         focal_px=600.0,
@@ -130,7 +130,7 @@ def test_where_lines_are_close_every_other_one_has_a_label() -> None:
     for focal in (600.0, 1200.0):
         written[focal] = []
         near = view()
-        changed = Viewpoint(
+        changed = Observer(
             rotation=near.rotation,
             eye_level=near.eye_level,
             focal_px=focal,

@@ -6,12 +6,12 @@ from hypothesis.extra import numpy as hnp
 
 from langpose_rt.visualization import palette
 from langpose_rt.visualization.canvas import Canvas
-from langpose_rt.visualization.observer import Viewpoint
+from langpose_rt.visualization.observer import Observer
 from langpose_rt.visualization.scene import Scene
 from langpose_rt.visualization.world_panel import (
     SIDES,
     draw_world_panel,
-    viewpoint_of,
+    observer_of,
     world_from_scene,
 )
 from tests.visualization.people import person, scene, standing
@@ -25,9 +25,9 @@ body_pose = hnp.arrays(np.float32, (17, 3), elements=st.floats(-1.5, 1.5, width=
 near_root = hnp.arrays(np.float32, 3, elements=st.floats(-10, 10, width=32))
 
 
-def views(shown: Scene) -> tuple[Viewpoint, Viewpoint]:
+def views(shown: Scene) -> tuple[Observer, Observer]:
     world = world_from_scene(shown)
-    return viewpoint_of(world, FROM_CAMERA, SIZE), viewpoint_of(world, FROM_SIDE, SIZE)
+    return observer_of(world, FROM_CAMERA, SIZE), observer_of(world, FROM_SIDE, SIZE)
 
 
 def panel(shown: Scene, side: int = 0) -> np.ndarray:
@@ -51,7 +51,7 @@ def one_arm(offset: tuple[float, float, float]) -> Scene:
 def test_a_joint_moved_right_appears_farther_right_from_the_camera() -> None:
     before = world_from_scene(one_arm((0, 0, 0)))
     after = world_from_scene(one_arm((0.1, 0, 0)))
-    view = viewpoint_of(before, FROM_CAMERA, SIZE)
+    view = observer_of(before, FROM_CAMERA, SIZE)
     moved = view.pixels(after.people[0]) - view.pixels(before.people[0])
     assert moved[13, 0] > 3
     assert abs(moved[13, 1]) < 1
@@ -61,7 +61,7 @@ def test_a_joint_moved_right_appears_farther_right_from_the_camera() -> None:
 def test_a_joint_moved_away_appears_farther_right_from_the_side() -> None:
     before = world_from_scene(one_arm((0, 0, 0)))
     after = world_from_scene(one_arm((0, 0, 0.1)))
-    view = viewpoint_of(before, FROM_SIDE, SIZE)
+    view = observer_of(before, FROM_SIDE, SIZE)
     moved = view.pixels(after.people[0]) - view.pixels(before.people[0])
     assert moved[13, 0] > 3
 
@@ -74,7 +74,7 @@ def test_what_must_be_seen_is_in_the_middle_of_its_room() -> None:
     aside = person(root_camera=np.array([3, 0, 9], np.float32))
     world = world_from_scene(scene(person(), aside))
     for side in SIDES:
-        seen = viewpoint_of(world, side, (400.0, 400.0)).pixels(world.outline())
+        seen = observer_of(world, side, (400.0, 400.0)).pixels(world.outline())
         low, high = seen.min(0), seen.max(0)
         assert low[0] == pytest.approx(400 - high[0], abs=1e-6)
         assert low[1] - 76 == pytest.approx(400 - 56 - high[1], abs=1e-6)
@@ -98,7 +98,7 @@ def test_every_joint_is_within_the_panel(
     shown = scene(person(pose_camera=pose, root_camera=root), gravity_camera=down)
     world = world_from_scene(shown)
     for side in SIDES:
-        seen = viewpoint_of(world, side, SIZE).pixels(world.people[0])
+        seen = observer_of(world, side, SIZE).pixels(world.people[0])
         assert (seen >= 0).all()
         assert (seen <= SIZE).all()
     assert world.people[0][:, 1].max() < world.floor.y_m
@@ -148,7 +148,7 @@ def test_several_people_are_all_shown_on_one_floor() -> None:
     world = world_from_scene(scene(left, right))
     assert len(world.people) == 2
     assert world.floor.y_m == pytest.approx(world.people[1][:, 1].max() + 0.06)
-    view = viewpoint_of(world, FROM_CAMERA, SIZE)
+    view = observer_of(world, FROM_CAMERA, SIZE)
     image = panel(scene(left, right)).astype(int)
     for joints in world.people:
         column, row = np.rint(view.pixels(joints)[8]).astype(int)

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float32, Int
 
 from langpose_rt.evaluation.metrics import auc, mpjpe_mm, p_mpjpe_mm, pck
-from langpose_rt.geometry.skeleton import OPPOSITE
+from langpose_rt.geometry.skeleton import FLIP_INDICES
 from training.data.screen_videos import Convention, ScreenVideo
 
 Rows = Float32[np.ndarray, "clip frame 17 3"]
@@ -40,8 +40,8 @@ def flipped(lift: Lift) -> Lift:
     sign = np.array([-1, 1, 1], np.float32)
 
     def both(rows: Rows) -> Rows:
-        mirrored = rows[:, :, OPPOSITE] * sign
-        again = lift(mirrored)[:, :, OPPOSITE] * sign
+        mirrored = rows[:, :, FLIP_INDICES] * sign
+        again = lift(mirrored)[:, :, FLIP_INDICES] * sign
         return np.asarray((lift(rows) + again) / 2, np.float32)
 
     return both

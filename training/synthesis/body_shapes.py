@@ -6,7 +6,7 @@ World frame as in the mocap: z up, metres. No cameras here.
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from langpose_rt.geometry.skeleton import BONES, OPPOSITE, REFERENCE_BONES_M, bone_lengths
+from langpose_rt.geometry.skeleton import BONES, FLIP_INDICES, REFERENCE_BONES_M, bone_lengths
 
 Rng = np.random.Generator
 
@@ -56,7 +56,7 @@ def mirror(
     joints_m: Float32[np.ndarray, "clip frame 17 3"],
 ) -> Float32[np.ndarray, "clip frame 17 3"]:
     """The mirror image: x turned around, left and right exchanged."""
-    return np.asarray(joints_m[:, :, OPPOSITE] * np.array([-1, 1, 1], np.float32))
+    return np.asarray(joints_m[:, :, FLIP_INDICES] * np.array([-1, 1, 1], np.float32))
 
 
 def mix(

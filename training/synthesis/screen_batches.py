@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S
-from langpose_rt.geometry.skeleton import OPPOSITE, REFERENCE_STATURE_M
+from langpose_rt.geometry.skeleton import FLIP_INDICES, REFERENCE_STATURE_M
 from training.data.screen_videos import ScreenVideo
 from training.synthesis.batches import Batch
 
@@ -43,8 +43,8 @@ def batch_from_videos(
         rows[clip], pose[clip] = video.rows[places], video.target[places]
         time_ns[clip] = np.round(np.arange(frames) * NS_PER_S / video.fps)
     turned = rng.random(clips) < FLIPPED_SHARE
-    rows[turned] = rows[turned][:, :, OPPOSITE] * _SIGN
-    pose[turned] = pose[turned][:, :, OPPOSITE] * _SIGN
+    rows[turned] = rows[turned][:, :, FLIP_INDICES] * _SIGN
+    pose[turned] = pose[turned][:, :, FLIP_INDICES] * _SIGN
     return Batch(
         rows=rows,
         extras=np.zeros((clips, frames, EXTRA_CHANNELS), np.float32),

@@ -154,7 +154,7 @@ def main() -> None:
         raise ConfigError("the picture needs a browser; apt-get install chromium")
     mocap = read_mocap(arguments.mocap, "val", sources=("cmu", "reactidle"))
     with (
-        child_server(["--backlog-ms", "10000"]) as server,
+        child_server(["--max-wait-ms", "10000"]) as server,
         playing(mocap, server.keypoint_endpoint, arguments.lead_s) as moment,
     ):
         os.nice(15)  # the browser draws in software; the server is to have its processor

@@ -48,7 +48,7 @@ class TrainConfig:
     matrix_learning_rate: float = 2e-3
     weight_decay: float = 0.01
     gradient_norm: float = 1.0
-    warm_up: float = 0.02
+    warm_up_backend: float = 0.02
     ema: float = 0.999
     seed: int = 0
     half_until: float = 0.0

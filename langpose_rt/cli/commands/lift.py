@@ -20,14 +20,14 @@ from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
     from langpose_rt.formats.clip import Clip, Given
-    from langpose_rt.formats.lifted_npz import Lifted
+    from langpose_rt.formats.lifted_npz import PoseSequence
     from langpose_rt.pipeline.config import PipelineConfig
     from langpose_rt.runtime.backend import Backend
 
 SUMMARY = "lift a file of 2D keypoints to 3D poses, through the very pipeline that serves live"
 EXAMPLE = "langpose-rt lift openpose_json/ --size 1920x1080 --fps 60 -o poses.npz"
 
-NOT_FOR_FILES = ("server", "frame", "backlog_ms", "max_streams", "idle_s")
+NOT_FOR_FILES = ("name", "axes", "max_wait_ms", "max_streams", "idle_s")
 """Options of the live pipeline that mean nothing for one file."""
 
 SLOTS = 128
@@ -105,7 +105,9 @@ def config_of_pipeline(arguments: argparse.Namespace) -> "PipelineConfig":
     return config_from_arguments(PipelineConfig, arguments)
 
 
-def lift_with_progress(clip: "Clip", backend: "Backend", config: "PipelineConfig") -> "Lifted":
+def lift_with_progress(
+    clip: "Clip", backend: "Backend", config: "PipelineConfig"
+) -> "PoseSequence":
     """The poses of a clip; a bar on a terminal, nothing elsewhere: it takes no longer than that."""
     from rich.console import Console
     from rich.progress import Progress

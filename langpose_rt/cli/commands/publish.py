@@ -23,8 +23,8 @@ from langpose_rt.client.address import Connection
 from langpose_rt.errors import ConfigError, LangPoseError
 
 if TYPE_CHECKING:
-    from langpose_rt.capture.filming import Tally
-    from langpose_rt.capture.footage import Footage
+    from langpose_rt.capture.filming import PublishCounts
+    from langpose_rt.capture.footage import VideoSource
 
 SUMMARY = "be a rig: play keypoints, watch a camera or a video, or be many rigs for load"
 EXAMPLE = """langpose-rt publish clip.npz --rig rig0 --camera cam0 --loop
@@ -127,9 +127,9 @@ def _publish_clip(arguments: argparse.Namespace, server: Connection) -> int:
 
 
 def _publish_footage(arguments: argparse.Namespace, server: Connection) -> int:
-    from langpose_rt.capture.filming import Tally
+    from langpose_rt.capture.filming import PublishCounts
 
-    tally = Tally()
+    tally = PublishCounts()
     footage = _footage(arguments)
     with contextlib.closing(footage):
         _film(arguments, footage, server, tally)
@@ -145,10 +145,13 @@ def _publish_footage(arguments: argparse.Namespace, server: Connection) -> int:
 
 
 def _film(
-    arguments: argparse.Namespace, footage: "Footage", server: Connection, tally: "Tally"
+    arguments: argparse.Namespace,
+    footage: "VideoSource",
+    server: Connection,
+    tally: "PublishCounts",
 ) -> None:
     from langpose_rt.capture.detector import open_detector
-    from langpose_rt.capture.filming import film
+    from langpose_rt.capture.filming import publish_detections
     from langpose_rt.client.subscriber import RigPublisher
 
     detector = open_detector(arguments.detector, arguments.mode, arguments.device)
@@ -166,14 +169,14 @@ def _film(
         line = ProgressLine()
         goes_on = _progress(line, tally, footage, _stop_after(arguments.seconds))
         with contextlib.suppress(KeyboardInterrupt):  # the usual end of a camera
-            film(footage, detector, publisher, tally=tally, on_frame=goes_on)
+            publish_detections(footage, detector, publisher, tally=tally, on_frame=goes_on)
             while arguments.loop and goes_on():
                 publisher.restart()  # the same times come again
-                film(footage, detector, publisher, tally=tally, on_frame=goes_on)
+                publish_detections(footage, detector, publisher, tally=tally, on_frame=goes_on)
         line.close()
 
 
-def _footage(arguments: argparse.Namespace) -> "Footage":
+def _footage(arguments: argparse.Namespace) -> "VideoSource":
     """The pictures; flags that mean nothing for them are refused."""
     from langpose_rt.capture.footage import Asked, open_footage
 
@@ -193,7 +196,7 @@ def _footage(arguments: argparse.Namespace) -> "Footage":
 
 
 def _progress(
-    line: ProgressLine, tally: "Tally", footage: "Footage", stop: Callable[[], bool]
+    line: ProgressLine, tally: "PublishCounts", footage: "VideoSource", stop: Callable[[], bool]
 ) -> Callable[[], bool]:
     """What is called after every frame: says how it goes, and whether it goes on."""
     start_s = time.monotonic()

@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     def open_model(folder: Path | None) -> "Backend":
         pipeline = server.pipeline
-        failing = pipeline.model.name if pipeline.incidents.persist else None
+        failing = pipeline.model.name if pipeline.faults.persist else None
         return backend_from_arguments(
             arguments, slots=arguments.slots, folder=folder, failing=failing, say=log.info
         )

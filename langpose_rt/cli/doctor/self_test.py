@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import argparse
 
     from langpose_rt.benchmark.listening import LatencySummary
-    from langpose_rt.formats.lifted_npz import Lifted
+    from langpose_rt.formats.lifted_npz import PoseSequence
     from langpose_rt.protocol.messages import PoseMessage
 
 RIG, CAMERA = "doctor", "cam0"
@@ -67,7 +67,7 @@ def verdict_of(sent: int, answered: int, off_mm: float, latency: "LatencySummary
     return Check(name="self-test", verdict="ok", found=found)
 
 
-def worst_mm(messages: "list[PoseMessage]", lifted: "Lifted") -> float:
+def worst_mm(messages: "list[PoseMessage]", lifted: "PoseSequence") -> float:
     """Greatest distance between a joint that came live and the same of a file, of one person."""
     apart = [0.0]
     for message in messages:

@@ -19,7 +19,7 @@ from langpose_rt.cli.terminal.log_repeats import LogRepeats
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("text", "json")
 
-MOST_WAITING = 1000
+MAX_WAITING_MESSAGES = 1000
 """Records held for a reader that does not read; further ones are lost, and counted."""
 
 _LOOK_S = 1.0
@@ -91,7 +91,7 @@ class LogWriter(logging.Handler):
     def __init__(self, stream: Sink) -> None:
         super().__init__()
         self._stream, self._repeats = stream, LogRepeats()
-        self._records: queue.Queue[logging.LogRecord | None] = queue.Queue(MOST_WAITING)
+        self._records: queue.Queue[logging.LogRecord | None] = queue.Queue(MAX_WAITING_MESSAGES)
         self._lost = 0
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)
         self._thread.start()

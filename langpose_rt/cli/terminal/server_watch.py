@@ -14,8 +14,8 @@ from langpose_rt.protocol.messages import (
     Event,
     Heartbeat,
     PoseMessage,
-    decode_notice,
     decode_pose,
+    decode_status,
 )
 
 _RECENT = 600
@@ -88,11 +88,11 @@ class ServerWatch:
                 message = decode_pose(parts)
                 self._streams.setdefault(parts[0], StreamWatch()).note(message, now_s)
             elif parts[0].startswith(b"hb/"):
-                notice = decode_notice(parts)
+                notice = decode_status(parts)
                 assert isinstance(notice, Heartbeat)
                 self.heartbeat, self._beat_s = notice, now_s
             elif parts[0].startswith(b"event/"):
-                event = decode_notice(parts)
+                event = decode_status(parts)
                 assert isinstance(event, Event)
                 self._happened(event, now_s)
         except MessageError:  # a newer server may say more than this program knows

@@ -7,13 +7,13 @@ from jaxtyping import Float, Int
 
 from langpose_rt.errors import BackendError, ConfigError
 from langpose_rt.manifest import Manifest
-from langpose_rt.runtime.cuda.batch_runner import Stepper
+from langpose_rt.runtime.cuda.batch_runner import BatchRunner
 from langpose_rt.runtime.cuda.device_network import DeviceNetwork
 from langpose_rt.runtime.cuda.device_window import DeviceWindow
 from langpose_rt.runtime.cuda.driver import Driver
 from langpose_rt.runtime.cuda.driver_registry import open_driver
 from langpose_rt.runtime.cuda.kernels import SIGNATURES, window_kernels
-from langpose_rt.runtime.cuda.step_programs import ENCODE, ENCODE_AND_LIFT, LIFT, Place
+from langpose_rt.runtime.cuda.step_programs import ENCODE, ENCODE_AND_LIFT, LIFT, DeviceContext
 
 
 class CudaBackend:
@@ -62,11 +62,11 @@ class CudaBackend:
             self._stream = driver.stream()
             self._slots = driver.pinned_memory(4 * slots).view(np.int32)
             self._slots_address = driver.device_memory(4 * slots)
-            place = Place(
+            place = DeviceContext(
                 driver=driver, stream=self._stream, window=self.window, network=network,
                 config=config,
             )  # fmt: skip
-            self._stepper = Stepper(place, graphs=graphs)
+            self._stepper = BatchRunner(place, graphs=graphs)
         self._lifts_newest = True
         self._newest: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 

@@ -7,15 +7,15 @@ import numpy as np
 
 from langpose_rt.errors import BackendError
 from langpose_rt.runtime.cuda.device_network import Recording
-from langpose_rt.runtime.cuda.step_programs import PROGRAMS, Blocks, Place, Program
+from langpose_rt.runtime.cuda.step_programs import PROGRAMS, Blocks, DeviceContext, StepProgram
 
-NOBODY = -1
+PADDING_SLOT = -1
 """The slot of a padded row: its window does not exist."""
 
 log = logging.getLogger(__name__)
 
 
-class Stepper:
+class BatchRunner:
     """Runs programs; all of them are made, run once and recorded before the first step.
 
     Args:
@@ -26,11 +26,11 @@ class Stepper:
         graphs: Whether it does.
     """
 
-    def __init__(self, place: Place, *, graphs: bool = True) -> None:
+    def __init__(self, place: DeviceContext, *, graphs: bool = True) -> None:
         self._place, self._sizes = place, place.network.sizes
         blocks = Blocks(place, self._sizes[-1])
         self._programs = {
-            (name, size): Program(name, size, place, blocks)
+            (name, size): StepProgram(name, size, place, blocks)
             for size in self._sizes
             for name in PROGRAMS
         }
@@ -81,7 +81,7 @@ class Stepper:
         program = self._programs[name, size]
         for key, array in program.given.items():
             array[:count] = rows[key]
-            array[count:] = NOBODY if key == "slots" else 0
+            array[count:] = PADDING_SLOT if key == "slots" else 0
         recording = self._recordings.get((name, size))
         if recording is None:
             program.enqueue()
@@ -94,7 +94,7 @@ class Stepper:
         """Everything once, for nobody: libraries choose and allocate now, not before people."""
         for program in self._programs.values():
             for key, array in program.given.items():
-                array[:] = NOBODY if key == "slots" else 0
+                array[:] = PADDING_SLOT if key == "slots" else 0
             program.enqueue()
             self._place.driver.synchronize(self._place.stream)
 

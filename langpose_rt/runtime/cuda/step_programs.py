@@ -34,7 +34,7 @@ _TABLE = {"slots": ((), "int32"), "time_ns": ((), "int64"), "frames_back": ((), 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class DeviceContext:
     """Where programs work.
 
     Attributes:
@@ -55,7 +55,7 @@ class Place:
 class Blocks:
     """Memory of all programs: what goes up, what comes down, what stays on the device."""
 
-    def __init__(self, place: Place, largest: int) -> None:
+    def __init__(self, place: DeviceContext, largest: int) -> None:
         driver, config = place.driver, place.config
         up = max(_layout(_UP[name], config, largest).size_bytes for name in PROGRAMS)
         down = max(_layout(_DOWN[name], config, largest).size_bytes for name in PROGRAMS)
@@ -66,7 +66,7 @@ class Blocks:
         self.inside = inside.addresses(driver.device_memory(inside.size_bytes))
 
 
-class Program:
+class StepProgram:
     """One kind of step at one batch size.
 
     Args:
@@ -80,7 +80,7 @@ class Program:
         answer: Arrays it has filled when the stream is done; valid until another program runs.
     """
 
-    def __init__(self, name: str, size: int, place: Place, blocks: Blocks) -> None:
+    def __init__(self, name: str, size: int, place: DeviceContext, blocks: Blocks) -> None:
         self.name, self.size, self._place = name, size, place
         up, down = (_layout(names[name], place.config, size) for names in (_UP, _DOWN))
         self._up, self._down = blocks.up[: up.size_bytes], blocks.down[: down.size_bytes]

@@ -89,7 +89,7 @@ def test_a_backend_whose_library_is_missing_says_how_to_get_it(
     def refuse(*_: object, **__: object) -> None:
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
-    monkeypatch.setattr("langpose_rt.runtime.backend.open_backend", refuse)
+    monkeypatch.setattr("langpose_rt.runtime.registry.open_backend", refuse)
     with pytest.raises(ConfigError, match="needs torch, which is not installed; install with"):
         backend_from_arguments(model_arguments("--backend", "torch"), slots=1)
 
@@ -112,7 +112,7 @@ def test_the_cpu_stands_in_for_a_gpu_that_has_failed(
     def open_backend(_: Path | None, name: str, **__: object) -> None:
         asked.append(name)
 
-    monkeypatch.setattr("langpose_rt.runtime.backend.open_backend", open_backend)
+    monkeypatch.setattr("langpose_rt.runtime.registry.open_backend", open_backend)
     backend_from_arguments(model_arguments("--backend", "tensorrt"), slots=1, failing=failing)
     assert asked == [name]
 

@@ -29,11 +29,11 @@ from tests.fakes import MS, FakeBackend, keypoint_parts, person_px
         (("--ipc", "/nowhere"), "cannot listen at /nowhere/keypoints"),
         (("--slots", "0"), "--slots is 0; expected 1 to 4096"),
         (("--threads", "0"), "--threads is 0; expected 1 to"),
-        (("--frame", "sideways"), "unknown frame 'sideways'; expected camera or world"),
+        (("--axes", "sideways"), "unknown axes 'sideways'; expected camera or world"),
         (("--lookahead-ms", "nan"), "lookahead_ms is nan; expected 0 to 2000"),
         (("--fov", "3000"), "field of view is 3000.0 degrees"),
         (("--person-height-m", "9"), "person_height_m is 9; expected 0.3 to 3"),
-        (("--server", "a b"), "server name 'a b' is not"),
+        (("--name", "a b"), "server name 'a b' is not"),
         (("--cameras", "/nowhere.toml"), "/nowhere.toml cannot be read"),
         (("--model", "/nowhere"), "no model at /nowhere"),
         (("--backend", "abacus"), "unknown backend 'abacus'"),
@@ -87,7 +87,7 @@ def test_a_gpu_that_fails_hands_over_to_the_cpu_and_the_stream_goes_on(
             seq = next(seqs)
             now_ns = 20 * seq * MS
             pipeline.receive(keypoint_parts(person_px((0, 0, 4)), seq=seq, t_ms=20 * seq), now_ns)
-            done = [work(now_ns) for work in (pipeline.change_model, pipeline.step)]
+            done = [work(now_ns) for work in (pipeline.promote_shadow, pipeline.step)]
             topics = [parts[0] for part in done for parts in part]
             return [pipeline.model.name for topic in topics if topic.startswith(b"pose3d/")]
 
@@ -95,17 +95,17 @@ def test_a_gpu_that_fails_hands_over_to_the_cpu_and_the_stream_goes_on(
         opened[0].failing = True
         for _ in range(3):
             assert turn() == []
-        assert pipeline.incidents.persist
+        assert pipeline.faults.persist
         server._reloader.tend(0.0)
         for _ in range(500):
             if poses := turn():
                 break
             threading.Event().wait(0.01)
         answered.append(poses)
-        assert not pipeline.incidents.failures
+        assert not pipeline.faults.failures
         server.stop()
 
-    monkeypatch.setattr("langpose_rt.runtime.backend.open_backend", open_backend)
+    monkeypatch.setattr("langpose_rt.runtime.registry.open_backend", open_backend)
     monkeypatch.setattr(serve, "_heeding_signals", lambda _: contextlib.nullcontext())
     monkeypatch.setattr(Server, "run", run)
     words = ("--backend", "tensorrt", "--precision", "fp16", "--port", "0", "--no-http")

@@ -7,7 +7,7 @@ import pytest
 
 from langpose_rt.benchmark.listening import LatencySummary
 from langpose_rt.cli.doctor.self_test import verdict_of, worst_mm
-from langpose_rt.formats.lifted_npz import Lifted
+from langpose_rt.formats.lifted_npz import PoseSequence
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_a_verdict_is_of_answers_time_and_parity(
 
 
 def test_the_worst_joint_of_all_frames_counts() -> None:
-    lifted = Lifted.empty(np.arange(3, dtype=np.int64), 1)
+    lifted = PoseSequence.empty(np.arange(3, dtype=np.int64), 1)
     lifted.pose[:2] = 0.0
     live = np.zeros((1, 17, 4), np.float32)
     moved = live.copy()

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from langpose_rt.cli.terminal.log import (
-    MOST_WAITING,
+    MAX_WAITING_MESSAGES,
     JsonFormatter,
     LogWriter,
     TextFormatter,
@@ -84,7 +84,7 @@ def test_a_reader_that_does_not_read_holds_nobody_up_and_losses_are_counted() ->
     stream = Stuck()
     handler = LogWriter(stream)
     handler.setFormatter(TextFormatter())
-    for number in range(MOST_WAITING + 50):
+    for number in range(MAX_WAITING_MESSAGES + 50):
         handler.handle(record(f"{number}"))
     stream.awake.set()
     handler.close()

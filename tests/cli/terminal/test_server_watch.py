@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from langpose_rt.cli.terminal.server_watch import ServerWatch
-from langpose_rt.protocol.messages import Drops, Latency, encode_notice, encode_pose
+from langpose_rt.protocol.messages import Drops, Latency, encode_pose, encode_status
 from tests.protocol.samples import event_sample, heartbeat_sample, pose_sample
 
 
@@ -28,7 +28,7 @@ def test_a_row_has_rate_latency_states_losses_and_the_clock() -> None:
 def test_a_server_is_there_as_long_as_its_heart_beats_and_a_stream_ten_seconds() -> None:
     watch = ServerWatch()
     watch.note(encode_pose(pose_sample()), 0.0)
-    watch.note(encode_notice(heartbeat_sample()), 1.0)
+    watch.note(encode_status(heartbeat_sample()), 1.0)
     assert watch.report(3.9)["server"]["state"] == "ready"
     assert watch.report(4.1)["server"] is None
     assert len(watch.report(9.9)["streams"]) == 1
@@ -38,7 +38,7 @@ def test_a_server_is_there_as_long_as_its_heart_beats_and_a_stream_ten_seconds()
 def test_events_are_newest_first_and_counted_together() -> None:
     watch, reject = ServerWatch(), event_sample()
     for at_s, reason in ((1.0, "bad_shape"), (2.0, "bad_ids"), (3.0, "bad_shape")):
-        watch.note(encode_notice(msgspec.structs.replace(reject, reason=reason)), at_s)
+        watch.note(encode_status(msgspec.structs.replace(reject, reason=reason)), at_s)
     told = [(e["reason"], e["count"], e["ago_s"]) for e in watch.report(10.0)["events"]]
     assert told == [("bad_shape", 120, 7.0), ("bad_ids", 60, 8.0)]
 
@@ -47,7 +47,7 @@ def test_only_the_newest_few_events_are_told() -> None:
     watch, reject = ServerWatch(), event_sample()
     for number in range(100):
         event = msgspec.structs.replace(reject, reason=f"reason_{number}")
-        watch.note(encode_notice(event), float(number))
+        watch.note(encode_status(event), float(number))
     told = [event["reason"] for event in watch.report(100.0)["events"]]
     assert told == [f"reason_{number}" for number in (99, 98, 97, 96, 95)]
     assert len(watch._events) == 32
