@@ -1,0 +1,75 @@
+"""MkDocs hooks: pages that are generated from the package while the site is built.
+
+<!-- commands -->          the help text of every command of `langpose-rt`
+<!-- docstring MODULE -->  the docstring of a module, its underlined titles as headings
+"""
+
+import argparse
+import html
+import importlib
+import inspect
+import os
+import re
+from typing import Any
+
+from langpose_rt.cli.main import COMMANDS, build_parser
+
+COLUMNS = 96
+"""Width of the help texts, in characters."""
+
+_DOCSTRING = re.compile(r"<!-- docstring ([\w.]+) -->")
+_TITLE = re.compile(r"^(.+)\n=+$", re.MULTILINE)
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Replace the markers of one page."""
+    if "<!-- commands -->" in markdown:
+        markdown = markdown.replace("<!-- commands -->", commands_as_markdown())
+    return _DOCSTRING.sub(lambda found: docstring_as_markdown(found[1]), markdown)
+
+
+def commands_as_markdown() -> str:
+    """Return the help text of every command under a heading of its name."""
+    os.environ["COLUMNS"] = str(COLUMNS)
+    parts = []
+    for name in COMMANDS:
+        command = _subcommands(build_parser(name))[name]
+        parts.append(f"## {name}\n\n```text\n{command.format_help().rstrip()}\n```")
+        for action, parser in _subcommands(command).items():
+            parts.append(f"### {name} {action}\n\n```text\n{parser.format_help().rstrip()}\n```")
+    return "\n\n".join(parts)
+
+
+def docstring_as_markdown(module: str) -> str:
+    """Return the docstring of a module: titles as headings, indented paragraphs as code blocks."""
+    text = _TITLE.sub(r"## \1\n", inspect.getdoc(importlib.import_module(module)) or "")
+    return "\n\n".join(_paragraph(part) for part in _paragraphs(text))
+
+
+def _paragraphs(text: str) -> list[str]:
+    """Split at blank lines, but keep a heading apart and indented parts that follow together."""
+    parts: list[str] = []
+    for part in re.split(r"\n\s*\n", text.strip("\n")):
+        indented = bool(re.search(r"^\s", part, re.MULTILINE))
+        if parts and indented and re.search(r"^\s", parts[-1], re.MULTILINE):
+            parts[-1] += f"\n\n{part}"
+        else:
+            parts.append(part)
+    return parts
+
+
+def _paragraph(part: str) -> str:
+    if part.startswith("## "):
+        return part
+    if re.search(r"^\s", part, re.MULTILINE):
+        return f"```text\n{inspect.cleandoc(part)}\n```"
+    pieces = part.split("`")  # every second piece is code
+    pieces[::2] = [re.sub(r"([*_])", r"\\\1", html.escape(p, quote=False)) for p in pieces[::2]]
+    return "`".join(pieces)
+
+
+def _subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    for action in parser._actions:  # argparse has no public way to list them
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}
