@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from langpose_rt.cli.main import build_parser
-from langpose_rt.pipeline.config import ServerConfig
+from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.http import HealthServer
 from tests.monitoring.test_snapshot import empty_snapshot
 

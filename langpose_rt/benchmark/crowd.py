@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float
 
 from langpose_rt.config import NS_PER_S
-from langpose_rt.formats.clip import DEMO_CLIP, Clip, read_clip
+from langpose_rt.formats.clip import DEMO_CLIP, Clip
+from langpose_rt.formats.readers import read_clip
 from langpose_rt.pipeline.offline import rig_camera_of_clip
 from langpose_rt.protocol.frames import empty_frame, frame_with_people
 from langpose_rt.protocol.messages import KeypointMessage

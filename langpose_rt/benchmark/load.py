@@ -7,7 +7,7 @@ from langpose_rt.benchmark.child_server import ChildServer
 from langpose_rt.benchmark.crowd import Crowd
 from langpose_rt.benchmark.listening import LatencySummary, Listener
 from langpose_rt.benchmark.playback import publisher_of_clip, wait_for_server
-from langpose_rt.cli.arguments.connection import Connection
+from langpose_rt.client.address import Connection
 
 _LAST_ANSWERS_S = 3.0
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from langpose_rt.cli.arguments.connection import Connection
+from langpose_rt.client.address import Connection
 from langpose_rt.client.subscriber import RigPublisher
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import LangPoseError

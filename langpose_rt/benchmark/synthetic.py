@@ -17,7 +17,7 @@ import numpy as np
 
 from langpose_rt.benchmark.crowd import Crowd
 from langpose_rt.benchmark.playback import publisher_of_clip
-from langpose_rt.cli.arguments.connection import Connection
+from langpose_rt.client.address import Connection
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import ConfigError
 

@@ -36,8 +36,9 @@ from langpose_rt.manifest import (
     read_manifest,
     write_manifest,
 )
-from langpose_rt.runtime.backend import Backend, open_backend
+from langpose_rt.runtime.backend import Backend
 from langpose_rt.runtime.gpu_info import Gpu
+from langpose_rt.runtime.registry import open_backend
 from langpose_rt.runtime.tensorrt_flavor import Flavor
 from langpose_rt.runtime.tensors import encoder_io, lifter_io
 

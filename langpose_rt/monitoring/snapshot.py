@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from langpose_rt.config import NS_PER_S
 from langpose_rt.monitoring.counters import Stats
-from langpose_rt.pipeline.camera_stream import Stream
 from langpose_rt.protocol.messages import ModelStamp
 
 
@@ -34,23 +32,6 @@ class StreamSnapshot:
     offset_ns: int
     heard_ago_s: float
     totals: dict[str, int]
-
-    @classmethod
-    def of(cls, stream: Stream, now_ns: int) -> "StreamSnapshot":
-        """The given stream now."""
-        inbox = stream.inbox
-        return cls(
-            rig=stream.rig,
-            camera=stream.camera,
-            epoch=inbox.epoch or 0,
-            persons=stream.persons,
-            waiting=len(inbox),
-            unanswered=len(stream.unanswered),
-            assumed_intrinsics=inbox.assumed_intrinsics,
-            offset_ns=0 if inbox.clock is None else inbox.clock.offset_ns,
-            heard_ago_s=max(now_ns - inbox.heard_ns, 0) / NS_PER_S,
-            totals=dict(inbox.totals),
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,8 +69,7 @@ class Snapshot:
     def of(
         cls,
         stats: Stats,
-        streams: Sequence[Stream],
-        now_ns: int,
+        streams: Sequence[StreamSnapshot],
         *,
         server: str,
         state: str,
@@ -112,10 +92,10 @@ class Snapshot:
             p50_ms=p50_ms,
             p95_ms=p95_ms,
             p99_ms=p99_ms,
-            counters=stats.counters(stream.inbox.totals for stream in streams),
+            counters=stats.counters(stream.totals for stream in streams),
             rejected=dict(stats.rejected),
             recording=stats.recording,
             buckets=tuple(stats.latency.buckets),
             latency_total_ns=stats.latency.total_ns,
-            streams=tuple(StreamSnapshot.of(stream, now_ns) for stream in streams),
+            streams=tuple(streams),
         )

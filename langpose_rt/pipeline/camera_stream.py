@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float32
 
+from langpose_rt.config import NS_PER_S
+from langpose_rt.monitoring.snapshot import StreamSnapshot
 from langpose_rt.pipeline.frame_queue import Frame, Inbox
 from langpose_rt.pipeline.slots import PERSON, Persons
 from langpose_rt.pipeline.tracker import Tracker
@@ -95,6 +97,22 @@ class Stream:
     def persons(self) -> int:
         """How many people of this stream have a slot."""
         return len(self._seats)
+
+    def snapshot(self, now_ns: int) -> StreamSnapshot:
+        """Return the state of this stream at the given time of the server's clock."""
+        inbox = self.inbox
+        return StreamSnapshot(
+            rig=self.rig,
+            camera=self.camera,
+            epoch=inbox.epoch or 0,
+            persons=self.persons,
+            waiting=len(inbox),
+            unanswered=len(self.unanswered),
+            assumed_intrinsics=inbox.assumed_intrinsics,
+            offset_ns=0 if inbox.clock is None else inbox.clock.offset_ns,
+            heard_ago_s=max(now_ns - inbox.heard_ns, 0) / NS_PER_S,
+            totals=dict(inbox.totals),
+        )
 
     def identify(self, frame: Frame, joints: Float32[np.ndarray, "person 17 3"]) -> list[int]:
         """The id of every person: the rig's, the tracker's, or -1 for one nobody sees."""

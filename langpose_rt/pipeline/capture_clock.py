@@ -3,9 +3,11 @@
 Nothing here reads a clock; both times of a frame are arguments.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from langpose_rt.config import NS_PER_S
+from langpose_rt.protocol.clock_sync import ClockSync
+from langpose_rt.protocol.header import time_from_wire
 
 STEP_NS = NS_PER_S
 """A change of the offset between the clocks beyond this is a step of the capture clock."""
@@ -93,3 +95,18 @@ class CaptureClock:
         self._least_ns = min(self._least_ns, offset_ns)
         spread_ns = min(offset_ns - self.offset_ns, STEP_NS)
         self._spread_ns += (spread_ns - self._spread_ns) // _SPREAD_SHARE
+
+
+def stamp_with_sync(stamp: Stamp, sync: ClockSync | None, t_ns: int) -> Stamp:
+    """The times of a frame, with what its rig claims to know, where that can be true.
+
+    A frame cannot have been captured after it came, and not more than a step of the clock before
+    `CaptureClock`'s estimate, which is late by the delay only: such a claim is out of date.
+    """
+    if sync is None or stamp.stepped:
+        return stamp
+    claimed_ns = t_ns + time_from_wire(sync.offset)
+    delay_ns = stamp.t_srv_ns - claimed_ns
+    if not -sync.unc <= delay_ns <= STEP_NS:
+        return stamp
+    return replace(stamp, t_srv_ns=claimed_ns, t_unc_ns=sync.unc)

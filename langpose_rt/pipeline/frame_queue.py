@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from langpose_rt.config import NS_PER_S
 from langpose_rt.pipeline.camera_lookup import Viewpoint, Viewpoints
-from langpose_rt.pipeline.capture_clock import CaptureClock, Stamp
-from langpose_rt.protocol.clock_sync import stamp_with_sync
+from langpose_rt.pipeline.capture_clock import CaptureClock, Stamp, stamp_with_sync
 from langpose_rt.protocol.header import MAX_UINT
 from langpose_rt.protocol.messages import Drops, KeypointMessage, RigCamera
 

@@ -15,13 +15,13 @@ from langpose_rt.pipeline.camera_lookup import Viewpoints
 from langpose_rt.pipeline.camera_stream import Stream
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.frame_queue import Frame, Inbox
+from langpose_rt.protocol.header import check_sender
 from langpose_rt.protocol.messages import (
     JsonNumbering,
     KeypointMessage,
     decode_keypoints,
     topic_names,
 )
-from langpose_rt.security.keyring import check_sender
 
 Journal = Callable[[str, int, int], None]
 

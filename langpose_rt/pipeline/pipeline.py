@@ -29,11 +29,11 @@ from langpose_rt.pipeline.camera_stream import Sighting, Stream
 from langpose_rt.pipeline.config import PipelineConfig, check_live
 from langpose_rt.pipeline.frame_queue import Frame, Inbox
 from langpose_rt.pipeline.ingest import Reception
+from langpose_rt.pipeline.journal import NoRecorder, Recorder
 from langpose_rt.pipeline.model_swap import ActiveModel
 from langpose_rt.pipeline.pose_builder import Emitter
 from langpose_rt.pipeline.responder import Answers, Replies
 from langpose_rt.pipeline.slots import Persons
-from langpose_rt.recording.recorder import NoRecorder, Recorder
 from langpose_rt.runtime.backend import Backend
 
 
@@ -216,8 +216,7 @@ class Pipeline:
         """Everything that can be said of the server at this moment; callable from any thread."""
         return Snapshot.of(
             self.stats,
-            self._reception.streams,
-            now_ns,
+            [stream.snapshot(now_ns) for stream in self._reception.streams],
             server=self.config.server,
             state=self.state,
             uptime_s=0.0 if self._started_ns is None else (now_ns - self._started_ns) / NS_PER_S,

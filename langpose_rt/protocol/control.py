@@ -50,12 +50,12 @@ model that cannot serve as model_refused, after which the old one goes on. Who a
 answered late: all requests together get a tenth of a core.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from langpose_rt.pipeline.config import Ports
 from langpose_rt.protocol.header import (
     PROTOCOL,
     UNREADABLE,
@@ -126,6 +126,16 @@ class Reply(Stamp, omit_defaults=True):
             id=None if request is None else request.id,
             err=reason, detail=detail, versions=VERSIONS_SPOKEN,
         )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Ports a server really listens on; http is 0 where there is none."""
+
+    keypoints: int = 0
+    poses: int = 0
+    control: int = 0
+    http: int = 0
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):

@@ -268,3 +268,25 @@ def sentence_of(error: Exception) -> str:
     """What an exception of another library says, as the end of one of our sentences."""
     text = str(error)[:200].rstrip(".")
     return text[:1].lower() + text[1:]
+
+
+def check_sender(topic: bytes, name: str) -> None:
+    """Refuse a message of a rig other than the one its sender's key is named after.
+
+    Args:
+        topic: First part of the message.
+        name: What the key is pinned to; empty if it is not allowed any more.
+
+    Raises:
+        MessageError: revoked_key, spoofed_rig, or bad_topic if no rig is named at all.
+    """
+    if not name:
+        detail = "the sender's key was taken out of the server's folder of keys"
+        raise refuse(Reason.REVOKED_KEY, detail)
+    if topic.startswith(f"kp2d/{name}/".encode()):
+        return
+    claimed, _ = topic_names(topic, "kp2d", 2)
+    raise refuse(
+        Reason.SPOOFED_RIG,
+        f"the key of {name!r} published as rig {claimed!r}; a key may publish only as its own name",
+    )

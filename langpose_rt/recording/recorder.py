@@ -10,8 +10,6 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -19,6 +17,7 @@ from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import MessageError
 from langpose_rt.formats.recording import JOURNAL, Direction, Entry, RecordingWriter
 from langpose_rt.monitoring.faults import Incidents
+from langpose_rt.pipeline.journal import NO_KEYS
 from langpose_rt.protocol.header import time_from_wire, topic_names
 
 FLUSH_NS = NS_PER_S // 5
@@ -34,59 +33,10 @@ MOST_TOPICS = 4096
 _Note = tuple[Direction, list[bytes], int, str | None]
 """What is to be written: direction, parts, when, and whose key."""
 
-_NOBODY: Mapping[str, str] = MappingProxyType({})
 _ENTRY_BYTES = 200
 _CLOSE_S = 5.0
 
 log = logging.getLogger(__name__)
-
-
-@runtime_checkable
-class Recorder(Protocol):
-    """What a server tells of itself; every call returns at once, from any thread."""
-
-    def begin(self, epoch: int, incidents: Incidents, keys: Mapping[str, str] = _NOBODY) -> None:
-        """The server starts.
-
-        Args:
-            epoch: Of the server.
-            incidents: Where it is counted what is recorded, and said that recording has ended.
-            keys: Public keys by the names they are pinned to, where there are any.
-
-        Raises:
-            ConfigError: If there is nowhere to record to.
-        """
-
-    def received(self, parts: Sequence[bytes], now_ns: int, sender: str | None = None) -> None:
-        """A message has come, by a key of that name if there are keys, and is about to be read."""
-
-    def published(self, parts: Sequence[bytes], now_ns: int) -> None:
-        """A message is sent."""
-
-    def decided(self, what: str, now_ns: int, heard: int) -> None:
-        """The lift side did something after so many messages; inside the lock of both sides."""
-
-    def close(self) -> None:
-        """The server has stopped."""
-
-
-class NoRecorder:
-    """Records nothing."""
-
-    def begin(self, epoch: int, incidents: Incidents, keys: Mapping[str, str] = _NOBODY) -> None:
-        """Nothing."""
-
-    def received(self, parts: Sequence[bytes], now_ns: int, sender: str | None = None) -> None:
-        """Nothing."""
-
-    def published(self, parts: Sequence[bytes], now_ns: int) -> None:
-        """Nothing."""
-
-    def decided(self, what: str, now_ns: int, heard: int) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""
 
 
 class FileRecorder:
@@ -107,7 +57,7 @@ class FileRecorder:
         self._closing = self._ended = False
         self._thread: threading.Thread | None = None
 
-    def begin(self, epoch: int, incidents: Incidents, keys: Mapping[str, str] = _NOBODY) -> None:
+    def begin(self, epoch: int, incidents: Incidents, keys: Mapping[str, str] = NO_KEYS) -> None:
         """Open the file and start to write.
 
         Raises:

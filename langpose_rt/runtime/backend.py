@@ -6,15 +6,13 @@ person is in which slot is the caller's business.
 """
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from langpose_rt.errors import ConfigError
-from langpose_rt.manifest import Manifest, read_manifest
+from langpose_rt.manifest import Manifest
 
 DEFAULT_MODEL = Path(__file__).parent.parent / "assets" / "live"
 """The model that ships with the package."""
@@ -97,54 +95,3 @@ class Backend(Protocol):
     def close(self) -> None:
         """Release what the backend holds; it cannot be used afterwards."""
         ...
-
-
-def open_backend(
-    model: Path | None = None,
-    name: str = "auto",
-    *,
-    slots: int = 64,
-    threads: int = 1,
-    precision: str = "auto",
-    say: Callable[[str], None] = log.debug,
-) -> Backend:
-    """The backend that runs a model.
-
-    Args:
-        model: Folder with a manifest; None is the model that ships with the package.
-        name: One of BACKENDS; ``auto`` is TensorRT, else TensorRT-RTX, else ONNX Runtime.
-        slots: Persons to remember at once.
-        threads: Threads one computation on the CPU may use.
-        precision: One of PRECISIONS; a backend refuses what it has not.
-        say: Told in one line what ``auto`` is, and why.
-
-    Raises:
-        ConfigError: If the backend is unknown, or this machine lacks what it needs.
-        ModelError: If the model is missing, damaged or lacks the precision.
-        BackendError: If a GPU refuses.
-    """
-    if name not in BACKENDS:
-        raise ConfigError(f"unknown backend {name!r}; expected one of {', '.join(BACKENDS)}")
-    folder = model or DEFAULT_MODEL
-    manifest = read_manifest(folder)
-    if name == "auto" and precision in {"auto", "fp16"}:
-        from langpose_rt.runtime.registry import automatic_backend
-
-        def open_named(chosen: str) -> Backend:
-            return open_backend(folder, chosen, slots=slots, threads=threads, precision=precision)
-
-        return automatic_backend(open_named, manifest, folder, say=say)
-    if name in GPU_BACKENDS:
-        if precision not in {"auto", "fp16"}:
-            raise ConfigError(f"backend {name} runs fp16, not {precision}; use '--backend onnx'")
-        from langpose_rt.runtime.tensorrt import open_tensorrt
-
-        return open_tensorrt(folder, manifest, slots=slots, flavor_name=GPU_BACKENDS[name])
-    precision = "fp32" if precision == "auto" else precision
-    if name == "torch":
-        from langpose_rt.runtime.torch import open_torch
-
-        return open_torch(folder, manifest, slots=slots, threads=threads, precision=precision)
-    from langpose_rt.runtime.onnx import open_onnx
-
-    return open_onnx(folder, manifest, slots=slots, threads=threads, precision=precision)

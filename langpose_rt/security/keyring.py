@@ -14,7 +14,6 @@ from pathlib import Path
 from zmq.utils import z85
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.protocol.header import Reason, refuse, topic_names
 from langpose_rt.security.key_files import (
     KEY_BYTES,
     PUBLIC,
@@ -148,25 +147,3 @@ def zap_reply(request: Sequence[bytes], keyring: Keyring) -> tuple[list[bytes], 
     if refusal:
         return [version, request_id, _TRY_AGAIN, b"not let in", b"", b""], refusal
     return [version, request_id, b"200", b"OK", user, b""], ""
-
-
-def check_sender(topic: bytes, name: str) -> None:
-    """Refuse a message of a rig other than the one its sender's key is named after.
-
-    Args:
-        topic: First part of the message.
-        name: What the key is pinned to; empty if it is not allowed any more.
-
-    Raises:
-        MessageError: revoked_key, spoofed_rig, or bad_topic if no rig is named at all.
-    """
-    if not name:
-        detail = "the sender's key was taken out of the server's folder of keys"
-        raise refuse(Reason.REVOKED_KEY, detail)
-    if topic.startswith(f"kp2d/{name}/".encode()):
-        return
-    claimed, _ = topic_names(topic, "kp2d", 2)
-    raise refuse(
-        Reason.SPOOFED_RIG,
-        f"the key of {name!r} published as rig {claimed!r}; a key may publish only as its own name",
-    )

@@ -11,11 +11,11 @@ from typing import Protocol, runtime_checkable
 from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.geometry.skeleton import SKELETONS
 from langpose_rt.monitoring.snapshot import Snapshot
-from langpose_rt.pipeline.config import Ports
 from langpose_rt.protocol.control import (
     OPERATIONS,
     ClockReading,
     Hello,
+    Ports,
     Reply,
     Request,
     decode_request,

@@ -9,8 +9,8 @@ from collections import deque
 
 import zmq
 
-from langpose_rt.pipeline.config import ServerConfig
 from langpose_rt.security.keyring import Keyring
+from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.sockets import Socket, connected_socket
 from langpose_rt.server.zap import received_with_name
 

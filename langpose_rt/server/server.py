@@ -26,14 +26,15 @@ from langpose_rt.errors import LangPoseError
 from langpose_rt.formats.gallery_npz import Gallery
 from langpose_rt.geometry.camera import Camera
 from langpose_rt.monitoring.snapshot import Snapshot
-from langpose_rt.pipeline.config import Ports, ServerConfig
+from langpose_rt.pipeline.journal import Recorder
 from langpose_rt.pipeline.model_swap import warm_up
 from langpose_rt.pipeline.pipeline import Pipeline
 from langpose_rt.pipeline.responder import Replies
+from langpose_rt.protocol.control import Ports
 from langpose_rt.protocol.header import MAX_UINT
-from langpose_rt.recording.recorder import Recorder
 from langpose_rt.runtime.backend import Backend
 from langpose_rt.security.keyring import Keyring
+from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.control_api import Allowance, ControlDesk
 from langpose_rt.server.fault_guard import FaultGuard
 from langpose_rt.server.http import HealthServer

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import zmq
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.pipeline.config import Ports, ServerConfig
+from langpose_rt.protocol.control import Ports
 from langpose_rt.protocol.header import MAX_HEADER_BYTES, MAX_MESSAGE_BYTES, MAX_PARTS
+from langpose_rt.server.config import ServerConfig
 
 Socket = zmq.Socket[bytes]
 

@@ -8,7 +8,8 @@ from itertools import islice
 
 import numpy as np
 
-from langpose_rt.formats.clip import DEMO_CLIP, read_clip
+from langpose_rt.formats.clip import DEMO_CLIP
+from langpose_rt.formats.readers import read_clip
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.offline import CAMERA, RIG, frames_of_clip
 from langpose_rt.pipeline.pipeline import Pipeline

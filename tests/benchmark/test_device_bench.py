@@ -18,8 +18,8 @@ from langpose_rt.config import PRESETS
 from langpose_rt.manifest import read_manifest
 from langpose_rt.model.langpose import seeded
 from langpose_rt.runtime import gpu_info as gpu
-from langpose_rt.runtime.backend import open_backend
 from langpose_rt.runtime.gpu_info import Gpu, why_no_gpu
+from langpose_rt.runtime.registry import open_backend
 from tests.commands import run_here
 from tests.fakes import FakeBackend
 

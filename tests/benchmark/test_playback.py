@@ -13,7 +13,7 @@ from langpose_rt.benchmark.playback import (
     publisher_of_clip,
     wait_for_server,
 )
-from langpose_rt.cli.arguments.connection import Connection
+from langpose_rt.client.address import Connection
 from langpose_rt.client.subscriber import RigPublisher
 from langpose_rt.errors import LangPoseError
 from langpose_rt.formats.clip import Clip

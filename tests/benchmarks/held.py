@@ -15,12 +15,14 @@ import numpy as np
 
 from langpose_rt.cli.commands.evaluate import first_person
 from langpose_rt.config import NS_PER_S
-from langpose_rt.formats.clip import DEMO_CLIP, Clip, read_clip
+from langpose_rt.formats.clip import DEMO_CLIP, Clip
+from langpose_rt.formats.readers import read_clip
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.geometry.skeleton import skeleton_named
 from langpose_rt.pipeline.config import NS_PER_MS, PipelineConfig
 from langpose_rt.pipeline.offline import lift_clip
-from langpose_rt.runtime.backend import Backend, open_backend
+from langpose_rt.runtime.backend import Backend
+from langpose_rt.runtime.registry import open_backend
 from tests.benchmarks.origin import origin
 from tests.crossings import MOCAP
 from training.data.mocap import Mocap, MotionClip, read_mocap

@@ -11,8 +11,8 @@ import zmq
 
 from langpose_rt.client.control import ControlClient
 from langpose_rt.errors import ConfigError, LangPoseError
-from langpose_rt.pipeline.config import ServerConfig
 from langpose_rt.protocol.control import Reply, Request, decode_request, encode_control
+from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.server import Server
 from tests.fakes import FakeBackend, keypoint_parts, person_px
 from tests.peers import LOCAL, WAIT_S, peers, wait_until

@@ -9,7 +9,8 @@ import pytest
 import zmq
 
 from langpose_rt.client.subscriber import PoseSubscriber, RigPublisher
-from langpose_rt.pipeline.config import PipelineConfig, ServerConfig
+from langpose_rt.pipeline.config import PipelineConfig
+from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.server import Server
 from langpose_rt.server.sockets import SEND_HWM
 from tests.fakes import SIZE, FakeBackend, person_px

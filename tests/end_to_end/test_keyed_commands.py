@@ -21,11 +21,12 @@ from langpose_rt.client.subscriber import RigPublisher
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.clip_npz import clip_to_npz
 from langpose_rt.formats.recording import Entry, Recording, RecordingWriter
-from langpose_rt.pipeline.config import PipelineConfig, ServerConfig
+from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.recording.recorder import FileRecorder
 from langpose_rt.recording.replay import Replay
 from langpose_rt.recording.setup import RecordedSetup, setup_from_facts
 from langpose_rt.security.key_files import key_pair_from_file, new_key_files
+from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.server import Server
 from tests.commands import Done, part_of_demo_clip, run_here
 from tests.end_to_end.test_footage import STAND_IN

@@ -12,8 +12,9 @@ from langpose_rt.client.control import ControlClient
 from langpose_rt.client.raw import RawSubscriber
 from langpose_rt.client.subscriber import PoseSubscriber, RigPublisher
 from langpose_rt.errors import LangPoseError
-from langpose_rt.pipeline.config import PipelineConfig, ServerConfig
+from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.security.key_files import KeyPair, key_pair_from_file, new_key_files
+from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.server import Server
 from langpose_rt.server.zap import Doorkeeper
 from tests.fakes import MS, SIZE, FakeBackend, person_px

@@ -17,7 +17,7 @@ import zmq
 
 from langpose_rt.client.control import ControlClient
 from langpose_rt.client.subscriber import PoseSubscriber, RigPublisher
-from langpose_rt.pipeline.config import PipelineConfig, ServerConfig
+from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.protocol.messages import (
     Event,
     Heartbeat,
@@ -26,6 +26,7 @@ from langpose_rt.protocol.messages import (
     decode_notice,
     decode_pose,
 )
+from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.server import Server
 from tests.fakes import MS, POSE, SIZE, FakeBackend, keypoint_parts, person_px
 from tests.peers import LOCAL, WAIT_S, Peers, next_of, peers, wait_until

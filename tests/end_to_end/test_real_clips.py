@@ -11,10 +11,11 @@ import pytest
 
 from langpose_rt.cli.commands.evaluate import first_person
 from langpose_rt.evaluation.clip_scores import Scores, scores_of_poses
-from langpose_rt.formats.clip import DEMO_CLIP, read_clip
+from langpose_rt.formats.clip import DEMO_CLIP
+from langpose_rt.formats.readers import read_clip
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.offline import lift_clip
-from langpose_rt.runtime.backend import open_backend
+from langpose_rt.runtime.registry import open_backend
 
 CLIPS = (DEMO_CLIP, Path(__file__).parents[1] / "data" / "pose2sim_balancing_cam04.npz")
 

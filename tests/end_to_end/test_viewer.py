@@ -16,7 +16,7 @@ import pytest
 
 from langpose_rt.benchmark.crowd import Crowd
 from langpose_rt.benchmark.playback import publisher_of_clip
-from langpose_rt.cli.arguments.connection import Connection
+from langpose_rt.client.address import Connection
 from tests.end_to_end.test_commands import started
 
 

@@ -11,7 +11,8 @@ from langpose_rt.engine.fp16_graph import half_graph
 from langpose_rt.engine.fp16_reference import HalfNetwork, half_backend
 from langpose_rt.engine.parity import parity
 from langpose_rt.manifest import read_manifest
-from langpose_rt.runtime.backend import DEFAULT_MODEL, open_backend
+from langpose_rt.runtime.backend import DEFAULT_MODEL
+from langpose_rt.runtime.registry import open_backend
 
 
 def adding_one() -> onnx.ModelProto:

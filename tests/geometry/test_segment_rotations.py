@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from langpose_rt.formats.clip import DEMO_CLIP, read_clip
+from langpose_rt.formats.clip import DEMO_CLIP
+from langpose_rt.formats.readers import read_clip
 from langpose_rt.geometry.segment_rotations import (
     SEGMENT_JOINTS,
     SEGMENT_PARENTS,

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.formats.clip import DEMO_CLIP, read_clip
+from langpose_rt.formats.clip import DEMO_CLIP
+from langpose_rt.formats.readers import read_clip
 from langpose_rt.geometry.camera import ray_to_pixel
 from langpose_rt.geometry.skeleton import (
     BONES,

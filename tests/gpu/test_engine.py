@@ -21,10 +21,11 @@ from langpose_rt.engine.fp16_graph import half_graph
 from langpose_rt.engine.parity import ParityClip, lift_clip, parity
 from langpose_rt.errors import BackendError, ConfigError
 from langpose_rt.manifest import Engine, EngineParity, EnginePart, Manifest, read_manifest
-from langpose_rt.runtime.backend import DEFAULT_MODEL, open_backend
+from langpose_rt.runtime.backend import DEFAULT_MODEL
 from langpose_rt.runtime.cuda.backend import CudaBackend
-from langpose_rt.runtime.cuda.driver import open_driver
+from langpose_rt.runtime.cuda.driver_registry import open_driver
 from langpose_rt.runtime.gpu_info import Gpu
+from langpose_rt.runtime.registry import open_backend
 from langpose_rt.runtime.tensorrt import EngineNetwork
 from langpose_rt.runtime.tensorrt_flavor import FLAVORS, imported
 from tests.gpu.conftest import ON_CPU

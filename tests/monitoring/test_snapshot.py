@@ -13,7 +13,8 @@ from tests.fakes import MS, FakeBackend, keypoint_message
 def snapshot(stats: Stats, streams: list[Stream], now_ns: int = 0) -> Snapshot:
     model = ModelStamp(id="fake")
     numbers = {"uptime_s": 1.5, "persons": 2, "slots": 8, "fps": 60.0}
-    return Snapshot.of(stats, streams, now_ns, server="srv", state="ready", model=model, **numbers)  # type: ignore[arg-type]
+    shots = [stream.snapshot(now_ns) for stream in streams]
+    return Snapshot.of(stats, shots, server="srv", state="ready", model=model, **numbers)  # type: ignore[arg-type]
 
 
 def empty_snapshot() -> Snapshot:

@@ -8,7 +8,8 @@ import pytest
 from langpose_rt.config import ModelConfig
 from langpose_rt.errors import ConfigError
 from langpose_rt.manifest import Manifest
-from langpose_rt.pipeline.config import PipelineConfig, ServerConfig, check_live
+from langpose_rt.pipeline.config import PipelineConfig, check_live
+from langpose_rt.server.config import ServerConfig
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import pytest
 
 from langpose_rt.errors import MessageError
-from langpose_rt.pipeline.capture_clock import STEP_NS, CaptureClock, Stamp
-from langpose_rt.protocol.clock_sync import ClockSync, stamp_with_sync, sync_checked
+from langpose_rt.pipeline.capture_clock import STEP_NS, CaptureClock, Stamp, stamp_with_sync
+from langpose_rt.protocol.clock_sync import ClockSync, sync_checked
 from langpose_rt.protocol.header import MAX_TIME_NS
 from tests.fakes import MS
 

@@ -9,8 +9,9 @@ from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.recording import Recording, RecordingWriter
 from langpose_rt.monitoring.counters import Stats
+from langpose_rt.pipeline.journal import NoRecorder, Recorder
 from langpose_rt.recording import recorder as recorder_module
-from langpose_rt.recording.recorder import FileRecorder, NoRecorder, Recorder, capture_ns
+from langpose_rt.recording.recorder import FileRecorder, capture_ns
 from tests.fakes import MS, keypoint_parts, person_px
 from tests.peers import wait_until
 from tests.recording.recordings import Ears

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from langpose_rt.errors import ConfigError, ModelError
-from langpose_rt.runtime.backend import Backend, open_backend
+from langpose_rt.runtime.backend import Backend
+from langpose_rt.runtime.registry import open_backend
 
 
 @pytest.mark.parametrize("name", ["auto", "onnx", "torch"])

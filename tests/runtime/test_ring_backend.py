@@ -9,7 +9,8 @@ import torch
 from langpose_rt.engine.demo import demo_parity_clip
 from langpose_rt.engine.parity import ParityClip, lift_clip
 from langpose_rt.model.checkpoint import load
-from langpose_rt.runtime.backend import DEFAULT_MODEL, Backend, open_backend
+from langpose_rt.runtime.backend import DEFAULT_MODEL, Backend
+from langpose_rt.runtime.registry import open_backend
 from langpose_rt.runtime.torch import CHECKPOINT_NAME
 from tests.runtime.conftest import random_clip
 

@@ -9,8 +9,9 @@ import zmq
 from zmq.utils import z85
 
 from langpose_rt.errors import ConfigError, MessageError
+from langpose_rt.protocol.header import check_sender
 from langpose_rt.security.key_files import new_key_files, public_key_from_file
-from langpose_rt.security.keyring import Keyring, check_sender, zap_reply
+from langpose_rt.security.keyring import Keyring, zap_reply
 
 
 @pytest.fixture

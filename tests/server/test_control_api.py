@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from langpose_rt.geometry.skeleton import SKELETONS
 from langpose_rt.monitoring.snapshot import Snapshot
-from langpose_rt.pipeline.config import Ports
 from langpose_rt.pipeline.pipeline import Pipeline
-from langpose_rt.protocol.control import Reply, Request, decode_reply, encode_control
+from langpose_rt.protocol.control import Ports, Reply, Request, decode_reply, encode_control
 from langpose_rt.server.control_api import WORK_SAVED_S, WORK_SHARE, Allowance, ControlDesk
 from tests.fakes import FakeBackend
 from tests.protocol.samples import CAPTURED_NS

@@ -7,8 +7,8 @@ import pytest
 import zmq
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.pipeline.config import ServerConfig
 from langpose_rt.protocol.header import MAX_MESSAGE_BYTES
+from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.rig_sockets import RigSockets
 from langpose_rt.server.sockets import listening_socket
 from tests.peers import LOCAL, WAIT_S, wait_until

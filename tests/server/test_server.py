@@ -13,9 +13,10 @@ import pytest
 import zmq
 
 from langpose_rt.errors import BackendError, ConfigError, LangPoseError
-from langpose_rt.pipeline.config import PipelineConfig, ServerConfig
+from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.protocol.header import MAX_PARTS
 from langpose_rt.protocol.messages import decode_pose
+from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.server import Server
 from tests.fakes import FakeBackend, keypoint_parts, person_px
 from tests.peers import LOCAL, WAIT_S, Peers, next_of, peers, wait_until

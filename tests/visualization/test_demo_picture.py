@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from langpose_rt.formats.clip import DEMO_CLIP, read_clip
+from langpose_rt.formats.clip import DEMO_CLIP
+from langpose_rt.formats.readers import read_clip
 from langpose_rt.protocol.messages import PoseMessage, Source
 from langpose_rt.visualization.demo_picture import SHOWN_FRAME, save_demo_picture, shown_message
 from tests.protocol.samples import pose_sample

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 
 from langpose_rt.model.langpose import LangPose
-from training.benchmark import scores_by_lookahead
 from training.data.mocap import Mocap
+from training.evaluation.benchmark_answers import scores_by_lookahead
 from training.evaluation.benchmark_clips import CONDITIONS, BenchmarkClip, draw_benchmark
 from training.evaluation.scores import CURVES, Point, Scores, macro_average
 from training.synthesis.batches import DataConfig, Footage, anchor_clips

@@ -12,7 +12,8 @@ from jaxtyping import Float
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.evaluation.clip_scores import scores_of_poses
-from langpose_rt.formats.clip import Clip, read_clip
+from langpose_rt.formats.clip import Clip
+from langpose_rt.formats.readers import read_clip
 from langpose_rt.geometry.camera import ASSUMED_FOV_DEG, Intrinsics, pixel_to_ray
 from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M, to_h36m17
 from langpose_rt.model.langpose import LangPose

@@ -12,7 +12,6 @@ from langpose_rt.errors import ConfigError
 from langpose_rt.model.checkpoint import load
 from langpose_rt.model.langpose import LangPose
 from training.evaluation.validation import validation_mm
-from training.trainer.command import report
 from training.trainer.config import TrainConfig, config_from_arguments, default_out
 from training.trainer.data_sources import lessons_from_arguments
 from training.trainer.distributed import leave, world_from_environment
@@ -26,6 +25,7 @@ from training.trainer.loop import (
     start_run,
     train,
 )
+from training.trainer.progress_report import report
 from training.trainer.text_alignment import Aligner
 from training.trainer.text_encoder import TextEncoder
 

@@ -1,29 +1,15 @@
 """The flags of every command that connects to a running server: where it is, and the keys."""
 
 import argparse
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from langpose_rt.client.address import Connection
 from langpose_rt.errors import ConfigError
 
 IS_THE_KEY_KNOWN = (
     "see that it runs with --keys, that its folder holds this rig's public key, and that "
     "--server-key is its own"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Connection:
-    """Where a server is, and how it is spoken to.
-
-    Attributes:
-        endpoint: Such as "tcp://127.0.0.1:5555".
-        keys: Further arguments of the client classes, which encrypt; empty where nothing is.
-    """
-
-    endpoint: str
-    keys: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
 def add_connection_arguments(parser: argparse.ArgumentParser, *, default: str, text: str) -> None:

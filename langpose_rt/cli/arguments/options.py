@@ -96,7 +96,8 @@ def backend_from_arguments(
     Raises:
         ConfigError: If an option is wrong, the library is not installed, or the model is not whole.
     """
-    from langpose_rt.runtime.backend import GPU_BACKENDS, open_backend
+    from langpose_rt.runtime.backend import GPU_BACKENDS
+    from langpose_rt.runtime.registry import open_backend
 
     degraded = failing in GPU_BACKENDS
     if not 1 <= arguments.threads <= MOST_THREADS:

@@ -47,7 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve, play, listen, compare, draw."""
     from langpose_rt.benchmark.child_server import child_server
     from langpose_rt.benchmark.listening import Listener
-    from langpose_rt.formats.clip import DEMO_CLIP, read_clip
+    from langpose_rt.formats.clip import DEMO_CLIP
+    from langpose_rt.formats.readers import read_clip
     from langpose_rt.visualization.demo_picture import save_demo_picture
 
     _check(arguments)
@@ -84,7 +85,7 @@ def _play(clip: "Clip", endpoint: str, loops: int) -> int:
     from rich.progress import Progress
 
     from langpose_rt.benchmark.playback import Playback, play, publisher_of_clip, wait_for_server
-    from langpose_rt.cli.arguments.connection import Connection
+    from langpose_rt.client.address import Connection
 
     with publisher_of_clip(clip, Connection(endpoint=endpoint), RIG, CAMERA) as publisher:
         wait_for_server(publisher)

@@ -92,7 +92,7 @@ def _looks(arguments: argparse.Namespace) -> Iterator[tuple[str, Callable[[], li
 
 def _ports() -> list["Check"]:
     from langpose_rt.cli.doctor.ports import check_ports
-    from langpose_rt.pipeline.config import ServerConfig
+    from langpose_rt.server.config import ServerConfig
 
     config = ServerConfig()
     return check_ports([config.port, config.pose_port, config.request_port], config.http_port or 0)

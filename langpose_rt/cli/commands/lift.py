@@ -93,7 +93,7 @@ def clip_from_arguments(arguments: argparse.Namespace, path: Path) -> "Clip":
     Raises:
         ConfigError: If a flag is wrong, or the file cannot be read.
     """
-    from langpose_rt.formats.clip import read_clip
+    from langpose_rt.formats.readers import read_clip
 
     return read_clip(path, _given(arguments))
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from langpose_rt.cli.arguments.connection import (
     IS_THE_KEY_KNOWN,
-    Connection,
     add_connection_arguments,
     connection_from_arguments,
 )
 from langpose_rt.cli.commands.lift import add_clip_arguments, clip_from_arguments, size_from_text
 from langpose_rt.cli.terminal.progress_line import ProgressLine
+from langpose_rt.client.address import Connection
 from langpose_rt.errors import ConfigError, LangPoseError
 
 if TYPE_CHECKING:

@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     recording = Recording(arguments.file)
     if arguments.to is not None:
-        from langpose_rt.recording.replay_live import replay_live
+        from langpose_rt.cli.replay_live import replay_live
 
         return replay_live(recording, arguments)
     from langpose_rt.recording.replay import Replay

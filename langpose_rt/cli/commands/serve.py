@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from langpose_rt.formats.gallery_npz import Gallery
     from langpose_rt.geometry.camera import Camera
     from langpose_rt.pipeline.config import PipelineConfig
-    from langpose_rt.recording.recorder import Recorder
+    from langpose_rt.pipeline.journal import Recorder
     from langpose_rt.runtime.backend import Backend
     from langpose_rt.server.server import Server
 
@@ -40,7 +40,8 @@ log = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from langpose_rt.pipeline.config import PipelineConfig, ServerConfig
+    from langpose_rt.pipeline.config import PipelineConfig
+    from langpose_rt.server.config import ServerConfig
 
     network = parser.add_argument_group("network")
     add_config_arguments(network, ServerConfig, leave_out=("pipeline",))
@@ -73,7 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     SIGHUP opens the model anew; on a terminal it means that the terminal is gone, and drains.
     """
-    from langpose_rt.pipeline.config import PipelineConfig, ServerConfig
+    from langpose_rt.pipeline.config import PipelineConfig
+    from langpose_rt.server.config import ServerConfig
     from langpose_rt.server.server import Server
     from langpose_rt.server.systemd import supervised
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from langpose_rt.cli.doctor.check import Check
-from langpose_rt.formats.clip import DEMO_CLIP, Clip, read_clip
+from langpose_rt.formats.clip import DEMO_CLIP, Clip
+from langpose_rt.formats.readers import read_clip
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.offline import lift_clip
 
@@ -83,8 +84,8 @@ def _played(
     from langpose_rt.benchmark.child_server import child_server
     from langpose_rt.benchmark.listening import Listener
     from langpose_rt.benchmark.playback import Playback, play, publisher_of_clip, wait_for_server
-    from langpose_rt.cli.arguments.connection import Connection
     from langpose_rt.cli.arguments.options import model_flags
+    from langpose_rt.client.address import Connection
 
     with (
         child_server(model_flags(arguments)) as server,

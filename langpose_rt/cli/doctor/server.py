@@ -2,8 +2,8 @@
 
 import time
 
-from langpose_rt.cli.arguments.connection import Connection
 from langpose_rt.cli.doctor.check import Check
+from langpose_rt.client.address import Connection
 from langpose_rt.errors import ConfigError, LangPoseError
 
 NS_PER_MS = 1_000_000

@@ -10,7 +10,8 @@ from langpose_rt.manifest import Manifest
 from langpose_rt.runtime.cuda.batch_runner import Stepper
 from langpose_rt.runtime.cuda.device_network import DeviceNetwork
 from langpose_rt.runtime.cuda.device_window import DeviceWindow
-from langpose_rt.runtime.cuda.driver import Driver, open_driver
+from langpose_rt.runtime.cuda.driver import Driver
+from langpose_rt.runtime.cuda.driver_registry import open_driver
 from langpose_rt.runtime.cuda.kernels import SIGNATURES, window_kernels
 from langpose_rt.runtime.cuda.step_programs import ENCODE, ENCODE_AND_LIFT, LIFT, Place
 

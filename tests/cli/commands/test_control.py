@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from langpose_rt.pipeline.config import ServerConfig
-from langpose_rt.runtime.backend import open_backend
+from langpose_rt.runtime.registry import open_backend
+from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.server import Server
 from tests.commands import run_here
 from tests.peers import WAIT_S

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import zmq
 
-from langpose_rt.pipeline.config import ServerConfig
+from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.server import Server
 from tests.commands import COMMAND, ENVIRONMENT, run_here
 from tests.fakes import FakeBackend

@@ -2,12 +2,12 @@
 
 import pytest
 
-from langpose_rt.cli.arguments.connection import Connection
 from langpose_rt.cli.doctor import server as server_check
 from langpose_rt.cli.doctor.ports import is_free
 from langpose_rt.cli.doctor.server import check_server, endpoint_after, skew_check
+from langpose_rt.client.address import Connection
 from langpose_rt.errors import ConfigError
-from langpose_rt.pipeline.config import ServerConfig
+from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.server import Server
 from tests.fakes import FakeBackend
 

@@ -7,8 +7,9 @@ import pytest
 
 from langpose_rt.config import ModelConfig
 from langpose_rt.errors import ConfigError
-from langpose_rt.formats.clip import DEMO_CLIP, read_clip
+from langpose_rt.formats.clip import DEMO_CLIP
 from langpose_rt.formats.clip_npz import clip_to_npz
+from langpose_rt.formats.readers import read_clip
 from langpose_rt.model.checkpoint import load
 from langpose_rt.model.langpose import seeded
 from langpose_rt.runtime.backend import DEFAULT_MODEL

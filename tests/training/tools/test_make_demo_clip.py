@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from langpose_rt.formats.clip import read_clip
+from langpose_rt.formats.readers import read_clip
 from training.tools import make_demo_clip
 
 

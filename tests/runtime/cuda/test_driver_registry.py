@@ -3,8 +3,8 @@
 import pytest
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.runtime.cuda import driver
-from langpose_rt.runtime.cuda.driver import open_driver
+from langpose_rt.runtime.cuda import driver_registry
+from langpose_rt.runtime.cuda.driver_registry import open_driver
 from langpose_rt.runtime.gpu_info import why_no_gpu
 
 
@@ -17,7 +17,7 @@ def test_without_a_driver_it_is_one_sentence() -> None:
 
 
 def test_without_a_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "find_spec", lambda _: None)
+    monkeypatch.setattr(driver_registry, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match="pip install cuda-bindings, or choose --backend onnx"):
         open_driver()
     with pytest.raises(ConfigError, match="pycuda is not installed"):
@@ -25,8 +25,8 @@ def test_without_a_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_library_that_cannot_be_imported_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "find_spec", lambda _: object())
-    if driver.DRIVERS[0] == "pycuda":
+    monkeypatch.setattr(driver_registry, "find_spec", lambda _: object())
+    if driver_registry.DRIVERS[0] == "pycuda":
         monkeypatch.setitem(__import__("sys").modules, "pycuda", None)
     with pytest.raises(ConfigError, match="pycuda cannot be imported: "):
         open_driver()
