@@ -10,6 +10,7 @@ import importlib
 import inspect
 import os
 import re
+import textwrap
 from typing import Any
 
 from langpose_rt.cli.main import COMMANDS, build_parser
@@ -41,29 +42,28 @@ def commands_as_markdown() -> str:
 
 
 def docstring_as_markdown(module: str) -> str:
-    """Return the docstring of a module: titles as headings, indented paragraphs as code blocks."""
+    """Return the docstring of a module: titles as headings, indented lines as code blocks."""
     text = _TITLE.sub(r"## \1\n", inspect.getdoc(importlib.import_module(module)) or "")
-    return "\n\n".join(_paragraph(part) for part in _paragraphs(text))
+    return "\n\n".join(
+        f"```text\n{textwrap.dedent(part)}\n```" if indented else _escaped(part)
+        for indented, part in _parts(text)
+    )
 
 
-def _paragraphs(text: str) -> list[str]:
-    """Split at blank lines, but keep a heading apart and indented parts that follow together."""
-    parts: list[str] = []
-    for part in re.split(r"\n\s*\n", text.strip("\n")):
-        indented = bool(re.search(r"^\s", part, re.MULTILINE))
-        if parts and indented and re.search(r"^\s", parts[-1], re.MULTILINE):
-            parts[-1] += f"\n\n{part}"
-        else:
-            parts.append(part)
-    return parts
+def _parts(text: str) -> list[tuple[bool, str]]:
+    """Split into runs of indented and other lines; a blank line belongs to the run it is in."""
+    parts: list[tuple[bool, list[str]]] = []
+    for line in text.splitlines():
+        indented = line[:1].isspace()
+        if not parts or (line.strip() and indented is not parts[-1][0]):
+            parts.append((indented, []))
+        parts[-1][1].append(line)
+    return [(indented, "\n".join(lines).strip("\n")) for indented, lines in parts]
 
 
-def _paragraph(part: str) -> str:
-    if part.startswith("## "):
-        return part
-    if re.search(r"^\s", part, re.MULTILINE):
-        return f"```text\n{inspect.cleandoc(part)}\n```"
-    pieces = part.split("`")  # every second piece is code
+def _escaped(prose: str) -> str:
+    """Return prose in which Markdown and HTML see no marks but those of code."""
+    pieces = prose.split("`")  # every second piece is code
     pieces[::2] = [re.sub(r"([*_])", r"\\\1", html.escape(p, quote=False)) for p in pieces[::2]]
     return "`".join(pieces)
 
