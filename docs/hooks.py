@@ -2,6 +2,7 @@
 
 <!-- commands -->          the help text of every command of `langpose-rt`
 <!-- docstring MODULE -->  the docstring of a module, its underlined titles as headings
+<!-- file PATH -->         a Python file of the repository
 """
 
 import argparse
@@ -11,13 +12,18 @@ import inspect
 import os
 import re
 import textwrap
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from langpose_rt.cli.main import COMMANDS, build_parser
 
 COLUMNS = 96
 """Width of the help texts, in characters."""
 
+ROOT = Path(__file__).parent.parent
+
+_FILE = re.compile(r"<!-- file ([\w./]+\.py) -->")
 _DOCSTRING = re.compile(r"<!-- docstring ([\w.]+) -->")
 _TITLE = re.compile(r"^(.+)\n=+$", re.MULTILINE)
 
@@ -26,18 +32,21 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """Replace the markers of one page."""
     if "<!-- commands -->" in markdown:
         markdown = markdown.replace("<!-- commands -->", commands_as_markdown())
+    markdown = _FILE.sub(lambda found: file_as_markdown(ROOT / found[1]), markdown)
     return _DOCSTRING.sub(lambda found: docstring_as_markdown(found[1]), markdown)
 
 
 def commands_as_markdown() -> str:
     """Return the help text of every command under a heading of its name."""
-    os.environ["COLUMNS"] = str(COLUMNS)
-    parts = []
-    for name in COMMANDS:
-        command = _subcommands(build_parser(name))[name]
-        parts.append(f"## {name}\n\n```text\n{command.format_help().rstrip()}\n```")
-        for action, parser in _subcommands(command).items():
-            parts.append(f"### {name} {action}\n\n```text\n{parser.format_help().rstrip()}\n```")
+    with patch.dict(os.environ, COLUMNS=str(COLUMNS)):
+        return "\n\n".join(_help_of(name) for name in COMMANDS)
+
+
+def _help_of(name: str) -> str:
+    command = _subcommands(build_parser(name))[name]
+    parts = [f"## {name}\n\n```text\n{command.format_help().rstrip()}\n```"]
+    for action, parser in _subcommands(command).items():
+        parts.append(f"### {name} {action}\n\n```text\n{parser.format_help().rstrip()}\n```")
     return "\n\n".join(parts)
 
 
@@ -48,6 +57,11 @@ def docstring_as_markdown(module: str) -> str:
         f"```text\n{textwrap.dedent(part)}\n```" if indented else _escaped(part)
         for indented, part in _parts(text)
     )
+
+
+def file_as_markdown(path: Path) -> str:
+    """Return a Python file as a code block."""
+    return f"```python\n{path.read_text(encoding='utf-8')}```"
 
 
 def _parts(text: str) -> list[tuple[bool, str]]:

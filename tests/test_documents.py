@@ -29,7 +29,6 @@ _CODE_BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _RUN_BLOCK = re.compile(r"^<!-- runs -->\n```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _CODE_SPAN = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-_INCLUDED = re.compile(r'^--8<-- "(.+)"$', re.MULTILINE)
 _MODULE = re.compile(r"langpose_rt(?:\.[A-Za-z_]\w*)+")
 _PATH = re.compile(r"(?:langpose_rt|training|tests|cpp_ext|docs)/[\w./-]*")
 _PYTHON_M = re.compile(r"python3? -m ([\w.]+)")
@@ -168,12 +167,6 @@ def test_every_path_that_is_named_exists() -> None:
     assert [place for place in places if not (ROOT / place.text).exists()] == []
 
 
-def test_every_file_that_is_included_exists() -> None:
-    for document in documents():
-        for path in _INCLUDED.findall(document.read_text(encoding="utf-8")):
-            assert (ROOT / path).is_file(), f"{document}: {path}"
-
-
 def test_every_module_that_is_named_can_be_imported() -> None:
     places = [place for place in everything_shown() if _MODULE.fullmatch(place.text)]
     assert len(places) > 20
@@ -271,6 +264,12 @@ def test_the_page_of_commands_shows_the_help_of_every_command() -> None:
         assert f"\n## {name}\n" in f"\n{page}"
         assert f"usage: langpose-rt {name} " in page
     assert "\n### keys new\n" in page
+
+
+def test_a_guide_shows_the_very_example() -> None:
+    guide = (ROOT / "docs" / "guides" / "rigs.md").read_text(encoding="utf-8")
+    example = (ROOT / "langpose_rt/assets/examples/rig.py").read_text(encoding="utf-8")
+    assert f"```python\n{example}```" in hooks().on_page_markdown(guide)
 
 
 def test_a_docstring_becomes_a_page_without_losing_a_word() -> None:
