@@ -211,7 +211,9 @@ def test_every_option_that_is_named_exists() -> None:
     found = {
         (place.document, option[1])
         for document in documents()
-        for place in (Place(name_of(document), span) for span in spans(document.read_text()))
+        for place in (
+            Place(name_of(document), span) for span in spans(document.read_text(encoding="utf-8"))
+        )
         if (option := _OPTION.fullmatch(place.text))
     }
     assert len(found) > 20
