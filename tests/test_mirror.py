@@ -10,7 +10,8 @@ ROOT = TESTS.parent
 WITHOUT_SOURCE = {
     "test_conftest.py": "about tests/conftest.py",
     "test_deploy.py": "about langpose_rt/assets/deploy",
-    "test_faults_table.py": "about README.md",
+    "test_documents.py": "about README.md, docs and training/README.md",
+    "test_faults_table.py": "about docs/reference/faults.md",
     "test_mirror.py": "about the tests",
     "test_packaging.py": "about setup.py and pyproject.toml",
     "engine/test_int8.py": "what quantising costs, through export and runtime together",

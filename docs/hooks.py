@@ -1,0 +1,89 @@
+"""MkDocs hooks: pages that are generated from the package while the site is built.
+
+<!-- commands -->          the help text of every command of `langpose-rt`
+<!-- docstring MODULE -->  the docstring of a module, its underlined titles as headings
+<!-- file PATH -->         a Python file of the repository
+"""
+
+import argparse
+import html
+import importlib
+import inspect
+import os
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from langpose_rt.cli.main import COMMANDS, build_parser
+
+COLUMNS = 96
+"""Width of the help texts, in characters."""
+
+ROOT = Path(__file__).parent.parent
+
+_FILE = re.compile(r"<!-- file ([\w./]+\.py) -->")
+_DOCSTRING = re.compile(r"<!-- docstring ([\w.]+) -->")
+_TITLE = re.compile(r"^(.+)\n=+$", re.MULTILINE)
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Replace the markers of one page."""
+    if "<!-- commands -->" in markdown:
+        markdown = markdown.replace("<!-- commands -->", commands_as_markdown())
+    markdown = _FILE.sub(lambda found: file_as_markdown(ROOT / found[1]), markdown)
+    return _DOCSTRING.sub(lambda found: docstring_as_markdown(found[1]), markdown)
+
+
+def commands_as_markdown() -> str:
+    """Return the help text of every command under a heading of its name."""
+    with patch.dict(os.environ, COLUMNS=str(COLUMNS)):
+        return "\n\n".join(_help_of(name) for name in COMMANDS)
+
+
+def _help_of(name: str) -> str:
+    command = _subcommands(build_parser(name))[name]
+    parts = [f"## {name}\n\n```text\n{command.format_help().rstrip()}\n```"]
+    for action, parser in _subcommands(command).items():
+        parts.append(f"### {name} {action}\n\n```text\n{parser.format_help().rstrip()}\n```")
+    return "\n\n".join(parts)
+
+
+def docstring_as_markdown(module: str) -> str:
+    """Return the docstring of a module: titles as headings, indented lines as code blocks."""
+    text = _TITLE.sub(r"## \1\n", inspect.getdoc(importlib.import_module(module)) or "")
+    return "\n\n".join(
+        f"```text\n{textwrap.dedent(part)}\n```" if indented else _escaped(part)
+        for indented, part in _parts(text)
+    )
+
+
+def file_as_markdown(path: Path) -> str:
+    """Return a Python file as a code block."""
+    return f"```python\n{path.read_text(encoding='utf-8')}```"
+
+
+def _parts(text: str) -> list[tuple[bool, str]]:
+    """Split into runs of indented and other lines; a blank line belongs to the run it is in."""
+    parts: list[tuple[bool, list[str]]] = []
+    for line in text.splitlines():
+        indented = line[:1].isspace()
+        if not parts or (line.strip() and indented is not parts[-1][0]):
+            parts.append((indented, []))
+        parts[-1][1].append(line)
+    return [(indented, "\n".join(lines).strip("\n")) for indented, lines in parts]
+
+
+def _escaped(prose: str) -> str:
+    """Return prose in which Markdown and HTML see no marks but those of code."""
+    pieces = prose.split("`")  # every second piece is code
+    pieces[::2] = [re.sub(r"([*_])", r"\\\1", html.escape(p, quote=False)) for p in pieces[::2]]
+    return "`".join(pieces)
+
+
+def _subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    for action in parser._actions:  # argparse has no public way to list them
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}
