@@ -12,6 +12,7 @@ WITHOUT_SOURCE = {
     "test_deploy.py": "about langpose_rt/assets/deploy",
     "test_documents.py": "about README.md, docs and training/README.md",
     "test_faults_table.py": "about docs/reference/faults.md",
+    "test_init.py": "about langpose_rt/__init__.py",
     "test_mirror.py": "about the tests",
     "test_packaging.py": "about setup.py and pyproject.toml",
     "engine/test_int8.py": "what quantising costs, through export and runtime together",

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from langpose_rt.client.subscriber import RigPublisher
+from langpose_rt import RigPublisher
 from langpose_rt.formats.clip import DEMO_CLIP
 from langpose_rt.formats.readers import read_clip
 
