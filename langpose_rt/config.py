@@ -103,6 +103,11 @@ class ModelConfig:
         return self.token_count * self.representation * self.sides
 
     @property
+    def rotary_pairs(self) -> int:
+        """Channel pairs of one head, each turned by a phase of its own."""
+        return self.width // self.heads // 2
+
+    @property
     def max_age_ns(self) -> int:
         """Age beyond which a key is not seen, in nanoseconds."""
         return round(self.max_age_s * NS_PER_S)

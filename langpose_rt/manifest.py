@@ -55,6 +55,7 @@ class EnginePart(msgspec.Struct, frozen=True, kw_only=True):
         network_half: Share of half among the layer outputs of the network that was parsed.
         engine_half: The same of the built engine; None where no GPU could open it to look.
         inputs, outputs: Type and shape of every tensor, as ``float32[batch,17,3]``.
+        flags: Builder flags that were set.
     """
 
     file: str
@@ -66,6 +67,7 @@ class EnginePart(msgspec.Struct, frozen=True, kw_only=True):
     engine_half: float | None
     inputs: dict[str, str]
     outputs: dict[str, str]
+    flags: list[str]
 
 
 class Engine(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +81,6 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
         driver: Of that machine, likewise.
         model_sha256: Of the model, `Manifest.sha256`.
         optimization_level: Of the builder.
-        flags: Builder flags that are set.
         profiles: Latency classes, in the order the engine holds them.
         encoder, lifter: The two files.
         made_by, command, date: As of a manifest.
@@ -92,7 +93,6 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     driver: str | None
     model_sha256: str
     optimization_level: int
-    flags: list[str]
     profiles: list[Profile]
     encoder: EnginePart
     lifter: EnginePart
@@ -159,6 +159,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def sha256(self) -> str:
         """One hash for the whole model: of its files' hashes."""
         return hashlib.sha256("".join(sorted(self.files.values())).encode()).hexdigest()
+
+    @property
+    def licence(self) -> str:
+        """Licence of the weights as the card states it, or "not stated"."""
+        return str(self.card.get("licence", "not stated"))
 
     @property
     def longest_lookahead_ms(self) -> float | None:

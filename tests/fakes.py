@@ -6,11 +6,12 @@ import numpy as np
 
 from langpose_rt.config import ModelConfig
 from langpose_rt.errors import BackendError
-from langpose_rt.geometry.camera import Intrinsics, ray_to_pixel
+from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.geometry.person_frame import rotation_to_ray
 from langpose_rt.geometry.skeleton import PARENTS, REFERENCE_BONES_M
 from langpose_rt.manifest import Manifest
 from langpose_rt.protocol.messages import KeypointMessage, encode_keypoints
+from tests.projection import ray_to_pixel
 
 SIZE = (1280, 720)
 LENS = Intrinsics.from_fov(*SIZE)

@@ -18,6 +18,10 @@ def test_joint_tokens_in_two_streams_keep_seventeen_tokens_and_two_rings_a_layer
     assert config.channels == 17 * config.width
 
 
+def test_half_the_channels_of_a_head_are_turned_by_the_other_half() -> None:
+    assert ModelConfig(width=48, heads=4).rotary_pairs == 6
+
+
 def test_an_unknown_value_names_itself() -> None:
     with pytest.raises(ConfigError, match="flux"):
         config_from_dict(PRESETS["live"].to_dict() | {"flux": 1})

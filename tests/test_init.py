@@ -33,7 +33,8 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 def test_the_pipeline_loads_no_socket_library() -> None:
     script = (
         "import sys, pkgutil, importlib, langpose_rt.pipeline as p\n"
-        "for m in pkgutil.iter_modules(p.__path__): importlib.import_module(f'{p.__name__}.{m.name}')\n"
+        "for m in pkgutil.iter_modules(p.__path__):\n"
+        "    importlib.import_module(f'{p.__name__}.{m.name}')\n"
         "print('zmq' in sys.modules)"
     )
     assert run(script) == "False"

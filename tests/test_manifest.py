@@ -44,6 +44,12 @@ def test_a_manifest_reads_back_as_it_was_written(folder: Path) -> None:
     assert manifest == manifest_of(manifest.files)
 
 
+def test_the_licence_is_the_one_the_card_states() -> None:
+    manifest = manifest_of({})
+    assert manifest.licence == "not stated"
+    assert msgspec.structs.replace(manifest, card={"licence": "MIT"}).licence == "MIT"
+
+
 def test_a_changed_file_is_named_with_both_hashes(folder: Path) -> None:
     (folder / "weights.bin").write_bytes(b"weightz")
     with pytest.raises(
@@ -113,10 +119,11 @@ def test_an_engine_reads_back_as_it_was_written_and_is_no_part_of_the_models_has
     part = EnginePart(
         file="encoder.engine", sha256="0", size_bytes=1, graph_sha256="0", build_s=1.5,
         network_half=0.4, engine_half=None, inputs={"rows": "float32[batch,17,3]"}, outputs={},
+        flags=[],
     )  # fmt: skip
     engine = Engine(
         flavor="rtx", version="1.7", targets=["8.9"], gpu=None, driver=None, model_sha256="0",
-        optimization_level=5, flags=[], profiles=[Profile(smallest=1, typical=1, largest=1)],
+        optimization_level=5, profiles=[Profile(smallest=1, typical=1, largest=1)],
         encoder=part, lifter=part, made_by="test", command="test", date="2026-01-01",
     )  # fmt: skip
     parity = EngineParity(

@@ -17,7 +17,6 @@ from langpose_rt.benchmark.macs import step_macs, window_macs
 from langpose_rt.engine.onnx_export import onnx_from_module
 from langpose_rt.manifest import Manifest
 from langpose_rt.model.checkpoint import load
-from langpose_rt.model.encoder import MASKED
 from langpose_rt.model.langpose import LangPose
 from langpose_rt.model.step_graphs import (
     ENCODER_INPUTS,
@@ -27,6 +26,7 @@ from langpose_rt.model.step_graphs import (
 )
 from langpose_rt.runtime.onnx import OnnxNetwork, session_from_file
 from langpose_rt.runtime.torch import CHECKPOINT_NAME
+from langpose_rt.window.reference import MASKED
 
 _WARM_UP = 20
 

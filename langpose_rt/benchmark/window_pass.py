@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import torch
 
-from langpose_rt.model.encoder import MASKED
 from langpose_rt.model.langpose import LangPose
 from langpose_rt.model.step_graphs import EncoderWindow, LifterStep, example_inputs
+from langpose_rt.window.reference import MASKED
 
 
 def window_pass(model: LangPose, persons: int, device: str) -> Callable[[], None]:

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 failed while running, 2 wrong option, file or model, 130 i
 """
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -116,7 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()  # now, so that a reader who has left is no traceback at the end
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with contextlib.suppress(OSError):  # a stdout in memory, as in a notebook, has no fileno
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):  # `langpose-rt ... | head` is no mistake
             print(f"langpose-rt: {error}", file=sys.stderr)
         return _FAILED

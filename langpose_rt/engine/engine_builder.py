@@ -144,9 +144,8 @@ def build_product(
         plans = {name: job.plan(name, graph) for name, graph in graphs.items()}
         parts = {name: job.part(name, plan, graphs[name], built) for name, plan in plans.items()}
         engine = Engine(
-            **_purpose(job.manifest, tools, config), flags=plans["encoder"].flags,
-            encoder=parts["encoder"], lifter=parts["lifter"], command=command,
-            date=datetime.date.today().isoformat(),
+            **_purpose(job.manifest, tools, config), encoder=parts["encoder"],
+            lifter=parts["lifter"], command=command, date=datetime.date.today().isoformat(),
         )  # fmt: skip
         measured = job.parity(engine, graphs, built, clip)
         check_parity(measured)
@@ -256,6 +255,7 @@ class _Job:
             engine_half=engine_half,
             inputs=plan.inputs,
             outputs=plan.outputs,
+            flags=plan.flags,
         )
 
     def parity(

@@ -10,9 +10,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from langpose_rt.config import NS_PER_S
+from langpose_rt.formats.clip import DEMO_CLIP
+from langpose_rt.formats.readers import read_clip
 from langpose_rt.geometry.camera import Intrinsics, pixel_to_ray
 from langpose_rt.geometry.person_frame import AnchorState, anchor_step
-from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M
+from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M, to_h36m17
 from langpose_rt.manifest import Parity
 from langpose_rt.runtime.backend import Backend
 
@@ -54,6 +56,18 @@ def parity_clip(
         rows.append(anchored.rows[0])
         extras.append(anchored.extras[0])
     return ParityClip(name, np.stack(rows), np.stack(extras), time_ns)
+
+
+def demo_parity_clip() -> ParityClip:
+    """Read the bundled real clip, which the parity of every product is measured on.
+
+    Raises:
+        ConfigError: If the installed package lacks it.
+    """
+    clip = read_clip(DEMO_CLIP)
+    intrinsics = clip.intrinsics or Intrinsics.from_fov(*clip.size, assumed=True)
+    joints = to_h36m17(clip.keypoints[:, 0], clip.skeleton)
+    return parity_clip(DEMO_CLIP.stem, joints, intrinsics, clip.t_ns)
 
 
 def lift_clip(

@@ -180,23 +180,6 @@ def pixel_to_ray(
     return np.asarray(rays, keypoints_px.dtype)
 
 
-def ray_to_pixel(
-    rays: Float[np.ndarray, "*batch joint 2"], intrinsics: Intrinsics
-) -> Float[np.ndarray, "*batch joint 2"]:
-    """Where in the image a direction lands; the inverse of `pixel_to_ray`.
-
-    Returns:
-        A new array of the same dtype; missing joints (NaN) stay NaN.
-    """
-    focal = np.array([intrinsics.fx_px, intrinsics.fy_px])
-    centre = np.array([intrinsics.cx_px, intrinsics.cy_px])
-    bent = rays.astype(np.float64)
-    if any(intrinsics.dist):
-        known = np.isfinite(bent).all(-1)
-        bent[known] = _distort(bent[known], intrinsics)
-    return np.asarray(bent * focal + centre, rays.dtype)
-
-
 def root_from_pose(
     pose_camera: Float[np.ndarray, "*batch joint 3"],
     rays: Float[np.ndarray, "*batch joint 2"],

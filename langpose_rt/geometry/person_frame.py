@@ -134,8 +134,7 @@ def anchor_step(
         New arrays.
 
     Source:
-        Ours. Rotated rays and body units: the prototype table of the design (README, "why these
-        rows").
+        Ours.
     """
     present = (scores > 0) & np.isfinite(rays).all(-1)
     rays = np.where(present[..., None], rays, np.float32(0))

@@ -1,6 +1,6 @@
-"""Parts of the pose encoder: attention over joints, attention over time, streams and their fusion.
+"""Parts of the pose encoder: attention over joints, attention over time, and their MLPs.
 
-A temporal attention has two forms that must agree: `forward` over a whole clip under a mask, and
+A temporal attention has two forms that must agree: `over_clip` for a whole clip under a mask, and
 `step` for one new frame against a ring of cached keys and values that stays outside the graph. The
 step joins logits instead of concatenating the ring, so nothing of the ring is ever copied to append
 to it.
@@ -29,8 +29,8 @@ def rotate(x: Float[Tensor, "*batch width"], rotary: Rotary) -> Float[Tensor, "*
     return torch.cat((first * cos - second * sin, first * sin + second * cos), dim=-1)
 
 
-class Attention(nn.Module):
-    """Multi-head self-attention with a joint query, key and value projection."""
+class _Projections(nn.Module):
+    """Projections of multi-head self-attention: query, key and value in one, and the output."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -43,15 +43,19 @@ class Attention(nn.Module):
         q, k, v = self.qkv(x).unflatten(-1, (3 * self.heads, -1)).chunk(3, dim=-2)
         return q, k, v
 
+
+class JointAttention(_Projections):
+    """Attention of every token to all tokens of its frame."""
+
     def forward(self, x: Float[Tensor, "batch token width"]) -> Float[Tensor, "batch token width"]:
-        """Attention of every token to all tokens of its row."""
+        """Mix the tokens of every row."""
         q, k, v = (part.transpose(1, 2) for part in self.split(x))
         mixed = nn.functional.scaled_dot_product_attention(q, k, v)
         return Tensor(self.out(mixed.transpose(1, 2).flatten(2)))
 
 
-class TemporalAttention(Attention):
-    """Attention of every token to the same token in other frames."""
+class TemporalAttention(_Projections):
+    """Attention of every token to the same token in other frames: `over_clip` or `step`."""
 
     def over_clip(
         self,
@@ -126,7 +130,7 @@ class SpatialPart(nn.Module):
     def __init__(self, width: int, heads: int, hidden: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
-        self.attention = Attention(width, heads)
+        self.attention = JointAttention(width, heads)
         self.mlp_norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
         self.mlp = Mlp(width, hidden)
 

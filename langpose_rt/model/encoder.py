@@ -13,10 +13,8 @@ from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S, ROW_CHANNELS, ModelConf
 from langpose_rt.model.attention import LAYER_NORM_EPS, Mlp, Rotary, SpatialPart, TemporalPart
 from langpose_rt.model.bone_features import BONE_CHANNELS, BoneInput
 from langpose_rt.model.flip import Mirror
+from langpose_rt.window.reference import MASKED
 from langpose_rt.window.rotary import rotary_periods_ns
-
-MASKED = -30000.0
-"""Bias of a key that is not seen: finite in half precision, and zero weight after any softmax."""
 
 
 class DualStreamBranch(nn.Module):
@@ -85,9 +83,15 @@ class Layer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Rows to motion representation, over clips or frame by frame."""
+    """Rows to motion representation, over clips or frame by frame.
+
+    Attributes:
+        frame_period_ns: Where it is set, phases in `forward` go by frame number, a frame counting
+            as so much time; for comparisons with models that know no time.
+    """
 
     rotary_periods_ns: Tensor
+    frame_period_ns: int | None = None
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -113,7 +117,7 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
         self.to_representation = nn.Linear(width, config.representation)
         self.to_embedding = nn.Linear(config.representation, config.embedding)
-        periods = torch.from_numpy(rotary_periods_ns(width // config.heads // 2))
+        periods = torch.from_numpy(rotary_periods_ns(config.rotary_pairs))
         self.register_buffer("rotary_periods_ns", periods, persistent=False)
 
     def _tokens(self, rows: Tensor, extras: Tensor) -> Tensor:
@@ -183,7 +187,11 @@ class Encoder(nn.Module):
             time_ns: Capture times, rising.
         """
         if self.config.causal:
-            return self.over_clip(rows, extras, self.rotary(time_ns), self.clip_bias(time_ns))
+            phase_ns = time_ns
+            if self.frame_period_ns is not None:
+                numbers = torch.arange(time_ns.shape[-1], device=time_ns.device)
+                phase_ns = (numbers * self.frame_period_ns).expand_as(time_ns)
+            return self.over_clip(rows, extras, self.rotary(phase_ns), self.clip_bias(time_ns))
         return self.over_clip(rows, extras, None, None)
 
     def over_clip(

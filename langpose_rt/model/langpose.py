@@ -14,9 +14,9 @@ from langpose_rt.model.lifter import Lifter
 class LangPose(nn.Module):
     """Encoder and lifter with one config.
 
-    Source: Liao and Zheng, arXiv 2409.00449; five dual-stream layers and T = 243 second-hand, the
-        causal
-    family, anchored input, sigma and lag ours.
+    Source:
+        Liao and Zheng, arXiv 2409.00449; five dual-stream layers and T = 243 second-hand. The
+        causal family, anchored input, sigma and lag are ours.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -48,11 +48,6 @@ class LangPose(nn.Module):
         lag_s = seconds(time_ns[:, frames_back:] - time_ns[:, :count])
         pose, log_sigma = self.lifter(features[:, frames_back:], features[:, :count], lag_s)
         return pose, log_sigma
-
-
-def parameter_count(module: nn.Module) -> int:
-    """Numbers a module learns."""
-    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def sided(model: LangPose, *, mirrored: bool) -> LangPose:

@@ -21,8 +21,7 @@ def lag_channels(lag_s: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 8"]:
 class Lifter(nn.Module):
     """Pose and sigma of a frame that is ``lag_s`` older than the newest one.
 
-    A causal model answers for any frame it still remembers: it reads the representation of the
-        answered
+    A causal model answers for any frame it still remembers: it reads the representation of that
     frame, that of the newest, and the time between them, so one checkpoint serves every lookahead.
     A bidirectional model has no lag and reads one representation, as MotionBERT does. A mirrored
     model answers for the frame and for its image, and takes the mean.

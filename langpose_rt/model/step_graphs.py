@@ -72,11 +72,10 @@ class LifterStep(nn.Module):
 def example_inputs(model: LangPose, batch: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Zero inputs of the two graphs, in order, for tracing."""
     config = model.config
-    half = config.width // config.heads // 2
     ring = torch.zeros(batch, config.blocks, config.window, config.channels)
     encoder = (
         torch.zeros(batch, 17, 3), torch.zeros(batch, 7),
-        torch.ones(batch, half), torch.zeros(batch, half),
+        torch.ones(batch, config.rotary_pairs), torch.zeros(batch, config.rotary_pairs),
         ring, ring.clone(), torch.zeros(batch, config.window),
     )  # fmt: skip
     feature = torch.zeros(batch, config.feature_channels)

@@ -3,6 +3,7 @@
 The picture of it all at one moment is `snapshot.py`; how that is shown is `health.py`'s business.
 """
 
+import threading
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
@@ -12,8 +13,12 @@ NS_PER_MS = 1_000_000
 EDGES_MS = (0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 25, 35, 50, 75, 100, 250, 1000)
 """Upper edges of the latency histogram's buckets; one more bucket takes the rest."""
 
-LOSSES = ("late", "dup", "gap", "shed")
-"""Ways in which a frame never reaches the encoder; each stream counts its own."""
+LOSSES = ("late", "dup", "gap", "shed", "failed")
+"""Ways in which a frame is lost; each stream counts its own.
+
+    late, dup, gap, shed    never reached the encoder
+    failed                  the backend failed in the step that took or answered it
+"""
 
 RECENT = 4096
 """Latencies that quantiles are taken over, at most."""
@@ -77,10 +82,12 @@ class Rate:
 class Stats:
     """Totals since the start. The names of the integer fields are the names of the counters.
 
+    Counted with `add` and `reject` by every thread of the server; read without a lock.
+
     Attributes:
         messages: Messages that arrived, whatever they were.
         frames, poses: Frames answered and people in them.
-        late, dup, gap, shed: Frames of streams that are gone, lost before the encoder.
+        late, dup, gap, shed, failed: Frames of streams that are gone, by how they were lost.
         people_dropped: People beyond the most one message may hold.
         clipped: Joints made missing because a number was impossible.
         duplicate_ids: People whose id was taken.
@@ -88,6 +95,7 @@ class Stats:
         clock_steps: Frames timed by the receive clock because the capture clock stepped.
         restarts: New epochs of known streams.
         backend_errors: Computations that failed, each for all the people in it.
+        reset_errors: Times the backend could not forget people.
         forgotten: People forgotten because the model gave impossible numbers.
         reloads, reloads_refused: Models that took over, and that could not.
         reconnects: Connections made anew to rigs that bind, because they were silent.
@@ -107,6 +115,7 @@ class Stats:
     dup: int = 0
     gap: int = 0
     shed: int = 0
+    failed: int = 0
     people_dropped: int = 0
     clipped: int = 0
     duplicate_ids: int = 0
@@ -114,6 +123,7 @@ class Stats:
     clock_steps: int = 0
     restarts: int = 0
     backend_errors: int = 0
+    reset_errors: int = 0
     forgotten: int = 0
     reloads: int = 0
     reloads_refused: int = 0
@@ -125,15 +135,24 @@ class Stats:
     recording: str = "off"
     rejected: dict[str, int] = field(default_factory=dict)
     latency: LatencyHistogram = field(default_factory=LatencyHistogram)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def add(self, name: str, count: int = 1) -> int:
+        """Count so many more of one counter; returns its new total. Safe from any thread."""
+        with self._lock:
+            total: int = getattr(self, name) + count
+            setattr(self, name, total)
+            return total
 
     def reject(self, reason: str) -> None:
-        """Count a refused message; reasons are few and fixed."""
-        self.rejected[reason] = self.rejected.get(reason, 0) + 1
+        """Count a refused message; reasons are few and fixed. Safe from any thread."""
+        with self._lock:
+            self.rejected[reason] = self.rejected.get(reason, 0) + 1
 
     def keep(self, totals: Mapping[str, int]) -> None:
         """Take over what a stream lost that is now forgotten."""
         for name in LOSSES:
-            setattr(self, name, getattr(self, name) + totals[name])
+            self.add(name, totals[name])
 
     def counters(self, streams: Iterable[Mapping[str, int]] = ()) -> dict[str, int]:
         """Every integer by its name, and how many messages were rejected in all.
@@ -146,4 +165,6 @@ class Stats:
         for totals in streams:
             for name in LOSSES:
                 counters[name] += totals[name]
-        return counters | {"rejected": sum(self.rejected.values())}
+        with self._lock:
+            rejected = sum(self.rejected.values())
+        return counters | {"rejected": rejected}

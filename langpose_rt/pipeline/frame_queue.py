@@ -51,7 +51,8 @@ class FrameQueue:
     Attributes:
         heard_ns: When a message last arrived, accepted or not.
         generation: Epochs that are over.
-        totals: Frames accepted and lost since the stream appeared, by name.
+        totals: Frames accepted and lost since the stream appeared, by name; those accepted are
+            answered, shed or failed in the end.
     """
 
     def __init__(self, camera_lookup: CameraLookup, max_wait_ns: int) -> None:
@@ -59,7 +60,7 @@ class FrameQueue:
         self.generation = 0
         self.epoch: int | None = None
         self.clock: CaptureClock | None = None
-        self.totals = dict.fromkeys(("accepted", "late", "dup", "gap", "shed"), 0)
+        self.totals = dict.fromkeys(("accepted", "late", "dup", "gap", "shed", "failed"), 0)
         self._reported = dict(self.totals)
         self._camera_lookup, self._max_wait_ns = camera_lookup, max_wait_ns
         self._seen_with: tuple[RigCamera | None, tuple[int, int], CameraModel] | None = None
@@ -117,6 +118,12 @@ class FrameQueue:
             self._reported = dict(self.totals)
             frame.drop = Drops(**{name: min(count, MAX_UINT) for name, count in lost.items()})
         return frame
+
+    def fail(self, frame: Frame) -> None:
+        """Count a taken frame as failed; what was lost before it is told with the next one."""
+        self.totals["failed"] += 1
+        for name in Drops.__struct_fields__:
+            self._reported[name] -= getattr(frame.drop, name)
 
     def _camera_model_of(self, message: KeypointMessage) -> CameraModel:
         last = self._seen_with

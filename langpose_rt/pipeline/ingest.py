@@ -43,7 +43,9 @@ class Ingest:
         epoch: Of the server; numbers JSON messages that have no number.
         stats: Where messages and losses are counted.
         bulletin: Where they are reported.
-        new_stream: Makes the lift side of a stream from its name and inbox.
+        new_stream: Makes the lift side of a stream from its name, its inbox and the number of its
+            first pose message. That is how many messages were heard before: a topic that comes
+            back never has a number twice, as it had at most one pose for every message heard.
         journal: Told under the lock what the lift side takes: what, now_ns, messages heard so far.
             The same messages and takings in the same order give the same poses.
     """
@@ -56,7 +58,7 @@ class Ingest:
         *,
         stats: Stats,
         announcer: Announcer,
-        new_stream: Callable[[str, str, FrameQueue], Stream],
+        new_stream: Callable[[str, str, FrameQueue, int], Stream],
         journal: Journal = lambda *_: None,
     ) -> None:
         self._config, self._camera_lookup = config, camera_lookup
@@ -90,7 +92,7 @@ class Ingest:
         Returns:
             Whether a frame was queued.
         """
-        self._stats.messages += 1
+        heard = self._stats.add("messages")
         try:
             if sender is not None:
                 check_sender(parts[0], sender)
@@ -98,8 +100,8 @@ class Ingest:
                 parts, now_ns=now_ns, numbering=self._numbering, sizes=self._sizes
             )
             with self._lock:
-                self._heard = self._stats.messages
-                stream = self._stream_of(message)
+                self._heard = heard
+                stream = self._stream_of(message, heard - 1)
                 generation = stream.frame_queue.generation
                 frame = stream.frame_queue.push(message, now_ns)
         except MessageError as error:
@@ -125,13 +127,14 @@ class Ingest:
         """Streams with nothing to lift that were not heard for a while, and those forgotten now.
 
         The former still wait for the lookahead of a frame; the latter are taken out after a longer
-        time, and the caller sees to their people.
+        time, once nothing of theirs waits any more, and the caller sees to their people.
         """
         with self._lock:
             idle = [stream for stream in self._streams.values() if not len(stream.frame_queue)]
-            before_ns = now_ns - self._config.track_timeout_ns
+            before_ns = now_ns - min(self._config.track_timeout_ns, self._config.idle_ns)
             quiet = [s for s in idle if s.frame_queue.heard_ns < before_ns and s.unanswered]
-            gone = [s for s in idle if s.frame_queue.heard_ns < now_ns - self._config.idle_ns]
+            gone_ns = now_ns - self._config.idle_ns
+            gone = [s for s in idle if s.frame_queue.heard_ns < gone_ns and not s.unanswered]
             for stream in gone:
                 del self._streams[stream.rig, stream.camera]
                 self._told_assumed.discard(stream)
@@ -146,7 +149,7 @@ class Ingest:
             self._journal("flush", now_ns, self._heard)
             return list(self._streams.values())
 
-    def _stream_of(self, message: KeypointMessage) -> Stream:
+    def _stream_of(self, message: KeypointMessage, heard_before: int) -> Stream:
         name = (message.rig, message.camera)
         stream = self._streams.get(name)
         if stream is None:
@@ -157,19 +160,19 @@ class Ingest:
                     f"the server takes {most} cameras at once; raise --max-streams",
                 )
             frame_queue = FrameQueue(self._camera_lookup, self._config.max_wait_ns)
-            stream = self._streams[name] = self._new_stream(*name, frame_queue)
+            stream = self._streams[name] = self._new_stream(*name, frame_queue, heard_before)
         return stream
 
     def _count(self, message: KeypointMessage, frame: Frame | None, generation: int) -> None:
         stats = self._stats
-        stats.people_dropped += message.people_dropped
-        stats.clipped += message.clipped
-        stats.duplicate_ids += message.duplicate_ids
+        stats.add("people_dropped", message.people_dropped)
+        stats.add("clipped", message.clipped)
+        stats.add("duplicate_ids", message.duplicate_ids)
         if frame is None:
             return
-        stats.restarts += frame.generation - generation
+        stats.add("restarts", frame.generation - generation)
         if frame.stamp.stepped:
-            stats.clock_steps += 1
+            stats.add("clock_steps")
             detail = (
                 "the capture clock stepped back or far ahead; the receive clock timed this frame"
             )

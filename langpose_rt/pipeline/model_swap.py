@@ -151,11 +151,6 @@ class SwappableBackend:
         """See `Backend.close`."""
         self._backend.close()
 
-    @property
-    def rehearsing(self) -> bool:
-        """Whether another one takes the frames too."""
-        return self._shadow is not None
-
     def start_shadow(self, backend: Backend) -> ShadowModel:
         """Let another backend of as many slots take the frames from now on; from any thread."""
         self._shadow = shadow = ShadowModel(backend)

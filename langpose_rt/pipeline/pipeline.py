@@ -173,10 +173,10 @@ class Pipeline:
             self._started_ns = now_ns
         replies: Replies = []
         quiet, gone = self._ingest.silent(now_ns)
-        for stream in quiet + gone:
+        for stream in quiet:
             replies += self._responder.all_of([stream])
-            if stream in gone:
-                self.faults.guard_reset(stream.leave)
+        for stream in gone:
+            self.faults.guard_reset(stream.leave)
         return replies + self._notices(now_ns)
 
     def promote_shadow(self, now_ns: int) -> Replies:
@@ -244,8 +244,7 @@ class Pipeline:
             self.faults.fault(f"{type(error).__name__}: {error}"[:300])
         return said
 
-    def _new_stream(self, rig: str, camera: str, frame_queue: FrameQueue) -> Stream:
-        first_seq = self.stats.messages - 1  # never below a number this topic has had before
+    def _new_stream(self, rig: str, camera: str, frame_queue: FrameQueue, first_seq: int) -> Stream:
         return Stream(
             rig,
             camera,

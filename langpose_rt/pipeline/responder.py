@@ -70,6 +70,7 @@ class Responder:
         """The backend failed: these frames are lost and their people begin anew."""
         self._faults.backend_failed(error)
         for tracked in tracked_frames:
+            tracked.stream.frame_queue.fail(tracked.frame)
             slots = np.array(tracked.slots, np.int32)
             self._faults.guard_reset(partial(self._slot_table.reset, slots))
 
@@ -102,12 +103,12 @@ class Responder:
 
     def _encoded(self, message: PoseMessage) -> Replies:
         stats = self._faults.stats
-        stats.frames += 1
+        stats.add("frames")
         try:
             parts = encode_pose(message)
         except MessageError as error:
             self._faults.unsendable(error, message.topic)
             return []
-        stats.poses += len(message.ids)
+        stats.add("poses", len(message.ids))
         self.rate.add(len(message.ids))
         return [parts]

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from langpose_rt.geometry.keypoint_formats import USUAL
 from langpose_rt.geometry.skeleton import SKELETONS
 from langpose_rt.protocol.camera_info import RigCamera, camera_checked
 from langpose_rt.protocol.clock_sync import ClockSync, sync_checked
@@ -42,16 +43,6 @@ from langpose_rt.protocol.keypoints import (
     Pixels,
     Unit,
 )
-
-FORMAT_BY_JOINTS = {
-    17: "coco17",
-    18: "openpose18",
-    25: "body25",
-    26: "halpe26",
-    33: "blazepose33",
-    133: "coco133",
-}
-"""The format that a number of joints stands for, unless `fmt` is given (body25b has 25 too)."""
 
 JSON_FIRST_BYTES = b"{[ \t\r\n"
 """A msgpack map never begins with one of these."""
@@ -271,11 +262,11 @@ def _with_format(
 ) -> tuple[str, npt.NDArray[np.float32]]:
     """The keypoint format, and the people with its number of joints even if there are none."""
     if len(people) == 0:
-        skeleton = named or last or FORMAT_BY_JOINTS[17]
+        skeleton = named or last or USUAL[17]
         joints = len(SKELETONS[skeleton].joints) if skeleton in SKELETONS else 0
         people = np.empty((0, joints, 3), np.float32)
     else:
-        skeleton = named or FORMAT_BY_JOINTS.get(people.shape[1], "")
+        skeleton = named or USUAL.get(people.shape[1], "")
     if not skeleton:
         count = people.shape[1]
         raise reject(

@@ -137,7 +137,7 @@ pose3d/1: the 3D people of that frame
     root            P triples of float: the hip in metres, or nil if it is not known
     scale_src       what the metres rest on: "given", the person_height_m of the rig; "height", the
                     one the server was started with; "prior", a stature of 1.70 m; "focal" is
-                    reserved
+                    reserved and not sent
     ids             [int]*P; those of the frame, in its order, then those who are held
     state           [string]*P of "warmup", "ok", "held" (not in this frame of the rig, but lately
                     in one: carried on for at most coast_ms), "predicted" (in the frame, without a
@@ -145,7 +145,8 @@ pose3d/1: the 3D people of that frame
                     in the frame nor held is not in the answer, and keeps the id for track_timeout_s
     win             {frames: uint, filled: [uint]*P, lookahead_ns: uint}: frames a window holds,
                     how many every person has, and how far the answer looks ahead
-    drop            {late, dup, gap, shed}: uint, frames not lifted since the last message
+    drop            {late, dup, gap, shed}: uint, frames not answered since the last message, and
+                    failed: uint, those of a step in which the backend failed; absent if 0
     extra           list of {name: string, shape: [uint], dtype: string}, one for each part from [3]
   optional
     actions         for every person a list of [label, score], best first; shortened where the
@@ -155,9 +156,10 @@ Payload: for every joint X, Y, Z in metres relative to the root (joint 0), in th
 and the predicted standard deviation of the joint in metres. Absolute position = payload + root.
 Every number is finite. The server publishes one message for every frame it lifts, P = 0 included.
 
-Extra arrays: "flags" |u1 [P, 17], always there, with the bits 1 measured, 2 imputed, 4 predicted,
-8 reserved; "embedding" <f4 [P, E], the motion embedding; "echo" <f4 [P, 17, 3], the 2D keypoints
-in pixels with their score. A reader skips names it does not know.
+Extra arrays: "flags" |u1 [P, 17], always there, with the bits 1 measured, 2 imputed, 4 predicted.
+Reserved, and not sent by the server: bit 8 of "flags"; "embedding" <f4 [P, E], the motion
+embedding; "echo" <f4 [P, 17, 3], the 2D keypoints in pixels with their score. A reader skips names
+it does not know.
 
 hb/1: the server is alive, once a second
 ========================================

@@ -66,8 +66,6 @@ class JointFlag(IntFlag):
     """Its 2D keypoint was missing and filled in."""
     PREDICTED = 4
     """The person was not seen; the joint is extrapolated."""
-    CLIPPED = 8
-    """Reserved, never set yet: its 2D keypoint was an impossible number; it is IMPUTED."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

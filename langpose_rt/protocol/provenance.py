@@ -48,10 +48,12 @@ class WindowFill(msgspec.Struct, frozen=True):
     lookahead_ns: UInt = 0
 
 
-class Drops(msgspec.Struct, frozen=True):
-    """Frames of the stream that were not lifted since the last message."""
+class Drops(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Frames of the stream that were not answered since the last message."""
 
-    late: UInt = 0
-    dup: UInt = 0
-    gap: UInt = 0
-    shed: UInt = 0
+    # A default made by a factory is always sent; a constant one is left out where it is meant.
+    late: UInt = msgspec.field(default_factory=int)
+    dup: UInt = msgspec.field(default_factory=int)
+    gap: UInt = msgspec.field(default_factory=int)
+    shed: UInt = msgspec.field(default_factory=int)
+    failed: UInt = 0

@@ -102,7 +102,7 @@ class FileRecorder:
                 self._waiting_bytes += size
                 self._news.notify()
                 return
-            self._stats.unrecorded += 1
+            self._stats.add("unrecorded")
         if too_much:
             self._end("too_slow", "the disk is slower than what comes")
 
@@ -114,7 +114,7 @@ class FileRecorder:
                 for note in entries:
                     now_ns = note[2]
                     self._writer.add(self._entry(*note))
-                    self._stats.recorded += 1
+                    self._stats.add("recorded")
                     self._in_hand -= 1
                     if now_ns - self._flushed_ns > FLUSH_NS:
                         self._flushed_ns = now_ns
@@ -147,7 +147,7 @@ class FileRecorder:
             if self._ended:
                 return
             self._ended = True
-            self._stats.unrecorded += len(self._waiting) + self._in_hand
+            self._stats.add("unrecorded", len(self._waiting) + self._in_hand)
             self._news.notify()
         self._stats.recording = f"stopped: {why}"
         self._faults.recording_ended(reason, f"recording into {self._path.name} has stopped: {why}")

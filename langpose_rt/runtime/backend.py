@@ -58,7 +58,7 @@ class Backend(Protocol):
         Args:
             rows: Anchored rows, from `langpose_rt.geometry.person_frame.anchor_step`.
             extras: Anchored extras.
-            slots: Distinct slots of the persons.
+            slots: Distinct slots of the persons; none is legal and gives an empty array.
             time_ns: Capture times since the stream's origin; rising per slot.
 
         Returns:
@@ -78,7 +78,7 @@ class Backend(Protocol):
         """Pose of a remembered frame of each given slot; slots may repeat.
 
         Args:
-            slots: Slots that have at least one frame.
+            slots: Slots that have at least one frame; none is legal and gives empty arrays.
             frames_back: 0 answers for the newest frame, 1 for the one before it.
             lag_s: Time from the answered frame to the newest one.
 

@@ -29,14 +29,12 @@ class Gpu:
         compute_capability: As ``8.9``.
         driver: Version of the driver; ``CUDA 13.0`` where only that is known.
         cuda: Newest CUDA the driver runs, as ``(13, 0)``.
-        memory_bytes: Of the device.
     """
 
     name: str
     compute_capability: str
     driver: str
     cuda: tuple[int, int]
-    memory_bytes: int
 
 
 def probe(driver: str = DRIVER_LIBRARY, management: str = MANAGEMENT_LIBRARY) -> Gpu:
@@ -62,8 +60,6 @@ def probe(driver: str = DRIVER_LIBRARY, management: str = MANAGEMENT_LIBRARY) ->
     device = _asked(cuda, "cuDeviceGet", 0)
     name = ctypes.create_string_buffer(_LONGEST_NAME)
     _call(cuda, "cuDeviceGetName", name, _LONGEST_NAME, device)
-    memory = ctypes.c_size_t(0)
-    _call(cuda, "cuDeviceTotalMem_v2", ctypes.byref(memory), device)
     major, minor = (
         _asked(cuda, "cuDeviceGetAttribute", attribute, device)
         for attribute in (_CAPABILITY_MAJOR, _CAPABILITY_MINOR)
@@ -75,7 +71,6 @@ def probe(driver: str = DRIVER_LIBRARY, management: str = MANAGEMENT_LIBRARY) ->
         compute_capability=f"{major}.{minor}",
         driver=_driver_version(management) or f"CUDA {runs[0]}.{runs[1]}",
         cuda=runs,
-        memory_bytes=memory.value,
     )
 
 

@@ -69,8 +69,8 @@ class RingBackend:
         self.slots = slots
         self.frames = config.window
         self._network = network
-        self._max_age_ns = config.max_age_ns
-        self._periods_ns = rotary_periods_ns(config.width // config.heads // 2)
+        self._max_age_ns, self._embedding = config.max_age_ns, config.embedding
+        self._periods_ns = rotary_periods_ns(config.rotary_pairs)
         self.window = Window.empty(
             slots, config.blocks, config.window, config.channels, config.feature_channels,
             dtype=stored,
@@ -84,6 +84,8 @@ class RingBackend:
         time_ns: Int[np.ndarray, " batch"],
     ) -> Float[np.ndarray, "batch embedding"]:
         """See `langpose_rt.runtime.backend.Backend.encode`."""
+        if not len(slots):
+            return np.empty((0, self._embedding), np.float32)
         cos, sin = rotary_table(time_ns, self._periods_ns)
         bias = key_bias(self.window, slots, time_ns, self._max_age_ns)
         embeddings = []
@@ -105,6 +107,8 @@ class RingBackend:
         lag_s: Float[np.ndarray, " batch"],
     ) -> tuple[Float[np.ndarray, "batch 17 3"], Float[np.ndarray, "batch 17"]]:
         """See `langpose_rt.runtime.backend.Backend.lift`."""
+        if not len(slots):
+            return np.empty((0, 17, 3), np.float32), np.empty((0, 17), np.float32)
         newest = feature_at(self.window, slots, np.zeros_like(frames_back))
         answered = feature_at(self.window, slots, frames_back) if frames_back.any() else newest
         poses, sigmas = [], []

@@ -45,7 +45,7 @@ class EngineNetwork:
     def __init__(self, trt: Any, flavor: Flavor, folder: Path, engine: Engine) -> None:
         self.name = BACKEND_NAMES[flavor.name]
         self.sizes = batch_sizes(engine.profiles[-1].largest)
-        self._trt, self._profiles = trt, engine.profiles
+        self._profiles = engine.profiles
         self._log = _engine_log(trt, flavor.title)
         self._runtime = trt.Runtime(self._log)
         self._engines: dict[str, Any] = {}

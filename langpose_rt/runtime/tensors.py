@@ -32,12 +32,12 @@ Tensors = dict[str, Tensor]
 
 def encoder_io(config: ModelConfig) -> tuple[Tensors, Tensors]:
     """Inputs and outputs of the encoder."""
-    half = Tensor((config.width // config.heads // 2,))
+    phases = Tensor((config.rotary_pairs,))
     ring = Tensor((config.blocks, config.window, config.channels), "float16")
     newest = Tensor((config.blocks, config.channels))
     inputs = {
         "rows": Tensor((JOINTS, ROW_CHANNELS)), "extras": Tensor((EXTRA_CHANNELS,)),
-        "cos": half, "sin": half, "ring_keys": ring, "ring_values": ring,
+        "cos": phases, "sin": phases, "ring_keys": ring, "ring_values": ring,
         "bias": Tensor((config.window,)),
     }  # fmt: skip
     outputs = {

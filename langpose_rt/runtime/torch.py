@@ -70,5 +70,6 @@ def has_cuda() -> bool:
 
 @torch.inference_mode()
 def _run(module: torch.nn.Module, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-    outputs = module(*(torch.from_numpy(np.ascontiguousarray(value)) for value in inputs.values()))
+    named = {name: torch.from_numpy(np.ascontiguousarray(part)) for name, part in inputs.items()}
+    outputs = module(**named)
     return [output.numpy() for output in outputs]

@@ -69,7 +69,7 @@ class TorchCudaNetwork:
         """See `DeviceNetwork.bound`."""
         io = {"encoder": encoder_io, "lifter": lifter_io}[part](self._config)
         inputs, outputs = (
-            [_tensor(addresses[name], (size, *tensor.shape)) for name, tensor in tensors.items()]
+            {n: _tensor(addresses[n], (size, *tensor.shape)) for n, tensor in tensors.items()}
             for tensors in io
         )
         module, place = self._modules[part], torch.cuda.ExternalStream(stream)
@@ -77,7 +77,7 @@ class TorchCudaNetwork:
         def enqueue() -> None:
             try:
                 with torch.inference_mode(), _on(place):
-                    for out, answer in zip(outputs, module(*inputs), strict=True):
+                    for out, answer in zip(outputs.values(), module(**inputs), strict=True):
                         out.copy_(answer)
             except RuntimeError as error:
                 raise BackendError(f"torch failed in the {part}: {_first_line(error)}") from error

@@ -104,7 +104,7 @@ class Server:
         self._reloader = Reloader(self.pipeline, open_model)
         self._context: zmq.Context[Socket] = zmq.Context()
         self._health: HealthServer | None = None
-        self._feed = ViewerFeed(str(backend.manifest.card.get("licence", "not stated")))
+        self._feed = ViewerFeed(lambda: self.pipeline.model.manifest.licence)
         self._threads = threads = ServingThreads(time.monotonic)
         self._news = threading.Event()
         self._draining, self._stopping = threading.Event(), threads.stopping

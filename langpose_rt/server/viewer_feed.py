@@ -30,10 +30,11 @@ class ViewerFeed:
     """The newest pose message of every topic, for pages that watch.
 
     Args:
-        licence: Of the weights, as the page shows it.
+        licence: Returns the licence of the weights that answer now; called for every status, as a
+            reload may bring weights with another licence.
     """
 
-    def __init__(self, licence: str = "not stated") -> None:
+    def __init__(self, licence: Callable[[], str] = lambda: "not stated") -> None:
         self._licence = licence
         self._newest: dict[bytes, Sequence[bytes]] = {}
         self._seats = threading.BoundedSemaphore(MOST_VIEWERS)
@@ -96,7 +97,7 @@ class ViewerFeed:
              "assumed_lens": s.assumed_intrinsics, "heard_ago_s": s.heard_ago_s}
             for s in now.streams
         ]  # fmt: skip
-        return status | {"licence": self._licence, "streams": streams}
+        return status | {"licence": self._licence(), "streams": streams}
 
 
 def _event(name: str, content: object) -> bytes:

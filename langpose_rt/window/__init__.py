@@ -3,6 +3,6 @@
     reference.py  the state and what every operation means, in NumPy: the definition
     host.py       the same functions in C++, for the CPU backends; falls back to the definition
 
-The CUDA kernels (cpp_ext/sliding_window.cu) are a third form of the same functions. Names and
-shapes are equal everywhere, so that one can stand in for another.
+Names, parameters and shapes of the two are equal, so that one can stand in for the other. The CUDA
+kernels (cpp_ext/sliding_window.cu) are a third form of the same operations, with the same rules.
 """

@@ -28,7 +28,6 @@ ADA = Gpu(
     compute_capability="8.9",
     driver="580.65",
     cuda=(13, 0),
-    memory_bytes=24 * 2**30,
 )
 
 

@@ -20,7 +20,7 @@ CONFIGS = {
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_a_window_counts_what_torch_counts(config: ModelConfig) -> None:
-    frames, half = 9, config.width // config.heads // 2
+    frames, half = 9, config.rotary_pairs
     inputs = (
         torch.zeros(1, frames, 17, 3), torch.zeros(1, frames, 7), torch.ones(1, frames, half),
         torch.zeros(1, frames, half), torch.zeros(1, frames, frames),

@@ -47,7 +47,7 @@ MOST_UNHEARD = 0.001
 """Share of poses the inspector may miss when the machine does not let it read in time."""
 
 EXACT = ("messages", "rejected", "dup", "gap", "clipped", "people_dropped", "duplicate_ids")
-NEVER = ("internal_errors", "backend_errors", "forgotten", "unsendable")
+NEVER = ("internal_errors", "backend_errors", "reset_errors", "forgotten", "unsendable")
 _NO_PEER = b"\xff" + bytes(8) + b"\x7f\x03\x00NONSENSE".ljust(55, b"\0")
 """A greeting of no mechanism; any bytes might be ZMTP 1.0, whose frames are messages too."""
 
@@ -164,7 +164,7 @@ class Soak:
         self._expect(
             counters["clock_steps"] <= steps, "clock_steps", counters["clock_steps"], steps
         )
-        lost = sum(counters[name] for name in ("shed", "late", "dup", "rejected"))
+        lost = sum(counters[name] for name in ("shed", "failed", "late", "dup", "rejected"))
         accounted = counters["frames"] + lost
         self._expect(accounted == ours["messages"], "accounted", accounted, ours["messages"])
         unheard, allowed = (

@@ -1,12 +1,15 @@
 """The command line as a whole: light imports, helps, one sentence for every mistake."""
 
+import contextlib
+import errno
+import io
 import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from langpose_rt.cli.main import COMMANDS
+from langpose_rt.cli.main import COMMANDS, main
 from tests.commands import COMMAND, ENVIRONMENT, python, run_here
 
 HEAVY = ("numpy", "torch", "onnxruntime", "onnx", "cv2", "zmq", "scipy", "rich", "msgspec")
@@ -98,6 +101,18 @@ def test_a_full_disk_is_one_sentence(
         )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == "langpose-rt: [Errno 28] No space left on device\n"
+
+
+def test_a_full_disk_is_one_sentence_where_stdout_is_no_file(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Full(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with contextlib.redirect_stdout(Full()):
+        assert main(["keys", "--help"]) == 1
+    assert capsys.readouterr().err == "langpose-rt: [Errno 28] No space left on device\n"
 
 
 def test_running_the_model_leaves_no_identifier_of_the_machine_behind(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_a_reload_that_the_end_of_the_server_overtakes_is_answered(
         wait_until(lambda: server.snapshot().persons == 1)  # whom the new model waits for
 
         def drain_while_it_rehearses() -> None:
-            wait_until(lambda: server.pipeline.model.rehearsing)
+            wait_until(lambda: server.pipeline.model._shadow is not None)
             server.drain()
 
         thread = threading.Thread(target=drain_while_it_rehearses)

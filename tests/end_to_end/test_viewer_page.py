@@ -18,7 +18,7 @@ from tests.fakes import POSE
 from tests.monitoring.test_snapshot import empty_snapshot
 from tests.protocol.samples import pose_sample
 
-TOTALS = dict.fromkeys(("accepted", "late", "dup", "gap", "shed"), 0)
+TOTALS = dict.fromkeys(("accepted", "late", "dup", "gap", "shed", "failed"), 0)
 PHONE = {"width": 390, "height": 844}
 
 
@@ -56,7 +56,7 @@ def snapshot_of(messages: tuple[PoseMessage, ...]) -> Snapshot:
 @contextmanager
 def told(*messages: PoseMessage) -> Iterator[str]:
     """Where a page is that hears these messages again and again, with rising numbers."""
-    feed, over = ViewerFeed("MIT"), threading.Event()
+    feed, over = ViewerFeed(lambda: "MIT"), threading.Event()
     server = HealthServer(
         "127.0.0.1", 0, snapshot=lambda: snapshot_of(messages), alive=lambda: True, feed=feed
     )

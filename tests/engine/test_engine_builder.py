@@ -10,11 +10,10 @@ import pytest
 
 from langpose_rt.engine import engine_builder as module
 from langpose_rt.engine.build_config import BuildConfig
-from langpose_rt.engine.demo import demo_parity_clip
 from langpose_rt.engine.engine_builder import Toolchain, build_product, engine_name, present_engine
 from langpose_rt.engine.fp16_graph import onnx_to_fp16
 from langpose_rt.engine.fp16_reference import EVALUATOR, fp16_backend
-from langpose_rt.engine.parity import ParityClip
+from langpose_rt.engine.parity import ParityClip, demo_parity_clip
 from langpose_rt.engine.tensorrt_build import Plan
 from langpose_rt.errors import BuildError, ConfigError, ModelError
 from langpose_rt.manifest import Engine, EngineProduct, Manifest, file_sha256, read_manifest
@@ -27,7 +26,6 @@ ADA = Gpu(
     compute_capability="8.9",
     driver="580.65",
     cuda=(13, 0),
-    memory_bytes=24 * 2**30,
 )
 CONFIG = BuildConfig(batch=(1,), targets=("8.9",))
 
@@ -67,7 +65,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, built: tuple[Path, EngineProduct]) ->
     def engine_from_onnx(*_: Any, name: str, **__: Any) -> Plan:
         part = parts[name]
         return Plan(
-            data=(folder / part.file).read_bytes(), timing_cache=b"measured", flags=[],
+            data=(folder / part.file).read_bytes(), timing_cache=b"measured", flags=[name.upper()],
             half_share=part.network_half, inputs=part.inputs, outputs=part.outputs, build_s=1.0,
         )  # fmt: skip
 
@@ -136,6 +134,7 @@ def test_where_the_engine_runs_its_own_poses_are_measured(
     here = Toolchain(trt=tools.trt, flavor=tools.flavor, gpu=ADA, run_engine=half_engine)
     product = build_product(DEFAULT_MODEL, tmp_path / "live", here, CONFIG, clip, command="test")
     assert product.parity.evaluator == "the engine on RTX 4090"
+    assert (product.engine.encoder.flags, product.engine.lifter.flags) == (["ENCODER"], ["LIFTER"])
     assert (product.engine.gpu, product.engine.driver) == ("RTX 4090", "580.65")
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from langpose_rt.engine.demo import demo_parity_clip
 from langpose_rt.engine.onnx_export import model_folder_from_checkpoint
+from langpose_rt.engine.parity import demo_parity_clip
 from langpose_rt.manifest import Manifest
 from langpose_rt.runtime.backend import DEFAULT_MODEL
 from langpose_rt.runtime.torch import CHECKPOINT_NAME

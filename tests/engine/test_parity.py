@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from langpose_rt.engine.parity import ParityClip, lift_clip, parity, parity_clip
+from langpose_rt.engine.parity import ParityClip, demo_parity_clip, lift_clip, parity, parity_clip
+from langpose_rt.formats.clip import DEMO_CLIP
+from langpose_rt.formats.readers import read_clip
 from langpose_rt.geometry.camera import Intrinsics, pixel_to_ray
 from langpose_rt.geometry.person_frame import AnchorState, anchor_step
 from tests.fakes import LENS, FakeBackend, person_px
@@ -59,3 +61,14 @@ def test_rows_are_those_of_the_live_path() -> None:
         expected = anchor_step(state, rays, scores, dt, gravity)
         np.testing.assert_array_equal(clip.rows[frame], expected.rows[0])
         np.testing.assert_array_equal(clip.extras[frame], expected.extras[0])
+
+
+def test_the_demo_clip_is_whole_finite_and_named_after_its_file() -> None:
+    clip, source = demo_parity_clip(), read_clip(DEMO_CLIP)
+    assert clip.name == DEMO_CLIP.stem
+    np.testing.assert_array_equal(clip.time_ns, source.t_ns)
+    assert clip.rows.shape == (len(source.t_ns), 17, 3)
+    assert clip.extras.shape == (len(source.t_ns), 7)
+    assert np.isfinite(clip.rows).all()
+    assert np.isfinite(clip.extras).all()
+    assert (clip.rows[..., 2] > 0).mean() > 0.9, "nearly all joints are seen"

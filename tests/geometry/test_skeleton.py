@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.clip import DEMO_CLIP
 from langpose_rt.formats.readers import read_clip
-from langpose_rt.geometry.camera import ray_to_pixel
 from langpose_rt.geometry.skeleton import (
     BONES,
     JOINTS,
@@ -25,6 +24,7 @@ from langpose_rt.geometry.skeleton import (
     stature_m,
     to_h36m17,
 )
+from tests.projection import ray_to_pixel
 
 CAM04_CLIP = Path(__file__).parents[1] / "data" / "pose2sim_balancing_cam04.npz"
 EVERY = pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS.keys())

@@ -78,6 +78,16 @@ def test_a_caller_may_ask_for_the_newest_the_past_and_the_newest_again(make: Mak
                 np.testing.assert_allclose(got, wanted, atol=1e-4)
 
 
+def test_a_step_of_nobody_gives_empty_arrays_of_the_usual_shapes(make: Maker) -> None:
+    backend, none = make(), random_clip(0)
+    nobody = np.zeros(0, np.int32)
+    for _ in range(2):  # the second time the backend answers for the newest frame in one launch
+        embedding = backend.encode(none.rows, none.extras, nobody, none.time_ns)
+        assert embedding.shape == (0, backend.manifest.model_config.embedding)
+        pose, sigma = backend.lift(nobody, nobody, np.zeros(0, np.float32))
+        assert (pose.shape, sigma.shape) == ((0, 17, 3), (0, 17))
+
+
 def test_a_reset_person_is_a_new_one(make: Maker) -> None:
     clip, backend = random_clip(20, seed=9), make(stored=np.float32)
     first, _ = lift_clip(backend, clip)

@@ -15,10 +15,9 @@ import pytest
 
 from langpose_rt.engine.acceptance import check_parity
 from langpose_rt.engine.build_config import BuildConfig
-from langpose_rt.engine.demo import demo_parity_clip
 from langpose_rt.engine.engine_builder import Toolchain, build_product
 from langpose_rt.engine.fp16_graph import onnx_to_fp16
-from langpose_rt.engine.parity import ParityClip, lift_clip, parity
+from langpose_rt.engine.parity import ParityClip, demo_parity_clip, lift_clip, parity
 from langpose_rt.errors import BackendError, ConfigError
 from langpose_rt.manifest import Engine, EngineParity, EnginePart, Manifest, read_manifest
 from langpose_rt.runtime.backend import DEFAULT_MODEL
@@ -77,11 +76,11 @@ def on_host(folder: Path, config: BuildConfig, image: bytes) -> Built:
         (folder / f"{name}.engine").write_bytes(data)
         parts[name] = EnginePart(
             file=f"{name}.engine", sha256="", size_bytes=len(data), graph_sha256="", build_s=0.0,
-            network_half=0.4, engine_half=None, inputs={}, outputs={},
+            network_half=0.4, engine_half=None, inputs={}, outputs={}, flags=[],
         )  # fmt: skip
     engine = Engine(
         flavor="tensorrt", version="0", targets=["9.0"], gpu=ON_CPU, driver="0",
-        model_sha256=manifest.sha256, optimization_level=0, flags=[], profiles=config.profiles,
+        model_sha256=manifest.sha256, optimization_level=0, profiles=config.profiles,
         made_by="test", command="test", date="2026-01-01", **parts,
     )  # fmt: skip
     return Built(HostTensorRT(config.profiles), "tensorrt", folder, manifest, engine, image)

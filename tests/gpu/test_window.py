@@ -74,7 +74,7 @@ class Device:
     def look(self, slots: np.ndarray, now_ns: np.ndarray, stored: type) -> dict[str, np.ndarray]:
         config, count = self.config, len(slots)
         ring = (count, config.blocks, config.window, config.channels)
-        half = config.width // config.heads // 2
+        half = config.rotary_pairs
         out = Layout(
             {
                 "ring_keys": (ring, np.dtype(stored).name),
@@ -121,7 +121,7 @@ def test_it_lives_through_a_walk_as_the_definition_and_the_cpp_twin_do(
         feature_channels=config.feature_channels,
     )  # fmt: skip
     window, twin = sizes.empty(stored), sizes.empty(stored)
-    periods_ns = rotary_periods_ns(config.width // config.heads // 2)
+    periods_ns = rotary_periods_ns(config.rotary_pairs)
     random = np.random.default_rng(0)
     with driver.entered():
         device = device_window(driver, image, config, stored)

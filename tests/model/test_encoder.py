@@ -5,7 +5,7 @@ import torch
 
 from langpose_rt.config import PRESETS, ModelConfig
 from langpose_rt.model.encoder import Encoder
-from langpose_rt.model.langpose import LangPose, parameter_count, seeded
+from langpose_rt.model.langpose import LangPose, seeded
 from langpose_rt.window.rotary import rotary_periods_ns, rotary_table
 
 FRAME_NS = 20_000_000
@@ -32,6 +32,11 @@ SMALL = {
     "frame tokens": small(),
     "joint tokens, two streams": small(tokens="joint", streams=2),
 }
+
+
+def parameter_count(module: torch.nn.Module) -> int:
+    """Numbers a module learns."""
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 @pytest.mark.parametrize(("name", "published"), [("paper", 42_466_317), ("lite", 16_001_549)])

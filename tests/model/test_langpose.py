@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from langpose_rt.config import PRESETS, ModelConfig
-from langpose_rt.model.encoder import MASKED
 from langpose_rt.model.langpose import LangPose, seeded
+from langpose_rt.window.reference import MASKED
 
 CONFIGS = {"live": PRESETS["live"], "live-l": PRESETS["live-l"]}
 RATES_HZ = (25, 50, 60, 120)

@@ -1,5 +1,9 @@
 """Counters and latencies in bounded memory."""
 
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
@@ -51,12 +55,46 @@ def test_a_rate_is_per_second_between_two_looks() -> None:
 
 def test_counters_add_up_the_streams_there_are_and_those_that_are_gone() -> None:
     stats = Stats(messages=9)
-    gone = {"accepted": 4, "late": 1, "dup": 2, "gap": 3, "shed": 4}
+    gone = {"accepted": 4, "late": 1, "dup": 2, "gap": 3, "shed": 4, "failed": 5}
     stats.keep(gone)
     stats.reject("bad_topic")
     stats.reject("bad_topic")
     counters = stats.counters([gone, gone])
     assert (counters["late"], counters["dup"], counters["gap"], counters["shed"]) == (3, 6, 9, 12)
+    assert counters["failed"] == 15
     assert counters["messages"] == 9
     assert counters["rejected"] == 2
     assert "latency" not in counters
+
+
+class Slow(int):
+    """A count to which two threads add at once: each has read it before either writes."""
+
+    both_have_read = threading.Barrier(2)
+
+    def __add__(self, other: int) -> int:
+        with suppress(threading.BrokenBarrierError):  # whoever holds a lock waits alone
+            self.both_have_read.wait(0.2)
+        return int(self) + other
+
+
+@pytest.mark.parametrize(
+    "count",
+    [lambda stats: stats.reject("bad_topic"), lambda stats: stats.add("internal_errors")],
+    ids=["reject", "add"],
+)
+def test_two_threads_that_count_at_once_lose_nothing(count: Callable[[Stats], object]) -> None:
+    Slow.both_have_read.reset()
+    stats = Stats(internal_errors=Slow(0), rejected={"bad_topic": Slow(0)})
+    threads = [threading.Thread(target=count, args=(stats,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert stats.internal_errors + stats.rejected["bad_topic"] == 2
+
+
+def test_a_counter_that_is_none_cannot_be_added_to() -> None:
+    with pytest.raises(AttributeError):
+        Stats().add("nonsense")
+    assert Stats().add("frames", 3) == 3

@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from langpose_rt.pipeline.camera_lookup import CameraLookup
 from langpose_rt.pipeline.frame_queue import MAX_WAITING, SILENCE_NS, Frame, FrameQueue
 from langpose_rt.protocol.clock_sync import ClockSync
+from langpose_rt.protocol.messages import Drops
 from tests.fakes import MS, keypoint_message
 
 BACKLOG_NS = 50 * MS
@@ -34,7 +35,7 @@ def test_frames_come_out_once_and_in_order_and_losses_are_counted() -> None:
     accepted = [push(box, seq) is not None for seq in (5, 6, 6, 9, 7, 5, 10)]
     assert accepted == [True, True, False, True, False, False, True]
     assert seqs(box) == [5, 6, 9, 10]
-    assert box.totals == {"accepted": 4, "late": 2, "dup": 1, "gap": 2, "shed": 0}
+    assert box.totals == {"accepted": 4, "late": 2, "dup": 1, "gap": 2, "shed": 0, "failed": 0}
 
 
 def test_a_frame_whose_rig_knows_the_servers_clock_has_the_time_the_rig_says() -> None:
@@ -160,7 +161,8 @@ class InboxMachine(RuleBasedStateMachine):
         super().__init__()
         self.box, self.model, self.now_ns = frame_queue(), Model(), 0
         self.taken: list[tuple[int, int]] = []
-        self.told = dict.fromkeys(("late", "dup", "gap", "shed"), 0)
+        self.told = dict.fromkeys(Drops.__struct_fields__, 0)
+        self.failed = 0
 
     @rule(epoch=st.integers(1, 3), seq=st.integers(0, 12))
     def arrive(self, epoch: int, seq: int) -> None:
@@ -179,13 +181,22 @@ class InboxMachine(RuleBasedStateMachine):
             for name in self.told:
                 self.told[name] += getattr(frame.drop, name)
 
+    @rule()
+    def fail(self) -> None:
+        frame = self.box.take(self.now_ns)
+        if frame is not None:
+            self.failed += 1
+            self.box.fail(frame)
+
     @invariant()
     def counters_are_exact(self) -> None:
         totals = self.box.totals
         model = self.model
         assert (totals["late"], totals["dup"], totals["gap"]) == (model.late, model.dup, model.gap)
         assert totals["accepted"] == len(model.accepted)
-        assert len(self.taken) + totals["shed"] + len(self.box) == totals["accepted"]
+        assert totals["failed"] == self.failed
+        lost = totals["shed"] + totals["failed"]
+        assert len(self.taken) + lost + len(self.box) == totals["accepted"]
         assert all(self.told[name] <= totals[name] for name in self.told)
         remaining = iter(model.accepted)
         assert all(frame in remaining for frame in self.taken), "out of order"

@@ -19,8 +19,8 @@ PERSON = person_px((0, 0, 4))
 def ingest(stats: Stats, **options: object) -> Ingest:
     persons = SlotTable(FakeBackend())
 
-    def new_stream(rig: str, camera: str, frame_queue: FrameQueue) -> Stream:
-        return Stream(rig, camera, frame_queue, persons, track_timeout_s=1.0, first_seq=0)
+    def new_stream(rig: str, camera: str, frame_queue: FrameQueue, first_seq: int) -> Stream:
+        return Stream(rig, camera, frame_queue, persons, track_timeout_s=1.0, first_seq=first_seq)
 
     return Ingest(
         PipelineConfig(**options),  # type: ignore[arg-type]
@@ -39,6 +39,19 @@ def test_a_step_takes_the_oldest_frame_of_every_stream_that_has_one() -> None:
     rounds = [[(s.rig, frame.message.seq) for s, frame in desk.take(0)] for _ in range(3)]
     assert rounds == [[("a", 0), ("b", 7)], [("a", 1)], []]
     assert not desk.waiting
+
+
+def test_a_stream_that_comes_back_begins_above_every_number_it_can_have_had() -> None:
+    desk = ingest(Stats(), idle_s=1.0)
+    assert not desk.receive([b"nonsense"], 0)
+    for seq in range(3):
+        assert desk.receive(keypoint_parts(PERSON, seq=seq), 0)
+    while desk.take(0):
+        pass
+    _, (gone,) = desk.silent(1001 * MS)
+    assert desk.receive(keypoint_parts(PERSON, seq=3), 2000 * MS)
+    (again,) = desk.streams
+    assert (gone.seq, again.seq) == (1, 4)
 
 
 def test_what_a_forgotten_stream_lost_stays_counted() -> None:

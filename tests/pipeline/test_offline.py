@@ -7,11 +7,11 @@ import pytest
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.clip import Clip
-from langpose_rt.geometry.camera import ray_to_pixel
 from langpose_rt.geometry.skeleton import skeleton_named
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.offline import frames_of_clip, lift_clip, rig_camera_of_clip
 from tests.fakes import LENS, MS, POSE, SIZE, FakeBackend, person_px
+from tests.projection import ray_to_pixel
 
 RAW = PipelineConfig(smoothing="off", track_timeout_s=0.2)
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from random import Random
 
 import msgspec
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from langpose_rt.errors import BackendError
 from langpose_rt.protocol.header import MAX_UINT
 from langpose_rt.protocol.messages import (
     Heartbeat,
@@ -115,6 +117,66 @@ def test_a_failing_backend_degrades_the_server_and_it_recovers_by_itself() -> No
     (message,) = test.feed(person, seq=5, at_ms=100)
     assert test.pipeline.state == "ready"
     assert message.state == ("warmup",)
+
+
+@pytest.mark.parametrize("lookahead_ms", [0.0, 50.0])
+def test_frames_in_are_frames_answered_and_every_kind_of_loss(lookahead_ms: float) -> None:
+    test, person, random = bench(lookahead_ms=lookahead_ms), person_px((0, 0, 4)), Random(3)
+    rigs, said = ("rig0", "rig1"), []
+    for frame in range(200):
+        test.backend.failing = random.random() < 0.2
+        for rig in rigs:
+            for _ in range(random.choice((0, 1, 1, 1, 2))):  # gaps, frames, duplicates
+                test.receive(person, rig=rig, seq=frame, at_ms=20 * frame)
+        if random.random() < 0.8:
+            said += test.step(20 * frame)
+    test.backend.failing = False
+    for frame in (200, 201, 202):  # two still wait; the third says what the second lost
+        for rig in rigs:
+            test.receive(person, rig=rig, seq=frame, at_ms=20 * frame)
+        said += test.flush(20 * frame)
+    for stream in test.pipeline.snapshot(0).streams:
+        own, totals = [m for m in said if m.rig == stream.rig], stream.totals
+        assert all(totals[name] for name in ("accepted", "dup", "gap", "shed", "failed"))
+        assert totals["accepted"] == len(own) + totals["shed"] + totals["failed"]
+        for how in ("late", "dup", "gap", "shed", "failed"):
+            assert sum(getattr(m.drop, how) for m in own) == totals[how], how
+    streams = test.pipeline.snapshot(0).streams
+    assert test.counter("failed") == sum(stream.totals["failed"] for stream in streams)
+
+
+def test_frames_that_fail_while_their_stream_is_forgotten_are_counted() -> None:
+    test, person = bench(lookahead_ms=60.0, track_timeout_s=1.0, idle_s=1.0), person_px((0, 0, 4))
+    for frame in range(3):
+        assert test.feed(person, seq=frame, at_ms=20 * frame) == []
+    test.backend.failing = True
+    test.tick(5000)
+    test.tick(5100)
+    assert test.pipeline.snapshot(0).streams == ()
+    assert test.counter("failed") == 1
+    assert test.counter("frames") == 2, "answered with nobody: the failed step forgot them"
+
+
+def test_a_failed_reset_is_another_counter_than_a_failed_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    test, person = bench(), person_px((0, 0, 4))
+    test.feed(person, seq=0, at_ms=0)
+
+    reset = test.backend.reset
+
+    def fail(slots: np.ndarray) -> None:
+        reset(slots)
+        raise BackendError("the device is gone")
+
+    monkeypatch.setattr(test.backend, "reset", fail)
+    test.feed(person, seq=0, epoch=8, at_ms=20)  # everybody of the old epoch is forgotten
+    assert (test.counter("backend_errors"), test.counter("reset_errors")) == (0, 1)
+    (event,) = test.events(20)
+    assert (event.kind, event.reason) == ("fault", "reset_error")
+    test.backend.failing = True
+    test.feed(person, seq=1, epoch=8, at_ms=40)
+    assert (test.counter("backend_errors"), test.counter("reset_errors")) == (1, 2)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langpose_rt.errors import MessageError
+from langpose_rt.geometry.keypoint_formats import USUAL
 from langpose_rt.geometry.skeleton import SKELETONS
 from langpose_rt.protocol.clock_sync import ClockSync
 from langpose_rt.protocol.keypoints import KeypointMessage
-from langpose_rt.protocol.keypoints_json import FORMAT_BY_JOINTS, JsonNumbering, keypoints_from_json
+from langpose_rt.protocol.keypoints_json import JsonNumbering, keypoints_from_json
 
 ROOT = Path(__file__).parents[2]
 REAL_OPENPOSE = (
@@ -120,9 +121,9 @@ def test_impossible_numbers_are_missing_and_counted() -> None:
     assert message.keypoints[0, :3].tolist() == [[0, 0, 0], [0, 0, 0], POINTS[2]]
 
 
-@pytest.mark.parametrize("joints", FORMAT_BY_JOINTS)
+@pytest.mark.parametrize("joints", USUAL)
 def test_the_number_of_joints_names_the_format(joints: int) -> None:
-    name = FORMAT_BY_JOINTS[joints]
+    name = USUAL[joints]
     document = {"keypoints": [[[1, 1, 1]] * joints]}
     assert name in SKELETONS
     assert read(document).skeleton == name

@@ -20,14 +20,14 @@ from langpose_rt.manifest import (
 from langpose_rt.runtime.engine_compatibility import Machine, engine_matching
 from langpose_rt.runtime.gpu_info import Gpu
 
-GPU = Gpu(name="RTX 4090", compute_capability="8.9", driver="580.65", cuda=(13, 0), memory_bytes=1)
+GPU = Gpu(name="RTX 4090", compute_capability="8.9", driver="580.65", cuda=(13, 0))
 HERE = Machine(flavor="tensorrt", version="11.4.0", gpu=GPU)
 
 
 def part_of(path: Path) -> EnginePart:
     return EnginePart(
         file=path.name, sha256=file_sha256(path), size_bytes=1, graph_sha256="", build_s=1.0,
-        network_half=0.4, engine_half=None, inputs={}, outputs={},
+        network_half=0.4, engine_half=None, inputs={}, outputs={}, flags=[],
     )  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def manifest(tmp_path: Path) -> Manifest:
     )  # fmt: skip
     engine = Engine(
         flavor="tensorrt", version="11.4.0", targets=["8.9"], gpu="RTX 4090", driver="580.65",
-        model_sha256=plain.sha256, optimization_level=5, flags=[],
+        model_sha256=plain.sha256, optimization_level=5,
         profiles=[Profile(smallest=1, typical=1, largest=1)],
         encoder=part_of(tmp_path / "encoder.engine"), lifter=part_of(tmp_path / "lifter.engine"),
         made_by="test", command="test", date="2026-01-01",

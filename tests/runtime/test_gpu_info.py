@@ -20,7 +20,6 @@ int cuDeviceGetName(char* name, int size, int device) {
   strncpy(name, "NVIDIA H100", size);
   return NAMES;
 }
-int cuDeviceTotalMem_v2(size_t* bytes, int device) { *bytes = 80UL << 30; return device - 7; }
 int cuDeviceGetAttribute(int* value, int attribute, int device) {
   *value = attribute == 75 ? 9 : attribute == 76 ? 0 : -1;
   return device - 7;
@@ -62,7 +61,6 @@ def test_the_gpu_is_named_with_its_capability_and_driver(tmp_path: Path) -> None
         compute_capability="9.0",
         driver="580.65.06",
         cuda=(13, 1),
-        memory_bytes=80 * 2**30,
     )
 
 

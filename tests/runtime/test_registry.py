@@ -19,7 +19,6 @@ ADA = Gpu(
     compute_capability="8.9",
     driver="580.65",
     cuda=(13, 0),
-    memory_bytes=24 * 2**30,
 )
 
 

@@ -1,16 +1,17 @@
 """Streamed = offline, through every backend: ring, masks, slots and lookahead together."""
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 
-from langpose_rt.engine.demo import demo_parity_clip
-from langpose_rt.engine.parity import ParityClip, lift_clip
+from langpose_rt.engine.parity import ParityClip, demo_parity_clip, lift_clip
 from langpose_rt.model.checkpoint import load
 from langpose_rt.runtime.backend import DEFAULT_MODEL, Backend
 from langpose_rt.runtime.registry import open_backend
+from langpose_rt.runtime.ring_backend import Network, RingBackend
 from langpose_rt.runtime.torch import CHECKPOINT_NAME
 from tests.runtime.conftest import random_clip
 
@@ -61,6 +62,44 @@ def run_together(
         for index, p in enumerate(here):
             poses[p].append(pose[index])
     return [np.stack(own) for own in poses]
+
+
+@pytest.mark.parametrize("name", ["onnx", "torch"])
+def test_a_step_of_nobody_gives_empty_arrays_of_the_usual_shapes(
+    model_folder: Path, name: str
+) -> None:
+    backend = open_backend(model_folder, name)
+    one, none = random_clip(1), random_clip(0)
+    slots, nobody = np.zeros(1, np.int32), np.zeros(0, np.int32)
+    usual = backend.encode(one.rows, one.extras, slots, one.time_ns)
+    embedding = backend.encode(none.rows, none.extras, nobody, none.time_ns)
+    assert (embedding.shape, embedding.dtype) == ((0, *usual.shape[1:]), usual.dtype)
+    pose, sigma = backend.lift(nobody, nobody, np.zeros(0, np.float32))
+    assert (pose.shape, pose.dtype) == ((0, 17, 3), np.float32)
+    assert (sigma.shape, sigma.dtype) == ((0, 17), np.float32)
+    backend.reset(nobody)
+
+
+@pytest.mark.parametrize("name", ["onnx", "torch"])
+def test_a_network_takes_its_inputs_by_name_in_any_order(model_folder: Path, name: str) -> None:
+    backend, clip = open_backend(model_folder, name), random_clip(8)
+    assert isinstance(backend, RingBackend)
+    network, expected = backend._network, lift_clip(backend, clip)
+
+    class Reordered:
+        def encode(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+            return network.encode(dict(reversed(inputs.items())))
+
+        def lift(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+            return network.lift(dict(reversed(inputs.items())))
+
+        def __getattr__(self, attribute: str) -> object:
+            return getattr(network, attribute)
+
+    backend.reset(np.zeros(1, np.int32))
+    backend._network = cast("Network", Reordered())
+    for found, wanted in zip(lift_clip(backend, clip), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
 
 
 @pytest.mark.parametrize("name", ["onnx", "torch"])

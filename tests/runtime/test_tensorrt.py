@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from langpose_rt.engine.build_config import BuildConfig
-from langpose_rt.engine.demo import demo_parity_clip
 from langpose_rt.engine.engine_builder import Toolchain, build_product
-from langpose_rt.engine.parity import ParityClip
+from langpose_rt.engine.parity import ParityClip, demo_parity_clip
 from langpose_rt.errors import BackendError, ConfigError
 from langpose_rt.manifest import Engine, read_manifest
 from langpose_rt.runtime import tensorrt
@@ -26,7 +25,6 @@ ADA = Gpu(
     compute_capability="8.9",
     driver="580.65",
     cuda=(13, 0),
-    memory_bytes=24 * 2**30,
 )
 
 
@@ -75,9 +73,7 @@ def test_without_a_driver_tensorrt_is_not_even_imported(
 def test_a_gpu_that_is_not_the_engines_is_named(
     rtx: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blackwell = Gpu(
-        name="RTX 5090", compute_capability="12.0", driver="580", cuda=(13, 0), memory_bytes=1
-    )
+    blackwell = Gpu(name="RTX 5090", compute_capability="12.0", driver="580", cuda=(13, 0))
     monkeypatch.setattr(tensorrt, "probe", lambda: blackwell)
     with pytest.raises(ConfigError, match=r"compute capability 8\.9, found 12\.0"):
         open_tensorrt(folder, read_manifest(folder), slots=1, flavor_name="rtx")
@@ -86,7 +82,7 @@ def test_a_gpu_that_is_not_the_engines_is_named(
 def test_hopper_is_refused_by_rtx_before_anything_is_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hopper = Gpu(name="H200", compute_capability="9.0", driver="580", cuda=(13, 0), memory_bytes=1)
+    hopper = Gpu(name="H200", compute_capability="9.0", driver="580", cuda=(13, 0))
     monkeypatch.setattr(tensorrt, "probe", lambda: hopper)
     with pytest.raises(ConfigError, match=r"no engines for compute capability 9\.0"):
         open_tensorrt(folder, read_manifest(folder), slots=1, flavor_name="rtx")

@@ -10,7 +10,7 @@ from langpose_rt.runtime import tensorrt_flavor as module
 from langpose_rt.runtime.gpu_info import Gpu
 from langpose_rt.runtime.tensorrt_flavor import FLAVORS, chosen_flavor, imported
 
-GPU = Gpu(name="H100", compute_capability="9.0", driver="580.65", cuda=(13, 0), memory_bytes=1)
+GPU = Gpu(name="H100", compute_capability="9.0", driver="580.65", cuda=(13, 0))
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:

@@ -78,7 +78,8 @@ def test_metrics_are_prometheus_text(health: HealthServer, watched: Watched) -> 
     stream = StreamSnapshot(
         rig="rig0", camera="cam0", epoch=1, persons=1, waiting=0, unanswered=0, offset_ns=0,
         assumed_intrinsics=False,
-        heard_ago_s=0.1, totals={"accepted": 7, "late": 0, "dup": 0, "gap": 0, "shed": 2},
+        heard_ago_s=0.1,
+        totals={"accepted": 7, "late": 0, "dup": 0, "gap": 0, "shed": 2, "failed": 0},
     )  # fmt: skip
     watched.now = replace(
         watched.now,

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import zmq
 
@@ -86,6 +87,29 @@ def test_an_open_address_warns(caplog: pytest.LogCaptureFixture) -> None:
         server.start()
     server.stop()
     assert "reachable from other machines" in caplog.text
+
+
+def licensed(licence: str) -> FakeBackend:
+    backend = FakeBackend()
+    backend.manifest = msgspec.structs.replace(backend.manifest, card={"licence": licence})
+    return backend
+
+
+def test_the_viewer_shows_the_licence_of_the_model_that_answers_after_a_reload() -> None:
+    server = Server(licensed("MIT"), config(http_port=0))
+    server.start()
+    try:
+        page = urllib.request.urlopen(f"http://{LOCAL}:{server.ports.http}/live", timeout=WAIT_S)
+        assert page.readline() == b"event: status\n"
+        assert b'"licence":"MIT"' in page.readline()
+        page.close()
+        assert server.pipeline.model.start_shadow(licensed("non-commercial")).over.wait(WAIT_S)
+        page = urllib.request.urlopen(f"http://{LOCAL}:{server.ports.http}/live", timeout=WAIT_S)
+        assert page.readline() == b"event: status\n"
+        assert b'"licence":"non-commercial"' in page.readline()
+        page.close()
+    finally:
+        server.stop()
 
 
 def test_a_model_that_cannot_compute_is_found_before_anything_starts() -> None:

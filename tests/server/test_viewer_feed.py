@@ -10,7 +10,7 @@ from tests.protocol.samples import pose_sample
 
 
 def test_a_viewer_hears_the_status_and_the_newest_poses_only() -> None:
-    feed, sample = ViewerFeed("MIT"), pose_sample()
+    feed, sample = ViewerFeed(lambda: "MIT"), pose_sample()
     with feed.seat() as seated:
         assert seated
         events = feed.events(empty_snapshot)

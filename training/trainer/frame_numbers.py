@@ -2,10 +2,6 @@
 
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from langpose_rt.model.attention import Rotary
 from langpose_rt.model.checkpoint import load
 from langpose_rt.model.langpose import LangPose
 
@@ -17,14 +13,7 @@ def number_frames(model: LangPose) -> None:
 
     So published models have it; for comparisons only. Keys still age in time.
     """
-    encoder = model.encoder
-    by_time = encoder.rotary
-
-    def by_number(time_ns: Tensor) -> Rotary:
-        number = torch.arange(time_ns.shape[-1], device=time_ns.device)
-        return by_time((number * _NUMBERED_NS).expand_as(time_ns))
-
-    encoder.rotary = by_number  # type: ignore[method-assign]
+    model.encoder.frame_period_ns = _NUMBERED_NS
 
 
 def load_as_trained(path: Path) -> LangPose:

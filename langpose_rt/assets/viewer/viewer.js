@@ -245,7 +245,7 @@ function showStream(status) {
     rate = (z[1] - a[1]) / (z[0] - a[0]) * 1000;
   }
   first.textContent = `${status.persons} ${status.persons === 1 ? "person" : "people"} · ${Math.round(rate)} fps · ${figure(stream?.latency ?? 0)} ms`;
-  const lost = ["late", "dup", "gap", "shed"].filter((k) => t[k]).map((k) => `${k} ${t[k]}`).join(" · ");
+  const lost = ["late", "dup", "gap", "shed", "failed"].filter((k) => t[k]).map((k) => `${k} ${t[k]}`).join(" · ");
   second.textContent = (lost || "nothing lost") + (status.assumed_lens ? " · lens assumed" : "");
 }
 const figure = (ms) => (ms < 9.995 ? ms.toFixed(2) : ms < 99.95 ? ms.toFixed(1) : ms.toFixed(0));

@@ -63,8 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _exported(arguments: argparse.Namespace, precisions: tuple[str, ...]) -> "Manifest":
-    from langpose_rt.engine.demo import demo_parity_clip
     from langpose_rt.engine.onnx_export import model_folder_from_checkpoint
+    from langpose_rt.engine.parity import demo_parity_clip
 
     words = ["export", arguments.checkpoint.name, "--precision", arguments.precision]
     mirrored = None

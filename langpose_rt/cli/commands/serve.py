@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     backend = backend_from_arguments(arguments, slots=arguments.slots, say=why.append)
     recorder = _recorder(arguments, backend, pipeline)
     server = Server(backend, config, cameras, recorder, gallery=gallery, open_model=open_model)
-    licence = str(backend.manifest.card.get("licence", "not stated"))
+    licence = backend.manifest.licence
 
     def on_start() -> None:
         _announce(server, licence, arguments, why)

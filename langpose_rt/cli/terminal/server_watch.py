@@ -11,6 +11,7 @@ from langpose_rt.client.subscriber import ALIVE_S
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import MessageError
 from langpose_rt.protocol.messages import (
+    Drops,
     Event,
     Heartbeat,
     PoseMessage,
@@ -40,7 +41,7 @@ class StreamWatch:
         self.heard_s, self.last = now_s, message
         self.latency_ms.append((lat.rx + lat.win + lat.lift + lat.post + lat.tx) / 1e6)
         self.times_ns.append(message.t_srv)
-        self.dropped.update(late=drop.late, dup=drop.dup, gap=drop.gap, shed=drop.shed)
+        self.dropped.update({how: getattr(drop, how) for how in Drops.__struct_fields__})
 
     def row(self) -> dict[str, Any]:
         """The stream as --json says it; its frame rate is that of the capture times."""

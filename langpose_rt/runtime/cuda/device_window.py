@@ -48,7 +48,7 @@ class DeviceWindow:
     ) -> None:
         self._driver, self._kernels, self._config = driver, kernels, config
         self._suffix = {np.float16: "half", np.float32: "float"}[stored]
-        periods_ns = rotary_periods_ns(config.width // config.heads // 2)
+        periods_ns = rotary_periods_ns(config.rotary_pairs)
         self._periods = len(periods_ns)
         ring = (slots, config.blocks, config.window, config.channels)
         kind = np.dtype(stored).name

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import langpose_rt
 from langpose_rt.errors import ConfigError
@@ -95,14 +96,20 @@ def cubin_from_nvcc(nvcc: str, folder: Path, architecture: str) -> bytes:
     """Compile with the toolkit.
 
     Raises:
-        ConfigError: With the first line nvcc complained with.
+        ConfigError: With the first line nvcc complained with, or if it takes too long.
     """
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "window.cubin"
         command = [nvcc, "-cubin", f"-arch={architecture}", "-o", str(out), str(folder / SOURCE)]
-        done = subprocess.run(  # noqa: S603 - as above
-            command, capture_output=True, text=True, check=False, timeout=_LONGEST_COMPILE_S
-        )
+        try:
+            done = subprocess.run(  # noqa: S603 - as above
+                command, capture_output=True, text=True, check=False, timeout=_LONGEST_COMPILE_S
+            )
+        except subprocess.TimeoutExpired:
+            raise ConfigError(
+                f"nvcc took longer than {_LONGEST_COMPILE_S:g} s to compile {SOURCE} for "
+                f"{architecture}; start again when the machine is idle, or choose --backend onnx"
+            ) from None
         if done.returncode:
             raise ConfigError(f"nvcc cannot compile {SOURCE} for {architecture}: {_first(done)}")
         return out.read_bytes()
@@ -112,25 +119,41 @@ def cubin_from_nvrtc(folder: Path, architecture: str) -> bytes:
     """Compile with the library that needs no toolkit.
 
     Raises:
-        ConfigError: With the first line NVRTC complained with.
+        ConfigError: With the first line of NVRTC's log, or the status of the call that failed.
     """
     from cuda.bindings import nvrtc
 
+    def checked(returned: tuple[Any, ...], program: Any = None) -> Any:
+        status, *values = returned
+        if int(status):
+            reason = _log_of(nvrtc, program) or str(status)
+            raise ConfigError(f"NVRTC cannot compile {SOURCE} for {architecture}: {reason}")
+        return values[0] if values else None
+
     source, header = ((folder / name).read_bytes() for name in (SOURCE, HEADER))
-    _, program = nvrtc.nvrtcCreateProgram(source, SOURCE.encode(), 1, [header], [HEADER.encode()])
     options = [f"--gpu-architecture={architecture}".encode(), b"--std=c++17"]
-    (status,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
+    program = checked(
+        nvrtc.nvrtcCreateProgram(source, SOURCE.encode(), 1, [header], [HEADER.encode()])
+    )
+    try:
+        checked(nvrtc.nvrtcCompileProgram(program, len(options), options), program)
+        image = bytes(checked(nvrtc.nvrtcGetCUBINSize(program)))
+        checked(nvrtc.nvrtcGetCUBIN(program, image))
+        return image
+    finally:
+        nvrtc.nvrtcDestroyProgram(program)
+
+
+def _log_of(nvrtc: Any, program: Any) -> str:
+    """Return the first line of a compilation's log; empty without a program or a log."""
+    if program is None:
+        return ""
+    status, size = nvrtc.nvrtcGetProgramLogSize(program)
     if int(status):
-        _, size = nvrtc.nvrtcGetProgramLogSize(program)
-        log = bytes(size)
-        nvrtc.nvrtcGetProgramLog(program, log)
-        reason = log.decode(errors="replace").strip("\0 \n").partition("\n")[0] or str(status)
-        raise ConfigError(f"NVRTC cannot compile {SOURCE} for {architecture}: {reason}")
-    _, size = nvrtc.nvrtcGetCUBINSize(program)
-    image = bytes(size)
-    nvrtc.nvrtcGetCUBIN(program, image)
-    nvrtc.nvrtcDestroyProgram(program)
-    return image
+        return ""
+    log = bytes(size)
+    nvrtc.nvrtcGetProgramLog(program, log)
+    return log.decode(errors="replace").strip("\0 \n").partition("\n")[0]
 
 
 def nvrtc_version() -> str | None:

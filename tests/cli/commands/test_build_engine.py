@@ -12,7 +12,7 @@ from langpose_rt.runtime import tensorrt_flavor as flavor
 from langpose_rt.runtime.gpu_info import Gpu
 from tests.commands import Done, run_here
 
-HOPPER = Gpu(name="H100", compute_capability="9.0", driver="580.65", cuda=(13, 0), memory_bytes=1)
+HOPPER = Gpu(name="H100", compute_capability="9.0", driver="580.65", cuda=(13, 0))
 NO_DRIVER = "no NVIDIA driver: libcuda.so.1 cannot be loaded"
 
 

@@ -36,9 +36,7 @@ def test_an_old_processor_is_something_to_look_at(monkeypatch: pytest.MonkeyPatc
 def test_a_gpu_is_named_with_its_driver_and_an_old_driver_is_told(
     monkeypatch: pytest.MonkeyPatch, cuda: tuple[int, int], verdict: str, words: str
 ) -> None:
-    gpu = Gpu(
-        name="NVIDIA H100", compute_capability="9.0", driver="580.95.05", cuda=cuda, memory_bytes=1
-    )
+    gpu = Gpu(name="NVIDIA H100", compute_capability="9.0", driver="580.95.05", cuda=cuda)
     monkeypatch.setattr(machine, "probe", lambda: gpu)
     (found,) = check_gpu()
     assert found.verdict == verdict

@@ -14,13 +14,13 @@ def test_a_row_has_rate_latency_states_losses_and_the_clock() -> None:
     watch, sample = ServerWatch(), pose_sample()
     for frame in range(11):
         lat = Latency(rx=1_000_000, lift=frame * 1_000_000)
-        told = replace(sample, t_srv=frame * 20_000_000, lat=lat, drop=Drops(shed=2))
+        told = replace(sample, t_srv=frame * 20_000_000, lat=lat, drop=Drops(shed=2, failed=1))
         watch.note(encode_pose(told), 0.02 * frame)
     (row,) = watch.report(0.3)["streams"]
     assert row["fps"] == pytest.approx(50.0)
     assert row["p50_ms"] == pytest.approx(6.0)
     assert row["p99_ms"] == pytest.approx(10.9)
-    assert row["dropped"] == {"shed": 22}
+    assert row["dropped"] == {"shed": 22, "failed": 11}
     assert row["states"] == {"ok": 1, "held": 1}
     assert row["clock_uncertainty_ms"] == 0.002
 

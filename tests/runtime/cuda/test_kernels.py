@@ -1,7 +1,9 @@
 """The kernels are compiled once per GPU, compiler and source."""
 
 import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -77,6 +79,66 @@ def test_without_a_compiler_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(kernels, "nvrtc_version", lambda: None)
     with pytest.raises(ConfigError, match="neither nvcc nor NVRTC is here; pip install"):
         window_kernels("8.9")
+
+
+def test_a_compiler_that_never_ends_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvcc = tmp_path / "nvcc"
+    nvcc.write_text("#!/bin/sh\nexec sleep 60\n")
+    nvcc.chmod(0o755)
+    monkeypatch.setattr(kernels, "_LONGEST_COMPILE_S", 0.1)
+    with pytest.raises(ConfigError, match=r"nvcc took longer than 0.1 s .*; .*--backend onnx"):
+        cubin_from_nvcc(str(nvcc), tmp_path, "sm_90")
+
+
+class FakeNvrtc(SimpleNamespace):
+    """NVRTC in which one call fails; counts the programs that were not destroyed."""
+
+    def __init__(self, failing: str) -> None:
+        super().__init__(failing=failing, alive=0)
+
+    def _status(self, name: str) -> int:
+        return 6 if name == self.failing else 0
+
+    def nvrtcCreateProgram(self, *_: object) -> tuple[int, object]:
+        status = self._status("create")
+        self.alive += not status
+        return status, None if status else "program"
+
+    def nvrtcCompileProgram(self, *_: object) -> tuple[int]:
+        return (self._status("compile"),)
+
+    def nvrtcGetProgramLogSize(self, _: object) -> tuple[int, int]:
+        return 0, 8
+
+    def nvrtcGetProgramLog(self, *_: object) -> tuple[int]:
+        return (0,)
+
+    def nvrtcGetCUBINSize(self, _: object) -> tuple[int, int]:
+        return self._status("size"), 4
+
+    def nvrtcGetCUBIN(self, *_: object) -> tuple[int]:
+        return (self._status("image"),)
+
+    def nvrtcDestroyProgram(self, _: object) -> tuple[int]:
+        self.alive -= 1
+        return (0,)
+
+
+@pytest.mark.parametrize("failing", ["create", "compile", "size", "image", "nothing"])
+def test_every_status_of_nvrtc_is_checked_and_every_program_is_destroyed(
+    failing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvrtc = FakeNvrtc(failing)
+    monkeypatch.setitem(sys.modules, "cuda.bindings", SimpleNamespace(nvrtc=nvrtc))
+    if failing == "nothing":
+        assert cubin_from_nvrtc(source_folder(), "sm_90") == bytes(4)
+    else:
+        sentence = "NVRTC cannot compile sliding_window.cu for sm_90: 6"
+        with pytest.raises(ConfigError, match=sentence):
+            cubin_from_nvrtc(source_folder(), "sm_90")
+    assert nvrtc.alive == 0
 
 
 def test_a_source_that_does_not_compile_is_one_sentence(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.geometry.camera import ray_to_pixel
 from langpose_rt.geometry.skeleton import JOINTS
+from tests.projection import ray_to_pixel
 from training.data.h36m_cameras import cameras_of_subject
 from training.data.h36m_videopose3d import JOINTS_17, read_h36m_videopose3d
 

@@ -1,5 +1,7 @@
 """Frames that are numbered know no time."""
 
+from copy import deepcopy
+
 import numpy as np
 import torch
 
@@ -22,3 +24,14 @@ def test_numbered_frames_know_no_time() -> None:
     assert not torch.allclose(by_time[0], by_time[1], atol=1e-6)
     torch.testing.assert_close(by_number[0], by_number[1])
     torch.testing.assert_close(by_number[0], by_time[0])
+
+
+def test_a_copy_of_a_numbered_model_has_phases_of_its_own() -> None:
+    rows, extras, times = torch.randn(1, 6, 17, 3), torch.zeros(1, 6, 7), torch.arange(6)[None]
+    model = seeded(TINY, 0).eval()
+    number_frames(model)
+    copy = deepcopy(model)
+    copy.encoder.rotary_periods_ns *= 3
+    with torch.no_grad():
+        poses = [one(rows, extras, times)[0] for one in (model, copy)]
+    assert not torch.allclose(*poses, atol=1e-6)
