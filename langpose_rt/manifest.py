@@ -132,7 +132,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         config: `ModelConfig` as plain values.
         card: Of the weights: data, licences, seed, command, validation.
         files: SHA-256 of every file.
-        products: Precision (``fp32``, ``int8``) to its files and parity.
+        products: Precision (``fp32``) to its files and parity.
         opset: ONNX operator set.
         engines: Name to what `build-engine` made. Their files are not in ``files``: an engine that
             does not fit this machine leaves the model whole.

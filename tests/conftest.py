@@ -1,12 +1,21 @@
-"""What every test runs under: checked shapes, patient hypothesis, and `gpu` tests need a driver."""
+"""What every test runs under: checked shapes, patient hypothesis, nothing left behind."""
 
+import importlib
 import os
+import random
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
+
+# beartype chooses the item of a container it checks with a generator that it takes when it is
+# imported. With Python's own, a thread that calls checked functions would change the state that
+# hypothesis gives to the test in the main thread, and the test would be reported as flaky.
+with patch.object(random, "getrandbits", random.Random().getrandbits):
+    importlib.import_module("beartype")
 
 # Before anything imports the package: from here on every annotated shape in it is an assertion.
 install_import_hook("langpose_rt", "beartype.beartype")
@@ -14,6 +23,7 @@ install_import_hook("langpose_rt", "beartype.beartype")
 from langpose_rt.formats.clip_npz import clip_to_npz  # noqa: E402
 from langpose_rt.runtime.gpu_info import why_no_gpu  # noqa: E402
 from tests.commands import Done, exported_checkpoint, part_of_demo_clip  # noqa: E402
+from tests.left_behind import nothing_left_behind  # noqa: E402, F401
 
 # No deadline: a busy machine is not a defect. In CI the same examples every time.
 settings.register_profile("langpose", deadline=None, derandomize="CI" in os.environ)

@@ -43,10 +43,10 @@ class Peers:
 def peers() -> Iterator[Peers]:
     """Peers for one test."""
     found = Peers()
-    yield found
-    for socket in found._sockets:
-        socket.close(linger=0)
-    found._context.term()
+    try:
+        yield found
+    finally:
+        found._context.destroy(linger=0)
 
 
 def next_of(subscriber: "zmq.Socket[bytes]", topic: bytes) -> list[bytes]:

@@ -1,8 +1,11 @@
 """The `gpu` marker: without a driver such a test is skipped, or failed where a GPU was promised."""
 
+import random
+from collections.abc import Sequence
 from unittest.mock import Mock
 
 import pytest
+from beartype import beartype
 
 from tests import conftest
 
@@ -43,6 +46,16 @@ def test_other_tests_run_without_a_driver() -> None:
 def test_a_gpu_test_runs_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conftest, "why_no_gpu", lambda: None)
     conftest.pytest_runtest_setup(item(marked=True))
+
+
+def test_a_checked_annotation_leaves_pythons_random_state_alone() -> None:
+    @beartype
+    def total(numbers: Sequence[int]) -> int:
+        return sum(numbers)
+
+    before = random.getstate()
+    assert total([1, 2, 3]) == 6
+    assert random.getstate() == before
 
 
 def test_shapes_are_checked_under_pytest() -> None:

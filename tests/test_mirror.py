@@ -8,14 +8,15 @@ TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 
 WITHOUT_SOURCE = {
+    "test_background.py": "about tests/background.py",
     "test_conftest.py": "about tests/conftest.py",
     "test_deploy.py": "about langpose_rt/assets/deploy",
     "test_documents.py": "about README.md, docs and training/README.md",
     "test_faults_table.py": "about docs/reference/faults.md",
     "test_init.py": "about langpose_rt/__init__.py",
+    "test_left_behind.py": "about tests/left_behind.py",
     "test_mirror.py": "about the tests",
     "test_packaging.py": "about setup.py and pyproject.toml",
-    "engine/test_int8.py": "what quantising costs, through export and runtime together",
     "pipeline/test_pipeline_faults.py": "more of pipeline.py: overload, faults, another model",
     "pipeline/test_pipeline_order.py": "more of pipeline.py: order, epochs, clocks, lookahead",
     "training/test_weights.py": "about training/weights and the weights that ship",

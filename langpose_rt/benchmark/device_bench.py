@@ -80,6 +80,7 @@ def contenders(
     found: dict[str, Backend] = {}
     missing: list[str] = []
     if backend_name in GPU_BACKENDS:
+        from langpose_rt.runtime.parity import check_parity_here
         from langpose_rt.runtime.tensorrt import open_tensorrt
 
         flavor_name = GPU_BACKENDS[backend_name]
@@ -87,6 +88,7 @@ def contenders(
             found[name] = open_tensorrt(
                 folder, manifest, slots=slots, flavor_name=flavor_name, graphs=graphs
             )
+            check_parity_here(found[name], folder)
     model = _torch_model(folder, manifest)
     if isinstance(model, str):
         if backend_name == "torch":

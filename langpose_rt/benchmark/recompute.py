@@ -63,7 +63,7 @@ def recompute_ratio(folder: Path, manifest: Manifest, *, repeats: int = 100) -> 
     model, _ = load(folder / CHECKPOINT_NAME)
     config, product = model.config, manifest.products["fp32"]
     graphs = folder / product.encoder, folder / product.lifter
-    step = OnnxNetwork(*graphs, precision="fp32", threads=1)
+    step = OnnxNetwork(*graphs, threads=1)
     example = example_inputs(model, batch=1)[0]
     step_inputs = {n: v.numpy() for n, v in zip(ENCODER_INPUTS, example, strict=True)}
     window, window_inputs = _window_session(model)

@@ -7,18 +7,14 @@ a setting: types are counted, tensors are compared, and poses are measured in mm
 import json
 from typing import Any
 
-import numpy as np
-
 from langpose_rt.errors import BuildError
 from langpose_rt.manifest import EngineParity
+from langpose_rt.runtime.parity import MAX_MEAN_MM, MAX_WORST_MM, within_limits
 from langpose_rt.runtime.tensors import Tensors
 
 MIN_FP16_SHARE = 0.2
 """Share of half among the outputs of layers that compute in floating point. The graph's islands
 leave 0.25 to 0.4; an engine that is float32 throughout has none."""
-
-MAX_MEAN_MM = 0.5
-MAX_WORST_MM = 3.0
 
 
 def fp16_share_of_network(trt: Any, network: Any) -> float:
@@ -99,8 +95,7 @@ def check_parity(parity: EngineParity) -> None:
     Raises:
         BuildError: With what was measured and what is allowed.
     """
-    measured = np.array((parity.mean_mm, parity.worst_mm))
-    if not (measured <= (MAX_MEAN_MM, MAX_WORST_MM)).all():  # NaN is no distance
+    if not within_limits(parity):
         raise BuildError(
             f"the engine is {parity.mean_mm:.3f} mm off on the mean and {parity.worst_mm:.3f} mm "
             f"at the worst joint ({parity.evaluator}), expected at most {MAX_MEAN_MM} and "

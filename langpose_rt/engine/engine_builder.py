@@ -27,7 +27,6 @@ from langpose_rt.engine.acceptance import (
 from langpose_rt.engine.build_config import BuildConfig
 from langpose_rt.engine.fp16_graph import onnx_to_fp16
 from langpose_rt.engine.fp16_reference import EVALUATOR, fp16_backend
-from langpose_rt.engine.parity import ParityClip, parity
 from langpose_rt.engine.tensorrt_build import Plan, Progress, engine_from_onnx, engine_information
 from langpose_rt.errors import BackendError, BuildError, ConfigError, ModelError
 from langpose_rt.manifest import (
@@ -43,6 +42,7 @@ from langpose_rt.manifest import (
 )
 from langpose_rt.runtime.backend import Backend
 from langpose_rt.runtime.gpu_info import Gpu
+from langpose_rt.runtime.parity import ParityClip, parity
 from langpose_rt.runtime.registry import open_backend
 from langpose_rt.runtime.tensorrt_flavor import Flavor
 from langpose_rt.runtime.tensors import encoder_io, lifter_io
@@ -285,7 +285,7 @@ class _Job:
     def _reference(self) -> tuple[Backend, str]:
         """Float32: torch where it and the checkpoint are, else the float32 graph.
 
-        They are equal to 0.01 mm, see tests/engine/test_int8.py.
+        They are equal to 0.01 mm, see tests/runtime/test_parity.py.
         """
         checkpoint = any(name.endswith(".safetensors") for name in self.manifest.files)
         if checkpoint and find_spec("torch") and find_spec("safetensors"):

@@ -20,8 +20,6 @@ import torch
 from onnx import numpy_helper
 
 import langpose_rt
-from langpose_rt.config import ModelConfig
-from langpose_rt.engine.parity import ParityClip, parity
 from langpose_rt.errors import ConfigError
 from langpose_rt.manifest import (
     MANIFEST_NAME,
@@ -43,6 +41,7 @@ from langpose_rt.model.step_graphs import (
     example_inputs,
 )
 from langpose_rt.runtime.onnx import OnnxNetwork
+from langpose_rt.runtime.parity import ParityClip, parity
 from langpose_rt.runtime.ring_backend import RingBackend
 from langpose_rt.runtime.torch import CHECKPOINT_NAME, TorchNetwork
 
@@ -56,7 +55,6 @@ def model_folder_from_checkpoint(
     folder: Path,
     clip: ParityClip,
     *,
-    precisions: tuple[str, ...],
     command: str,
     mirrored: bool | None = None,
 ) -> Manifest:
@@ -66,7 +64,6 @@ def model_folder_from_checkpoint(
         path: Checkpoint.
         folder: Made if missing; files of an earlier export are replaced.
         clip: Real keypoints the parity is measured on.
-        precisions: ``fp32`` and, if wanted, ``int8``.
         command: Written into the manifest.
         mirrored: Whether it answers with the mirror image; None: as the checkpoint says.
 
@@ -87,7 +84,7 @@ def model_folder_from_checkpoint(
     _check_target(path, folder)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as scratch:
         built = Path(scratch)
-        manifest = _built(model, card, built, clip, precisions=precisions, command=command)
+        manifest = _built(model, card, built, clip, command=command)
         _install(built, folder, manifest)
     return manifest
 
@@ -105,7 +102,7 @@ def _check_target(path: Path, folder: Path) -> None:
 def _install(built: Path, folder: Path, manifest: Manifest) -> None:
     """Move finished files into place; until the new manifest is written there is no model there."""
     (folder / MANIFEST_NAME).unlink(missing_ok=True)
-    for name in (*_FILES, "encoder.int8.onnx"):
+    for name in _FILES:
         (folder / name).unlink(missing_ok=True)
     for name in manifest.files:
         (built / name).replace(folder / name)
@@ -119,13 +116,12 @@ def _built(
     folder: Path,
     clip: ParityClip,
     *,
-    precisions: tuple[str, ...],
     command: str,
 ) -> Manifest:
     checkpoint.save(folder / CHECKPOINT_NAME, model, card, half=True)
     model, _ = checkpoint.load(folder / CHECKPOINT_NAME)
-    names = _write_graphs(model, folder, int8="int8" in precisions)
-    files = {name: file_sha256(folder / name) for name in (CHECKPOINT_NAME, *names)}
+    _write_graphs(model, folder)
+    files = {name: file_sha256(folder / name) for name in _FILES}
     manifest = Manifest(
         version=MANIFEST_VERSION,
         name=model.config.name,
@@ -138,37 +134,29 @@ def _built(
         products={},
         opset=OPSET,
     )
-    products = {name: _product(name, folder, manifest, clip, model) for name in precisions}
-    return msgspec.structs.replace(manifest, products=products)
+    product = _product(folder, manifest, clip, model)
+    return msgspec.structs.replace(manifest, products={"fp32": product})
 
 
-def _product(
-    precision: str, folder: Path, manifest: Manifest, clip: ParityClip, model: LangPose
-) -> Product:
-    encoder = "encoder.onnx" if precision == "fp32" else "encoder.int8.onnx"
-    network = OnnxNetwork(folder / encoder, folder / "lifter.onnx", precision=precision, threads=1)
+def _product(folder: Path, manifest: Manifest, clip: ParityClip, model: LangPose) -> Product:
+    network = OnnxNetwork(folder / "encoder.onnx", folder / "lifter.onnx", threads=1)
     reference = RingBackend(TorchNetwork(model), manifest, slots=1)
     measured = parity(RingBackend(network, manifest, slots=1), reference, clip)
-    return Product(encoder=encoder, lifter="lifter.onnx", parity=measured)
+    return Product(encoder="encoder.onnx", lifter="lifter.onnx", parity=measured)
 
 
-def _write_graphs(model: LangPose, folder: Path, *, int8: bool) -> list[str]:
+def _write_graphs(model: LangPose, folder: Path) -> None:
     encoder_inputs, lifter_inputs = example_inputs(model, batch=2)
     encoder = onnx_from_module(EncoderStep(model), encoder_inputs, ENCODER_INPUTS, ENCODER_OUTPUTS)
     lifter = onnx_from_module(LifterStep(model), lifter_inputs, LIFTER_INPUTS, LIFTER_OUTPUTS)
-    names = ["encoder.onnx", "lifter.onnx"]
-    if int8:
-        _write_int8(encoder, model.config, folder / "encoder.int8.onnx")
-        names.append("encoder.int8.onnx")
     for graph, name in ((encoder, "encoder.onnx"), (lifter, "lifter.onnx")):
         _store_weights_fp16(graph)
         onnx.save(graph, folder / name)
-    return names
 
 
 @contextlib.contextmanager
 def _without_chatter() -> Iterator[None]:
-    """Silence what exporter and quantiser say about their own passes; errors are raised anyway."""
+    """Silence the exporter's report of its own passes; errors are raised anyway."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -229,32 +217,3 @@ def _store_weights_fp16(model: onnx.ModelProto) -> None:
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-
-
-def _write_int8(encoder: onnx.ModelProto, config: ModelConfig, path: Path) -> None:
-    """Dynamic int8 of the layers' MLPs.
-
-    Attention and both ends of the encoder stay float32: their errors enter the ring, and with them
-    in int8 the default model is three times as far off for no time saved.
-    """
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    with tempfile.TemporaryDirectory() as scratch, _without_chatter():
-        source = Path(scratch) / "encoder.onnx"
-        onnx.save(encoder, source)
-        quantize_dynamic(
-            source, path, weight_type=QuantType.QInt8, per_channel=True,
-            op_types_to_quantize=["MatMul"], nodes_to_quantize=_mlp_products(encoder, config),
-        )  # fmt: skip
-
-
-def _mlp_products(encoder: onnx.ModelProto, config: ModelConfig) -> list[str]:
-    """Names of the weight products of the layers' MLPs, known by their shape."""
-    wide, hidden = config.width, config.width * config.mlp_ratio
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in encoder.graph.initializer}
-    return [
-        node.name
-        for node in encoder.graph.node
-        if node.op_type == "MatMul"
-        and {shapes.get(name) for name in node.input} & {(wide, hidden), (hidden, wide)}
-    ]

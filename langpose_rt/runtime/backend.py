@@ -5,7 +5,6 @@ persons and remembers it; `lift` answers for a frame that is remembered. Persons
 person is in which slot is the caller's business.
 """
 
-import logging
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -21,11 +20,8 @@ GPU_BACKENDS = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
 """Backends that run engines, and their flavor (`langpose_rt.runtime.tensorrt_flavor`)."""
 
 BACKENDS = ("auto", *GPU_BACKENDS, "onnx", "torch")
-PRECISIONS = ("auto", "fp32", "fp16", "int8")
+PRECISIONS = ("auto", "fp32", "fp16")
 """``auto`` is fp16 for engines and fp32 for the others."""
-
-
-log = logging.getLogger(__name__)
 
 
 @runtime_checkable

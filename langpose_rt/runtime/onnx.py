@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from langpose_rt.errors import BackendError, ModelError
+from langpose_rt.errors import BackendError, ConfigError, ModelError
 from langpose_rt.manifest import Manifest
 from langpose_rt.runtime.ring_backend import RingBackend
 
@@ -13,17 +13,13 @@ _ERRORS_ONLY = 3
 
 
 class OnnxNetwork:
-    """Encoder and lifter as two ONNX Runtime sessions.
-
-    Dynamic int8 takes its activation scale from everything in a call, so an int8 step runs one
-    person per call: nobody's pose may depend on who else is in the room.
-    """
+    """Encoder and lifter as two ONNX Runtime sessions, in float32."""
 
     name = "onnx"
+    precision = "fp32"
+    persons_per_call = 64
 
-    def __init__(self, encoder: Path, lifter: Path, *, precision: str, threads: int) -> None:
-        self.precision = precision
-        self.persons_per_call = 1 if precision == "int8" else 64
+    def __init__(self, encoder: Path, lifter: Path, *, threads: int) -> None:
         self._encoder = session_from_file(encoder, threads=threads)
         self._lifter = session_from_file(lifter, threads=threads)
 
@@ -40,16 +36,15 @@ def open_onnx(
     folder: Path, manifest: Manifest, *, slots: int, threads: int, precision: str
 ) -> RingBackend:
     """The ONNX Runtime backend of a checked model folder; arguments as in `open_backend`."""
-    product = manifest.products.get(precision)
-    if product is None:
-        raise ModelError(
-            f"model {manifest.name!r} has no {precision}, "
-            f"only {', '.join(sorted(manifest.products))}; "
-            f"make it with 'langpose-rt export CHECKPOINT --precision fp32,int8 --out FOLDER'"
+    if precision != "fp32":
+        raise ConfigError(
+            f"backend onnx runs fp32, not {precision}; use '--precision fp32', or build an engine "
+            "with 'langpose-rt build-engine'"
         )
-    network = OnnxNetwork(
-        folder / product.encoder, folder / product.lifter, precision=precision, threads=threads
-    )
+    product = manifest.products.get("fp32")
+    if product is None:
+        raise ModelError(f"model {manifest.name!r} has no float32 graph; export it again")
+    network = OnnxNetwork(folder / product.encoder, folder / product.lifter, threads=threads)
     return RingBackend(network, manifest, slots=slots)
 
 

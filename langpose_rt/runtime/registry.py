@@ -6,7 +6,7 @@ from pathlib import Path
 
 from langpose_rt.errors import BackendError, ConfigError
 from langpose_rt.manifest import Manifest, read_manifest
-from langpose_rt.runtime.backend import BACKENDS, DEFAULT_MODEL, GPU_BACKENDS, Backend
+from langpose_rt.runtime.backend import BACKENDS, DEFAULT_MODEL, GPU_BACKENDS, PRECISIONS, Backend
 from langpose_rt.runtime.gpu_info import why_no_gpu
 
 Open = Callable[[str], Backend]
@@ -37,16 +37,23 @@ def open_backend(
         name: One of BACKENDS; ``auto`` is TensorRT, else TensorRT-RTX, else ONNX Runtime.
         slots: Persons to remember at once.
         threads: Threads one computation on the CPU may use.
-        precision: One of PRECISIONS; a backend refuses what it has not.
+        precision: One of PRECISIONS; a backend refuses what it has not. A reduced one is compared
+            with float32 before it is returned, see `langpose_rt.runtime.parity`.
         say: Told in one line what ``auto`` is, and why.
 
     Raises:
-        ConfigError: If the backend is unknown, or this machine lacks what it needs.
+        ConfigError: If backend or precision is unknown, this machine lacks what it needs, or a
+            reduced precision is too far from float32 here.
         ModelError: If the model is missing, damaged or lacks the precision.
         BackendError: If a GPU refuses.
     """
     if name not in BACKENDS:
         raise ConfigError(f"unknown backend {name!r}; expected one of {', '.join(BACKENDS)}")
+    if precision not in PRECISIONS:
+        raise ConfigError(
+            f"unknown precision {precision!r}; expected fp32, or fp16 for engines; "
+            "leave --precision out for the backend's own"
+        )
     folder = model or DEFAULT_MODEL
     manifest = read_manifest(folder)
     if name == "auto" and precision in {"auto", "fp16"}:
@@ -55,6 +62,21 @@ def open_backend(
             return open_backend(folder, chosen, slots=slots, threads=threads, precision=precision)
 
         return automatic_backend(open_named, manifest, folder, say=say)
+    backend = _open_named(folder, manifest, name, slots=slots, threads=threads, precision=precision)
+    if backend.precision != "fp32":
+        from langpose_rt.runtime.parity import check_parity_here
+
+        try:
+            check_parity_here(backend, folder, threads=threads)
+        except BaseException:
+            backend.close()
+            raise
+    return backend
+
+
+def _open_named(
+    folder: Path, manifest: Manifest, name: str, *, slots: int, threads: int, precision: str
+) -> Backend:
     if name in GPU_BACKENDS:
         if precision not in {"auto", "fp16"}:
             raise ConfigError(f"backend {name} runs fp16, not {precision}; use '--backend onnx'")

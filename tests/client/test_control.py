@@ -1,7 +1,6 @@
 """The control client against a real server, and against what is none."""
 
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from langpose_rt.errors import ConfigError, LangPoseError
 from langpose_rt.protocol.control import Reply, Request, decode_request, encode_control
 from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.server import Server
+from tests.background import running
 from tests.fakes import FakeBackend, keypoint_parts, person_px
 from tests.peers import LOCAL, WAIT_S, peers, wait_until
 
@@ -92,11 +92,11 @@ def test_a_reload_that_the_end_of_the_server_overtakes_is_answered(
             wait_until(lambda: server.pipeline.model._shadow is not None)
             server.drain()
 
-        thread = threading.Thread(target=drain_while_it_rehearses)
-        thread.start()
-        with pytest.raises(LangPoseError, match="refuses reload: the server ended before"):
+        with (
+            running(drain_while_it_rehearses),
+            pytest.raises(LangPoseError, match="refuses reload: the server ended before"),
+        ):
             client.reload()
-        thread.join()
 
 
 def test_nobody_there_is_one_sentence() -> None:
@@ -120,12 +120,8 @@ def answering(*answers: Callable[[Request], list[bytes]]) -> Iterator[str]:
                 for said in answers_of(decode_request(raw)):
                     router.send_multipart([peer, said])
 
-        thread = threading.Thread(target=answer)
-        thread.start()
-        try:
+        with running(answer):
             yield f"tcp://{LOCAL}:{port}"
-        finally:
-            thread.join()
 
 
 def granted(number: int) -> bytes:

@@ -28,5 +28,7 @@ def browser_page() -> Iterator[Any]:
         page.complaints = []
         page.on("console", lambda m: page.complaints.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        yield page
-        browser.close()
+        try:
+            yield page
+        finally:
+            browser.close()

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -15,6 +16,9 @@ from langpose_rt.bridges.lsl import CHANNELS
 from langpose_rt.client.subscriber import PoseSubscriber
 from tests.end_to_end.test_commands import PATIENT, serving, started
 from tests.peers import WAIT_S
+
+NAME = f"bridge-test-{os.getpid()}"
+"""Of the LSL stream: others on this network, or another worker, may run the same test."""
 
 
 @contextlib.contextmanager
@@ -71,8 +75,8 @@ def test_an_inlet_gets_what_the_server_published_at_the_time_it_was_seen(model: 
         import pylsl
     except (ImportError, RuntimeError) as error:
         pytest.skip(f"no liblsl: {error}")
-    with bridged(model, "lsl", "--name", "bridge-test") as (bridge, poses):
-        found = pylsl.resolve_byprop("name", "bridge-test", timeout=WAIT_S)
+    with bridged(model, "lsl", "--name", NAME) as (bridge, poses):
+        found = pylsl.resolve_byprop("name", NAME, timeout=WAIT_S)
         if not found:
             pytest.skip("LSL finds no stream here: multicast is blocked")
         inlet = pylsl.StreamInlet(found[0])

@@ -16,6 +16,7 @@ import pytest
 from langpose_rt.client.subscriber import PoseSubscriber
 from langpose_rt.formats.clip_npz import clip_to_npz
 from langpose_rt.formats.lifted_npz import lifted_from_npz
+from tests.background import process
 from tests.commands import COMMAND, ENVIRONMENT, part_of_demo_clip, run_apart, run_here
 from tests.peers import WAIT_S, wait_until
 
@@ -26,26 +27,22 @@ PATIENT = ("--max-wait-ms", "10000")
 @contextlib.contextmanager
 def started(*words: object) -> Iterator["subprocess.Popen[str]"]:
     """A command in a process of its own; killed at the end if it is still there."""
-    process = subprocess.Popen(
+    with process(
         [*COMMAND, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=ENVIRONMENT,
-    )  # fmt: skip
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    ) as running:  # fmt: skip
+        yield running
 
 
 @contextlib.contextmanager
 def serving(model: Path, *words: object) -> Iterator[tuple["subprocess.Popen[str]", Any]]:
     """A server on free ports, and what it says of itself."""
     ports = ("--port", "0", "--http-port", "0", "--json")
-    with started("serve", *ports, "--model", model, *words) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line, process.communicate()
-        yield process, json.loads(line)
+    with started("serve", *ports, "--model", model, *words) as server:
+        assert server.stdout is not None
+        line = server.stdout.readline()
+        assert line, server.communicate()
+        yield server, json.loads(line)
 
 
 @contextlib.contextmanager
@@ -139,7 +136,7 @@ def test_a_server_tells_a_person_its_ports_and_stops_on_ctrl_c(model: Path) -> N
 def test_a_server_whose_terminal_is_closed_ends(model: Path) -> None:
     ours, theirs = os.openpty()
     words = ("serve", "--port", "0", "--no-http", "--json", "--model", model)
-    with subprocess.Popen(
+    with process(
         [*COMMAND, *map(str, words)], stdin=theirs, stdout=subprocess.PIPE, env=ENVIRONMENT
     ) as server:
         try:
@@ -148,7 +145,6 @@ def test_a_server_whose_terminal_is_closed_ends(model: Path) -> None:
             server.send_signal(signal.SIGHUP)
             assert server.wait(WAIT_S) == 0
         finally:
-            server.kill()
             os.close(ours)
             os.close(theirs)
 

@@ -13,6 +13,7 @@ from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.server import Server
 from langpose_rt.server.sockets import SEND_HWM
+from tests.background import process
 from tests.fakes import SIZE, FakeBackend, person_px
 from tests.peers import LOCAL, WAIT_S, wait_until
 
@@ -98,7 +99,7 @@ def test_who_connects_and_does_not_read_for_seconds_lives_on(program: str) -> No
         other.set(zmq.LINGER, 0)
         endpoint = f"tcp://{LOCAL}:{other.bind_to_random_port(f'tcp://{LOCAL}')}"
         command = [sys.executable, "-c", program, endpoint, str(PAUSE_S)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
+        with process(command, stdout=subprocess.PIPE, text=True) as reader:
             assert other.poll(WAIT_S * 1000), "nobody subscribed"
             for _ in range(MANY):
                 other.send_multipart([b"pose3d/rig0/cam0/", b"x" * BYTES])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.background import process
 from tests.commands import ENVIRONMENT, ROOT
 from tests.end_to_end.test_commands import PATIENT, serving
 
@@ -29,14 +30,10 @@ def running(name: str, server: str, folder: Path) -> Iterator["subprocess.Popen[
         if not (folder / "node_modules").exists():
             (folder / "node_modules").symlink_to(NODE_MODULES)
         words = ["node", str(shutil.copy(EXAMPLES / name, folder))]
-    process = subprocess.Popen(
+    with process(
         [*words, server], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
-    )
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    ) as example:
+        yield example
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from langpose_rt.benchmark.child_server import ChildServer, child_server
 from langpose_rt.client.control import ControlClient
 from langpose_rt.client.subscriber import PoseSubscriber, RigPublisher
 from langpose_rt.protocol.messages import PoseMessage
+from tests.background import process, repeating
 from tests.commands import ENVIRONMENT, run_here
 from tests.fakes import SIZE, person_px
 from tests.peers import LOCAL, WAIT_S, wait_until
@@ -28,35 +28,35 @@ PATIENT = ("--max-wait-ms", "10000")
 
 
 class Rigs:
-    """Two rigs that publish at 50 Hz from a thread of their own, until told to stop."""
+    """Two rigs that publish at 50 Hz from a thread of their own until the block ends."""
 
     def __init__(self, server: ChildServer) -> None:
         self.sent = 0
-        self._stop = threading.Event()
-        endpoint = server.keypoint_endpoint
-        self._rigs = [
-            RigPublisher(endpoint, f"rig{number}", "cam0", skeleton="h36m17", size=SIZE)
-            for number in range(2)
-        ]
-        for rig in self._rigs:
-            assert rig.wait_for_server(WAIT_S)
-        self._thread = threading.Thread(target=self._publish)
-
-    def _publish(self) -> None:
-        while not self._stop.wait(0.02):
-            for rig in self._rigs:
-                rig.publish(PERSON[None], ids=[4])
-            self.sent += 1
+        self._endpoint = server.keypoint_endpoint
+        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "Rigs":
-        self._thread.start()
+        with self._stack as stack:
+            rigs = [
+                stack.enter_context(
+                    RigPublisher(self._endpoint, name, "cam0", skeleton="h36m17", size=SIZE)
+                )
+                for name in ("rig0", "rig1")
+            ]
+            for rig in rigs:
+                assert rig.wait_for_server(WAIT_S)
+
+            def publish() -> None:
+                for rig in rigs:
+                    rig.publish(PERSON[None], ids=[4])
+                self.sent += 1
+
+            stack.enter_context(repeating(publish, 0.02))
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        for rig in self._rigs:
-            rig.close()
+        self._stack.close()
 
 
 def poses_until(subscriber: PoseSubscriber, server_has: int) -> list[PoseMessage]:
@@ -159,23 +159,20 @@ def attached(server: ChildServer) -> int:
 def test_a_frozen_subscriber_is_cut_and_the_others_go_on(model: Path) -> None:
     with (
         child_server(["--model", str(model), *PATIENT]) as server,
-        subprocess.Popen(
+        process(
             [sys.executable, "-c", FROZEN, server.pose_endpoint],
             stdout=subprocess.PIPE, text=True, env=ENVIRONMENT,
         ) as frozen,
         listening(server) as subscriber,
         Rigs(server) as rigs,
     ):  # fmt: skip
-        try:
-            assert frozen.stdout is not None
-            assert frozen.stdout.readline() == "attached\n"
-            assert attached(server) == 2
-            frozen.send_signal(signal.SIGSTOP)
-            wait_until(lambda: attached(server) == 1)
-            sent = rigs.sent
-            found = poses_until(subscriber, sent)
-        finally:
-            frozen.kill()
+        assert frozen.stdout is not None
+        assert frozen.stdout.readline() == "attached\n"
+        assert attached(server) == 2
+        frozen.send_signal(signal.SIGSTOP)
+        wait_until(lambda: attached(server) == 1)
+        sent = rigs.sent
+        found = poses_until(subscriber, sent)
     for rig in ("rig0", "rig1"):
         own = [message.src.seq for message in found if message.rig == rig]
         assert own == list(range(len(own)))

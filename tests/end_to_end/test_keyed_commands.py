@@ -6,7 +6,6 @@ import json
 import socket
 import sys
 import textwrap
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from langpose_rt.recording.setup import RecordedSetup, setup_from_facts
 from langpose_rt.security.key_files import key_pair_from_file, new_key_files
 from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.server import Server
+from tests.background import repeating
 from tests.commands import Done, part_of_demo_clip, run_here
 from tests.end_to_end.test_footage import STAND_IN
 from tests.fakes import MS, SIZE, FakeBackend, keypoint_parts, person_px
@@ -89,20 +89,13 @@ class Keyed:
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
     """The server, which rig0 feeds as long as it runs."""
-    found, over = Keyed(tmp_path_factory.mktemp("keyed") / "keys"), threading.Event()
-
-    def feed() -> None:
-        with found.rig() as publisher:
-            while not over.wait(0.02):
-                publisher.publish(PERSON[None])
-
-    rig = threading.Thread(target=feed)
-    rig.start()
-    wait_until(lambda: found.accepted("rig0") > 0)
-    yield found
-    over.set()
-    rig.join()
-    found.server.stop()
+    found = Keyed(tmp_path_factory.mktemp("keyed") / "keys")
+    try:
+        with found.rig() as rig, repeating(lambda: rig.publish(PERSON[None]), 0.02):
+            wait_until(lambda: found.accepted("rig0") > 0)
+            yield found
+    finally:
+        found.server.stop()
 
 
 def test_top_shows_the_streams(keyed: Keyed) -> None:

@@ -28,6 +28,7 @@ from langpose_rt.protocol.messages import (
 )
 from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.server import Server
+from tests.background import process
 from tests.fakes import MS, POSE, SIZE, FakeBackend, keypoint_parts, person_px
 from tests.peers import LOCAL, WAIT_S, Peers, next_of, peers, wait_until
 
@@ -304,9 +305,8 @@ SERVE = [sys.executable, "-m", "langpose_rt", "serve", "--port", "0", "--no-http
 @pytest.fixture
 def child() -> Iterator["subprocess.Popen[str]"]:
     """`langpose-rt serve` in a process of its own, with the model that ships."""
-    with subprocess.Popen(SERVE, stdout=subprocess.PIPE, text=True) as process:
-        yield process
-        process.kill()
+    with process(SERVE, stdout=subprocess.PIPE, text=True) as started:
+        yield started
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])

@@ -5,9 +5,9 @@ import resource
 import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from langpose_rt.client.subscriber import RigPublisher
 from langpose_rt.formats.recording import Recording
 from langpose_rt.protocol.messages import decode_pose, decode_status
 from langpose_rt.runtime.backend import DEFAULT_MODEL
+from tests.background import running
 from tests.commands import ENVIRONMENT, run_apart, run_here
 from tests.end_to_end.test_live import bad_messages
 from tests.peers import LOCAL, WAIT_S, next_of, peers, wait_until
@@ -37,7 +38,11 @@ class Serving:
             [*SERVE, *map(str, options)], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
         )
         assert self._process.stdout is not None
-        self.said = json.loads(self._process.stdout.readline())
+        line = self._process.stdout.readline()
+        if not line:
+            self.__exit__()
+            raise AssertionError("the server has not started")
+        self.said = json.loads(line)
 
     def __enter__(self) -> "Serving":
         return self
@@ -86,19 +91,16 @@ def rig(port: int, name: str, people: int, frames: int, *, restart: int = -1) ->
 def a_busy_session(serving: Serving) -> None:
     port = int(serving.said["port"])
     rigs = [
-        threading.Thread(target=rig, args=(port, "a", 5, 60), kwargs={"restart": 25}),
-        threading.Thread(target=rig, args=(port, "bb", 3, 60)),
-        threading.Thread(target=rig, args=(port, "ccc", 1, 20)),
+        partial(rig, port, "a", 5, 60, restart=25),
+        partial(rig, port, "bb", 3, 60),
+        partial(rig, port, "ccc", 1, 20),
     ]
     with peers() as others:
         evil = others.publisher(port)
-        for thread in rigs:
-            thread.start()
-        for parts in bad_messages().values():
-            if sum(map(len, parts)) <= 1 << 20:
-                evil.send_multipart(parts)
-        for thread in rigs:
-            thread.join()
+        with running(*rigs):
+            for parts in bad_messages().values():
+                if sum(map(len, parts)) <= 1 << 20:
+                    evil.send_multipart(parts)
         wait_until(lambda: serving.counter("rejected") >= 12)
 
 
@@ -169,11 +171,9 @@ def test_record_takes_what_a_server_publishes(tmp_path: Path) -> None:
     out = tmp_path / "poses.mcap"
     with Serving() as serving:
         port = serving.said["output_port"]
-        recording = threading.Thread(target=rig, args=(serving.said["port"], "a", 2, 200))
-        recording.start()
         words = "record", out, "--server", f"tcp://{LOCAL}:{port}", "--seconds", "1.5", "--json"
-        done = run_apart(*words)
-        recording.join()
+        with running(partial(rig, serving.said["port"], "a", 2, 200)):
+            done = run_apart(*words)
     assert done.code == 0, done.err
     said = json.loads(done.out)
     topics = [entry.topic for entry in Recording(out).entries()]
@@ -190,15 +190,8 @@ def test_a_full_disk_ends_the_recording_and_nothing_else(tmp_path: Path) -> None
     with Serving("--record", path) as serving, peers() as others:
         serving.limit_files(300_000)
         ears = others.subscriber(serving.said["output_port"], b"event/record/")
-        rigs = [
-            threading.Thread(target=rig, args=(serving.said["port"], name, 8, 120))
-            for name in ("a", "bb")
-        ]
-        for thread in rigs:
-            thread.start()
-        event = decode_status(next_of(ears, b"event/record/"))
-        for thread in rigs:
-            thread.join()
+        with running(*(partial(rig, serving.said["port"], name, 8, 120) for name in ("a", "bb"))):
+            event = decode_status(next_of(ears, b"event/record/"))
         assert "recording into full.mcap has stopped: file too large" in event.detail  # type: ignore[union-attr]
         assert serving.status()["recording"] == "stopped: file too large"
         assert serving.counter("unrecorded") > 0

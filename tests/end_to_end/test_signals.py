@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 
+from tests.background import process
 from tests.peers import WAIT_S
 
 SERVE = [sys.executable, "-m", "langpose_rt", "serve", "--port", "0", "--no-http", "--json"]
@@ -12,7 +13,7 @@ ENDED_AT_ONCE = 1
 
 
 def test_a_second_signal_ends_the_server_at_once() -> None:
-    with subprocess.Popen(SERVE, stdout=subprocess.PIPE, text=True) as server:
+    with process(SERVE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         assert json.loads(server.stdout.readline())["port"]
         # both wait while it is stopped, and so both are there before the first one's work is done

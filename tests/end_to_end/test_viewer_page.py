@@ -84,7 +84,7 @@ def test_cameras_without_a_common_world_stand_side_by_side(page: Any) -> None:
     with told(*cameras) as url:
         page.goto(url)
         drawn(page, 6)
-        assert page.locator("#labels .stream").count() == 3
+        page.wait_for_function("() => document.querySelectorAll('#labels .stream').length == 3")
         page.wait_for_function(  # everybody beside the list
             "() => [...document.querySelectorAll('#labels .person')].every("
             "(l) => l.getBoundingClientRect().left > 0 && l.getBoundingClientRect().right < 890)"

@@ -13,12 +13,12 @@ from langpose_rt.engine.build_config import BuildConfig
 from langpose_rt.engine.engine_builder import Toolchain, build_product, engine_name, present_engine
 from langpose_rt.engine.fp16_graph import onnx_to_fp16
 from langpose_rt.engine.fp16_reference import EVALUATOR, fp16_backend
-from langpose_rt.engine.parity import ParityClip, demo_parity_clip
 from langpose_rt.engine.tensorrt_build import Plan
 from langpose_rt.errors import BuildError, ConfigError, ModelError
 from langpose_rt.manifest import Engine, EngineProduct, Manifest, file_sha256, read_manifest
 from langpose_rt.runtime.backend import DEFAULT_MODEL, Backend
 from langpose_rt.runtime.gpu_info import Gpu
+from langpose_rt.runtime.parity import ParityClip, demo_parity_clip
 from langpose_rt.runtime.tensorrt_flavor import FLAVORS
 
 ADA = Gpu(

@@ -10,7 +10,6 @@ from langpose_rt.engine import fp16_graph as module
 from langpose_rt.engine.fp16_graph import FP16_INPUTS, onnx_to_fp16
 from langpose_rt.engine.fp16_reference import fp16_backend
 from langpose_rt.engine.onnx_export import onnx_from_module
-from langpose_rt.engine.parity import ParityClip, lift_clip
 from langpose_rt.errors import BackendError, ModelError
 from langpose_rt.manifest import read_manifest
 from langpose_rt.model.langpose import seeded
@@ -21,6 +20,7 @@ from langpose_rt.model.step_graphs import (
     example_inputs,
 )
 from langpose_rt.runtime.backend import DEFAULT_MODEL
+from langpose_rt.runtime.parity import ParityClip, lift_clip
 
 HALF, FLOAT = TensorProto.FLOAT16, TensorProto.FLOAT
 JOINTS = ModelConfig(

@@ -5,12 +5,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from langpose_rt.engine.acceptance import MAX_MEAN_MM, MAX_WORST_MM
 from langpose_rt.engine.fp16_graph import onnx_to_fp16
 from langpose_rt.engine.fp16_reference import Fp16Network, fp16_backend
-from langpose_rt.engine.parity import demo_parity_clip, parity
 from langpose_rt.manifest import read_manifest
 from langpose_rt.runtime.backend import DEFAULT_MODEL
+from langpose_rt.runtime.parity import MAX_MEAN_MM, MAX_WORST_MM, demo_parity_clip, parity
 from langpose_rt.runtime.registry import open_backend
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from langpose_rt.config import PRESETS, ModelConfig
 from langpose_rt.engine.onnx_export import model_folder_from_checkpoint
-from langpose_rt.engine.parity import ParityClip
 from langpose_rt.errors import ConfigError
 from langpose_rt.manifest import read_manifest
 from langpose_rt.model.checkpoint import save
@@ -19,6 +18,7 @@ from langpose_rt.model.step_graphs import (
     LIFTER_INPUTS,
     LIFTER_OUTPUTS,
 )
+from langpose_rt.runtime.parity import ParityClip
 
 TINY = ModelConfig(
     name="tiny", width=32, heads=2, depth=1, window=4, representation=16, embedding=8
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, clip: ParityClip) -> Path:
     scratch = tmp_path_factory.mktemp("export")
     save(scratch / "tiny.safetensors", seeded(TINY, 0), {"licence": "test"})
     model_folder_from_checkpoint(
-        scratch / "tiny.safetensors", scratch / "out", clip, precisions=("fp32",), command="test"
+        scratch / "tiny.safetensors", scratch / "out", clip, command="test"
     )
     return scratch / "out"
 
@@ -93,7 +93,6 @@ def test_a_bidirectional_model_is_refused(tmp_path: Path, clip: ParityClip) -> N
             tmp_path / "lite.safetensors",
             tmp_path / "out",
             clip,
-            precisions=("fp32",),
             command="test",
         )
 
@@ -103,5 +102,5 @@ def test_exporting_over_the_checkpoint_itself_is_refused(tmp_path: Path, clip: P
     save(source, seeded(TINY, 0), {})
     before = source.read_bytes()
     with pytest.raises(ConfigError, match="would overwrite"):
-        model_folder_from_checkpoint(source, tmp_path, clip, precisions=("fp32",), command="test")
+        model_folder_from_checkpoint(source, tmp_path, clip, command="test")
     assert source.read_bytes() == before

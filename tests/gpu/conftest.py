@@ -35,7 +35,7 @@ MODEL_FOLDER = os.environ.get("LANGPOSE_TEST_MODEL")
 def model_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     if MODEL_FOLDER:
         return Path(MODEL_FOLDER)
-    return exported(request.param, tmp_path_factory.mktemp("model"), ("fp32",))
+    return exported(request.param, tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,9 @@ import threading
 import numpy as np
 import pytest
 
-from langpose_rt.engine.parity import lift_clip
 from langpose_rt.errors import BackendError
 from langpose_rt.runtime.backend import Backend
+from langpose_rt.runtime.parity import lift_clip
 from langpose_rt.runtime.registry import open_backend
 from tests.gpu.conftest import Maker
 from tests.runtime.conftest import random_clip

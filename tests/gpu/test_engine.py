@@ -17,14 +17,13 @@ from langpose_rt.engine.acceptance import check_parity
 from langpose_rt.engine.build_config import BuildConfig
 from langpose_rt.engine.engine_builder import Toolchain, build_product
 from langpose_rt.engine.fp16_graph import onnx_to_fp16
-from langpose_rt.engine.parity import ParityClip, demo_parity_clip, lift_clip, parity
 from langpose_rt.errors import BackendError, ConfigError
 from langpose_rt.manifest import Engine, EngineParity, EnginePart, Manifest, read_manifest
 from langpose_rt.runtime.backend import DEFAULT_MODEL
 from langpose_rt.runtime.cuda.backend import CudaBackend
 from langpose_rt.runtime.cuda.driver_registry import open_driver
 from langpose_rt.runtime.gpu_info import Gpu
-from langpose_rt.runtime.registry import open_backend
+from langpose_rt.runtime.parity import ParityClip, demo_parity_clip, lift_clip, parity
 from langpose_rt.runtime.tensorrt import EngineNetwork
 from langpose_rt.runtime.tensorrt_flavor import FLAVORS, imported
 from tests.gpu.conftest import ON_CPU

@@ -38,7 +38,7 @@ def fields(draw: st.DrawFn) -> dict[str, Any]:
         "t_srv": draw(st.integers(-(1 << 61), 1 << 61)),
         "t_unc_ns": draw(UINTS),
         "lat": Latency(*draw(st.lists(st.integers(-1000, MAX_UINT), min_size=5, max_size=5))),
-        "model": ModelStamp("m", "0" * 64, "int8", "onnx"),
+        "model": ModelStamp("m", "0" * 64, "fp16", "tensorrt"),
         "poses": array(17, 4),
         "flags": random.integers(0, 16, (people, 17), np.uint8),
         "ids": np.arange(people),

@@ -7,9 +7,9 @@ import pytest
 
 from langpose_rt.config import ModelConfig
 from langpose_rt.engine.onnx_export import model_folder_from_checkpoint
-from langpose_rt.engine.parity import ParityClip
 from langpose_rt.model.checkpoint import save
 from langpose_rt.model.langpose import seeded
+from langpose_rt.runtime.parity import ParityClip
 
 SMALL = ModelConfig(
     name="small", width=64, heads=4, depth=2, window=8, max_age_s=0.3, representation=32
@@ -32,17 +32,17 @@ def random_clip(frames: int, *, rate_hz: float = 60.0, seed: int = 0) -> ParityC
     )
 
 
-def exported(config: ModelConfig, folder: Path, precisions: tuple[str, ...]) -> Path:
+def exported(config: ModelConfig, folder: Path) -> Path:
     """A model folder with random weights."""
     save(folder / "source.safetensors", seeded(config, 0), {"trained_on": "nothing"})
     model_folder_from_checkpoint(
         folder / "source.safetensors", folder / "out", random_clip(12),
-        precisions=precisions, command="test",
+        command="test",
     )  # fmt: skip
     return folder / "out"
 
 
 @pytest.fixture(scope="session", params=[SMALL, SMALL_JOINTS], ids=lambda config: config.tokens)
 def model_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An exported model folder with both precisions."""
-    return exported(request.param, tmp_path_factory.mktemp("model"), ("fp32", "int8"))
+    """An exported model folder."""
+    return exported(request.param, tmp_path_factory.mktemp("model"))

@@ -10,13 +10,12 @@ import pytest
 
 from langpose_rt.engine.build_config import BuildConfig
 from langpose_rt.engine.engine_builder import Toolchain, build_product
-from langpose_rt.engine.parity import ParityClip, demo_parity_clip
 from langpose_rt.errors import BackendError, ConfigError
 from langpose_rt.manifest import Engine, read_manifest
 from langpose_rt.runtime import tensorrt
 from langpose_rt.runtime.backend import DEFAULT_MODEL
 from langpose_rt.runtime.gpu_info import Gpu, why_no_gpu
-from langpose_rt.runtime.registry import open_backend
+from langpose_rt.runtime.parity import ParityClip, demo_parity_clip
 from langpose_rt.runtime.tensorrt import EngineNetwork, batch_sizes, open_tensorrt
 from langpose_rt.runtime.tensorrt_flavor import FLAVORS
 
@@ -98,9 +97,9 @@ def test_all_but_the_device_is_there(
         open_tensorrt(folder, read_manifest(folder), slots=1, flavor_name="rtx")
 
 
-def test_int8_is_not_for_engines() -> None:
-    with pytest.raises(ConfigError, match="tensorrt runs fp16, not int8; use '--backend onnx'"):
-        open_backend(None, "tensorrt", precision="int8")
+def test_float32_is_not_for_engines() -> None:
+    with pytest.raises(ConfigError, match="tensorrt runs fp16, not fp32; use '--backend onnx'"):
+        open_backend(None, "tensorrt", precision="fp32")
 
 
 @pytest.mark.parametrize(

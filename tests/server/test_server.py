@@ -19,6 +19,7 @@ from langpose_rt.protocol.header import MAX_PARTS
 from langpose_rt.protocol.messages import decode_pose
 from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.server import Server
+from tests.background import running
 from tests.fakes import FakeBackend, keypoint_parts, person_px
 from tests.peers import LOCAL, WAIT_S, Peers, next_of, peers, wait_until
 
@@ -267,21 +268,23 @@ def test_a_drain_says_goodbye_answers_what_waits_and_ends(
     pipeline = PipelineConfig(lookahead_ms=2000.0, max_wait_ms=10_000.0)
     server = Server(FakeBackend(), config(pipeline=pipeline))
     started = threading.Event()
-    running = threading.Thread(target=server.run, kwargs={"on_start": started.set})
-    running.start()
-    assert started.wait(WAIT_S)
-    publisher = others.publisher(server.ports.keypoints)
-    subscriber = others.subscriber(server.ports.poses, b"pose3d/", b"event/")
-    for seq in range(3):
-        publisher.send_multipart(keypoint_parts(person_px((0, 0, 4)), seq=seq, t_ms=20 * seq))
-    wait_until(lambda: sum(server.snapshot().buckets) == 3)
-    server.drain()
-    next_of(subscriber, b"event/drain/")
-    found = [decode_pose(next_of(subscriber, b"pose3d/")).src.seq for _ in range(3)]
-    assert found == [0, 1, 2], "they waited for their lookahead"
-    assert server.wait(WAIT_S)
-    running.join(WAIT_S)
-    assert not running.is_alive()
+    with running(lambda: server.run(on_start=started.set)):
+        try:
+            assert started.wait(WAIT_S)
+            publisher = others.publisher(server.ports.keypoints)
+            subscriber = others.subscriber(server.ports.poses, b"pose3d/", b"event/")
+            for seq in range(3):
+                publisher.send_multipart(
+                    keypoint_parts(person_px((0, 0, 4)), seq=seq, t_ms=20 * seq)
+                )
+            wait_until(lambda: sum(server.snapshot().buckets) == 3)
+            server.drain()
+            next_of(subscriber, b"event/drain/")
+            found = [decode_pose(next_of(subscriber, b"pose3d/")).src.seq for _ in range(3)]
+            assert found == [0, 1, 2], "they waited for their lookahead"
+            assert server.wait(WAIT_S)
+        finally:
+            server.drain()  # its own thread stops it
 
 
 def test_stopping_twice_or_before_starting_is_harmless(server: Server) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from langpose_rt.model import checkpoint
+from tests.background import process
 from training.pretrain import main
 from training.trainer.loop import STATE_FILE, WEIGHTS_FILE
 from training.trainer.text_encoder import TEXT_FILE, text_sha256
@@ -60,13 +61,13 @@ def test_a_run_killed_outright_and_resumed_equals_one_that_was_not(
     command = [sys.executable, "-u", "-m", "training.pretrain"]
     in_cut = [*command, *words(inputs, tmp_path / "cut", STEPS, *SELDOM)]
     in_whole = [*command, *words(inputs, tmp_path / "whole", STEPS, *SELDOM)]
-    with subprocess.Popen(in_cut, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
+    with process(in_cut, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        for line in run.stdout:
             if line.startswith("step 20 "):
-                process.kill()
+                run.kill()
                 break
-    assert process.wait() == -signal.SIGKILL
+    assert run.wait() == -signal.SIGKILL
     before = torch.load(tmp_path / "cut" / STATE_FILE, weights_only=True)["step"]
     assert 10 <= before < STEPS
     subprocess.run([*in_cut, "--resume"], check=True)

@@ -60,7 +60,7 @@ dark.addEventListener("change", dress);
 dress();
 
 const streams = new Map(), labels = new Map();
-let reached = false, settled = false, touched = false, showLabels = true, showDoubt = true;
+let server = "connecting", reached = false, settled = false, touched = false, showLabels = true, showDoubt = true;
 
 function streamNamed(name) {
   let stream = streams.get(name);
@@ -210,10 +210,7 @@ function look(chosen) {
 }
 
 function showStatus(status) {
-  reached = true;
-  $("state").textContent = status.state;
-  $("state").className = `chip ${status.state}`;
-  banner(status.state === "ready" ? "" : `The server is ${status.state}.`);
+  become(status.state, status.state === "ready" ? "" : `The server is ${status.state}.`);
   $("persons").textContent = status.persons;
   $("fps").textContent = Math.round(status.fps);
   $("p50").textContent = figure(status.p50_ms);
@@ -249,17 +246,26 @@ function showStream(status) {
   second.textContent = (lost || "nothing lost") + (status.assumed_lens ? " · lens assumed" : "");
 }
 const figure = (ms) => (ms < 9.995 ? ms.toFixed(2) : ms < 99.95 ? ms.toFixed(1) : ms.toFixed(0));
-function banner(text) { $("banner").hidden = !text; if ($("banner").textContent !== text) $("banner").textContent = text; }
+// The state decides about chip, banner and people together: nobody is drawn while the server is not heard.
+function become(state, text) {
+  server = state;
+  $("state").textContent = state;
+  $("state").className = `chip ${state}`;
+  $("banner").hidden = !text;
+  if ($("banner").textContent !== text) $("banner").textContent = text;
+  if (state === "unreachable") for (const name of [...streams.keys()]) forget(name);
+  else reached = true;
+}
 
 function connect() {
   const source = new EventSource("/live");
   source.addEventListener("status", (e) => showStatus(JSON.parse(e.data)));
-  source.addEventListener("poses", (e) => JSON.parse(e.data).forEach(takePose));
+  source.addEventListener("poses", (e) => {
+    if (server !== "unreachable") JSON.parse(e.data).forEach(takePose);  // a status comes first
+  });
   source.addEventListener("error", () => {
     source.close();
-    $("state").textContent = "unreachable";
-    $("state").className = "chip unreachable";
-    banner(reached ? "The server cannot be reached; trying again." : "No server answers, or four pages watch already; trying again.");
+    become("unreachable", reached ? "The server cannot be reached; trying again." : "No server answers, or four pages watch already; trying again.");
     setTimeout(connect, 1000);
   });
 }

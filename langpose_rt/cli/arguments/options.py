@@ -69,7 +69,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
             "NAME",
             "auto, tensorrt, tensorrt-rtx, onnx or torch (default: auto)",
         ),
-        ("--precision", str, "auto", "NAME", "fp32, fp16 (engines), int8 (default: the backend's)"),
+        ("--precision", str, "auto", "NAME", "fp32, or fp16 for engines (default: the backend's)"),
         ("--threads", int, 1, "N", "CPU threads of the model (default: 1)"),
     ):
         group.add_argument(flag, type=kind, default=default, metavar=metavar, help=text)

@@ -8,7 +8,6 @@ import sys
 import time
 from dataclasses import asdict
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langpose_rt.cli.arguments.options import (
@@ -194,22 +193,17 @@ def _ratio(arguments: argparse.Namespace, manifest: "Manifest") -> dict[str, flo
 def _machine() -> dict[str, Any]:
     import onnxruntime
 
+    from langpose_rt.cli.doctor.machine import processor
+
+    name, instructions = processor()
     return {
         "system": platform.platform(),
         "cores": os.cpu_count(),
-        "processor": _processor(),
+        "processor": name,
+        "instructions": instructions,
         "python": platform.python_version(),
         "onnxruntime": onnxruntime.__version__,
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor())
 
 
 def _model(backend: "Backend") -> dict[str, str]:
@@ -226,6 +220,7 @@ def _table(report: dict[str, Any]) -> str:
     shown = [name for name in _HEADINGS if name in report["rows"][0]]
     lines = [
         f"{machine['processor']}, {machine['cores']} cores, ONNX Runtime {machine['onnxruntime']}",
+        f"instructions: {', '.join(machine['instructions']) or 'none known'}",
         f"model {model['name']} {model['sha256']}, {model['precision']} on {model['backend']}",
         "  ".join(_HEADINGS[name].rjust(7) for name in shown),
     ]

@@ -49,8 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
             "build-engine needs onnx; install with 'pip install \"langpose-rt[rtx]\"' or [gpu]"
         )
     from langpose_rt.engine.engine_builder import build_product, engine_name, present_engine
-    from langpose_rt.engine.parity import demo_parity_clip
     from langpose_rt.runtime.backend import DEFAULT_MODEL
+    from langpose_rt.runtime.parity import demo_parity_clip
 
     if arguments.out.exists() and not arguments.out.is_dir():
         raise ConfigError(f"{arguments.out} is a file; give a folder with --out")

@@ -102,7 +102,7 @@ def _model(arguments: argparse.Namespace) -> list["Check"]:
     from langpose_rt.cli.doctor.model import check_model
     from langpose_rt.runtime.backend import DEFAULT_MODEL
 
-    return check_model(arguments.model or DEFAULT_MODEL, arguments.precision)
+    return check_model(arguments.model or DEFAULT_MODEL)
 
 
 def _keys(arguments: argparse.Namespace) -> list["Check"]:

@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from langpose_rt.manifest import Manifest
 
 SUMMARY = "turn a checkpoint into a model folder that serves without torch"
-EXAMPLE = "langpose-rt export model.safetensors --out engines/live --precision fp32,int8"
+EXAMPLE = "langpose-rt export model.safetensors --out engines/live"
 
-_PRECISIONS = ("fp32", "int8")
 _NEEDS = ("torch", "onnx", "onnxscript", "safetensors")
 
 
@@ -29,9 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, required=True, metavar="FOLDER", help="model folder to write"
     )
     parser.add_argument(
-        "--precision", default="fp32", metavar="LIST", help="fp32 or fp32,int8 (default: fp32)"
-    )
-    parser.add_argument(
         "--mirrored", choices=("true", "false"),
         help="answer with the mirror image too: nearer to the truth for up to twice the work "
         "(default: as the checkpoint says)",
@@ -41,9 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Export, and print what was measured."""
-    precisions = tuple(arguments.precision.split(","))
-    if "fp32" not in precisions or set(precisions) - set(_PRECISIONS):
-        raise ConfigError(f"--precision is {arguments.precision!r}; expected fp32 or fp32,int8")
     if not arguments.checkpoint.is_file():
         raise ConfigError(f"no checkpoint at {arguments.checkpoint}; expected a .safetensors file")
     if arguments.out.exists() and not arguments.out.is_dir():
@@ -54,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"export needs {' and '.join(missing)}; "
             "install with 'pip install \"langpose-rt[train]\"'"
         )
-    manifest = _exported(arguments, precisions)
+    manifest = _exported(arguments)
     if arguments.json:
         print(json.dumps({"folder": str(arguments.out), "products": _plain(manifest)}))
     else:
@@ -62,11 +55,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _exported(arguments: argparse.Namespace, precisions: tuple[str, ...]) -> "Manifest":
+def _exported(arguments: argparse.Namespace) -> "Manifest":
     from langpose_rt.engine.onnx_export import model_folder_from_checkpoint
-    from langpose_rt.engine.parity import demo_parity_clip
+    from langpose_rt.runtime.parity import demo_parity_clip
 
-    words = ["export", arguments.checkpoint.name, "--precision", arguments.precision]
+    words = ["export", arguments.checkpoint.name]
     mirrored = None
     if arguments.mirrored:
         mirrored = arguments.mirrored == "true"
@@ -77,7 +70,6 @@ def _exported(arguments: argparse.Namespace, precisions: tuple[str, ...]) -> "Ma
         arguments.checkpoint,
         arguments.out,
         demo_parity_clip(),
-        precisions=precisions,
         command="langpose-rt " + shlex.join(words),
         mirrored=mirrored,
     )

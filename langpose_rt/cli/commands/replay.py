@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for flag, kind, metavar, text in (
         ("--model", Path, "FOLDER", "model folder (default: the one that ships)"),
         ("--backend", str, "NAME", "auto, onnx or torch (default: as recorded)"),
-        ("--precision", str, "NAME", "fp32 or int8 (default: as recorded)"),
+        ("--precision", str, "NAME", "fp32 or fp16 (default: as recorded)"),
         ("--threads", int, "N", "CPU threads of the model (default: as recorded)"),
     ):
         offline.add_argument(flag, type=kind, metavar=metavar, help=text)

@@ -11,7 +11,12 @@ from langpose_rt.cli.doctor.check import Check
 from langpose_rt.errors import ConfigError
 from langpose_rt.runtime.gpu_info import NO_DRIVER, probe
 
-_USEFUL = ("avx2", "fma", "avx512f", "avx512_vnni", "amx_int8", "asimd", "sve", "i8mm")
+_USEFUL = (
+    "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "avx512_fp16", "amx_int8",
+    "asimd", "fphp", "sve", "i8mm",
+)  # fmt: skip
+"""Instruction sets that decide how fast a model runs, as Linux spells them."""
+
 _LEAST_CUDA = (13, 0)
 """TensorRT and PyCUDA of the gpu and rtx extras are built for CUDA 13."""
 
@@ -22,13 +27,19 @@ _UNSYNCED = 0x0040
 def check_processor() -> list[Check]:
     """Cores this process may use, and the instructions that make a model fast."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    name, useful = processor_from_cpuinfo(_read("/proc/cpuinfo"))
+    name, useful = processor()
     sets = ", ".join(useful) if useful else "none known"
-    found = f"{cores} cores, {name or platform.machine()}, instructions: {sets}"
+    found = f"{cores} cores, {name}, instructions: {sets}"
     if platform.machine() == "x86_64" and useful and "avx2" not in useful:
         advice = "the model runs, several times slower; measure it: langpose-rt bench"
         return [Check(name="processor", verdict="warn", found=found, advice=advice)]
     return [Check(name="processor", verdict="ok", found=found)]
+
+
+def processor() -> tuple[str, list[str]]:
+    """Return the name of this machine's processor and its useful instruction sets."""
+    name, useful = processor_from_cpuinfo(_read("/proc/cpuinfo"))
+    return name or platform.processor() or platform.machine(), useful
 
 
 def processor_from_cpuinfo(text: str) -> tuple[str, list[str]]:

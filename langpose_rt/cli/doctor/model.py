@@ -6,27 +6,24 @@ from langpose_rt.cli.doctor.check import Check
 from langpose_rt.manifest import Manifest, read_manifest
 
 
-def check_model(folder: Path, precision: str) -> list[Check]:
+def check_model(folder: Path) -> list[Check]:
     """The manifest, the hash of every file, and the card.
 
     Args:
         folder: Of the model.
-        precision: As asked for; engines (``fp16``) are matched to the machine when they are opened,
-            so for them, and for ``auto``, it is float32 that must be whole.
 
     Raises:
         ModelError: If a file is missing or damaged.
     """
     manifest = read_manifest(folder)
-    precision = "fp32" if precision in {"auto", "fp16"} else precision
-    product = manifest.products.get(precision)
+    product = manifest.products.get("fp32")
     if product is None:
-        found = f"{manifest.name} has no {precision}, only {', '.join(sorted(manifest.products))}"
-        advice = f"langpose-rt export CHECKPOINT --precision fp32,{precision} --out FOLDER"
+        found = f"{manifest.name} has no float32 graph"
+        advice = "export it again: langpose-rt export CHECKPOINT --out FOLDER"
         return [Check(name="model", verdict="fail", found=found, advice=advice), _card(manifest)]
     parity = product.parity
     found = (
-        f"{manifest.name} {manifest.sha256[:12]} of {manifest.date}, {precision}: whole; "
+        f"{manifest.name} {manifest.sha256[:12]} of {manifest.date}, fp32: whole; "
         f"{parity.mean_mm:.4f} mm from float32 torch on the mean, {parity.worst_mm:.4f} at worst "
         f"({parity.frames} frames of {parity.clip})"
     )

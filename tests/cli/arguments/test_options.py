@@ -72,7 +72,7 @@ def model_arguments(*words: object) -> argparse.Namespace:
 
 
 def test_model_flags_come_back_as_they_were_given(tmp_path: Path) -> None:
-    arguments = model_arguments("--model", tmp_path, "--threads", 2, "--precision", "int8")
+    arguments = model_arguments("--model", tmp_path, "--threads", 2, "--precision", "fp16")
     assert model_arguments(*model_flags(arguments)) == arguments
     assert "--model" not in model_flags(model_arguments())
 

@@ -20,7 +20,7 @@ def test_a_checkpoint_becomes_a_folder_whose_parity_is_printed(
     assert said["products"]["fp32"]["parity"]["worst_mm"] < 0.05
     manifest = read_manifest(folder)
     assert set(manifest.products) == {"fp32"}
-    assert manifest.command == "langpose-rt export small.safetensors --precision fp32"
+    assert manifest.command == "langpose-rt export small.safetensors"
     assert "pose2sim" in manifest.products["fp32"].parity.clip
 
 
@@ -39,8 +39,6 @@ def test_the_mirror_image_is_chosen_at_export(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--precision", "int4"), "--precision is 'int4'; expected fp32 or fp32,int8"),
-        (("--precision", "int8"), "--precision is 'int8'; expected fp32 or fp32,int8"),
         (("--out", __file__), "is a file; give a folder with --out"),
         (("--out", f"{__file__}/deeper"), "cannot be made: Not a directory; choose another"),
     ],

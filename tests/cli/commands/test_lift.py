@@ -82,7 +82,7 @@ def test_openpose_json_becomes_columns_of_tracked_people(model: Path, tmp_path: 
         (("--smoothing", "much"), "unknown smoothing 'much'; expected one of off, low, high"),
         (("--fov", "500"), "field of view is 500.0 degrees; expected"),
         (("--backend", "abacus"), "unknown backend 'abacus'; expected one of"),
-        (("--precision", "int8"), "has no int8, only fp32; make it with"),
+        (("--precision", "int8"), "unknown precision 'int8'; expected fp32, or fp16 for"),
         (("--model", "/nowhere"), "no model at /nowhere"),
         (("--out", "/nowhere/x.npz"), "there is no folder /nowhere for the poses"),
         (("--out", "."), ". is a folder; give the name of the poses with --out"),

@@ -11,6 +11,7 @@ import zmq
 
 from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.server import Server
+from tests.background import process
 from tests.commands import COMMAND, ENVIRONMENT, run_here
 from tests.fakes import FakeBackend
 from tests.peers import WAIT_S
@@ -40,7 +41,7 @@ def test_a_server_is_shown_once_in_a_pipe(server: Server) -> None:
 def test_a_pipe_gets_lines_with_the_last_event_until_it_is_interrupted(server: Server) -> None:
     command = [*COMMAND, *words(server)]
     with (
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as top,
+        process(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as top,
         zmq.Context() as context,
         context.socket(zmq.PUB) as rig,
     ):
@@ -58,7 +59,7 @@ def test_a_pipe_gets_lines_with_the_last_event_until_it_is_interrupted(server: S
 
 def test_a_terminal_gets_its_cursor_back(server: Server) -> None:
     ours, theirs = os.openpty()
-    with subprocess.Popen(
+    with process(
         [*COMMAND, *words(server)], stdout=theirs, stderr=subprocess.PIPE, env=ENVIRONMENT
     ) as top:
         os.close(theirs)

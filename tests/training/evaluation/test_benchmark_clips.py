@@ -16,6 +16,8 @@ from training.evaluation.benchmark_clips import (
     BenchmarkClip,
     benchmark_hash,
     draw_benchmark,
+    fingerprint,
+    is_same,
 )
 
 
@@ -44,6 +46,35 @@ def test_a_condition_that_changes_shows_in_the_hash(
 ) -> None:
     noisier = replace(CONDITIONS, noise=replace(CONDITIONS.noise, strongest=2.1))
     assert benchmark_hash(draw_benchmark(validation, noisier)) != benchmark_hash(clips)
+
+
+def test_the_clips_are_the_same_where_a_processor_rounds_differently(
+    clips: list[BenchmarkClip],
+) -> None:
+    up = np.float32(np.inf)
+    rounded = [
+        replace(
+            clip,
+            footage=replace(
+                clip.footage,
+                **{
+                    name: np.nextafter(getattr(clip.footage, name), up)
+                    for name in ("rays", "scores", "pose_camera_m")
+                },
+            ),
+        )
+        for clip in clips
+    ]
+    assert benchmark_hash(rounded) != benchmark_hash(clips)
+    assert is_same(fingerprint(rounded), fingerprint(clips))
+
+
+def test_another_draw_is_not_the_same_on_any_processor(
+    validation: Mocap, clips: list[BenchmarkClip]
+) -> None:
+    noisier = replace(CONDITIONS, noise=replace(CONDITIONS.noise, strongest=2.1))
+    assert not is_same(fingerprint(draw_benchmark(validation, noisier)), fingerprint(clips))
+    assert not is_same(fingerprint(clips[1:]), fingerprint(clips))
 
 
 def test_every_source_and_action_is_asked(validation: Mocap, clips: list[BenchmarkClip]) -> None:

@@ -1,5 +1,6 @@
 """Two processes train as one: same weights in both, gradients averaged, one writes."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import torch
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.model import checkpoint
+from tests.background import process
 from tests.training.test_pretrain import words
 from training.trainer.distributed import ALONE, agree, average_gradients, world_from_environment
 from training.trainer.loop import WEIGHTS_FILE
@@ -40,15 +42,16 @@ def two_processes(command: list[str]) -> str:
         "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
         "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3]),
     }  # fmt: skip
-    running = [
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    said = "".join(process.communicate(timeout=120)[0] for process in running)
-    assert [process.returncode for process in running] == [0, 0], said
+    with contextlib.ExitStack() as stack:
+        ranks = [
+            stack.enter_context(process(
+                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            ))
+            for rank in range(2)
+        ]  # fmt: skip
+        said = "".join(rank.communicate(timeout=120)[0] for rank in ranks)
+    assert [rank.returncode for rank in ranks] == [0, 0], said
     return said
 
 

@@ -42,6 +42,8 @@ def test_a_worker_that_dies_is_an_error_and_not_a_wait_for_ever(
 
 ORPHANS = """
 import sys
+
+from tests.background import process
 from functools import partial
 from pathlib import Path
 from training.synthesis.batches import DataConfig, batch_from_seed
@@ -62,14 +64,14 @@ if __name__ == "__main__":
 def test_workers_end_when_their_run_was_killed_outright(mocap_folder: Path) -> None:
     """The worker holds the output pipe open, so reading to its end waits for the worker."""
     command = [sys.executable, "-c", ORPHANS, str(mocap_folder)]
-    with subprocess.Popen(
+    with process(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        process.kill()
-        assert process.stdout.read() == ""
+    ) as loading:
+        assert loading.stdout is not None
+        assert loading.stdout.readline() == "ready\n"
+        loading.kill()
+        assert loading.stdout.read() == ""

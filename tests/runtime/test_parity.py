@@ -1,13 +1,26 @@
 """Parity: a distance in mm that is nothing for the same poses and exact for shifted ones."""
 
+import math
+
 import numpy as np
 import pytest
 
-from langpose_rt.engine.parity import ParityClip, demo_parity_clip, lift_clip, parity, parity_clip
 from langpose_rt.formats.clip import DEMO_CLIP
 from langpose_rt.formats.readers import read_clip
 from langpose_rt.geometry.camera import Intrinsics, pixel_to_ray
 from langpose_rt.geometry.person_frame import AnchorState, anchor_step
+from langpose_rt.manifest import Parity
+from langpose_rt.runtime.parity import (
+    MAX_MEAN_MM,
+    MAX_WORST_MM,
+    ParityClip,
+    demo_parity_clip,
+    lift_clip,
+    parity,
+    parity_clip,
+    within_limits,
+)
+from langpose_rt.runtime.registry import open_backend
 from tests.fakes import LENS, FakeBackend, person_px
 
 
@@ -72,3 +85,24 @@ def test_the_demo_clip_is_whole_finite_and_named_after_its_file() -> None:
     assert np.isfinite(clip.rows).all()
     assert np.isfinite(clip.extras).all()
     assert (clip.rows[..., 2] > 0).mean() > 0.9, "nearly all joints are seen"
+
+
+def test_float32_onnx_is_torch_to_a_hundredth_of_a_millimetre() -> None:
+    onnx, torch = open_backend(None, "onnx", slots=1), open_backend(None, "torch", slots=1)
+    assert parity(onnx, torch, demo_parity_clip()).worst_mm <= 0.01
+
+
+@pytest.mark.parametrize(
+    ("mean_mm", "worst_mm", "within"),
+    [
+        (MAX_MEAN_MM, MAX_WORST_MM, True),
+        (1.01 * MAX_MEAN_MM, MAX_WORST_MM, False),
+        (MAX_MEAN_MM, 1.01 * MAX_WORST_MM, False),
+        (math.nan, math.nan, False),
+    ],
+)
+def test_the_limits_are_for_the_mean_and_the_worst_joint(
+    mean_mm: float, worst_mm: float, within: bool
+) -> None:
+    measured = Parity(clip="walk", frames=1, mean_mm=mean_mm, worst_mm=worst_mm)
+    assert within_limits(measured) == within

@@ -1,25 +1,33 @@
 """Parity: how far one backend's poses are from another's, in mm, on real keypoints.
 
 Nothing here knows a library; two backends and the rows of a clip go in. No product is written
-without this number.
+without this number, and no backend of reduced precision is opened without measuring it again on the
+machine that runs it.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from langpose_rt.config import NS_PER_S
+from langpose_rt.errors import ConfigError
 from langpose_rt.formats.clip import DEMO_CLIP
 from langpose_rt.formats.readers import read_clip
 from langpose_rt.geometry.camera import Intrinsics, pixel_to_ray
 from langpose_rt.geometry.person_frame import AnchorState, anchor_step
 from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M, to_h36m17
 from langpose_rt.manifest import Parity
-from langpose_rt.runtime.backend import Backend
+from langpose_rt.runtime.backend import GPU_BACKENDS, Backend
+from langpose_rt.runtime.onnx import open_onnx
 
 MM_PER_BODY_UNIT = 1000.0
 """Body units are metres of the reference body."""
+
+MAX_MEAN_MM = 0.5
+MAX_WORST_MM = 3.0
+"""Limits of a reduced precision, where it is built and where it serves: mean, and worst joint."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,7 @@ def parity_clip(
 
 
 def demo_parity_clip() -> ParityClip:
-    """Read the bundled real clip, which the parity of every product is measured on.
+    """Return the bundled real clip, ready for a backend.
 
     Raises:
         ConfigError: If the installed package lacks it.
@@ -101,3 +109,42 @@ def parity(candidate: Backend, reference: Backend, clip: ParityClip) -> Parity:
         mean_mm=float(distance.mean()),
         worst_mm=float(distance.max()),
     )
+
+
+def within_limits(measured: Parity) -> bool:
+    """Return whether a parity is a number within MAX_MEAN_MM and MAX_WORST_MM; NaN is not."""
+    return measured.mean_mm <= MAX_MEAN_MM and measured.worst_mm <= MAX_WORST_MM
+
+
+def check_parity_here(candidate: Backend, folder: Path, *, threads: int = 1) -> None:
+    """Measure a backend of reduced precision on this machine, and refuse it beyond the limits.
+
+    The parity in the manifest was measured where the model was built; another processor or GPU may
+    round otherwise. Float32 is the reference and is not measured.
+
+    Args:
+        candidate: Just opened, no slot in use; it remembers nothing of the clip afterwards.
+        folder: Of its model; the reference is the float32 ONNX graph in it.
+        threads: Threads one computation of the reference may use.
+
+    Raises:
+        ConfigError: If its poses are too far from float32.
+        ModelError: If the folder has no float32 graph.
+        BackendError: If it fails on real keypoints.
+    """
+    if candidate.precision == "fp32":
+        return
+    reference = open_onnx(folder, candidate.manifest, slots=1, threads=threads, precision="fp32")
+    try:
+        measured = parity(candidate, reference, demo_parity_clip())
+    finally:
+        reference.close()
+    if not within_limits(measured):
+        build = "langpose-rt build-engine --force"
+        again = f" or build it again with '{build}'" if candidate.name in GPU_BACKENDS else ""
+        raise ConfigError(
+            f"{candidate.precision} on backend {candidate.name} is {measured.mean_mm:.3f} mm off "
+            f"float32 on the mean and {measured.worst_mm:.3f} mm at the worst joint on this "
+            f"machine, expected at most {MAX_MEAN_MM} and {MAX_WORST_MM:.0f} mm; use "
+            f"'--backend onnx --precision fp32'{again}"
+        )

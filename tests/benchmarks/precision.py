@@ -1,0 +1,50 @@
+"""How far every precision is from float32 torch on this processor, in mm on the bundled clip.
+
+    python -m tests.benchmarks.precision
+
+To see another processor, limit this one: ATEN_CPU_CAPABILITY=avx2 (torch) and
+NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL" (NumPy 2.4). ONNX Runtime has no such switch.
+Prints machine, commit and command with the figures; asserts nothing.
+"""
+
+import onnx
+import torch
+from numpy._core._multiarray_umath import __cpu_features__ as numpy_features
+
+from langpose_rt.cli.doctor.machine import processor
+from langpose_rt.engine.fp16_graph import onnx_to_fp16
+from langpose_rt.engine.fp16_reference import fp16_backend
+from langpose_rt.manifest import read_manifest
+from langpose_rt.runtime.backend import DEFAULT_MODEL, Backend
+from langpose_rt.runtime.parity import demo_parity_clip, parity
+from langpose_rt.runtime.registry import open_backend
+from tests.benchmarks.origin import origin
+
+
+def main() -> None:
+    """Print the table."""
+    print(origin("python -m tests.benchmarks.precision"))
+    print(f"instructions: {', '.join(processor()[1])}")
+    print(f"torch uses {torch.backends.cpu.get_cpu_capability()}", end=", ")
+    print(f"NumPy {'AVX-512' if numpy_features['X86_V4'] else 'at most AVX2'}")
+    reference, clip = open_backend(None, "torch", slots=1), demo_parity_clip()
+    for name, backend in contenders().items():
+        found = parity(backend, reference, clip)
+        print(f"{name:<40}{found.mean_mm:>10.4f} mm mean{found.worst_mm:>10.4f} mm worst joint")
+
+
+def contenders() -> dict[str, Backend]:
+    """Return what a CPU can run: the served graph, and the graph that engines are built from."""
+    graphs = [
+        onnx_to_fp16(onnx.load(DEFAULT_MODEL / f"{part}.onnx")) for part in ("encoder", "lifter")
+    ]
+    return {
+        "float32, ONNX Runtime": open_backend(None, "onnx", slots=1),
+        "FP16 graph of the engines, reference": fp16_backend(
+            *graphs, manifest=read_manifest(DEFAULT_MODEL)
+        ),
+    }
+
+
+if __name__ == "__main__":
+    main()
