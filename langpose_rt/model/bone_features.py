@@ -9,18 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from langpose_rt.geometry.skeleton import BONES, REFERENCE_BONES_M
-
-_HIP, _TRUNK, _NECK, _SHOULDER = (float(REFERENCE_BONES_M[bone]) for bone in (0, 6, 7, 10))
-_DIAGONAL = ((_HIP + _SHOULDER) ** 2 + (_TRUNK + _NECK) ** 2) ** 0.5
-
-PAIRS = (*BONES, (1, 4), (14, 11), (1, 11), (4, 14))
-"""Bones, then hips, shoulders and the two diagonals of the trunk."""
-
-_LENGTHS_M = (*REFERENCE_BONES_M.tolist(), 2 * _HIP, 2 * _SHOULDER, _DIAGONAL, _DIAGONAL)
+from langpose_rt.geometry.skeleton import INPUT_BONES, INPUT_BONES_M
 
 CHANNELS_PER_PAIR = 4
-BONE_CHANNELS = CHANNELS_PER_PAIR * len(PAIRS)
+BONE_CHANNELS = CHANNELS_PER_PAIR * len(INPUT_BONES)
 _SMALLEST_SQUARE = 1e-4  # keeps the slope of a root finite
 
 
@@ -37,9 +29,9 @@ class BoneInput(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        first, second = torch.tensor(PAIRS).T
+        first, second = torch.tensor(INPUT_BONES).T
         for name, table in (
-            ("first", first), ("second", second), ("length_m", torch.tensor(_LENGTHS_M))
+            ("first", first), ("second", second), ("length_m", torch.from_numpy(INPUT_BONES_M))
         ):  # fmt: skip
             self.register_buffer(name, table, persistent=False)
 

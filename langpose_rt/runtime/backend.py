@@ -19,7 +19,7 @@ DEFAULT_MODEL = Path(__file__).parent.parent / "assets" / "live"
 GPU_BACKENDS = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
 """Backends that run engines, and their flavor (`langpose_rt.runtime.tensorrt_flavor`)."""
 
-BACKENDS = ("auto", *GPU_BACKENDS, "onnx", "torch")
+BACKENDS = ("auto", *GPU_BACKENDS, "native", "onnx", "torch")
 PRECISIONS = ("auto", "fp32", "fp16")
 """``auto`` is fp16 for engines and fp32 for the others."""
 

@@ -8,6 +8,7 @@ from langpose_rt.errors import BackendError, ConfigError
 from langpose_rt.manifest import Manifest, read_manifest
 from langpose_rt.runtime.backend import BACKENDS, DEFAULT_MODEL, GPU_BACKENDS, PRECISIONS, Backend
 from langpose_rt.runtime.gpu_info import why_no_gpu
+from langpose_rt.runtime.native import instruction_sets, why_not_native
 
 Open = Callable[[str], Backend]
 """Opens a backend by name."""
@@ -34,9 +35,10 @@ def open_backend(
 
     Args:
         model: Folder with a manifest; None is the model that ships with the package.
-        name: One of BACKENDS; ``auto`` is TensorRT, else TensorRT-RTX, else ONNX Runtime.
+        name: One of BACKENDS; ``auto`` is TensorRT, else TensorRT-RTX, else the native
+            C++ step, else ONNX Runtime.
         slots: Persons to remember at once.
-        threads: Threads one computation on the CPU may use.
+        threads: Threads one computation on the CPU may use; the native step uses one.
         precision: One of PRECISIONS; a backend refuses what it has not. A reduced one is compared
             with float32 before it is returned, see `langpose_rt.runtime.parity`.
         say: Told in one line what ``auto`` is, and why.
@@ -61,7 +63,7 @@ def open_backend(
         def open_named(chosen: str) -> Backend:
             return open_backend(folder, chosen, slots=slots, threads=threads, precision=precision)
 
-        return automatic_backend(open_named, manifest, folder, say=say)
+        return automatic_backend(open_named, manifest, folder, threads=threads, say=say)
     backend = _open_named(folder, manifest, name, slots=slots, threads=threads, precision=precision)
     if backend.precision != "fp32":
         from langpose_rt.runtime.parity import check_parity_here
@@ -84,6 +86,12 @@ def _open_named(
 
         return open_tensorrt(folder, manifest, slots=slots, flavor_name=GPU_BACKENDS[name])
     precision = "fp32" if precision == "auto" else precision
+    if name == "auto":
+        name, _ = cpu_backend(manifest, threads)
+    if name == "native":
+        from langpose_rt.runtime.native import open_native
+
+        return open_native(folder, manifest, slots=slots, precision=precision)
     if name == "torch":
         from langpose_rt.runtime.torch import open_torch
 
@@ -93,22 +101,24 @@ def _open_named(
     return open_onnx(folder, manifest, slots=slots, threads=threads, precision=precision)
 
 
-def automatic_backend(open_named: Open, manifest: Manifest, folder: Path, *, say: Say) -> Backend:
-    """The first of PREFERRED that opens, else ONNX Runtime.
+def automatic_backend(
+    open_named: Open, manifest: Manifest, folder: Path, *, threads: int, say: Say
+) -> Backend:
+    """Open the first of PREFERRED that opens, else the fastest on the CPU.
 
     Args:
         open_named: Opens one by name.
         manifest: Of the model.
         folder: Of the model, for the sentence.
+        threads: That a computation on the CPU may use.
         say: Told which and why.
 
     Raises:
-        ConfigError: If not even ONNX Runtime opens.
+        ConfigError: If not even the CPU's opens.
     """
     reason = why_no_gpu() or _why_no_engine(manifest, folder)
     if reason is not None:
-        say(f"backend onnx: {reason}")
-        return open_named("onnx")
+        return _on_cpu(open_named, manifest, threads, reason, say)
     refusals = []
     for name in PREFERRED:
         try:
@@ -119,8 +129,23 @@ def automatic_backend(open_named: Open, manifest: Manifest, folder: Path, *, say
         why = "; ".join(refusals) or "it fits this machine"
         say(f"backend {name}: {why}")
         return backend
-    say(f"backend onnx: {'; '.join(refusals)}")
-    return open_named("onnx")
+    return _on_cpu(open_named, manifest, threads, "; ".join(refusals), say)
+
+
+def cpu_backend(manifest: Manifest, threads: int) -> tuple[str, str]:
+    """Return the fastest backend of a model on the CPU, and what the choice rests on."""
+    reason = why_not_native(manifest)
+    if reason is None and threads > 1:
+        reason = f"the native step computes in one thread, not in {threads}"
+    if reason is not None:
+        return "onnx", reason
+    return "native", f"the native step uses {instruction_sets()[0]}"
+
+
+def _on_cpu(open_named: Open, manifest: Manifest, threads: int, reason: str, say: Say) -> Backend:
+    name, why = cpu_backend(manifest, threads)
+    say(f"backend {name}: {reason}; {why}")
+    return open_named(name)
 
 
 def _why_no_engine(manifest: Manifest, folder: Path) -> str | None:

@@ -6,13 +6,13 @@ HOST_IS_NATIVE is False. The arithmetic is cpp_ext/sliding_window.cuh, shared wi
 """
 
 import numpy as np
-from jaxtyping import Float, Float32, Int32, Int64
+from jaxtyping import Float32, Int32, Int64
 
 from langpose_rt.window import reference
-from langpose_rt.window.reference import MASKED, Stored, Window
+from langpose_rt.window.reference import MASKED, Window
 
 try:
-    from langpose_rt import _sliding_window as native
+    from langpose_rt import _native as native
 
     HOST_IS_NATIVE = True
 except ImportError:
@@ -23,7 +23,6 @@ __all__ = [
     "MASKED",
     "Window",
     "feature_at",
-    "gather",
     "key_bias",
     "push",
     "reset",
@@ -95,20 +94,6 @@ def feature_at(
         np.ascontiguousarray(frames_back),
         out,
     )
-    return out
-
-
-def gather(
-    window: Window,
-    slots: Int32[np.ndarray, " person"],
-    *,
-    dtype: Stored = np.float32,
-) -> Float[np.ndarray, "person frame channel_f"]:
-    """As reference.gather."""
-    if not HOST_IS_NATIVE:
-        return reference.gather(window, slots, dtype=dtype)
-    out = np.empty((len(slots), *window.features.shape[1:]), dtype)
-    native.gather(window.features, window.head, window.fill, np.ascontiguousarray(slots), out)
     return out
 
 

@@ -182,32 +182,6 @@ def feature_at(
     return np.asarray(window.features[slots, cell])
 
 
-def gather(
-    window: Window,
-    slots: Int32[np.ndarray, " person"],
-    *,
-    dtype: Stored = np.float32,
-) -> Float[np.ndarray, "person frame channel_f"]:
-    """The features of every person in time order, oldest first, for models that see a whole window.
-
-    Args:
-        window: Read only.
-        slots: Whose rings; a slot may be given more than once.
-        dtype: Of the result; half is rounded and saturated as in push.
-
-    Returns:
-        A new array of W frames; a ring not yet full is padded on the left with its oldest frame.
-
-    Raises:
-        IndexError: If a slot is outside the window or holds no frame.
-    """
-    _check_slots(window, slots)
-    _check_held(window, slots, np.zeros_like(slots))
-    back = np.minimum(np.arange(window.frames)[::-1], window.fill[slots][:, None] - 1)
-    cell = (window.head[slots][:, None] - 1 - back) % window.frames
-    return _stored(window.features[slots[:, None], cell], np.dtype(dtype))
-
-
 def reset(window: Window, slots: Int32[np.ndarray, " person"]) -> None:
     """Forget these persons: afterwards their slots equal those of Window.empty, bit for bit.
 

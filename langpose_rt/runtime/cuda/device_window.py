@@ -60,7 +60,6 @@ class DeviceWindow:
                 "time_ns": ((slots, config.window), "int64"),
                 "head": ((slots,), "int32"),
                 "fill": ((slots,), "int32"),
-                "arrived": ((slots,), "int32"),
                 "periods_ns": ((self._periods,), "int64"),
             }
         )
@@ -100,7 +99,7 @@ class DeviceWindow:
         config = self._config
         self._launch(
             f"window_push_{self._suffix}", (1, persons), stream, *self._state(),
-            self._at["arrived"], at["slots"], at["key"], at["value"], at["feature"], at["time_ns"],
+            at["slots"], at["key"], at["value"], at["feature"], at["time_ns"],
             config.blocks, config.window, config.channels, config.feature_channels,
         )  # fmt: skip
 
@@ -110,14 +109,6 @@ class DeviceWindow:
         self._launch(
             "window_feature_at", (1, persons), stream, out, own["features"], own["head"],
             own["fill"], slots, frames_back, config.window, config.feature_channels,
-        )  # fmt: skip
-
-    def gather(self, stream: int, persons: int, out: int, slots: int) -> None:
-        """As reference.gather, in the type of the ring; for models that see a whole window."""
-        own, config = self._at, self._config
-        self._launch(
-            f"window_gather_{self._suffix}", (1, persons), stream, out, own["features"],
-            own["head"], own["fill"], slots, config.window, config.feature_channels,
         )  # fmt: skip
 
     def reset(self, stream: int, persons: int, slots: int) -> None:

@@ -17,11 +17,9 @@ from langpose_rt.errors import ConfigError
 SOURCE, HEADER = "sliding_window.cu", "sliding_window.cuh"
 
 SIGNATURES = {
-    **{f"window_push_{kind}": "PPPPPPPPPPPPiiii" for kind in ("float", "half")},
-    **{f"window_gather_{kind}": "PPPPPii" for kind in ("float", "half")},
+    **{f"window_push_{kind}": "PPPPPPPPPPPiiii" for kind in ("float", "half")},
     **{f"window_reset_{kind}": "PPPPPPPiiii" for kind in ("float", "half")},
     **{f"window_look_{kind}": "PPPPPPPPPPPPiiiiq" for kind in ("float", "half")},
-    "window_key_bias": "PPPPPiiq",
     "window_feature_at": "PPPPPPii",
 }
 """Every kernel and its arguments, as of `langpose_rt.runtime.cuda.driver.Kernel`."""

@@ -5,11 +5,23 @@ from pathlib import Path
 import pytest
 
 from langpose_rt.cli.doctor import backends
-from langpose_rt.cli.doctor.backends import _default, _imported, _optional
+from langpose_rt.cli.doctor.backends import _default, _imported, _native, _optional
+from langpose_rt.runtime import native
 
 
 def test_the_default_backend_loads_here() -> None:
     assert _default().verdict == "ok"
+
+
+def test_the_native_step_says_its_instruction_set_or_how_to_build_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(native, "instruction_sets", lambda: ("AVX2", "plain"))
+    assert _native().found == "compiled C++, the step uses AVX2"
+    monkeypatch.setattr(native, "instruction_sets", lambda: ())
+    missing = _native()
+    assert (missing.verdict, "was not built" in missing.found) == ("warn", True)
+    assert "g++" in missing.advice
 
 
 def test_a_library_that_dies_or_complains_is_a_sentence(
