@@ -31,8 +31,7 @@ from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
 from langpose_rt.pipeline.ingest import Ingest
 from langpose_rt.pipeline.journal import NoRecorder, Recorder
 from langpose_rt.pipeline.model_swap import SwappableBackend
-from langpose_rt.pipeline.pose_builder import PoseMessageBuilder
-from langpose_rt.pipeline.responder import Replies, Responder
+from langpose_rt.pipeline.responder import PoseMessageBuilder, Replies, Responder
 from langpose_rt.pipeline.slots import SlotTable
 from langpose_rt.runtime.backend import Backend
 

@@ -3,6 +3,7 @@
 Reads snapshots and the live feed; it can neither slow nor change what is served.
 """
 
+import ipaddress
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -23,15 +24,16 @@ from prometheus_client.registry import Collector
 from langpose_rt.errors import ConfigError
 from langpose_rt.monitoring.counters import EDGES_MS, LOSSES
 from langpose_rt.monitoring.snapshot import Snapshot
-from langpose_rt.server.http_host import OPEN_PATHS, is_ours
-from langpose_rt.server.viewer_feed import ViewerFeed
-from langpose_rt.server.viewer_page import VIEWER_POLICY, viewer_file
+from langpose_rt.server.viewer_feed import VIEWER_POLICY, ViewerFeed, viewer_file
 
 REQUEST_TIMEOUT_S = 5.0
 MOST_REQUESTS = 16
 """Connections held at once; one more cuts the one that was held longest."""
 VIEWER_BUFFER_BYTES = 65536
 """What may be on its way to a page: more would only be older, and hide that it has frozen."""
+
+OPEN_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
+"""Answered under any name: probes and Prometheus come by what their network calls us."""
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _Request = socket.socket | tuple[bytes, socket.socket]
@@ -281,6 +283,28 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Requests are not logged."""
+
+
+def is_ours(host: str | None, bound_to: str) -> bool:
+    """Return True if a Host header names this server: an address, a name without a dot, or none.
+
+    A web page from elsewhere may let its own name point at this machine (DNS rebinding), and would
+    then read what the viewer reads. Its name has a dot and is none of ours.
+
+    Args:
+        host: The header, with or without a port; browsers always send it.
+        bound_to: The address or name the server listens at.
+    """
+    if host is None:
+        return True
+    name = host.partition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
+    if name == bound_to or "." not in name.rstrip("."):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _why(error: Exception) -> str:

@@ -36,15 +36,19 @@ from langpose_rt.runtime.backend import Backend
 from langpose_rt.security.keyring import Keyring
 from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.control_api import ControlApi, DutyCycle
-from langpose_rt.server.fault_guard import FaultGuard
 from langpose_rt.server.http import HealthServer
 from langpose_rt.server.reload import OpenModel, Reloader
-from langpose_rt.server.rig_sockets import RigSockets
-from langpose_rt.server.sockets import Socket, newcomers, open_sockets
-from langpose_rt.server.threads import STUCK_S, ServingThreads
+from langpose_rt.server.sockets import (
+    RigSockets,
+    Socket,
+    newcomers,
+    open_sockets,
+    received_with_name,
+)
+from langpose_rt.server.threads import STUCK_S, FaultGuard, ServingThreads
 from langpose_rt.server.viewer_feed import ViewerFeed
 from langpose_rt.server.warm_up import warm_up_pipeline
-from langpose_rt.server.zap import ZapAuthenticator, received_with_name
+from langpose_rt.server.zap import ZapAuthenticator
 
 IDLE_MS = 100
 IDLE_S = IDLE_MS / 1000

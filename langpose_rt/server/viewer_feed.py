@@ -7,6 +7,7 @@ the thread of whoever watches, and not at all when nobody does.
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,6 +17,21 @@ from jaxtyping import Float32
 from langpose_rt.monitoring.snapshot import Snapshot
 from langpose_rt.protocol.messages import decode_pose
 from langpose_rt.protocol.poses import PoseMessage
+
+VIEWER = Path(__file__).parents[1] / "assets" / "viewer"
+
+VIEWER_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""The page fetches from this server and from nowhere else."""
+
+_VIEWER_FILES = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/viewer.css": ("viewer.css", "text/css; charset=utf-8"),
+    "/viewer.js": ("viewer.js", "text/javascript; charset=utf-8"),
+    "/three.min.js": ("three.min.js", "text/javascript; charset=utf-8"),
+}
 
 MOST_VIEWERS = 4
 """Pages that watch at once."""
@@ -98,6 +114,14 @@ class ViewerFeed:
             for s in now.streams
         ]  # fmt: skip
         return status | {"licence": self._licence(), "streams": streams}
+
+
+def viewer_file(path: str) -> tuple[str, bytes] | None:
+    """Content type and bytes of one file of the page; None if it has no such file."""
+    if path not in _VIEWER_FILES:
+        return None
+    name, content_type = _VIEWER_FILES[path]
+    return content_type, (VIEWER / name).read_bytes()
 
 
 def _event(name: str, content: object) -> bytes:

@@ -12,7 +12,7 @@ from zmq.utils.monitor import parse_monitor_message
 
 from langpose_rt.protocol.header import RejectReason
 from langpose_rt.security.keyring import Keyring, zap_reply
-from langpose_rt.server.sockets import Socket, received, received_with_key
+from langpose_rt.server.sockets import Socket
 
 HANDSHAKE_MS = 2000
 """Who is not in by then is cut, and may try again: its key may have been added."""
@@ -93,26 +93,6 @@ class ZapAuthenticator:
         """Stop answering: from here on nobody is let in."""
         for socket in (self._questions, *self._monitors):
             socket.close()
-
-
-def received_with_name(
-    socket: Socket, keyring: Keyring | None
-) -> tuple[list[bytes], str | None] | None:
-    """As `sockets.received`, and what the sender's key is named after.
-
-    Args:
-        socket: Guarded, if there is a keyring.
-        keyring: Knows the names; None where there are no keys.
-
-    Returns:
-        The parts, and the name: empty if the key is not allowed any more, None without a keyring.
-    """
-    if keyring is None:
-        parts = received(socket)
-        return None if parts is None else (parts, None)
-    if (message := received_with_key(socket)) is None:
-        return None
-    return message[0], keyring.name_of(message[1])
 
 
 def _failure_of(parts: list[bytes]) -> tuple[RejectReason, str] | None:

@@ -1,10 +1,11 @@
 """What a watching page is told, without a socket."""
 
 import json
+import re
 from contextlib import ExitStack
 
 from langpose_rt.protocol.messages import encode_pose
-from langpose_rt.server.viewer_feed import MOST_VIEWERS, ViewerFeed
+from langpose_rt.server.viewer_feed import MOST_VIEWERS, VIEWER, ViewerFeed, viewer_file
 from tests.monitoring.test_snapshot import empty_snapshot
 from tests.protocol.samples import pose_sample
 
@@ -45,3 +46,18 @@ def test_one_page_too_many_is_refused_until_another_leaves() -> None:
             assert not seated
     with feed.seat() as seated:
         assert seated
+
+
+def test_the_page_names_only_files_that_are_served() -> None:
+    found = viewer_file("/")
+    assert found is not None
+    html = found[1].decode()
+    names = re.findall(r'(?:src|href)="([^"]+)"', html)
+    assert {"/viewer.css", "/viewer.js"} <= set(names)
+    assert all(viewer_file(name) for name in names if name != "data:,")
+    assert "http" not in html + (VIEWER / "viewer.js").read_text()
+
+
+def test_no_other_file_can_be_asked_for() -> None:
+    assert viewer_file("/../live/manifest.json") is None
+    assert viewer_file("/LICENSE.three") is None

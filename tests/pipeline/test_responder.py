@@ -8,7 +8,7 @@ from langpose_rt.pipeline.camera_stream import Stream, TrackedFrame
 from langpose_rt.pipeline.capture_clock import Stamp
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
-from langpose_rt.pipeline.pose_builder import PoseMessageBuilder
+from langpose_rt.pipeline.responder import PoseMessageBuilder
 from langpose_rt.pipeline.slots import PERSON, SlotTable
 from langpose_rt.protocol.messages import Drops, Latency
 from tests.fakes import MS, FakeBackend, keypoint_message
