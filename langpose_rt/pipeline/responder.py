@@ -17,7 +17,7 @@ from langpose_rt.monitoring.faults import FaultReporter
 from langpose_rt.pipeline.batch_lifter import BatchLifter, LiftResult
 from langpose_rt.pipeline.camera_stream import Stream, TrackedFrame
 from langpose_rt.pipeline.config import PipelineConfig
-from langpose_rt.pipeline.slots import SlotTable
+from langpose_rt.pipeline.slots import PersonBatch, SlotTable
 from langpose_rt.protocol.messages import (
     JointFlag,
     Latency,
@@ -30,8 +30,8 @@ from langpose_rt.protocol.messages import (
 from langpose_rt.protocol.poses import ScaleSource, State
 from langpose_rt.runtime.backend import Backend
 
-Replies = list[list[bytes]]
-"""Encoded messages to publish, in order."""
+OutgoingMessage = list[bytes]
+"""Parts of an encoded message to publish."""
 
 WARMUP_NS = NS_PER_S // 2
 """A person with a shorter history than this is still warming up."""
@@ -42,7 +42,7 @@ _MEASURED, _IMPUTED, _PREDICTED = (
 
 
 def stamp_of_backend(backend: Backend) -> ModelStamp:
-    """What messages say of the model that answers."""
+    """Return the model entry of pose messages for a backend."""
     return ModelStamp(
         id=backend.manifest.name,
         sha256=backend.manifest.sha256,
@@ -52,44 +52,52 @@ def stamp_of_backend(backend: Backend) -> ModelStamp:
 
 
 class PoseMessageBuilder:
-    """Makes the messages of one server.
+    """Builds pose messages: axes, states, flags and provenance.
 
     Args:
-        backend: What computes the poses.
+        backend: Computes the poses.
         config: Options.
-        epoch: The server's.
+        epoch: Random number of this start of the server.
+
+    Attributes:
+        model: Model entry of the messages.
     """
 
     def __init__(self, backend: Backend, config: PipelineConfig, epoch: int) -> None:
         self._epoch, self._config = epoch, config
-        self.answer_with(backend)
+        self.use_backend(backend)
 
-    def answer_with(self, backend: Backend) -> None:
-        """Say from now on that this backend answers."""
+    def use_backend(self, backend: Backend) -> None:
+        """Name this backend in the messages from now on."""
         self.model, self._frames = stamp_of_backend(backend), backend.frames
 
     def messages(self, lifted: LiftResult, now_ns: int) -> list[PoseMessage]:
-        """The next message of every stream that was lifted.
+        """Build the next message of every stream that was lifted.
 
         Args:
             lifted: Poses; changed in place for world axes.
-            now_ns: The moment of sending by the clock of the latencies.
+            now_ns: Time of sending by the clock of the latencies.
         """
         people = lifted.people
-        facts = _Facts(
-            ids=people["id"].copy(),
-            flags=_flags(people["scores"] > 0),
+        columns = _Columns(
+            ids=people.id,
+            flags=_flags(people.scores > 0),
             states=self._states(people),
-            filled=np.minimum(people["pushes"], self._frames).tolist(),
+            filled=np.minimum(people.pushes, self._frames).tolist(),
         )
         starts = [0, *lifted.ends[:-1]]
         return [
-            self._message(lifted, tracked, slice(start, end), facts, now_ns)
+            self._message(lifted, tracked, slice(start, end), columns, now_ns)
             for tracked, start, end in zip(lifted.tracked_frames, starts, lifted.ends, strict=True)
         ]
 
     def _message(
-        self, lifted: LiftResult, tracked: TrackedFrame, rows: slice, facts: "_Facts", now_ns: int
+        self,
+        lifted: LiftResult,
+        tracked: TrackedFrame,
+        rows: slice,
+        columns: "_Columns",
+        now_ns: int,
     ) -> PoseMessage:
         frame, stream = tracked.frame, tracked.stream
         sent, stamp = frame.message, frame.stamp
@@ -111,15 +119,15 @@ class PoseMessageBuilder:
             lat=_latency(lifted, tracked, now_ns),
             model=self.model,
             poses=poses,
-            flags=facts.flags[rows],
-            ids=facts.ids[rows],
-            state=facts.states[rows],
+            flags=columns.flags[rows],
+            ids=columns.ids[rows],
+            state=columns.states[rows],
             root=root,
             scale_src=self._scale_source(sent.person_height_m),
             frame="world" if in_world else "camera",
             win=WindowFill(
                 frames=self._frames,
-                filled=tuple(facts.filled[rows]),
+                filled=tuple(columns.filled[rows]),
                 lookahead_ns=stream.newest_ns - stamp.time_ns,
             ),
             drop=frame.drop,
@@ -131,12 +139,12 @@ class PoseMessageBuilder:
             return "given"
         return "prior" if self._config.person_height_m is None else "height"
 
-    def _states(self, people: np.ndarray) -> tuple[State, ...]:
-        facts = (people[name].tolist() for name in ("held", "history_ns", "unseen_ns"))
-        return tuple(self._state(*one) for one in zip(*facts, strict=True))
+    def _states(self, people: PersonBatch) -> tuple[State, ...]:
+        columns = people.coasting.tolist(), people.history_ns.tolist(), people.unseen_ns.tolist()
+        return tuple(self._state(*person) for person in zip(*columns, strict=True))
 
-    def _state(self, held: bool, history_ns: int, unseen_ns: int) -> State:
-        if held:
+    def _state(self, coasting: bool, history_ns: int, unseen_ns: int) -> State:
+        if coasting:
             return "held"
         if unseen_ns > 0:
             return "lost" if unseen_ns > self._config.track_timeout_ns else "predicted"
@@ -144,8 +152,8 @@ class PoseMessageBuilder:
 
 
 @dataclass(slots=True, eq=False)
-class _Facts:
-    """What messages say of every person of a step, one entry each."""
+class _Columns:
+    """Columns of the messages of a step, one entry per person."""
 
     ids: np.ndarray
     flags: np.ndarray
@@ -154,7 +162,7 @@ class _Facts:
 
 
 def _flags(measured: np.ndarray) -> np.ndarray:
-    """Measured where the joint was seen, imputed where others were, predicted where none was."""
+    """Return measured for a visible joint, imputed beside visible ones, predicted without any."""
     otherwise = np.where(measured.any(-1), _IMPUTED, _PREDICTED)
     return np.where(measured, _MEASURED, otherwise[:, None])
 
@@ -170,16 +178,15 @@ def _latency(lifted: LiftResult, tracked: TrackedFrame, now_ns: int) -> Latency:
 
 
 class Responder:
-    """Answers the frames of all streams, each stream's oldest first.
+    """Lifts pending frames and encodes their messages, each stream's oldest first.
 
     Args:
-        model: What computes.
-        persons: State of its slots.
-        lifting: Lifts people.
-        emitter: Makes the messages.
-        incidents: Where it is counted what fails.
-        lookahead_ns: An answer waits for this much of the future.
-        clock: Reads the time in ns for the latency of the stages.
+        model: Runs the network.
+        slot_table: State of its slots.
+        lifter: Lifts people.
+        builder: Builds the messages.
+        faults: Counts and reports failures.
+        lookahead_ns: Newer frames must reach so far beyond a frame before it is lifted.
 
     Attributes:
         rate: Poses per second.
@@ -188,67 +195,72 @@ class Responder:
     def __init__(
         self,
         model: Backend,
-        persons: SlotTable,
+        slot_table: SlotTable,
         lifter: BatchLifter,
         builder: PoseMessageBuilder,
         faults: FaultReporter,
         *,
         lookahead_ns: int,
-        clock: Callable[[], int],
     ) -> None:
-        self._model, self._slot_table, self._lifter = model, persons, lifter
-        self._builder, self._faults, self._clock = builder, faults, clock
+        self._model, self._slot_table, self._lifter = model, slot_table, lifter
+        self._builder, self._faults = builder, faults
         self._lookahead_ns = lookahead_ns
         self.rate = Rate(0)
 
-    def due(self, streams: Sequence[Stream]) -> Replies:
-        """Answers to the frames that have their lookahead."""
-        return self._answer_while(streams, self._has_its_lookahead)
+    def ready(self, streams: Sequence[Stream], clock: Callable[[], int]) -> list[OutgoingMessage]:
+        """Return the messages of pending frames that have their lookahead."""
+        return self._lift_while(streams, self._has_lookahead, clock)
 
-    def all_of(self, streams: Sequence[Stream]) -> Replies:
-        """Answers to everything that waits, with the lookahead there is."""
-        return self._answer_while(streams, lambda _: True)
+    def all(self, streams: Sequence[Stream], clock: Callable[[], int]) -> list[OutgoingMessage]:
+        """Return the messages of all pending frames, with the lookahead there is."""
+        return self._lift_while(streams, lambda _: True, clock)
 
-    def before_leaving(self, stream: Stream, ids: list[int]) -> Replies:
-        """Answers to the frames of a stream up to the last one with somebody who leaves."""
-        return self._answer_while([stream], lambda _: stream.awaits(ids))
+    def all_with(
+        self, stream: Stream, ids: list[int], clock: Callable[[], int]
+    ) -> list[OutgoingMessage]:
+        """Return the messages of a stream's frames up to the last one with any of these people."""
+        return self._lift_while([stream], lambda _: stream.awaits(ids), clock)
 
-    def give_up(self, tracked_frames: Sequence[TrackedFrame], error: BackendError) -> None:
-        """The backend failed: these frames are lost and their people begin anew."""
+    def fail(self, tracked_frames: Sequence[TrackedFrame], error: BackendError) -> None:
+        """Count frames lost to a failed backend, and reset the slots of their people."""
         self._faults.backend_failed(error)
         for tracked in tracked_frames:
             tracked.stream.frame_queue.fail(tracked.frame)
             slots = np.array(tracked.slots, np.int32)
             self._faults.guard_reset(partial(self._slot_table.reset, slots))
 
-    def _has_its_lookahead(self, oldest: TrackedFrame) -> bool:
-        """Whether a frame is old enough, or the window would lose it with the next one."""
+    def _has_lookahead(self, oldest: TrackedFrame) -> bool:
+        """Return True if a frame is old enough, or would leave the window with the next one."""
         if oldest.time_ns <= oldest.stream.newest_ns - self._lookahead_ns:
             return True
         return self._lifter.frames_back(oldest) >= self._model.frames - 1
 
-    def _answer_while(
-        self, streams: Sequence[Stream], due: Callable[[TrackedFrame], bool]
-    ) -> Replies:
-        """Answer the oldest frame of each stream as long as it is due, all streams' together."""
-        replies: Replies = []
+    def _lift_while(
+        self,
+        streams: Sequence[Stream],
+        condition: Callable[[TrackedFrame], bool],
+        clock: Callable[[], int],
+    ) -> list[OutgoingMessage]:
+        """Lift the oldest frame of each stream while the condition holds, all streams together."""
+        outgoing: list[OutgoingMessage] = []
         while oldest := [
-            stream.unanswered.popleft()
+            stream.pending.popleft()
             for stream in streams
-            if stream.unanswered and due(stream.unanswered[0])
+            if stream.pending and condition(stream.pending[0])
         ]:
             try:
-                lifted = self._lifter.answer(oldest)
+                lifted = self._lifter.lift(oldest, clock)
             except BackendError as error:
-                self.give_up(oldest, error)
+                self.fail(oldest, error)
                 continue
             self._faults.failures = 0
             self._faults.people_reset(lifted.failed)
-            for message in self._builder.messages(lifted, self._clock()):
-                replies += self._encoded(message)
-        return replies
+            for message in self._builder.messages(lifted, clock()):
+                outgoing += self._encoded(message)
+        return outgoing
 
-    def _encoded(self, message: PoseMessage) -> Replies:
+    def _encoded(self, message: PoseMessage) -> list[OutgoingMessage]:
+        """Return the message as bytes; none, but a fault report, if it cannot be encoded."""
         stats = self._faults.stats
         stats.add("frames")
         try:

@@ -71,29 +71,29 @@ def test_rigs_are_read_in_turn_and_none_shuts_another_out(
 def test_only_the_silent_rig_is_connected_to_anew_and_told_once(
     sockets: RigSockets, rigs: list[Socket]
 ) -> None:
-    assert sockets.tend(0.0) == (0, [])
+    assert sockets.reconnect_silent(0.0) == (0, [])
     for now_s in (2.0, 4.0, 6.0):
         rigs[0].send(b"here")
         assert next_of(sockets) == [b"here"]
         fallen = [endpoint_of(rigs[1])] if now_s == 4.0 else []
-        assert sockets.tend(now_s) == (len(fallen), fallen)
-    assert sockets.tend(7.5) == (1, []), "it has been told"
+        assert sockets.reconnect_silent(now_s) == (len(fallen), fallen)
+    assert sockets.reconnect_silent(7.5) == (1, []), "it has been told"
 
 
 def test_a_rig_that_comes_back_is_heard_and_its_next_silence_is_told_again(
     sockets: RigSockets, rigs: list[Socket]
 ) -> None:
     silent = endpoint_of(rigs[1])
-    sockets.tend(0.0)
-    assert silent in sockets.tend(3.5)[1]
+    sockets.reconnect_silent(0.0)
+    assert silent in sockets.reconnect_silent(3.5)[1]
 
     def is_heard() -> bool:
         rigs[1].send(b"back")
         return sockets.wait(20) and sockets.receive() == ([b"back"], None)
 
     wait_until(is_heard)
-    assert silent not in sockets.tend(5.0)[1]
-    assert silent in sockets.tend(8.5)[1]
+    assert silent not in sockets.reconnect_silent(5.0)[1]
+    assert silent in sockets.reconnect_silent(8.5)[1]
 
 
 def test_a_rig_that_sends_too_much_at_once_hurts_only_itself_and_for_a_while(
@@ -108,8 +108,8 @@ def test_a_rig_that_sends_too_much_at_once_hurts_only_itself_and_for_a_while(
     wait_until(is_deaf)
     rigs[0].send(b"here")
     assert next_of(sockets) == [b"here"]
-    sockets.tend(0.0)
-    sockets.tend(4.0)
+    sockets.reconnect_silent(0.0)
+    sockets.reconnect_silent(4.0)
 
     def is_heard() -> bool:
         rigs[1].send(b"small")
