@@ -21,7 +21,7 @@ from langpose_rt.protocol.control import (
     encode_control,
 )
 from langpose_rt.protocol.header import VERSIONS_SPOKEN, time_from_wire
-from langpose_rt.protocol.provenance import ModelStamp
+from langpose_rt.protocol.poses import ModelStamp
 from langpose_rt.protocol.status import SchemaMessage
 
 RELOAD_TIMEOUT_S = 120.0

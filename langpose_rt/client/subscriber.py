@@ -17,10 +17,9 @@ from langpose_rt.client.socket import MAX_WAITING_MESSAGES, Connection
 from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.protocol.camera_info import RigCamera
-from langpose_rt.protocol.clock_sync import ClockSync
 from langpose_rt.protocol.frames import empty_frame, frame_with_people
 from langpose_rt.protocol.header import MAX_UINT, topic_of
-from langpose_rt.protocol.keypoints import encode_keypoints, keypoints_from_msgpack
+from langpose_rt.protocol.keypoints import ClockSync, encode_keypoints, keypoints_from_msgpack
 from langpose_rt.protocol.poses import PoseMessage
 from langpose_rt.protocol.status import Heartbeat
 

@@ -18,7 +18,7 @@ from langpose_rt.formats.recording import Entry, Recording
 from langpose_rt.geometry.camera import Camera
 from langpose_rt.pipeline.model_swap import warm_up_backend
 from langpose_rt.pipeline.pipeline import Pipeline
-from langpose_rt.pipeline.responder import Replies
+from langpose_rt.pipeline.responder import OutgoingMessage
 from langpose_rt.protocol.messages import Latency, PoseMessage, decode_pose, encode_pose
 from langpose_rt.recording.setup import RecordedSetup
 from langpose_rt.runtime.backend import Backend
@@ -123,13 +123,13 @@ class Replay:
             self._pipeline.receive(message.parts, message.log_ns, message.sender)
             self._heard += 1
         pipeline = self._pipeline
-        work = {"step": pipeline.step, "silent": pipeline.tick, "flush": pipeline.answer_all}
+        work = {"step": pipeline.step, "silent": pipeline.tick, "flush": pipeline.lift_pending}
         if what not in work:
             raise ConfigError(f'the recording says "{what}", which this version does not know')
         self._take(work[what](entry.log_ns), entry.log_ns)
 
-    def _take(self, replies: Replies, now_ns: int) -> None:
-        for parts in replies:
+    def _take(self, outgoing: list[OutgoingMessage], now_ns: int) -> None:
+        for parts in outgoing:
             if parts[0].startswith(b"pose3d/"):
                 self._on_pose(parts, now_ns)
                 self._compare(self._replayed, self._recorded, parts)

@@ -10,7 +10,7 @@ import msgspec
 import langpose_rt
 from langpose_rt.errors import ConfigError
 from langpose_rt.pipeline.config import PipelineConfig
-from langpose_rt.pipeline.pose_builder import stamp_of_backend
+from langpose_rt.pipeline.responder import stamp_of_backend
 from langpose_rt.protocol.messages import ModelStamp
 from langpose_rt.runtime.backend import Backend
 

@@ -1,4 +1,4 @@
-"""Options of the server: ports, addresses, keys; each field is a flag of `serve`."""
+"""Server options: ports, addresses and keys; each field is a flag of `serve`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 @dataclass(frozen=True, kw_only=True)
 class ServerConfig:
-    """Where the server listens, and what its pipeline does.
+    """Options of the server.
 
     Args:
         port: Keypoints in; 0 takes any free port.
@@ -23,19 +23,19 @@ class ServerConfig:
         http_port: Health and metrics; 0 takes any free port, None serves none.
         http_bind: Address of health and metrics, which are never encrypted.
         bind: Address to listen on.
-        keys: Folder with the server's own keys and the public keys of those who may come in, made
+        keys: Folder with the server's own keys and the public keys of accepted clients, made
             by ``langpose-rt keys new``; with it everything but HTTP is encrypted.
-        admin: The one key that may reload and drain over the control socket; every key may ask.
+        admin: The key that may reload and drain over the control socket; the others may only query.
         ipc: Listen also in this folder, for processes of this machine: at ``ipc://`` its name and
             /keypoints, /poses or /control.
         connect: Take keypoints also from a rig that binds a PUB, as in ``tcp://rig0:5550``; may be
             given several times.
-        connect_timeout_s: A rig of ``--connect`` that says nothing for longer is connected to anew.
+        connect_timeout_s: A rig of ``--connect`` that is silent for longer is connected to again.
         insecure: Allow an address that others can reach without keys.
         pipeline: Options of the pipeline.
 
     Raises:
-        ConfigError: If a port is none, or the address is reachable and neither ``keys`` nor
+        ConfigError: If a port is out of range, or the address is reachable and neither ``keys`` nor
             ``insecure`` is set.
     """
 
@@ -84,12 +84,12 @@ class ServerConfig:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach the server."""
+        """True if only this machine can reach the server."""
         return self.bind in LOOPBACK
 
     @property
     def exposures(self) -> list[str]:
-        """What others than this machine can reach although nothing is encrypted, in sentences."""
+        """Sentences about what other machines can reach without encryption."""
         exposed = []
         if not self.is_loopback and self.keys is None:
             exposed.append(f"{self.bind} is reachable from other machines and nothing is encrypted")
@@ -99,14 +99,14 @@ class ServerConfig:
 
     @property
     def pose_port(self) -> int:
-        """The port poses are to go out at."""
+        """Port for poses; 0 for any free one."""
         if self.output_port is not None:
             return self.output_port
         return self.port + 1 if self.port else 0
 
     @property
     def request_port(self) -> int:
-        """The port that control requests are to come in at."""
+        """Port for control requests; 0 for any free one."""
         if self.control_port is not None:
             return self.control_port
         return self.port + 2 if self.port else 0

@@ -11,7 +11,7 @@ import zmq
 
 from langpose_rt.client.subscriber import PoseSubscriber, RigPublisher
 from langpose_rt.errors import ConfigError, LangPoseError, MessageError
-from langpose_rt.protocol.clock_sync import ClockSync
+from langpose_rt.protocol.keypoints import ClockSync
 from langpose_rt.protocol.messages import (
     KeypointMessage,
     decode_keypoints,

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from langpose_rt.errors import MessageError
 from langpose_rt.geometry.keypoint_formats import USUAL
 from langpose_rt.geometry.skeleton import SKELETONS
-from langpose_rt.protocol.clock_sync import ClockSync
-from langpose_rt.protocol.keypoints import KeypointMessage
+from langpose_rt.protocol.keypoints import ClockSync, KeypointMessage
 from langpose_rt.protocol.keypoints_json import JsonNumbering, keypoints_from_json
 
 ROOT = Path(__file__).parents[2]

@@ -135,7 +135,7 @@ def _backend(arguments: argparse.Namespace, setup: "RecordedSetup") -> "Backend"
 def _said(setup: "RecordedSetup", backend: "Backend") -> list[str]:
     """What is not as it was when the poses were recorded, one sentence each."""
     from langpose_rt import __version__
-    from langpose_rt.pipeline.pose_builder import stamp_of_backend
+    from langpose_rt.pipeline.responder import stamp_of_backend
     from langpose_rt.recording.setup import this_machine
 
     here, said = this_machine(), []

@@ -1,4 +1,4 @@
-"""What a message says beside the pose: which people, which frame, which model, how long it took."""
+"""Pose messages: people, states, source frame, model and latencies of every stream."""
 
 import numpy as np
 
@@ -8,8 +8,8 @@ from langpose_rt.pipeline.camera_stream import Stream, TrackedFrame
 from langpose_rt.pipeline.capture_clock import Stamp
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
-from langpose_rt.pipeline.pose_builder import PoseMessageBuilder
-from langpose_rt.pipeline.slots import PERSON, SlotTable
+from langpose_rt.pipeline.responder import PoseMessageBuilder
+from langpose_rt.pipeline.slots import PersonBatch, SlotTable
 from langpose_rt.protocol.messages import Drops, Latency
 from tests.fakes import MS, FakeBackend, keypoint_message
 
@@ -30,11 +30,11 @@ def tracked(camera: str, drop: Drops) -> TrackedFrame:
     return TrackedFrame(stream, frame, [], [], empty, taken_ns=1100, windowed_ns=1300)
 
 
-def people(*rows: tuple[int, int, int, int, bool]) -> np.ndarray:
-    """(id, pushes, history, unseen, held) of every person."""
-    found = np.zeros(len(rows), PERSON)
-    for column, name in enumerate(("id", "pushes", "history_ns", "unseen_ns", "held")):
-        found[name] = [row[column] for row in rows]
+def people(*rows: tuple[int, int, int, int, bool]) -> PersonBatch:
+    """(id, pushes, history, unseen, coasting) of every person."""
+    found = PersonBatch.empty(len(rows))
+    for column, name in enumerate(("id", "pushes", "history_ns", "unseen_ns", "coasting")):
+        getattr(found, name)[:] = [row[column] for row in rows]
     return found
 
 
