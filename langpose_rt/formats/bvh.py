@@ -10,9 +10,9 @@
 
 Twist rule. Positions give the direction of a bone, not its twist. The twist of the pelvis comes
 from the line of the hips, that of the upper trunk from the line of the shoulders; every other bone
-takes the shortest arc from the direction it has without a rotation of its own: no twist relative to its
-parent. That is continuous except where a bone points exactly opposite to its rest direction in its
-parent's axes, which no healthy joint does from a T-pose.
+takes the shortest arc from the direction it has without a rotation of its own: no twist relative to
+its parent. That is continuous except where a bone points exactly opposite to its rest direction in
+its parent's axes, which no healthy joint does from a T-pose.
 
 Source: the format as in Meredith and Maddock, "Motion Capture File Formats Explained", 2001;
 channels Zrotation Xrotation Yrotation, applied as R = Rz Rx Ry.

@@ -115,7 +115,7 @@ def local_rotations(
 def _limb(
     parent: Rotations, upper: Vectors, lower: Vectors, rest: Axis, hinge: Axis
 ) -> tuple[Rotations, Rotations]:
-    """Return the rotations of a limb's two segments; rest and hinge are vectors of the rest pose."""
+    """Return the rotations of a limb's two segments; rest and hinge are given in the rest pose."""
     along_parent = (parent @ rest[:, None])[..., 0]
     upper = _unit(upper, along_parent)
     lower = _unit(lower, upper)
@@ -126,7 +126,7 @@ def _limb(
 
 
 def _from_rest(rest: Axis, hinge: Axis, along: Vectors, across: Vectors) -> Rotations:
-    """Return the rotation that takes rest to along exactly, and hinge as near across as possible."""
+    """Return the rotation that takes rest to along exactly and hinge as near across as possible."""
     across = across - _along(across, along)
     across = _unit(across, _any_normal(along))
     before = np.stack([rest, hinge, np.cross(rest, hinge)], -1)
