@@ -1,6 +1,6 @@
-"""Calibration files: the TOML that Pose2Sim, caliscope, anipose and FreeMoCap users have.
+"""Reader for TOML calibration files (Pose2Sim, caliscope, anipose, FreeMoCap).
 
-One table a camera, at the top level (`[cam_01]`) or under `[cameras]` (caliscope's own file):
+One table per camera, at the top level (`[cam_01]`) or under `[cameras]` (caliscope's own file):
 
     name           optional; else the table's name
     size           width, height, pixels
@@ -10,8 +10,8 @@ One table a camera, at the top level (`[cam_01]`) or under `[cameras]` (caliscop
     translation    optional; x_camera = R x_world + t, metres
     fisheye        optional; true is refused
 
-Tables that describe no camera (`[metadata]`) are passed over. What a camera is lives in
-`camera.py`.
+Tables that describe no camera (`[metadata]`) are skipped. The camera model is in
+`geometry/camera.py`.
 """
 
 import sys
@@ -27,7 +27,7 @@ from langpose_rt.geometry.camera import Camera, Intrinsics
 
 if sys.version_info >= (3, 11):
     import tomllib
-else:  # the same parser under its older name
+else:  # tomllib is tomli under its older name
     import tomli as tomllib
 
 CAMERA_KEYS = {"matrix", "distortions", "rotation", "translation"}
@@ -36,27 +36,26 @@ UP = {
     for sign in ("", "-")
     for axis in "xyz"
 }
-"""Directions that the world's up may have."""
+"""Directions the up axis of the world may have."""
 
 FARTHEST_M = 100.0
-"""A camera farther from the world's origin is taken for one measured in millimetres."""
+"""A camera farther from the world's origin is assumed to be in millimetres, and rejected."""
 
 _UPRIGHT = 0.6
 
 
 def cameras_from_toml(path: str | Path, up: str | None = None) -> dict[str, Camera]:
-    """Every camera of a calibration file, by name.
+    """Return every camera of a calibration file, by name.
 
     Args:
         path: The file.
-        up: Which way is up in the world, a key of UP. Nothing said, it is z if the cameras look
-            like it (their own up is on average within 53 degrees of z), else unknown: a file whose
-            world is its first camera gives intrinsics and no gravity.
+        up: Up axis of the world, a key of UP. None takes z if the mean up direction of the cameras
+            is within 53 degrees of it, else unknown: a file whose world is its first camera gives
+            intrinsics and no gravity.
 
     Raises:
-        ConfigError: If the file is damaged, a camera is incomplete, two have one name, its lens
-        is a
-            fisheye, or it stands farther away than FARTHEST_M.
+        ConfigError: If the file is damaged, a camera is incomplete, two have the same name, a lens
+            is a fisheye, or a camera is farther away than FARTHEST_M.
     """
     path = Path(path)
     if up is not None and up not in UP:
@@ -131,7 +130,10 @@ def _world_from_table(table: Mapping[str, Any]) -> Float[np.ndarray, "4 4"]:
 
 
 def _rotation_from_vector(vector: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
-    """Source: Rodrigues' formula, with the sign of cv2.Rodrigues."""
+    """Convert a rotation vector to a matrix.
+
+    Source: Rodrigues' formula, with the sign of cv2.Rodrigues.
+    """
     angle = float(np.linalg.norm(vector))
     x, y, z = vector / angle if angle > 0 else vector
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])

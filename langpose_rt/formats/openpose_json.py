@@ -1,8 +1,8 @@
-"""A folder of OpenPose JSON, one file a frame, as OpenPose, Pose2Sim and rtmlib users have it.
+"""Reader for a folder of OpenPose JSON, one file per frame.
 
 The number of a frame is the last run of digits in its file's name (`cam01.0035.json`,
-`video_000000000035_keypoints.json`); a missing number is a gap in time. The files say neither image
-size, nor frame rate, nor keypoint format: whoever opens the folder does.
+`video_000000000035_keypoints.json`); a missing number is a gap in time. The files have no image
+size, frame rate or keypoint format: the caller gives them.
 """
 
 import re
@@ -13,11 +13,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.formats.clip import Clip, Given, keypoints_normalised, times_from_fps
+from langpose_rt.formats.clip import Clip, ClipOverrides, keypoints_normalised, times_from_fps
 from langpose_rt.geometry.skeleton import Skeleton, skeleton_of_size
 
 PEOPLE_MAX = 64
-"""More people than this in one frame are taken for a broken file."""
+"""A frame with more people than this is rejected as damaged."""
 
 _LONGEST_FRAMES = 10_000_000
 
@@ -31,26 +31,26 @@ class _Frame(msgspec.Struct):
     people: list[_Person]
 
 
-def clip_from_openpose(folder: Path, given: Given) -> Clip:
-    """A clip from a folder of OpenPose JSON.
+def clip_from_openpose(folder: Path, overrides: ClipOverrides) -> Clip:
+    """Read a clip from a folder of OpenPose JSON.
 
     People have no fixed column: without a `person_id` for each of them, all ids are -1.
 
     Raises:
         ConfigError: If a file is damaged, the numbers of frames or keypoints do not fit, or size or
-            frame rate was not given.
+            frame rate is missing.
     """
-    if given.size is None:
+    if overrides.size is None:
         raise ConfigError(
             f"{folder}: OpenPose JSON has no image size; say it with --size 1920x1080"
         )
-    if given.fps is None:
+    if overrides.fps is None:
         raise ConfigError(f"{folder}: OpenPose JSON has no frame rate; say it with --fps 30")
     numbered = _frames_by_number(folder)
     first = min(numbered)
     frames = [_read(path) for path in numbered.values()]
     count = _keypoint_count(list(numbered.values()), frames)
-    skeleton = given.skeleton or _skeleton_of(folder, count)
+    skeleton = overrides.skeleton or _skeleton_of(folder, count)
     if count not in (0, len(skeleton.joints)):
         wanted = f"{len(skeleton.joints)} of the format {skeleton.name}; say another with --format"
         raise ConfigError(f"{folder}: found {count} keypoints a person; expected {wanted}")
@@ -58,10 +58,10 @@ def clip_from_openpose(folder: Path, given: Given) -> Clip:
     return Clip(
         keypoints=keypoints_normalised(keypoints),
         skeleton=skeleton,
-        size=given.size,
-        t_ns=times_from_fps(np.array([n - first for n in numbered]), given.fps),
+        size=overrides.size,
+        t_ns=times_from_fps(np.array([n - first for n in numbered]), overrides.fps),
         ids=ids,
-        intrinsics=given.intrinsics,
+        intrinsics=overrides.intrinsics,
     )
 
 
@@ -101,7 +101,7 @@ def _read(path: Path) -> list[_Person]:
 
 
 def _keypoint_count(paths: list[Path], frames: list[list[_Person]]) -> int:
-    """Keypoints a person, the same in every frame; 0 if nobody is ever seen."""
+    """Return the keypoints per person, the same in every frame; 0 if no frame has a person."""
     count = 0
     for path, people in zip(paths, frames, strict=True):
         for person in people:
@@ -136,9 +136,9 @@ def _padded(
             numbers = np.array(person.pose_keypoints_2d, np.float64)  # null becomes NaN
             keypoints[frame, column] = numbers.reshape(count, 3)
             ids[frame, column] = person.person_id[0] if person.person_id else -1
-    tracked = all(_told_apart(ids[frame, : len(people)]) for frame, people in enumerate(frames))
+    tracked = all(_ids_unique(ids[frame, : len(people)]) for frame, people in enumerate(frames))
     return keypoints, ids if tracked else np.full_like(ids, -1)
 
 
-def _told_apart(ids: Int[np.ndarray, " person"]) -> bool:
+def _ids_unique(ids: Int[np.ndarray, " person"]) -> bool:
     return bool((ids >= 0).all()) and len(np.unique(ids)) == len(ids)

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.formats.clip import Clip, Given
+from langpose_rt.formats.clip import Clip, ClipOverrides
 from langpose_rt.formats.openpose_json import clip_from_openpose
 from langpose_rt.formats.readers import read_clip
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.geometry.skeleton import skeleton_named
 
-SAID = Given(size=(640, 480), fps=50.0)
+OVERRIDES = ClipOverrides(size=(640, 480), fps=50.0)
 
 
 def person(x: float, keypoints: int = 25, **more: object) -> dict[str, object]:
@@ -26,8 +26,8 @@ def write(folder: Path, name: str, *people: object) -> None:
     (folder / name).write_text(json.dumps({"version": 1.3, "people": people}))
 
 
-def read(folder: Path, given: Given = SAID) -> Clip:
-    return clip_from_openpose(folder, given)
+def read(folder: Path, overrides: ClipOverrides = OVERRIDES) -> Clip:
+    return clip_from_openpose(folder, overrides)
 
 
 def assert_read_or_refused(folder: Path) -> None:
@@ -49,7 +49,7 @@ def test_frames_come_in_the_order_of_their_numbers_and_gaps_are_time(
     for number in (9, 10, 13):
         write(tmp_path, pattern.format(number), person(float(number)))
     (tmp_path / "notes.txt").write_text("not a frame")
-    clip = read_clip(tmp_path, SAID)
+    clip = read_clip(tmp_path, OVERRIDES)
     assert clip.keypoints[:, 0, 0, 0].tolist() == [9, 10, 13]
     assert clip.t_ns.tolist() == [0, 20_000_000, 80_000_000]
 
@@ -93,18 +93,20 @@ def test_missing_keypoints_are_zero_however_they_are_written(tmp_path: Path) -> 
 def test_the_format_is_the_usual_one_of_its_size_or_the_one_that_was_said(tmp_path: Path) -> None:
     write(tmp_path, "1.json", person(1.0))
     assert read(tmp_path).skeleton.name == "body25"
-    said = Given(size=(640, 480), fps=50, skeleton=skeleton_named("body25b"))
-    assert read(tmp_path, said).skeleton.name == "body25b"
+    overrides = ClipOverrides(size=(640, 480), fps=50, skeleton=skeleton_named("body25b"))
+    assert read(tmp_path, overrides).skeleton.name == "body25b"
     lens = Intrinsics.from_fov(640, 480)
-    assert read(tmp_path, Given(size=(640, 480), fps=50, intrinsics=lens)).intrinsics == lens
+    assert (
+        read(tmp_path, ClipOverrides(size=(640, 480), fps=50, intrinsics=lens)).intrinsics == lens
+    )
 
 
 def test_size_and_rate_have_to_be_said(tmp_path: Path) -> None:
     write(tmp_path, "1.json", person(1.0))
     with pytest.raises(ConfigError, match="has no image size; say it with --size"):
-        read(tmp_path, Given(fps=50))
+        read(tmp_path, ClipOverrides(fps=50))
     with pytest.raises(ConfigError, match="has no frame rate; say it with --fps"):
-        read(tmp_path, Given(size=(640, 480)))
+        read(tmp_path, ClipOverrides(size=(640, 480)))
 
 
 @pytest.mark.parametrize(
@@ -138,11 +140,11 @@ def test_a_wrong_folder_is_one_sentence(
 
 def test_a_said_format_of_another_size_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "1.json", person(1.0))
-    said = Given(size=(640, 480), fps=50, skeleton=skeleton_named("coco17"))
+    overrides = ClipOverrides(size=(640, 480), fps=50, skeleton=skeleton_named("coco17"))
     with pytest.raises(
         ConfigError, match="25 keypoints a person; expected 17 of the format coco17"
     ):
-        read(tmp_path, said)
+        read(tmp_path, overrides)
 
 
 @given(data=st.data())

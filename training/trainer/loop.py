@@ -174,9 +174,9 @@ def resume_run(state: RunState, out: Path) -> None:
 
 def share_of_peak_at(share: float, config: TrainConfig) -> float:
     """Learning rates rise over the warm-up, then fall as half a cosine to 1 % of their peaks."""
-    if share < config.warm_up_backend:
-        return max(share / config.warm_up_backend, 0.01)
-    fall = (share - config.warm_up_backend) / max(1 - config.warm_up_backend, 1e-9)
+    if share < config.warm_up:
+        return max(share / config.warm_up, 0.01)
+    fall = (share - config.warm_up) / max(1 - config.warm_up, 1e-9)
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(fall, 1)))
 
 

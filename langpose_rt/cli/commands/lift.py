@@ -19,7 +19,7 @@ from langpose_rt.cli.arguments.options import (
 from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
-    from langpose_rt.formats.clip import Clip, Given
+    from langpose_rt.formats.clip import Clip, ClipOverrides
     from langpose_rt.formats.lifted_npz import PoseSequence
     from langpose_rt.pipeline.config import PipelineConfig
     from langpose_rt.runtime.backend import Backend
@@ -95,7 +95,7 @@ def clip_from_arguments(arguments: argparse.Namespace, path: Path) -> "Clip":
     """
     from langpose_rt.formats.readers import read_clip
 
-    return read_clip(path, _given(arguments))
+    return read_clip(path, _overrides(arguments))
 
 
 def config_of_pipeline(arguments: argparse.Namespace) -> "PipelineConfig":
@@ -122,12 +122,12 @@ def lift_with_progress(
         )
 
 
-def _given(arguments: argparse.Namespace) -> "Given":
-    from langpose_rt.formats.clip import Given
+def _overrides(arguments: argparse.Namespace) -> "ClipOverrides":
+    from langpose_rt.formats.clip import ClipOverrides
     from langpose_rt.geometry.skeleton import skeleton_named
 
     skeleton = None if arguments.format is None else skeleton_named(arguments.format)
-    return Given(skeleton=skeleton, size=size_from_text(arguments.size), fps=arguments.fps)
+    return ClipOverrides(skeleton=skeleton, size=size_from_text(arguments.size), fps=arguments.fps)
 
 
 def size_from_text(text: str | None) -> tuple[int, int] | None:

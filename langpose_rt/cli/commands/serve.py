@@ -90,17 +90,17 @@ def run(arguments: argparse.Namespace) -> int:
         pipeline = server.pipeline
         failing = pipeline.model.name if pipeline.faults.persist else None
         return backend_from_arguments(
-            arguments, slots=arguments.slots, folder=folder, failing=failing, say=log.info
+            arguments, slots=arguments.slots, folder=folder, failing=failing, report=log.info
         )
 
-    why: list[str] = []  # said once it serves: a wrong option is one sentence
-    backend = backend_from_arguments(arguments, slots=arguments.slots, say=why.append)
+    reasons: list[str] = []  # logged once it serves: a wrong option prints one line only
+    backend = backend_from_arguments(arguments, slots=arguments.slots, report=reasons.append)
     recorder = _recorder(arguments, backend, pipeline)
     server = Server(backend, config, cameras, recorder, gallery=gallery, open_model=open_model)
     licence = backend.manifest.licence
 
     def on_start() -> None:
-        _announce(server, licence, arguments, why)
+        _announce(server, licence, arguments, reasons)
         _keep_memory_flat(server)
 
     with _heeding_signals(server), supervised(server):
