@@ -1,4 +1,4 @@
-"""What an engine is built for: batches, architectures, and how long the builder may search."""
+"""Build configuration of engines: batch sizes, GPU architectures and optimization level."""
 
 import re
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ _CAPABILITY = re.compile(r"(?:sm_?)?(\d{1,2})\.?(\d)")
 
 @dataclass(frozen=True, kw_only=True)
 class BuildConfig:
-    """How engines are built.
+    """Options of an engine build.
 
     Args:
         batch: Largest batch of every latency class, rising.
-        targets: Compute capabilities, as ``8.9``.
-        optimization_level: How hard the builder searches, 0 to 5.
+        targets: Compute capabilities, such as ``8.9``.
+        optimization_level: Builder optimization level, 0 to 5.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -48,7 +48,7 @@ class BuildConfig:
 
     @property
     def profiles(self) -> list[Profile]:
-        """One profile per latency class; every batch belongs to exactly one."""
+        """Optimization profiles, one per latency class; every batch size belongs to exactly one."""
         smallest = (1, *(size + 1 for size in self.batch[:-1]))
         return [
             Profile(smallest=low, typical=high, largest=high)
@@ -57,10 +57,10 @@ class BuildConfig:
 
 
 def batches_from_text(text: str) -> tuple[int, ...]:
-    """Numbers of a list as ``1,8,64``.
+    """Parse batch sizes from a list such as ``1,8,64``.
 
     Raises:
-        ConfigError: If one of them is no number.
+        ConfigError: If an item is not a number.
     """
     try:
         return tuple(int(word) for word in text.split(","))
@@ -69,10 +69,10 @@ def batches_from_text(text: str) -> tuple[int, ...]:
 
 
 def capabilities_from_text(text: str) -> tuple[str, ...]:
-    """Compute capabilities of a list as ``sm_89,12.0``, each once, in order.
+    """Parse compute capabilities from a list such as ``sm_89,12.0``; duplicates are dropped.
 
     Raises:
-        ConfigError: If one of them is none.
+        ConfigError: If an item is not a compute capability.
     """
     found = []
     for word in text.split(","):

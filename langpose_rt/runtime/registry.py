@@ -1,4 +1,4 @@
-"""Open a backend by name; ``auto`` selects the fastest that this machine and this model allow."""
+"""Open a backend by name; ``auto`` selects the fastest one that this machine and model allow."""
 
 import logging
 from collections.abc import Callable
@@ -7,16 +7,16 @@ from pathlib import Path
 from langpose_rt.errors import BackendError, ConfigError
 from langpose_rt.manifest import Manifest, read_manifest
 from langpose_rt.runtime.backend import BACKENDS, DEFAULT_MODEL, GPU_BACKENDS, PRECISIONS, Backend
-from langpose_rt.runtime.gpu_info import why_no_gpu
+from langpose_rt.runtime.gpu_info import no_gpu_reason
 
 Open = Callable[[str], Backend]
 """Opens a backend by name."""
 
 PREFERRED = ("tensorrt", "tensorrt-rtx")
-"""Tried in this order where there is a GPU; the CPU is what remains."""
+"""Order in which ``auto`` tries the GPU backends; the fallback is the CPU."""
 
-Say = Callable[[str], None]
-"""Told in one line which backend was taken, and why."""
+Report = Callable[[str], None]
+"""Receives one line naming the backend ``auto`` selected and the reason."""
 
 log = logging.getLogger(__name__)
 
@@ -28,24 +28,24 @@ def open_backend(
     slots: int = 64,
     threads: int = 1,
     precision: str = "auto",
-    say: Say = log.debug,
+    report: Report = log.debug,
 ) -> Backend:
-    """The backend that runs a model.
+    """Open the backend that runs a model.
 
     Args:
         model: Folder with a manifest; None is the model that ships with the package.
         name: One of BACKENDS; ``auto`` is TensorRT, else TensorRT-RTX, else ONNX Runtime.
-        slots: Persons to remember at once.
-        threads: Threads one computation on the CPU may use.
-        precision: One of PRECISIONS; a backend refuses what it has not. A reduced one is compared
-            with float32 before it is returned, see `langpose_rt.runtime.parity`.
-        say: Told in one line what ``auto`` is, and why.
+        slots: Number of slots, one per person.
+        threads: Threads of one computation on the CPU.
+        precision: One of PRECISIONS; a backend rejects one it does not support. A reduced precision
+            is compared with float32 before it is returned, see `langpose_rt.runtime.parity`.
+        report: Receives one line naming the backend ``auto`` selected and the reason.
 
     Raises:
         ConfigError: If backend or precision is unknown, this machine lacks what it needs, or a
             reduced precision is too far from float32 here.
         ModelError: If the model is missing, damaged or lacks the precision.
-        BackendError: If a GPU refuses.
+        BackendError: If a GPU reports an error.
     """
     if name not in BACKENDS:
         raise ConfigError(f"unknown backend {name!r}; expected one of {', '.join(BACKENDS)}")
@@ -58,10 +58,12 @@ def open_backend(
     manifest = read_manifest(folder)
     if name == "auto" and precision in {"auto", "fp16"}:
 
-        def open_named(chosen: str) -> Backend:
-            return open_backend(folder, chosen, slots=slots, threads=threads, precision=precision)
+        def open_named(candidate: str) -> Backend:
+            return open_backend(
+                folder, candidate, slots=slots, threads=threads, precision=precision
+            )
 
-        return automatic_backend(open_named, manifest, folder, say=say)
+        return automatic_backend(open_named, manifest, folder, report=report)
     backend = _open_named(folder, manifest, name, slots=slots, threads=threads, precision=precision)
     if backend.precision != "fp32":
         from langpose_rt.runtime.parity import check_parity_here
@@ -93,37 +95,38 @@ def _open_named(
     return open_onnx(folder, manifest, slots=slots, threads=threads, precision=precision)
 
 
-def automatic_backend(open_named: Open, manifest: Manifest, folder: Path, *, say: Say) -> Backend:
-    """The first of PREFERRED that opens, else ONNX Runtime.
+def automatic_backend(
+    open_named: Open, manifest: Manifest, folder: Path, *, report: Report
+) -> Backend:
+    """Open the first of PREFERRED that opens, else ONNX Runtime.
 
     Args:
-        open_named: Opens one by name.
-        manifest: Of the model.
-        folder: Of the model, for the sentence.
-        say: Told which and why.
+        open_named: Opens a backend by name.
+        manifest: Manifest of the model.
+        folder: Model folder, for the reported line.
+        report: Receives the selected backend and the reason.
 
     Raises:
         ConfigError: If not even ONNX Runtime opens.
     """
-    reason = why_no_gpu() or _why_no_engine(manifest, folder)
+    reason = no_gpu_reason() or _no_engine_reason(manifest, folder)
     if reason is not None:
-        say(f"backend onnx: {reason}")
+        report(f"backend onnx: {reason}")
         return open_named("onnx")
-    refusals = []
+    rejections = []
     for name in PREFERRED:
         try:
             backend = open_named(name)
         except (ConfigError, BackendError) as error:
-            refusals.append(f"{name}: {error}")
+            rejections.append(f"{name}: {error}")
             continue
-        why = "; ".join(refusals) or "it fits this machine"
-        say(f"backend {name}: {why}")
+        report(f"backend {name}: {'; '.join(rejections) or 'it fits this machine'}")
         return backend
-    say(f"backend onnx: {'; '.join(refusals)}")
+    report(f"backend onnx: {'; '.join(rejections)}")
     return open_named("onnx")
 
 
-def _why_no_engine(manifest: Manifest, folder: Path) -> str | None:
+def _no_engine_reason(manifest: Manifest, folder: Path) -> str | None:
     if manifest.engines:
         return None
     return (

@@ -41,13 +41,13 @@ class Opener:
 @pytest.fixture
 def manifest(monkeypatch: pytest.MonkeyPatch) -> Manifest:
     """Of a model with an engine, on a machine with a GPU."""
-    monkeypatch.setattr(automatic, "why_no_gpu", lambda: None)
+    monkeypatch.setattr(automatic, "no_gpu_reason", lambda: None)
     return msgspec.structs.replace(read_manifest(DEFAULT_MODEL), engines={"any": None})
 
 
 def taken(opener: Opener, manifest: Manifest) -> tuple[str, str]:
     lines: list[str] = []
-    backend = automatic_backend(opener, manifest, FOLDER, say=lines.append)
+    backend = automatic_backend(opener, manifest, FOLDER, report=lines.append)
     (line,) = lines
     return backend.name, line
 
@@ -78,7 +78,7 @@ def test_without_a_gpu_no_engine_is_even_tried(
     manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reason = "no NVIDIA driver: libcuda.so.1 cannot be loaded"
-    monkeypatch.setattr(automatic, "why_no_gpu", lambda: reason)
+    monkeypatch.setattr(automatic, "no_gpu_reason", lambda: reason)
     opener = Opener()
     name, line = taken(opener, manifest)
     assert (name, opener.asked) == ("onnx", ["onnx"])
@@ -96,5 +96,8 @@ def test_what_is_wrong_with_the_model_itself_is_not_hidden(manifest: Manifest) -
     refused = ModelError("the model is damaged")
     with pytest.raises(ModelError, match="the model is damaged"):
         automatic_backend(
-            Opener(tensorrt=refused, tensorrt_rtx=refused, onnx=refused), manifest, FOLDER, say=str
+            Opener(tensorrt=refused, tensorrt_rtx=refused, onnx=refused),
+            manifest,
+            FOLDER,
+            report=str,
         )

@@ -109,7 +109,7 @@ def backend_from_arguments(
             slots=slots,
             threads=arguments.threads,
             precision="auto" if degraded else arguments.precision,
-            say=say or log.debug,
+            report=say or log.debug,
         )
     except ModuleNotFoundError as error:
         raise ConfigError(
