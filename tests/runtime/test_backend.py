@@ -109,9 +109,9 @@ def test_auto_answers_on_the_cpu_where_the_engine_is_wrong(
 ) -> None:
     engines(5.0)
     said: list[str] = []
-    monkeypatch.setattr("langpose_rt.runtime.registry.why_no_gpu", lambda: None)
-    monkeypatch.setattr("langpose_rt.runtime.registry._why_no_engine", lambda *_: None)
-    assert open_backend(say=said.append).name in {"native", "onnx"}
+    monkeypatch.setattr("langpose_rt.runtime.registry.no_gpu_reason", lambda: None)
+    monkeypatch.setattr("langpose_rt.runtime.registry._no_engine_reason", lambda *_: None)
+    assert open_backend(report=said.append).name in {"native", "onnx"}
     assert "tensorrt: fp16 on backend tensorrt is 5.000 mm off" in said[0]
 
 

@@ -41,7 +41,7 @@ class Opener:
 @pytest.fixture
 def manifest(monkeypatch: pytest.MonkeyPatch) -> Manifest:
     """Of a model with an engine, on a machine with a GPU and an extension for AVX2."""
-    monkeypatch.setattr(automatic, "why_no_gpu", lambda: None)
+    monkeypatch.setattr(automatic, "no_gpu_reason", lambda: None)
     monkeypatch.setattr(automatic, "why_not_native", lambda _: None)
     monkeypatch.setattr(automatic, "instruction_sets", lambda: ("AVX2", "plain"))
     return msgspec.structs.replace(read_manifest(DEFAULT_MODEL), engines={"any": None})
@@ -49,7 +49,7 @@ def manifest(monkeypatch: pytest.MonkeyPatch) -> Manifest:
 
 def taken(opener: Opener, manifest: Manifest) -> tuple[str, str]:
     lines: list[str] = []
-    backend = automatic_backend(opener, manifest, FOLDER, threads=1, say=lines.append)
+    backend = automatic_backend(opener, manifest, FOLDER, threads=1, report=lines.append)
     (line,) = lines
     return backend.name, line
 
@@ -80,7 +80,7 @@ def test_without_a_gpu_no_engine_is_even_tried(
     manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reason = "no NVIDIA driver: libcuda.so.1 cannot be loaded"
-    monkeypatch.setattr(automatic, "why_no_gpu", lambda: reason)
+    monkeypatch.setattr(automatic, "no_gpu_reason", lambda: reason)
     opener = Opener()
     name, line = taken(opener, manifest)
     assert (name, opener.asked) == ("native", ["native"])
@@ -90,7 +90,7 @@ def test_without_a_gpu_no_engine_is_even_tried(
 def test_onnx_runtime_stands_in_for_a_step_that_is_not_there(
     manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(automatic, "why_no_gpu", lambda: "no NVIDIA driver")
+    monkeypatch.setattr(automatic, "no_gpu_reason", lambda: "no NVIDIA driver")
     monkeypatch.setattr(automatic, "why_not_native", lambda _: "the C++ extension was not built")
     assert taken(Opener(), manifest) == (
         "onnx", "backend onnx: no NVIDIA driver; the C++ extension was not built"
@@ -117,5 +117,5 @@ def test_what_is_wrong_with_the_model_itself_is_not_hidden(manifest: Manifest) -
             manifest,
             FOLDER,
             threads=1,
-            say=str,
+            report=str,
         )

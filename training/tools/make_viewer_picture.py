@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float
 
 from langpose_rt.benchmark.child_server import child_server
-from langpose_rt.client.subscriber import RigPublisher
+from langpose_rt.client.publisher import RigPublisher
 from langpose_rt.errors import ConfigError
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.protocol.camera_info import RigCamera

@@ -132,7 +132,7 @@ def backend_from_arguments(
             slots=slots,
             threads=arguments.threads,
             precision="auto" if degraded else arguments.precision,
-            say=report or log.debug,
+            report=report or log.debug,
         )
     except ModuleNotFoundError as error:
         raise ConfigError(

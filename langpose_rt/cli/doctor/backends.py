@@ -6,7 +6,7 @@ import sys
 
 from langpose_rt.cli.doctor.check import Check
 from langpose_rt.cli.doctor.installation import BUILD_EXTENSION
-from langpose_rt.runtime.gpu_info import why_no_gpu
+from langpose_rt.runtime.gpu_info import no_gpu_reason
 
 _IMPORT_S = 120.0
 _OPTIONAL = {"torch": "train", "tensorrt": "gpu", "tensorrt_rtx": "rtx"}
@@ -49,7 +49,7 @@ def _optional(module: str, extra: str) -> Check:
     version, complaint = _imported(module)
     if complaint:
         return Check(name=module, verdict="warn", found=complaint, advice=install)
-    reason = why_no_gpu() if module in _NEEDS_DRIVER else None
+    reason = no_gpu_reason() if module in _NEEDS_DRIVER else None
     loads = f"{version} loads" + (f", but cannot run: {reason}" if reason else "")
     return Check(name=module, verdict="ok", found=loads)
 

@@ -46,6 +46,6 @@ def test_an_optional_backend_may_be_missing_and_a_broken_one_is_told(
 def test_what_needs_a_driver_says_that_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "_imported", lambda _: ("1.7", ""))
     monkeypatch.setattr(backends.importlib.util, "find_spec", lambda _: object())
-    monkeypatch.setattr(backends, "why_no_gpu", lambda: "no NVIDIA driver")
+    monkeypatch.setattr(backends, "no_gpu_reason", lambda: "no NVIDIA driver")
     found = _optional("tensorrt_rtx", "rtx").found
     assert found == "1.7 loads, but cannot run: no NVIDIA driver"
