@@ -135,7 +135,9 @@ def test_a_model_that_lacks_an_array_says_what_is_expected(path: Path, missing: 
         read_body_model(path)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no archive"], ids=["missing", "empty", "text"])
+@pytest.mark.parametrize(
+    "content", [None, b"", b"no archive", b"PK\x03\x04cut"], ids=["missing", "empty", "text", "cut"]
+)
 def test_a_file_that_is_no_model_is_one_sentence(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "model.npz"
     if content is not None:
