@@ -32,9 +32,8 @@ class Server:
         self.output.close(linger=0)
         self.context.term()
 
-
     def attach(self, publisher: RawPublisher) -> None:
-        """Until the publisher has heard the subscription; a SUB tells it only while it is polled."""
+        """Wait until the publisher has heard the subscription; a SUB tells it while it is polled."""
         wait_until(lambda: not self.input.poll(1) and publisher.wait_for_server(0.01))
 
 

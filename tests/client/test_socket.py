@@ -34,7 +34,7 @@ def subscriber(endpoint: str) -> Connection:
 @pytest.mark.parametrize(
     ("endpoint", "words"),
     [
-        ("nowhere", "cannot connect to \"nowhere\": "),
+        ("nowhere", 'cannot connect to "nowhere": '),
         ("tcp://127.0.0.1", "cannot connect to"),
         ("tcp://127.0.0.1:", "cannot connect to"),
         ("tcp://127.0.0.1:65536", "ports end at 65535"),
@@ -109,7 +109,7 @@ def test_closing_twice_is_harmless_and_a_closed_one_says_what_it_was() -> None:
     with Listener(zmq.SUB, f"{LOCAL}:1", None, None) as listener:
         assert listener._arrived() == []
     listener.close()
-    with pytest.raises(LangPoseError, match="^this Listener is closed; make a new one$"):
+    with pytest.raises(LangPoseError, match=r"^this Listener is closed; make a new one$"):
         listener._arrived()
 
 

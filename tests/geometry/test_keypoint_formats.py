@@ -14,7 +14,9 @@ from langpose_rt.geometry.keypoint_formats import (
 from langpose_rt.geometry.skeleton import JOINTS
 
 TRUNK = {"Hip", "Thorax", "Spine", "Head", "Nose"}
-LIMBS = {f"{side}_{part}" for side in ("left", "right") for part in "knee ankle elbow wrist".split()}
+LIMBS = {
+    f"{side}_{part}" for side in ("left", "right") for part in "knee ankle elbow wrist".split()
+}
 SIZES = {
     "coco17": 17, "halpe26": 26, "body25": 25, "body25b": 25, "openpose18": 18, "coco133": 133,
     "blazepose33": 33,

@@ -54,9 +54,7 @@ def test_rotation_is_multiplication_by_a_complex_number_of_length_one() -> None:
     x, rotary = tokens(5)[:, : 2 * HALF], phases(5)
     as_complex = torch.complex(x[:, :HALF], x[:, HALF:])
     expected = as_complex * torch.complex(rotary.cos, rotary.sin)
-    torch.testing.assert_close(
-        rotate(x, rotary), torch.cat((expected.real, expected.imag), dim=-1)
-    )
+    torch.testing.assert_close(rotate(x, rotary), torch.cat((expected.real, expected.imag), dim=-1))
     torch.testing.assert_close(rotate(x, rotary).norm(dim=-1), x.norm(dim=-1))
 
 

@@ -150,9 +150,7 @@ def test_poses_that_cannot_be_sent_are_said_of_their_stream(board: Board) -> Non
 
 
 @pytest.mark.parametrize("reason", list(RejectReason))
-def test_whoever_is_not_let_in_is_counted_by_the_reason(
-    board: Board, reason: RejectReason
-) -> None:
+def test_whoever_is_not_let_in_is_counted_by_the_reason(board: Board, reason: RejectReason) -> None:
     board.faults.handshake_rejected(reason, "an unknown key")
     board.faults.handshake_rejected(reason, "an unknown key")
     assert board.stats.rejected == {reason.value: 2}

@@ -6,6 +6,7 @@ from langpose_rt.errors import MessageError
 from langpose_rt.protocol.clock_sync import ClockSync, sync_checked
 from langpose_rt.protocol.header import MAX_TIME_NS
 
+
 def test_an_offset_may_be_digits_and_must_lead_to_a_time() -> None:
     assert sync_checked(None, 5) is None
     assert sync_checked(ClockSync("-12", 3), 5) == ClockSync(-12, 3)

@@ -195,30 +195,6 @@ VALUES: st.SearchStrategy[object] = st.deferred(
 
 @settings(deadline=None)
 @given(st.sampled_from(sorted(READERS)), st.data())
-def test_a_valid_message_with_wrong_bytes_raises_nothing_else(
-    name: str, data: st.DataObject
-) -> None:
-    parts = golden_parts(name)
-    for _ in range(data.draw(st.integers(1, 4))):
-        part = data.draw(st.integers(0, len(parts) - 1))
-        raw = bytearray(parts[part])
-        start = data.draw(st.integers(0, len(raw)))
-        stop = data.draw(st.integers(start, min(start + 8, len(raw))))
-        raw[start:stop] = data.draw(st.binary(max_size=8))
-        parts[part] = bytes(raw)
-    refuses_or_reads(parts)
-
-
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.floats() | st.binary()
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-)  # fmt: skip
-
-
-@settings(deadline=None)
-@given(st.sampled_from(sorted(READERS)), st.data())
 def test_a_valid_message_with_wrong_values_raises_nothing_else(
     name: str, data: st.DataObject
 ) -> None:

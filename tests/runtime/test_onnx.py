@@ -113,7 +113,7 @@ def test_a_file_that_is_missing_is_one_line_with_its_name(tmp_path: Path) -> Non
 
 def test_a_computation_that_fails_is_one_line(model_folder: Path) -> None:
     own, given = network(model_folder), inputs(model_folder, "lifter", 2)
-    with pytest.raises(BackendError, match="^ONNX Runtime failed: ") as caught:
+    with pytest.raises(BackendError, match=r"^ONNX Runtime failed: ") as caught:
         own.lift(given | {"lag_s": np.zeros((2, 5), np.float32)})
     assert "\n" not in str(caught.value)
     assert own.lift(given)[0].shape == (2, 17, 3), "and the next one is computed again"

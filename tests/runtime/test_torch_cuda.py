@@ -25,7 +25,7 @@ from langpose_rt.runtime.cuda.backend import CudaBackend
 from langpose_rt.runtime.gpu_info import Gpu
 from langpose_rt.runtime.torch import CHECKPOINT_NAME
 from langpose_rt.runtime.torch_cuda import SIZES, TorchCudaNetwork, open_torch_cuda
-from tests.cpp_ext.conftest import on_cpu as on_cpu
+from tests.cpp_ext.conftest import on_cpu as on_cpu  # noqa: PLC0414 - a fixture
 from tests.runtime.conftest import random_clip
 from tests.runtime.cuda.host_driver import HostDriver
 from tests.runtime.test_ring_backend import offline, run_together
@@ -198,7 +198,7 @@ def test_a_machine_without_a_gpu_is_one_sentence(
 
     monkeypatch.setattr(torch_cuda, "probe", probe)
     model, _ = load(model_folder / CHECKPOINT_NAME)
-    with pytest.raises(ConfigError, match="^no NVIDIA driver: "):
+    with pytest.raises(ConfigError, match=r"^no NVIDIA driver: "):
         open_torch_cuda(model, read_manifest(model_folder), slots=1)
 
 

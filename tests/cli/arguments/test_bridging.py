@@ -48,7 +48,7 @@ class FakeSubscriber:
     def __exit__(self, *_: object) -> None:
         type(self).closed = True
 
-    def receive(self, timeout_s: float) -> PoseMessage | None:
+    def receive(self, timeout_s: float) -> PoseMessage | None:  # noqa: ARG002 - as the real one
         try:
             return next(self._left)
         except StopIteration:

@@ -8,7 +8,7 @@ import pytest
 from langpose_rt.runtime.cuda.device_window import DeviceWindow
 from langpose_rt.runtime.cuda.kernels import SIGNATURES
 from langpose_rt.runtime.cuda.step_programs import DeviceContext
-from tests.cpp_ext.conftest import on_cpu as on_cpu
+from tests.cpp_ext.conftest import on_cpu as on_cpu  # noqa: PLC0414 - a fixture
 from tests.runtime.cuda.host_driver import HostDriver
 from tests.runtime.cuda.host_sum import CONFIG, SumNetwork
 

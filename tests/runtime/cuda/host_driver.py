@@ -44,7 +44,11 @@ class HostDriver:
         finally:
             self._depth -= 1
 
-    def kernels(self, image: bytes, signatures: dict[str, str]) -> dict[str, Kernel]:
+    def kernels(
+        self,
+        image: bytes,  # noqa: ARG002 - it has its own
+        signatures: dict[str, str],
+    ) -> dict[str, Kernel]:
         self._ready()
         return {name: Kernel(name, signature) for name, signature in signatures.items()}
 

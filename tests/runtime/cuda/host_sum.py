@@ -53,7 +53,13 @@ class SumNetwork:
         self.calls: list[tuple[str, int]] = []
         self.unrecordable = self.closed = False
 
-    def bound(self, part: str, size: int, addresses: dict[str, int], stream: int) -> Enqueue:
+    def bound(
+        self,
+        part: str,
+        size: int,
+        addresses: dict[str, int],
+        stream: int,  # noqa: ARG002 - it works at once
+    ) -> Enqueue:
         inputs, outputs = {"encoder": encoder_io, "lifter": lifter_io}[part](CONFIG)
         ring = np.dtype(self.stored).name
         at = {
@@ -73,7 +79,7 @@ class SumNetwork:
 
         return enqueue
 
-    def recorded(self, work: Enqueue, stream: int) -> Replay:
+    def recorded(self, work: Enqueue, stream: int) -> Replay:  # noqa: ARG002 - as above
         if self.unrecordable:
             raise BackendError("CUDA failed at beginning a graph: not supported")
         self.recordings.append(Replay(work))

@@ -1,4 +1,4 @@
-"""Any number of people through fixed batches: padding, chunks, recordings, and a device that fails."""
+"""Any number of people through fixed batches: padding, chunks, recordings, failures."""
 
 import logging
 from typing import Any

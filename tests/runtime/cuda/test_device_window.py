@@ -137,9 +137,7 @@ def test_a_look_is_the_ring_the_mask_and_the_phases_of_now(
 
 
 @STORED
-def test_features_are_found_again_by_how_many_frames_back(
-    driver: HostDriver, stored: type
-) -> None:
+def test_features_are_found_again_by_how_many_frames_back(driver: HostDriver, stored: type) -> None:
     device, window = OnHost(driver, stored), SIZES.empty(stored)
     for step in steps(9, seed=5):
         device.push(step)

@@ -43,9 +43,12 @@ def test_an_opened_driver_is_one_at_run_time_too() -> None:
 
 
 def test_the_methods_of_the_protocol_are_those_the_backend_uses() -> None:
-    assert METHODS == sorted(
-        "entered kernels stream device_memory pinned_memory launch upload download synchronize "
-        "close".split()
+    assert (
+        sorted(
+            "entered kernels stream device_memory pinned_memory launch upload download synchronize "
+            "close".split()
+        )
+        == METHODS
     )
 
 

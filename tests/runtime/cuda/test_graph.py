@@ -90,5 +90,5 @@ def test_without_the_bindings_it_says_what_is_missing_and_runs_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "find_spec", lambda _: None)
-    with pytest.raises(BackendError, match="^cuda-bindings is not installed$"):
+    with pytest.raises(BackendError, match=r"^cuda-bindings is not installed$"):
         Graph(lambda: pytest.fail("it ran"), STREAM)

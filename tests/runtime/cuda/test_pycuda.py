@@ -33,7 +33,7 @@ class FakeCuda(ModuleType):
 
     Error = FakeError
 
-    def __init__(self) -> None:
+    def __init__(self) -> None:  # noqa: C901 - one class for each of PyCUDA's
         super().__init__("pycuda.driver")
         self.did: list[tuple[Any, ...]] = []
         self.failing: set[str] = set()
@@ -96,8 +96,8 @@ class FakeCuda(ModuleType):
                 return Context()
 
         self.Context, self.Device, self.Stream = Context, Device, Stream
-        self.module_from_buffer = lambda image: Module("module")
-        self.mem_alloc = lambda size: Held("mem_alloc")
+        self.module_from_buffer = lambda _: Module("module")
+        self.mem_alloc = lambda _: Held("mem_alloc")
 
     def do(self, what: str, *arguments: Any) -> None:
         self.did.append((what, *arguments))
@@ -147,7 +147,9 @@ def test_it_opens_the_primary_context_of_the_first_device(cuda: FakeCuda) -> Non
 
 def test_a_driver_that_does_not_start_is_one_sentence(cuda: FakeCuda) -> None:
     cuda.failing.add("init")
-    with pytest.raises(BackendError, match="^CUDA failed at starting: cuinit failed: out of memory$"):
+    with pytest.raises(
+        BackendError, match=r"^CUDA failed at starting: cuinit failed: out of memory$"
+    ):
         importlib.import_module(MODULE).PyCudaDriver()
 
 

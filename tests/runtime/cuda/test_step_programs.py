@@ -139,9 +139,7 @@ def test_programs_of_all_sizes_share_the_same_memory(
 
 
 @pytest.mark.parametrize("stored", [np.float32, np.float16])
-def test_the_ring_inside_is_of_the_type_the_network_wants(
-    driver: HostDriver, stored: type
-) -> None:
+def test_the_ring_inside_is_of_the_type_the_network_wants(driver: HostDriver, stored: type) -> None:
     from langpose_rt.runtime.cuda.device_window import DeviceWindow
     from langpose_rt.runtime.cuda.kernels import SIGNATURES
 

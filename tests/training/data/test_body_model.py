@@ -39,9 +39,7 @@ def poses(rng: np.random.Generator, frames: int = FRAMES) -> np.ndarray:
 
 
 def test_a_body_at_rest_is_its_template(body: BodyModel, regressor: np.ndarray) -> None:
-    joints = body.joints(
-        np.zeros((1, 3 * JOINTS_H)), np.zeros((1, 3)), np.zeros(16), regressor
-    )
+    joints = body.joints(np.zeros((1, 3 * JOINTS_H)), np.zeros((1, 3)), np.zeros(16), regressor)
     np.testing.assert_allclose(joints[0], regressor @ body.template.numpy(), atol=1e-5)
     assert joints.dtype == np.float32
 

@@ -30,9 +30,7 @@ def model() -> LangPose:
 
 @pytest.fixture(scope="module")
 def offline() -> LangPose:
-    config = ModelConfig(
-        **SIZES, window=9, input="screen", tokens="joint", streams=2, causal=False
-    )
+    config = ModelConfig(**SIZES, window=9, input="screen", tokens="joint", streams=2, causal=False)
     return seeded(config, 0).eval()
 
 

@@ -12,9 +12,7 @@ from training.trainer.progress_report import log_entry, log_line, report, tensor
 
 
 def progress(step: int = 50, **values: float) -> Progress:
-    return Progress(
-        step=step, share=step / 200, frames_per_s=12345.6, left_s=600.0, values=values
-    )
+    return Progress(step=step, share=step / 200, frames_per_s=12345.6, left_s=600.0, values=values)
 
 
 def entries(out: Path) -> list[dict[str, float]]:
