@@ -33,7 +33,7 @@ class Server:
         self.context.term()
 
     def attach(self, publisher: RawPublisher) -> None:
-        """Wait until the publisher has heard the subscription; a SUB tells it while it is polled."""
+        """Wait until the publisher has heard; a SUB subscribes only while it is polled."""
         wait_until(lambda: not self.input.poll(1) and publisher.wait_for_server(0.01))
 
 
