@@ -306,19 +306,10 @@ def test_json_that_cannot_be_understood_is_refused(document: object, reason: str
     assert refused.value.reason == reason
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from(
-                "people instances keypoints pose_keypoints_2d ids wh t cam idx".split()
-            ),
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=20,
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+KEYS = st.sampled_from("people instances keypoints pose_keypoints_2d ids wh t cam idx".split())
+JSON: st.SearchStrategy[object] = st.deferred(
+    lambda: SCALARS | st.lists(JSON, max_size=2) | st.dictionaries(KEYS, JSON, max_size=2)
 )
 
 
