@@ -1,0 +1,1 @@
+"""Made from motion: bodies, cameras and detections that a network learns from."""
