@@ -115,9 +115,10 @@ def draw_windows(
         moment_s: Moments of the clips that windows should show where they are not NaN; a window
             begins up to its own length before its moment.
     """
-    fps = np.array([mocap.clips[index].fps for index in chosen])[:, None]
-    duration_s = np.array([mocap.clips[index].duration_s for index in chosen])[:, None]
-    first = np.array([mocap.clips[index].start for index in chosen])[:, None]
+    own = [mocap.clips[index] for index in chosen]
+    fps = np.array([clip.fps for clip in own], np.float64)[:, None]
+    duration_s = np.array([clip.duration_s for clip in own], np.float64)[:, None]
+    first = np.array([clip.start for clip in own], np.int64)[:, None]
     run_s = time_ns * 1e-9 * speed[:, None]
     room_s = np.maximum(duration_s - run_s[:, -1:], 0)
     share = rng.random((len(chosen), 1))

@@ -1,5 +1,7 @@
 """Windows of motion: capture times, chosen clips, interpolation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -95,9 +97,18 @@ def test_a_window_shows_the_moment_it_is_asked_for(rng: Rng, mocap: Mocap) -> No
 
 
 def test_moments_are_drawn_by_group_in_the_asked_share(rng: Rng, mocap: Mocap) -> None:
-    chosen, moment_s = draw_moments(rng, mocap, 4000, 0.25)
+    boxing = replace(mocap, clips=(replace(mocap.clips[1], text="boxing"), *mocap.clips[2:]))
+    chosen, moment_s = draw_moments(rng, boxing, 4000, 0.25)
     assert np.isfinite(moment_s).mean() == pytest.approx(0.25, abs=0.03)
     inside = np.isfinite(moment_s)
-    duration_s = np.array([clip.duration_s for clip in mocap.clips])[chosen]
-    assert (moment_s[inside] <= duration_s[inside]).all()
-    assert np.isnan(draw_moments(rng, mocap, 100, 0.0)[1]).all()
+    assert (chosen[inside] == 0).all()
+    assert (moment_s[inside] <= boxing.clips[0].duration_s).all()
+    assert np.ptp(moment_s[inside]) > 2
+    assert np.isnan(draw_moments(rng, boxing, 100, 0.0)[1]).all()
+    assert np.isnan(draw_moments(rng, mocap, 100, 0.25)[1]).all()
+
+
+def test_no_clips_are_no_windows(rng: Rng, mocap: Mocap) -> None:
+    nobody = np.zeros(0, np.int64)
+    windows = draw_windows(rng, mocap, nobody, np.zeros((0, 20), np.int64), np.zeros(0))
+    assert windows.shape == (0, 20, 17, 3)
