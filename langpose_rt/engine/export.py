@@ -20,7 +20,7 @@ import torch
 from onnx import numpy_helper
 
 import langpose_rt
-from langpose_rt.config import ModelConfig
+from langpose_rt.config import ModelConfig, RayRefinement
 from langpose_rt.engine.parity import ParityClip, parity
 from langpose_rt.errors import ConfigError
 from langpose_rt.manifest import (
@@ -137,6 +137,7 @@ def _built(
         files=files,
         products={},
         opset=OPSET,
+        ray_refinement=RayRefinement() if model.config.input == "anchored" else None,
     )
     products = {name: _product(name, folder, manifest, clip, model) for name in precisions}
     return msgspec.structs.replace(manifest, products=products)

@@ -5,7 +5,7 @@ is answered, is `pipeline.py`'s business.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -78,6 +78,7 @@ class Lifting:
         backend: What computes.
         persons: State of its slots.
         person_height_m: Stature of people whose rig does not say; None takes the reference.
+        refinement: Factor on how strongly joints are moved towards their 2D.
         clock: Reads the time in ns for the latency of the stages.
     """
 
@@ -87,8 +88,11 @@ class Lifting:
         persons: Persons,
         person_height_m: float | None,
         clock: Callable[[], int],
+        *,
+        refinement: float = 1.0,
     ) -> None:
         self._backend, self._persons, self._clock = backend, persons, clock
+        self._refinement = refinement
         self._height_m = person_height_m or REFERENCE_STATURE_M
 
     def frames_back(self, sighting: Sighting) -> int:
@@ -204,12 +208,31 @@ class Lifting:
         last_root = self._persons.root[people["slot"]]
         root = root_from_pose(poses[..., :3], people["rays"], weights, last_root)
         self._persons.root[people["slot"]] = root
+        poses[..., :3], root = self._refined(people, poses, root)
         smooth = self._persons.filter
         if smooth is not None and len(people):
             points = np.concatenate([poses[..., :3], root[:, None]], 1)
             points = smooth.step(people["slot"], points, people["time_ns"])
             poses[..., :3], root = points[:, :17], points[:, 17]
         return poses, root
+
+    def _refined(
+        self, people: np.ndarray, poses: np.ndarray, root: np.ndarray
+    ) -> tuple[Float32[np.ndarray, "person 17 3"], Float32[np.ndarray, "person 3"]]:
+        """Poses and roots moved towards the 2D, as the model that answered says."""
+        refiner, parameters = self._persons.refiner, self._backend.manifest.ray_refinement
+        if refiner is None or parameters is None or not len(people):
+            return poses[..., :3], root
+        return refiner.step(
+            people["slot"],
+            poses[..., :3],
+            root,
+            rays=people["rays"],
+            scores=people["scores"],
+            sigma_m=poses[..., 3],
+            time_ns=people["time_ns"],
+            parameters=replace(parameters, strength=parameters.strength * self._refinement),
+        )
 
 
 def _possible(pose: np.ndarray, sigma: np.ndarray) -> Bool[np.ndarray, " person"]:

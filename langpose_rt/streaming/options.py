@@ -24,6 +24,8 @@ class PipelineConfig:
         lookahead_ms: An answer waits for this much of the future, and is better for it.
         smoothing: Output filter: ``off``, ``low`` (delay 32 ms at rest, 11 ms at 1 m/s) or ``high``
             (106 ms, 35 ms).
+        ray_refinement: How strongly joints are moved towards the 2D they were lifted from, if the
+            model's manifest says how: 1 as it says, 0 leaves them where the network has them.
         frame: Axes of what is published: ``camera``, or ``world`` where a camera's place is known.
         fov_deg: Field of view of the long side of unknown cameras; None assumes 60 degrees.
         person_height_m: Stature of people whose rig does not say; None takes 1.70 m.
@@ -41,6 +43,7 @@ class PipelineConfig:
     server: str = "langpose"
     lookahead_ms: float = 0.0
     smoothing: str = "low"
+    ray_refinement: float = 1.0
     frame: str = "camera"
     fov_deg: float | None = None
     person_height_m: float | None = None
@@ -62,6 +65,7 @@ class PipelineConfig:
             Intrinsics.from_fov(2.0, 2.0, self.fov_deg)
         if self.person_height_m is not None:
             _require("person_height_m", self.person_height_m, 0.3, 3.0)
+        _require("ray_refinement", self.ray_refinement, 0.0, 1.0)
         _require("lookahead_ms", self.lookahead_ms, 0.0, 2000.0)
         _require("hold_s", self.hold_s, 0.1, 60.0)
         _require("held_ms", self.held_ms, 0.0, 2000.0)

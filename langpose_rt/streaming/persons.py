@@ -9,6 +9,7 @@ from jaxtyping import Bool, Int
 
 from langpose_rt.anchor import AnchorState
 from langpose_rt.formats.gallery_npz import Gallery
+from langpose_rt.geometry.ray_refinement import RayRefiner
 from langpose_rt.runtime.base import Backend
 from langpose_rt.streaming.actions import ActionScores
 from langpose_rt.streaming.filter import OneEuro, smoothing_named
@@ -54,10 +55,12 @@ class Persons:
     Args:
         backend: Whose slots they are.
         smoothing: One of `filter.SMOOTHINGS`.
+        refined: Whether joints are moved towards their 2D.
         gallery: Sentences to compare everybody's motion with.
 
     Attributes:
         anchor: Anchor and body size.
+        refiner: Moves joints towards their 2D, or None.
         filter: Output filter over the 17 joints and the root, or None.
         actions: What everybody is doing, or None without a gallery.
         root: Where the root was last, metres, camera axes; NaN where it never was.
@@ -72,11 +75,17 @@ class Persons:
     """
 
     def __init__(
-        self, backend: Backend, smoothing: str = "off", gallery: Gallery | None = None
+        self,
+        backend: Backend,
+        smoothing: str = "off",
+        gallery: Gallery | None = None,
+        *,
+        refined: bool = False,
     ) -> None:
         slots = backend.slots
         self._backend = backend
         self.anchor = AnchorState.empty(slots)
+        self.refiner = RayRefiner(slots) if refined else None
         chosen = smoothing_named(smoothing)
         self.filter: OneEuro | None = None
         if chosen is not None:
@@ -144,6 +153,8 @@ class Persons:
             BackendError: If the backend could not; all else is forgotten.
         """
         self.anchor.reset(slots)
+        if self.refiner is not None:
+            self.refiner.reset(slots)
         if self.filter is not None:
             self.filter.reset(slots)
         self.root[slots] = np.nan

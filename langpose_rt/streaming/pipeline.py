@@ -76,8 +76,15 @@ class Pipeline:
         self.stats, self.model, self._now_ns = Stats(), ActiveModel(backend), 0
         self.recorder = recorder or NoRecorder()
         self._clock = clock or (lambda: self._now_ns)
-        self._persons = Persons(self.model, config.smoothing, gallery)
-        self._lifting = Lifting(self.model, self._persons, config.person_height_m, self._clock)
+        refined = config.ray_refinement > 0
+        self._persons = Persons(self.model, config.smoothing, gallery, refined=refined)
+        self._lifting = Lifting(
+            self.model,
+            self._persons,
+            config.person_height_m,
+            self._clock,
+            refinement=config.ray_refinement,
+        )
         self._emitter = Emitter(self.model, config, epoch)
         self._bulletin = Bulletin(config.server, epoch)
         self.incidents = Incidents(self.stats, self._bulletin)

@@ -1,0 +1,1 @@
+"""Skeletons, cameras, and the frames of reference poses live in."""
