@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from langpose_rt.config import PRESETS
+from langpose_rt.config import PRESETS, RayRefinement
 from langpose_rt.errors import ModelError
 from langpose_rt.manifest import (
     MANIFEST_NAME,
@@ -42,6 +42,16 @@ def test_a_manifest_reads_back_as_it_was_written(folder: Path) -> None:
     manifest = read_manifest(folder)
     assert manifest.model_config == PRESETS["live"]
     assert manifest == manifest_of(manifest.files)
+
+
+def test_ray_refinement_reads_back_and_nonsense_is_damage(folder: Path) -> None:
+    path = folder / MANIFEST_NAME
+    manifest = msgspec.structs.replace(read_manifest(folder), ray_refinement=RayRefinement())
+    write_manifest(folder, manifest)
+    assert read_manifest(folder) == manifest
+    path.write_text(path.read_text().replace('"strength": 0.9', '"strength": 9'))
+    with pytest.raises(ModelError, match="strength is 9"):
+        read_manifest(folder)
 
 
 def test_a_changed_file_is_named_with_both_hashes(folder: Path) -> None:

@@ -22,6 +22,7 @@ from langpose_rt.streaming.options import PipelineConfig, ServerConfig, check_li
         ({"person_height_m": 170.0}, "person_height_m is 170; expected 0.3 to 3"),
         ({"max_streams": 0}, "max_streams is 0"),
         ({"server": "my server"}, "server name 'my server'"),
+        ({"ray_refinement": 1.5}, "ray_refinement is 1.5; expected 0 to 1"),
         ({"hold_s": float("inf")}, "hold_s is inf"),
         ({"hold_s": 0.05}, "hold_s is 0.05; expected 0.1 to 60"),
         ({"held_ms": -1.0}, "held_ms is -1; expected 0 to 2000"),
