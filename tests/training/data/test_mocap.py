@@ -10,6 +10,7 @@ import pytest
 
 from langpose_rt.errors import ConfigError
 from training.data.mocap import (
+    HELD_OUT,
     MOST_SUBJECT_SHARE,
     SOURCE_SHARES,
     Mocap,
@@ -102,6 +103,19 @@ def test_the_texts_of_a_mocap_hold_every_clip_and_its_mirror_image(mocap: Mocap)
     clips = (replace(mocap.clips[0], text="raise the left hand"), *mocap.clips[1:3])
     told = replace(mocap, clips=clips)
     assert told.texts == ("jump", "raise the left hand", "raise the right hand", "walk")
+
+
+def test_subjects_of_the_second_benchmark_are_never_trained_on(
+    mocap_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(mocap_folder, tmp_path / "m")
+    trials = {"clips": {"cmu_train_1": {"trial": "86_01"}, "cmu_val_1": {"trial": "86_02"}}}
+    (tmp_path / "m" / "trial_map.json").write_text(json.dumps(trials))
+    train = read_mocap(tmp_path / "m", "train")
+    assert "cmu_train_1" not in [clip.name for clip in train.clips]
+    assert len(train.clips) == 4
+    assert [clip.name for clip in read_mocap(tmp_path / "m", HELD_OUT).clips] == ["cmu_train_1"]
+    assert len(read_mocap(tmp_path / "m", "val").clips) == 5
 
 
 def test_no_subject_is_more_than_its_share_of_the_clips(mocap: Mocap) -> None:
