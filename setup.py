@@ -1,7 +1,7 @@
 """Builds what pyproject.toml cannot describe: the optional C++ extension and the CUDA package data.
 
 The package is complete without the extension: where there is no compiler, building it fails with a
-warning and langpose_rt.window.host uses NumPy. LANGPOSE_NO_EXT=1 does not try.
+warning and langpose_rt.window.native uses NumPy. LANGPOSE_NO_EXT=1 does not try.
 """
 
 import os

@@ -279,7 +279,7 @@ PyModuleDef_Slot module_slots[] = {
 
 PyModuleDef module = {PyModuleDef_HEAD_INIT,
                       "_sliding_window",
-                      "C++ twin of langpose_rt.window.reference; called by langpose_rt.window.host.",
+                      "C++ twin of langpose_rt.window.reference; called by langpose_rt.window.native.",
                       0,
                       methods,
                       module_slots,

@@ -173,7 +173,7 @@ __device__ __forceinline__ void copy_ring(Stored* out, const Stored* ring, long 
 }
 
 // Half turns of a period. The time is reduced to one period in whole nanoseconds first, as
-// langpose_rt.rotary does: floored, so that a negative time turns the same way.
+// langpose_rt.window.rotary does: floored, so that a negative time turns the same way.
 __device__ __forceinline__ double half_turns(long long time_ns, long long period_ns) {
   long long rest = time_ns % period_ns;
   if (rest < 0) rest += period_ns;

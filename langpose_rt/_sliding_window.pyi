@@ -1,4 +1,4 @@
-"""The C++ extension built from cpp_ext/host.cpp; langpose_rt.window.host calls it, nobody else."""
+"""The C++ extension of cpp_ext/host.cpp; only langpose_rt.window.native calls it."""
 
 from numpy import ndarray
 

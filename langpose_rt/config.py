@@ -1,5 +1,6 @@
 """What a model is: sizes, attention, input. Checkpoints, manifests and engines carry one."""
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -177,3 +178,13 @@ setting.
 Source: five dual-stream layers and T = 243 second-hand from the paper; widths from MotionBERT (its
 full and Lite sizes); ``live`` ours, chosen by what a CPU trains and serves.
 """
+
+
+def check_range(name: str, value: float, least: float, most: float) -> None:
+    """Check that an option lies within its range.
+
+    Raises:
+        ConfigError: If it does not, or is not finite.
+    """
+    if not (math.isfinite(value) and least <= value <= most):
+        raise ConfigError(f"{name} is {value:g}; expected {least:g} to {most:g}")

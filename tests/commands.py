@@ -11,7 +11,8 @@ from pathlib import Path
 
 from langpose_rt.cli.main import main
 from langpose_rt.config import ModelConfig
-from langpose_rt.formats.clip import DEMO_CLIP, Clip, read_clip
+from langpose_rt.formats.clip import DEMO_CLIP, Clip
+from langpose_rt.formats.readers import read_clip
 from langpose_rt.model.checkpoint import save
 from langpose_rt.model.langpose import seeded
 

@@ -1,6 +1,7 @@
 """What every test runs under: checked shapes, patient hypothesis, and `gpu` tests need a driver."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from jaxtyping import install_import_hook
 # Before anything imports the package: from here on every annotated shape in it is an assertion.
 install_import_hook("langpose_rt", "beartype.beartype")
 
-from langpose_rt.runtime.gpu import why_no_gpu  # noqa: E402
+from langpose_rt.formats.clip_npz import clip_to_npz  # noqa: E402
+from langpose_rt.runtime.gpu_info import why_no_gpu  # noqa: E402
+from tests.commands import Done, exported_checkpoint, part_of_demo_clip  # noqa: E402
 
 # No deadline: a busy machine is not a defect. In CI the same examples every time.
 settings.register_profile("langpose", deadline=None, derandomize="CI" in os.environ)
@@ -33,3 +36,25 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if os.environ.get("LANGPOSE_REQUIRE_GPU") == "1":
         pytest.fail(f"LANGPOSE_REQUIRE_GPU=1, but {reason}", pytrace=False)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Done, Path, Path]:
+    """How the export of the model ended, its checkpoint and its folder."""
+    return exported_checkpoint(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
+def model(exported: tuple[Done, Path, Path]) -> Path:
+    """The model folder."""
+    done, _, folder = exported
+    assert done.code == 0, done.err
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty frames of one person, with 3D."""
+    path = tmp_path_factory.mktemp("clip") / "clip.npz"
+    clip_to_npz(path, part_of_demo_clip(20))
+    return path

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from langpose_rt.config import NS_PER_S
-from langpose_rt.skeleton import BONES
-from training.cameras import IMAGE_SIZES_PX, project, to_camera
+from langpose_rt.geometry.skeleton import BONES
 from training.data.mocap import Mocap, MotionClip, read_mocap
-from training.motion import interpolate
-from training.noise import NoiseConfig, detect
+from training.synthesis.cameras import IMAGE_SIZES_PX, project, to_camera
+from training.synthesis.detector_noise import NoiseConfig, detect
+from training.synthesis.motion_windows import interpolate
 
 MOCAP = Path(__file__).parents[1] / ".." / "shared" / "data" / "mocap"
 LONGEST_OCCLUSION_S = 0.5

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from langpose_rt.anchor import rotation_to_ray
-from langpose_rt.camera import Intrinsics, ray_to_pixel
 from langpose_rt.config import ModelConfig
 from langpose_rt.errors import BackendError
+from langpose_rt.geometry.camera import Intrinsics, ray_to_pixel
+from langpose_rt.geometry.person_frame import rotation_to_ray
+from langpose_rt.geometry.skeleton import PARENTS, REFERENCE_BONES_M
 from langpose_rt.manifest import Manifest
-from langpose_rt.skeleton import PARENTS, REFERENCE_BONES_M
-from langpose_rt.streaming.messages import KeypointMessage, encode_keypoints
+from langpose_rt.protocol.messages import KeypointMessage, encode_keypoints
 
 SIZE = (1280, 720)
 LENS = Intrinsics.from_fov(*SIZE)

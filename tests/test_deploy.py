@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from langpose_rt.cli.main import build_parser
-from langpose_rt.streaming.health import HealthServer
-from langpose_rt.streaming.options import ServerConfig
-from tests.streaming.test_snapshot import empty_snapshot
+from langpose_rt.server.config import ServerConfig
+from langpose_rt.server.http import HealthServer
+from tests.monitoring.test_snapshot import empty_snapshot
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "langpose_rt" / "assets" / "deploy"

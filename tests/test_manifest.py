@@ -21,7 +21,7 @@ from langpose_rt.manifest import (
     read_manifest,
     write_manifest,
 )
-from langpose_rt.runtime.base import DEFAULT_MODEL
+from langpose_rt.runtime.backend import DEFAULT_MODEL
 
 
 @pytest.fixture

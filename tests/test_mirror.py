@@ -1,4 +1,4 @@
-"""Tests mirror the source: tests/window/test_host.py is about langpose_rt/window/host.py."""
+"""Tests mirror the source: tests/window/test_native.py is about langpose_rt/window/native.py."""
 
 from pathlib import Path
 
@@ -14,10 +14,10 @@ WITHOUT_SOURCE = {
     "test_mirror.py": "about the tests",
     "test_packaging.py": "about setup.py and pyproject.toml",
     "engine/test_int8.py": "what quantising costs, through export and runtime together",
-    "streaming/test_pipeline_faults.py": "more of pipeline.py: overload, faults, another model",
-    "streaming/test_pipeline_order.py": "more of pipeline.py: order, epochs, clocks, lookahead",
+    "pipeline/test_pipeline_faults.py": "more of pipeline.py: overload, faults, another model",
+    "pipeline/test_pipeline_order.py": "more of pipeline.py: order, epochs, clocks, lookahead",
     "training/test_weights.py": "about training/weights and the weights that ship",
-    "streaming/test_pipeline_people.py": "more of pipeline.py: who is who, and who is held",
+    "pipeline/test_pipeline_people.py": "more of pipeline.py: who is who, and who is held",
 }
 """The only tests that are about no single source file, and why."""
 

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from langpose_rt.errors import ConfigError, LangPoseError
 from training.evaluate import add_curve_arguments
-from training.run import flags_of_values, read_toml
+from training.trainer.command import flags_of_values, read_toml
 
 EXAMPLE = """python -m training.ablate --mocap data/mocap --jobs 2 --out runs/ablations
   python -m training.ablate --mocap data/mocap --steps 500 --seeds 0 --only live "with text" """
@@ -120,7 +120,7 @@ def _run(arguments: argparse.Namespace, name: str, values: dict[str, Any], seed:
 
 def _trained_and_scored(one: Run, arguments: argparse.Namespace) -> Curves:
     """The curves of a run, from its file if it is whole."""
-    from training.loop import WEIGHTS_FILE
+    from training.trainer.loop import WEIGHTS_FILE
 
     one.folder.mkdir(parents=True, exist_ok=True)
     curve_words = _curve_words(arguments)

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from langpose_rt.errors import ConfigError, LangPoseError
-from training.lessons import add_screen_arguments
-from training.scores import CURVES, Point
+from training.evaluation.scores import CURVES, Point
+from training.trainer.data_sources import add_screen_arguments
 
 if TYPE_CHECKING:
     from langpose_rt.model.langpose import LangPose
-    from training.protocols import Lift, Table
+    from training.evaluation.protocols import Lift, Table
 
 EXAMPLE = """python -m training.evaluate runs/lite/model.safetensors --h36m-3d data_3d_h36m.npz \\
       --h36m-2d data_2d_h36m_cpn_ft_h36m_dbb.npz --flip
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
     import torch
 
     from langpose_rt.model.checkpoint import load
-    from training.frame_numbers import load_as_trained
+    from training.trainer.frame_numbers import load_as_trained
 
     torch.set_num_threads(arguments.threads)
     if arguments.mocap is None:
@@ -133,8 +133,8 @@ def add_curve_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _print_protocol(arguments: argparse.Namespace, model: "LangPose", card: dict[str, Any]) -> None:
-    from training.protocols import flipped, protocol_scores
-    from training.screen_videos import read_screen_videos
+    from training.data.screen_videos import read_screen_videos
+    from training.evaluation.protocols import flipped, protocol_scores
 
     convention, videos = read_screen_videos(arguments, "test")
     if card.get("convention") != convention:
@@ -152,9 +152,9 @@ def _print_protocol(arguments: argparse.Namespace, model: "LangPose", card: dict
 
 
 def _print_curves(arguments: argparse.Namespace, model: "LangPose") -> None:
-    from training.curves import curves, sigma_report
     from training.data.mocap import read_mocap
-    from training.real_clips import real_curves
+    from training.evaluation.curves import curves, sigma_report
+    from training.evaluation.real_clips import real_curves
 
     mocap = read_mocap(arguments.mocap, "val")
     found: dict[str, list[Point]] = {}

@@ -7,7 +7,7 @@ Source: LangPose (no labels and no text in fine-tuning, second-hand); the rest o
 
 import sys
 
-from training.run import command, stage_parser
+from training.trainer.command import command, stage_parser
 
 EXAMPLE = """python -m training.finetune --mocap data/mocap --commercial-only --minutes 60 \\
       --start-from runs/one/model.safetensors --out runs/live"""

@@ -6,7 +6,7 @@ Source: LangPose (contrastive alignment, and position and velocity reconstructio
 
 import sys
 
-from training.run import command, stage_parser
+from training.trainer.command import command, stage_parser
 
 EXAMPLE = (
     "python -m training.pretrain --mocap data/mocap --commercial-only --minutes 60 --out runs/one"

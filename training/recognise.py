@@ -17,11 +17,11 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from langpose_rt.errors import LangPoseError
-from training.batches import Batch, DataConfig, anchor_clips, film
 from training.data.mocap import Mocap, read_mocap
-from training.embed_actions import embed
-from training.masks import MaskConfig
-from training.motion import interpolate
+from training.synthesis.batches import Batch, DataConfig, anchor_clips, film
+from training.synthesis.masks import MaskConfig
+from training.synthesis.motion_windows import interpolate
+from training.tools.embed_actions import embed
 
 if TYPE_CHECKING:
     from langpose_rt.model.langpose import LangPose
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
 def run(arguments: argparse.Namespace) -> None:
     """Scores a checkpoint and prints."""
     from langpose_rt.model.checkpoint import load
-    from training.text_encoder import load_text
+    from training.trainer.text_encoder import load_text
 
     model, _ = load(arguments.checkpoint)
     text = load_text(arguments.text, arguments.text_encoder)

@@ -1,6 +1,6 @@
 """One person out of many, for receivers that know only one."""
 
-from langpose_rt.streaming.messages import PoseMessage
+from langpose_rt.protocol.messages import PoseMessage
 
 
 class Follower:

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from langpose_rt.config import NS_PER_S
-from langpose_rt.skeleton import JOINTS
-from langpose_rt.streaming.messages import PoseMessage
+from langpose_rt.geometry.skeleton import JOINTS
+from langpose_rt.protocol.messages import PoseMessage
 
 CHANNELS = tuple(f"{joint}_{column}" for joint in JOINTS for column in ("X", "Y", "Z", "sigma"))
 """Labels of the 68 channels, in their order."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from langpose_rt.skeleton import BONES, JOINTS, PAIRS
-from langpose_rt.streaming.messages import PoseMessage
+from langpose_rt.geometry.skeleton import BONES, JOINTS, PAIRS
+from langpose_rt.protocol.messages import PoseMessage
 
 if TYPE_CHECKING:
     from rerun import RecordingStream

@@ -15,9 +15,9 @@ Source: VMC protocol, marionette specification (protocol.vmc.info).
 import numpy as np
 from jaxtyping import Float
 
-from langpose_rt.bones import SEGMENTS, local_rotations, segment_rotations
-from langpose_rt.skeleton import JOINTS
-from langpose_rt.streaming.messages import PoseMessage
+from langpose_rt.geometry.segment_rotations import SEGMENTS, local_rotations, segment_rotations
+from langpose_rt.geometry.skeleton import JOINTS
+from langpose_rt.protocol.messages import PoseMessage
 
 Message = tuple[str, tuple[str | int | float, ...]]
 """An OSC address and its arguments."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import langpose_rt
-from langpose_rt.cli import (
+from langpose_rt.cli.commands import (
     bench,
     build_engine,
     control,
@@ -30,7 +30,7 @@ from langpose_rt.cli import (
     top,
     vmc,
 )
-from langpose_rt.cli.log import FORMATS, LEVELS, logged
+from langpose_rt.cli.terminal.log import FORMATS, LEVELS, logged
 from langpose_rt.errors import LangPoseError
 
 COMMANDS = {

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from langpose_rt.cli.connection import IS_THE_KEY_KNOWN, connection_from_arguments
+from langpose_rt.cli.arguments.connection import IS_THE_KEY_KNOWN, connection_from_arguments
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import ConfigError, LangPoseError
 
@@ -30,7 +30,7 @@ def replay_live(recording: "Recording", arguments: argparse.Namespace) -> int:
         ConfigError: If an option is wrong.
         LangPoseError: If there is no server.
     """
-    from langpose_rt.streaming.raw_client import RawPublisher
+    from langpose_rt.client.raw import RawPublisher
 
     if not 0.01 <= arguments.speed <= 100:
         raise ConfigError(f"--speed is {arguments.speed:g}; expected 0.01 to 100")

@@ -7,7 +7,7 @@ from langpose_rt.errors import ConfigError
 from langpose_rt.manifest import Profile
 
 LARGEST_BATCH = 4096
-MOST_PROFILES = 8
+MAX_PROFILES = 8
 LEVELS = range(6)
 
 _CAPABILITY = re.compile(r"(?:sm_?)?(\d{1,2})\.?(\d)")
@@ -32,10 +32,10 @@ class BuildConfig:
 
     def __post_init__(self) -> None:
         rising = list(self.batch) == sorted(set(self.batch))
-        if not rising or not 1 <= len(self.batch) <= MOST_PROFILES:
+        if not rising or not 1 <= len(self.batch) <= MAX_PROFILES:
             raise ConfigError(
                 f"--batch is {','.join(map(str, self.batch))}; "
-                f"expected up to {MOST_PROFILES} rising numbers, as in 1,8,64,256"
+                f"expected up to {MAX_PROFILES} rising numbers, as in 1,8,64,256"
             )
         if not 1 <= self.batch[0] <= self.batch[-1] <= LARGEST_BATCH:
             raise ConfigError(

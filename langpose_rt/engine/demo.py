@@ -1,9 +1,10 @@
 """The demo clip as model input: what the parity of every product is measured on."""
 
-from langpose_rt.camera import Intrinsics
 from langpose_rt.engine.parity import ParityClip, parity_clip
-from langpose_rt.formats.clip import DEMO_CLIP, read_clip
-from langpose_rt.skeleton import to_h36m17
+from langpose_rt.formats.clip import DEMO_CLIP
+from langpose_rt.formats.readers import read_clip
+from langpose_rt.geometry.camera import Intrinsics
+from langpose_rt.geometry.skeleton import to_h36m17
 
 
 def demo_parity_clip() -> ParityClip:

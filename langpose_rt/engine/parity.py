@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from langpose_rt.anchor import AnchorState, anchor_step
-from langpose_rt.camera import Intrinsics, pixel_to_ray
 from langpose_rt.config import NS_PER_S
+from langpose_rt.geometry.camera import Intrinsics, pixel_to_ray
+from langpose_rt.geometry.person_frame import AnchorState, anchor_step
+from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M
 from langpose_rt.manifest import Parity
-from langpose_rt.runtime.base import Backend
-from langpose_rt.skeleton import REFERENCE_STATURE_M
+from langpose_rt.runtime.backend import Backend
 
 MM_PER_BODY_UNIT = 1000.0
 """Body units are metres of the reference body."""

@@ -2,5 +2,5 @@
 
 Every reader answers with checked dataclasses or raises one ConfigError that names the file, what
 was found and what was expected. Nothing is unpickled. What goes over the wire lives in
-`streaming/`.
+`langpose_rt.protocol`.
 """

@@ -27,7 +27,7 @@ from scipy.spatial.transform import Rotation
 
 from langpose_rt.formats.track import Motion, in_axes
 from langpose_rt.formats.trc import text_to_file
-from langpose_rt.skeleton import BONES, JOINTS, bone_lengths
+from langpose_rt.geometry.skeleton import BONES, JOINTS, bone_lengths
 
 Y_UP_FROM_Z_UP = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
 """x to the left of the person, y up, z forward."""

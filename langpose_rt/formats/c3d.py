@@ -12,7 +12,7 @@ import numpy as np
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.track import Motion
-from langpose_rt.skeleton import JOINTS
+from langpose_rt.geometry.skeleton import JOINTS
 
 _MM = 1000.0
 

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from langpose_rt.camera import Camera, Intrinsics
 from langpose_rt.errors import ConfigError
+from langpose_rt.geometry.camera import Camera, Intrinsics
 
 if sys.version_info >= (3, 11):
     import tomllib

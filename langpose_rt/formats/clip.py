@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from langpose_rt.camera import Intrinsics
 from langpose_rt.errors import ConfigError
-from langpose_rt.skeleton import Skeleton
+from langpose_rt.geometry.camera import Intrinsics
+from langpose_rt.geometry.skeleton import Skeleton
 
 DEMO_CLIP = Path(__file__).parents[1] / "assets" / "demo" / "pose2sim_balancing_cam01.npz"
 """The clip that ships with the package; its licence and README lie beside it."""
@@ -99,29 +99,6 @@ def keypoints_normalised(
         copied = keypoints.astype(np.float32)
     seen = np.isfinite(copied).all(-1) & (copied[..., 2] > 0)
     return np.where(seen[..., None], copied, np.float32(0))
-
-
-def read_clip(path: str | Path, given: Given | None = None) -> Clip:
-    """A clip from an npz file or from a folder of OpenPose JSON, one file a frame.
-
-    Args:
-        path: The file or folder.
-        given: What the file may leave out; it holds against the file.
-
-    Raises:
-        ConfigError: If it is neither, is damaged, or leaves out what nobody gave.
-    """
-    from langpose_rt.formats.clip_npz import clip_from_npz
-    from langpose_rt.formats.openpose_json import clip_from_openpose
-
-    path = Path(path)
-    if not path.exists():
-        raise ConfigError(
-            f"{path} does not exist; expected an npz file or a folder of OpenPose JSON"
-        )
-    if path.suffix == ".json":
-        raise ConfigError(f"{path} is one JSON file; give the folder that has one a frame")
-    return (clip_from_openpose if path.is_dir() else clip_from_npz)(path, given or Given())
 
 
 def times_from_fps(

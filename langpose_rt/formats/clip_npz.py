@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from langpose_rt.camera import Intrinsics
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.archive import Archive, arrays_to_npz
 from langpose_rt.formats.clip import (
@@ -32,7 +31,8 @@ from langpose_rt.formats.clip import (
     keypoints_normalised,
     times_from_fps,
 )
-from langpose_rt.skeleton import JOINTS, Skeleton, skeleton_named
+from langpose_rt.geometry.camera import Intrinsics
+from langpose_rt.geometry.skeleton import JOINTS, Skeleton, skeleton_named
 
 HEIGHT_RANGE_M = (0.3, 3.0)
 """How tall a person may be said to be."""

@@ -1,4 +1,4 @@
-"""Action sentences embedded beforehand: the file of `training.embed_actions`."""
+"""Action sentences embedded beforehand: the file of `training.tools.embed_actions`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ class Gallery:
 
 
 def gallery_from_file(path: Path) -> Gallery:
-    """The gallery that `training.embed_actions` wrote.
+    """The gallery that `training.tools.embed_actions` wrote.
 
     Raises:
         ConfigError: If the file is none.

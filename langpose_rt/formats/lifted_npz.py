@@ -21,7 +21,7 @@ from langpose_rt.formats.track import Track
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Lifted:
+class PoseSequence:
     """The poses of a clip; the names and units are those of the file."""
 
     pose: Float[np.ndarray, "frame person 17 3"]
@@ -31,7 +31,7 @@ class Lifted:
     t_ns: Int[np.ndarray, " frame"]
 
     @classmethod
-    def empty(cls, t_ns: Int[np.ndarray, " frame"], persons: int) -> "Lifted":
+    def empty(cls, t_ns: Int[np.ndarray, " frame"], persons: int) -> "PoseSequence":
         """A clip with nobody in it yet, to be filled in place."""
         shape = (len(t_ns), persons)
         return cls(
@@ -43,7 +43,7 @@ class Lifted:
         )
 
 
-def lifted_to_npz(path: str | Path, lifted: Lifted) -> None:
+def lifted_to_npz(path: str | Path, lifted: PoseSequence) -> None:
     """Write the poses of a clip.
 
     Raises:
@@ -53,7 +53,7 @@ def lifted_to_npz(path: str | Path, lifted: Lifted) -> None:
     arrays_to_npz(Path(path), {name: getattr(lifted, name) for name in names})
 
 
-def lifted_from_npz(path: str | Path) -> Lifted:
+def lifted_from_npz(path: str | Path) -> PoseSequence:
     """Read the poses of a clip again.
 
     Raises:
@@ -62,7 +62,7 @@ def lifted_from_npz(path: str | Path) -> Lifted:
     with Archive(Path(path)) as archive:
         pose = archive.numbers("pose", "F,P,17,3")
         shape = f"{pose.shape[0]},{pose.shape[1]}"
-        return Lifted(
+        return PoseSequence(
             pose=pose.astype(np.float32),
             root=archive.numbers("root", f"{shape},3").astype(np.float32),
             sigma_m=archive.numbers("sigma_m", f"{shape},17").astype(np.float32),
@@ -71,7 +71,7 @@ def lifted_from_npz(path: str | Path) -> Lifted:
         )
 
 
-def tracks_from_lifted(lifted: Lifted, stream: str) -> list[Track]:
+def tracks_from_lifted(lifted: PoseSequence, stream: str) -> list[Track]:
     """Everybody of a clip, by their ids."""
     tracks = []
     for person in sorted(set(lifted.ids[lifted.ids >= 0].tolist())):
@@ -90,10 +90,10 @@ def tracks_from_lifted(lifted: Lifted, stream: str) -> list[Track]:
     return tracks
 
 
-def lifted_from_tracks(tracks: Sequence[Track]) -> Lifted:
+def lifted_from_tracks(tracks: Sequence[Track]) -> PoseSequence:
     """People of one stream, a column each; the root is the hip."""
     t_ns = np.unique(np.concatenate([track.t_ns for track in tracks]))
-    lifted = Lifted.empty(t_ns, len(tracks))
+    lifted = PoseSequence.empty(t_ns, len(tracks))
     for column, track in enumerate(tracks):
         frames = np.searchsorted(t_ns, track.t_ns)
         lifted.root[frames, column] = track.joints[:, 0]

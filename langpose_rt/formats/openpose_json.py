@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.clip import Clip, Given, keypoints_normalised, times_from_fps
-from langpose_rt.skeleton import Skeleton, skeleton_of_size
+from langpose_rt.geometry.skeleton import Skeleton, skeleton_of_size
 
 PEOPLE_MAX = 64
 """More people than this in one frame are taken for a broken file."""

@@ -17,7 +17,7 @@ import numpy as np
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.track import Track
-from langpose_rt.skeleton import JOINTS
+from langpose_rt.geometry.skeleton import JOINTS
 
 COLUMNS = ["stream", "person", "t_ns", "time_s", "frame"] + [
     f"{joint}_{what}" for joint in JOINTS for what in ("x", "y", "z", "sigma")

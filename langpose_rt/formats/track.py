@@ -1,6 +1,6 @@
 """One person of one stream over time: what every converter writes.
 
-Where tracks come from is in `lifted_npz.py` and `streaming/recorded_tracks.py`.
+Where tracks come from is in `lifted_npz.py` and `recording/tracks.py`.
 
 Files of other programs are regular in time and upright, so before writing a track is
 

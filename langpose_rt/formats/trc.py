@@ -16,7 +16,7 @@ import numpy as np
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.track import Motion, in_axes
-from langpose_rt.skeleton import JOINTS
+from langpose_rt.geometry.skeleton import JOINTS
 
 Y_UP_FROM_Z_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 """x stays forward, z becomes y, and z points to the right."""

@@ -10,16 +10,16 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S, ROW_CHANNELS, ModelConfig
-from langpose_rt.model.blocks import LAYER_NORM_EPS, Mlp, Rotary, SpatialPart, TemporalPart
-from langpose_rt.model.bone_input import BONE_CHANNELS, BoneInput
-from langpose_rt.model.mirror import Mirror
-from langpose_rt.rotary import rotary_periods_ns
+from langpose_rt.model.attention import LAYER_NORM_EPS, Mlp, Rotary, SpatialPart, TemporalPart
+from langpose_rt.model.bone_features import BONE_CHANNELS, BoneInput
+from langpose_rt.model.flip import Mirror
+from langpose_rt.window.rotary import rotary_periods_ns
 
 MASKED = -30000.0
 """Bias of a key that is not seen: finite in half precision, and zero weight after any softmax."""
 
 
-class Stream(nn.Module):
+class DualStreamBranch(nn.Module):
     """One order of spatial and temporal attention."""
 
     def __init__(self, config: ModelConfig, *, spatial_first: bool) -> None:
@@ -52,7 +52,9 @@ class Layer(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        streams = [Stream(config, spatial_first=index == 0) for index in range(config.streams)]
+        streams = [
+            DualStreamBranch(config, spatial_first=index == 0) for index in range(config.streams)
+        ]
         self.streams = nn.ModuleList(streams)
         self.fusion = nn.Linear(2 * config.width, 2) if config.streams == 2 else None
         if self.fusion is not None:
@@ -150,7 +152,7 @@ class Encoder(nn.Module):
         return Tensor(self.to_embedding(features[..., : self.config.representation].mean(dim=-2)))
 
     def rotary(self, time_ns: Int[Tensor, "*batch"]) -> Rotary:
-        """Phases of the given times; equal to `langpose_rt.rotary.rotary_table`."""
+        """Phases of the given times; equal to `langpose_rt.window.rotary.rotary_table`."""
         periods = self.rotary_periods_ns
         phase = (time_ns[..., None] % periods).double() * (2.0 * torch.pi / periods.double())
         return Rotary(phase.cos().float(), phase.sin().float())
@@ -254,8 +256,8 @@ def _layers(encoder: Encoder) -> list[Layer]:
     return [layer for layer in encoder.layers if isinstance(layer, Layer)]
 
 
-def _streams(layer: Layer) -> list[Stream]:
-    return [stream for stream in layer.streams if isinstance(stream, Stream)]
+def _streams(layer: Layer) -> list[DualStreamBranch]:
+    return [stream for stream in layer.streams if isinstance(stream, DualStreamBranch)]
 
 
 def seconds(time_ns: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:

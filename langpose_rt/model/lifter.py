@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from langpose_rt.config import ModelConfig
-from langpose_rt.model.mirror import Mirror
+from langpose_rt.model.flip import Mirror
 
 LAG_CHANNELS = 8
 LOG_SIGMA_RANGE = (-6.0, 1.0)

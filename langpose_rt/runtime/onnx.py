@@ -7,7 +7,7 @@ import onnxruntime as ort
 
 from langpose_rt.errors import BackendError, ModelError
 from langpose_rt.manifest import Manifest
-from langpose_rt.runtime.ring import RingBackend
+from langpose_rt.runtime.ring_backend import RingBackend
 
 _ERRORS_ONLY = 3
 

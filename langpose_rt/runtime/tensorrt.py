@@ -9,12 +9,12 @@ import numpy as np
 from langpose_rt.errors import BackendError, ConfigError
 from langpose_rt.manifest import Engine, Manifest
 from langpose_rt.runtime.cuda.backend import CudaBackend, cuda_backend
+from langpose_rt.runtime.cuda.device_network import Enqueue
 from langpose_rt.runtime.cuda.driver import Driver
 from langpose_rt.runtime.cuda.graph import Graph
-from langpose_rt.runtime.cuda.network import Enqueue
-from langpose_rt.runtime.engine_match import Machine, engine_matching
-from langpose_rt.runtime.flavor import FLAVORS, Flavor, imported
-from langpose_rt.runtime.gpu import Gpu, probe
+from langpose_rt.runtime.engine_compatibility import Machine, engine_matching
+from langpose_rt.runtime.gpu_info import Gpu, probe
+from langpose_rt.runtime.tensorrt_flavor import FLAVORS, Flavor, imported
 from langpose_rt.window.reference import Stored
 
 BACKEND_NAMES = {"tensorrt": "tensorrt", "rtx": "tensorrt-rtx"}
@@ -24,7 +24,7 @@ _INPUT = "INPUT"
 
 
 class EngineNetwork:
-    """Encoder and lifter as two engines: a `langpose_rt.runtime.cuda.network.DeviceNetwork`.
+    """Encoder and lifter as two engines: a `langpose_rt.runtime.cuda.device_network.DeviceNetwork`.
 
     Every batch size has an execution context of its own, whose shapes and addresses are set once:
     a recorded graph holds what its context was when it was recorded.
@@ -101,7 +101,7 @@ def open_tensorrt(
         folder: Of the model.
         manifest: Of that folder.
         slots: Persons to remember at once.
-        flavor_name: One of `langpose_rt.runtime.flavor.FLAVORS`.
+        flavor_name: One of `langpose_rt.runtime.tensorrt_flavor.FLAVORS`.
         graphs: Whether steps are recorded as CUDA graphs.
 
     Raises:

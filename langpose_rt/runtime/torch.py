@@ -8,10 +8,10 @@ import torch
 from langpose_rt.errors import ConfigError, ModelError
 from langpose_rt.manifest import Manifest
 from langpose_rt.model.checkpoint import load
-from langpose_rt.model.graphs import EncoderStep, LifterStep
 from langpose_rt.model.langpose import LangPose
-from langpose_rt.runtime.base import Backend
-from langpose_rt.runtime.ring import RingBackend
+from langpose_rt.model.step_graphs import EncoderStep, LifterStep
+from langpose_rt.runtime.backend import Backend
+from langpose_rt.runtime.ring_backend import RingBackend
 
 CHECKPOINT_NAME = "model.safetensors"
 

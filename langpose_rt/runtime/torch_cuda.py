@@ -8,12 +8,12 @@ import torch
 
 from langpose_rt.errors import BackendError
 from langpose_rt.manifest import Manifest
-from langpose_rt.model.graphs import EncoderStep, LifterStep
 from langpose_rt.model.langpose import LangPose
+from langpose_rt.model.step_graphs import EncoderStep, LifterStep
 from langpose_rt.runtime.cuda.backend import CudaBackend, cuda_backend
-from langpose_rt.runtime.cuda.network import Enqueue
-from langpose_rt.runtime.gpu import probe
-from langpose_rt.runtime.network_io import encoder_io, lifter_io
+from langpose_rt.runtime.cuda.device_network import Enqueue
+from langpose_rt.runtime.gpu_info import probe
+from langpose_rt.runtime.tensors import encoder_io, lifter_io
 from langpose_rt.window.reference import Stored
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from langpose_rt.streaming.messages import (
+from langpose_rt.protocol.messages import (
     JsonNumbering,
     decode_keypoints,
     decode_pose,
@@ -18,7 +18,7 @@ from langpose_rt.streaming.messages import (
     encode_pose,
 )
 from tests.benchmarks.origin import origin
-from tests.streaming.samples import forged, keypoint_sample, pose_sample
+from tests.protocol.samples import forged, keypoint_sample, pose_sample
 
 PEOPLE = (1, 8, 64)
 CALLS, ROUNDS = 20, 300

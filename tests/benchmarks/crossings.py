@@ -12,7 +12,7 @@ from itertools import count
 
 import numpy as np
 
-from langpose_rt.streaming.tracker import Tracker
+from langpose_rt.pipeline.tracker import Tracker
 from tests.benchmarks.origin import origin
 from tests.crossings import Crossing, draw_crossing, read_walkers, switches
 from tests.fakes import person_px

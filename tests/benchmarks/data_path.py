@@ -16,12 +16,12 @@ import torch
 
 from langpose_rt.config import PRESETS
 from tests.benchmarks.origin import print_report
-from training.batches import Batch, DataConfig, batch_from_seed
-from training.config import TrainConfig
 from training.data.mocap import read_mocap
-from training.loader import BatchLoader
-from training.loop import RunState, start_run, train
-from training.world import World, world_from_environment
+from training.synthesis.batches import Batch, DataConfig, batch_from_seed
+from training.trainer.config import TrainConfig
+from training.trainer.distributed import World, world_from_environment
+from training.trainer.loader import BatchLoader
+from training.trainer.loop import RunState, start_run, train
 
 _MADE_BEFORE = 4
 _WARM_UP = 3

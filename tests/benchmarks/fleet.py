@@ -10,9 +10,9 @@ from multiprocessing.connection import Connection as Pipe
 
 import numpy as np
 
-from langpose_rt.cli.connection import Connection
-from langpose_rt.cli.crowd import Crowd
-from langpose_rt.cli.playback import publisher_of_clip, wait_for_server
+from langpose_rt.benchmark.crowd import Crowd
+from langpose_rt.benchmark.playback import publisher_of_clip, wait_for_server
+from langpose_rt.client.address import Connection
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import LangPoseError
 

@@ -18,16 +18,16 @@ import msgspec
 import numpy as np
 
 from langpose_rt.errors import MessageError
-from langpose_rt.streaming.messages import (
+from langpose_rt.protocol.messages import (
     JsonNumbering,
     KeypointMessage,
     PoseMessage,
     decode_keypoints,
-    decode_notice,
     decode_pose,
+    decode_status,
 )
 from tests.benchmarks.origin import origin
-from tests.streaming.samples import encoded_samples, keypoint_sample
+from tests.protocol.samples import encoded_samples, keypoint_sample
 
 Parts = list[bytes]
 
@@ -88,7 +88,7 @@ def fuzz(messages: int, seed: int) -> Counter[str]:
     decoders: list[Callable[[Parts], object]] = [
         lambda parts: decode_keypoints(parts, now_ns=0, numbering=numbering),
         decode_pose,
-        decode_notice,
+        decode_status,
     ]
     outcomes: Counter[str] = Counter()
     for number in range(messages):

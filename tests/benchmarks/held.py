@@ -13,19 +13,21 @@ from pathlib import Path
 
 import numpy as np
 
-from langpose_rt.camera import Intrinsics
-from langpose_rt.cli.evaluate import first_person
+from langpose_rt.cli.commands.evaluate import first_person
 from langpose_rt.config import NS_PER_S
-from langpose_rt.formats.clip import DEMO_CLIP, Clip, read_clip
-from langpose_rt.runtime.base import Backend, open_backend
-from langpose_rt.skeleton import skeleton_named
-from langpose_rt.streaming.offline import lift_clip
-from langpose_rt.streaming.options import NS_PER_MS, PipelineConfig
+from langpose_rt.formats.clip import DEMO_CLIP, Clip
+from langpose_rt.formats.readers import read_clip
+from langpose_rt.geometry.camera import Intrinsics
+from langpose_rt.geometry.skeleton import skeleton_named
+from langpose_rt.pipeline.config import NS_PER_MS, PipelineConfig
+from langpose_rt.pipeline.offline import lift_clip
+from langpose_rt.runtime.backend import Backend
+from langpose_rt.runtime.registry import open_backend
 from tests.benchmarks.origin import origin
 from tests.crossings import MOCAP
-from training.cameras import project, to_camera
 from training.data.mocap import Mocap, MotionClip, read_mocap
-from training.noise import NoiseConfig, detect
+from training.synthesis.cameras import project, to_camera
+from training.synthesis.detector_noise import NoiseConfig, detect
 
 GAPS_MS = (50, 100, 200, 400)
 SEEN_MS, EVERY_MS, AFTER_MS = 700, 1500, 100
@@ -51,7 +53,7 @@ def main() -> None:
     columns += ("after: held", "not held")
     print(f"{'clips':<8}{'gap':>8}" + "".join(f"{name:>21}" for name in columns))
     for name, clips in sets.items():
-        wholes = [_lifted(clip, backend, held_ms=0.0) for clip in clips]
+        wholes = [_lifted(clip, backend, coast_ms=0.0) for clip in clips]
         pairs = list(zip(clips, wholes, strict=True))
         for gap_ms in GAPS_MS:
             errors = np.mean([_errors_mm(*pair, backend, gap_ms) for pair in pairs], axis=0)
@@ -133,7 +135,7 @@ def _errors_mm(clip: Clip, whole: np.ndarray, backend: Backend, gap_ms: int) -> 
     gaps = _gaps(clip.t_ns, gap_ms)
     keypoints = np.where(gaps.missing[:, None, None, None], np.float32(0), clip.keypoints)
     cut = replace(clip, keypoints=keypoints)
-    held, absent = (_lifted(cut, backend, held_ms=held_ms) for held_ms in (2000.0, 0.0))
+    held, absent = (_lifted(cut, backend, coast_ms=coast_ms) for coast_ms in (2000.0, 0.0))
     repeated = absent[gaps.last]
     bias = np.nanmean(whole[:, 0] - clip.pose3d[:, 0], axis=0)
     columns = (
@@ -143,10 +145,10 @@ def _errors_mm(clip: Clip, whole: np.ndarray, backend: Backend, gap_ms: int) -> 
     return np.array([_error_mm(clip, poses, bias, frames) for poses, frames in columns])
 
 
-def _lifted(clip: Clip, backend: Backend, held_ms: float) -> np.ndarray:
+def _lifted(clip: Clip, backend: Backend, coast_ms: float) -> np.ndarray:
     """Absolute joints of the only person; NaN where nobody is answered for."""
     backend.reset(np.arange(backend.slots, dtype=np.int32))
-    lifted = lift_clip(clip, backend, PipelineConfig(held_ms=held_ms))
+    lifted = lift_clip(clip, backend, PipelineConfig(coast_ms=coast_ms))
     return np.asarray(lifted.pose[:, 0] + lifted.root[:, 0, None])
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from langpose_rt.errors import MessageError
-from langpose_rt.streaming.messages import PoseMessage, decode_pose
+from langpose_rt.protocol.messages import PoseMessage, decode_pose
 from tests.benchmarks.ledger import hearing
 from tests.benchmarks.mischief import Tally
 

@@ -7,8 +7,8 @@ import argparse
 import shlex
 import sys
 
-from langpose_rt.cli.child_server import child_server
-from langpose_rt.cli.load import Load, run_load
+from langpose_rt.benchmark.child_server import child_server
+from langpose_rt.benchmark.load import Load, run_load
 from tests.benchmarks.origin import origin
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import zmq
 
-from langpose_rt.cli.crowd import Crowd
+from langpose_rt.benchmark.crowd import Crowd
 from langpose_rt.config import NS_PER_S
-from langpose_rt.streaming.header import MAX_MESSAGE_BYTES, MAX_PEOPLE, MAX_UINT
-from langpose_rt.streaming.keypoint_message import encode_keypoints
-from langpose_rt.streaming.rig_frames import empty_frame, frame_with_people
+from langpose_rt.protocol.frames import empty_frame, frame_with_people
+from langpose_rt.protocol.header import MAX_MESSAGE_BYTES, MAX_PEOPLE, MAX_UINT
+from langpose_rt.protocol.keypoints import encode_keypoints
 
-MOST_PERSONS = 6
+MAX_PERSONS = 6
 CROWD = MAX_PEOPLE + 6
 LONGEST_GAP = 5
 FAULTS = {
@@ -70,7 +70,7 @@ class NaughtyRig:
         self._crowd = Crowd(CROWD, rate_hz=60.0, first_ns=0)
         self._moments = [self._crowd.keypoints(moment) for moment in range(_MOMENTS)]
         self._tracked = bool(rng.random() < 0.5)
-        self._persons = int(rng.integers(0, MOST_PERSONS + 1))
+        self._persons = int(rng.integers(0, MAX_PERSONS + 1))
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._begin()
 
@@ -185,7 +185,7 @@ class NaughtyRig:
         self._shape = shape
 
     def _other_people(self) -> None:
-        self._persons = int(self._rng.integers(0, MOST_PERSONS + 1))
+        self._persons = int(self._rng.integers(0, MAX_PERSONS + 1))
 
     def _step_clock(self) -> None:
         if self._last:

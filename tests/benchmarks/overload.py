@@ -11,7 +11,7 @@ import argparse
 
 import numpy as np
 
-from langpose_rt.cli.child_server import ChildServer, child_server
+from langpose_rt.benchmark.child_server import ChildServer, child_server
 from langpose_rt.config import NS_PER_S
 from tests.benchmarks.fleet import Fleet, Phase, Sent, fleet_process, frames_per_s
 from tests.benchmarks.ledger import NS_PER_MS, Ledger, listening

@@ -9,8 +9,8 @@ import time
 
 import numpy as np
 
-from langpose_rt.streaming.options import PipelineConfig
-from langpose_rt.streaming.pipeline import Pipeline
+from langpose_rt.pipeline.config import PipelineConfig
+from langpose_rt.pipeline.pipeline import Pipeline
 from tests.benchmarks.origin import origin
 from tests.fakes import MS, POSE, FakeBackend, keypoint_parts, person_px
 

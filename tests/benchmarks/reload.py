@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from langpose_rt.cli.child_server import ChildServer, child_server
+from langpose_rt.benchmark.child_server import ChildServer, child_server
+from langpose_rt.client.control import ControlClient
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import LangPoseError
-from langpose_rt.streaming.control_client import ControlClient
 from tests.benchmarks.fleet import Fleet, Phase, Sent, fleet_process
 from tests.benchmarks.ledger import Ledger, listening
 from tests.benchmarks.origin import print_report
@@ -35,7 +35,7 @@ class Changes:
     refused: int = 0
 
 
-def change_model(control: ControlClient, changes: Changes, folder: Path | None) -> None:
+def promote_shadow(control: ControlClient, changes: Changes, folder: Path | None) -> None:
     """One change, noted."""
     changes.begun_ns.append(time.time_ns())
     try:
@@ -107,7 +107,7 @@ def main() -> None:
         begun_s = time.monotonic()
         for number in range(arguments.times):
             time.sleep(max(0.0, begun_s + FIRST_S + EVERY_S * number - time.monotonic()))
-            change_model(control, changes, NO_MODEL if number % 3 == 2 else None)
+            promote_shadow(control, changes, NO_MODEL if number % 3 == 2 else None)
         sent = rigs.wait()
         shed = settled_status(server)["counters"]["shed"]
     report = figures(sent, ledger, changes, shed)

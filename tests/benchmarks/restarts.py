@@ -14,10 +14,10 @@ from multiprocessing.connection import Connection as Pipe
 
 import numpy as np
 
-from langpose_rt.cli.child_server import child_server
-from langpose_rt.cli.connection import Connection
-from langpose_rt.cli.crowd import Crowd
-from langpose_rt.cli.playback import publisher_of_clip, wait_for_server
+from langpose_rt.benchmark.child_server import child_server
+from langpose_rt.benchmark.crowd import Crowd
+from langpose_rt.benchmark.playback import publisher_of_clip, wait_for_server
+from langpose_rt.client.address import Connection
 from langpose_rt.config import NS_PER_S
 from tests.benchmarks.ledger import Ledger, listening
 from tests.benchmarks.origin import print_report
@@ -53,7 +53,9 @@ def wait_for(ledger: Ledger, poses: int, *, after: int) -> float:
 def restarts(endpoint: str, ledger: Ledger, times: int) -> tuple[list[int], list[int]]:
     """Unix times of every kill, and of every publisher's first frame."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["langpose_rt.cli.crowd", "langpose_rt.cli.playback"])
+    context.set_forkserver_preload(
+        ["langpose_rt.benchmark.crowd", "langpose_rt.benchmark.playback"]
+    )
     killed_ns, first_ns = [], []
     for _ in range(times + 1):
         here, there = context.Pipe()

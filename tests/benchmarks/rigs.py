@@ -5,7 +5,7 @@ python -m tests.benchmarks.rigs --rigs 16 --persons 1 --rate-hz 60 --seconds 600
 
 import argparse
 
-from langpose_rt.cli.child_server import child_server
+from langpose_rt.benchmark.child_server import child_server
 from tests.benchmarks.fleet import Fleet, Phase, Sent, fleet_process, frames_per_s
 from tests.benchmarks.ledger import Ledger, listening
 from tests.benchmarks.origin import print_report

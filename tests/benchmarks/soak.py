@@ -25,9 +25,9 @@ from typing import Any
 
 import numpy as np
 
-from langpose_rt.cli.child_server import ChildServer, child_server
+from langpose_rt.benchmark.child_server import ChildServer, child_server
+from langpose_rt.client.control import ControlClient
 from langpose_rt.errors import LangPoseError
-from langpose_rt.streaming.control_client import ControlClient
 from tests.benchmarks.inspector import Inspector, inspecting
 from tests.benchmarks.mischief import Flooder, NaughtyRig, Tally
 from tests.benchmarks.origin import origin
@@ -36,7 +36,7 @@ from tests.benchmarks.subscribers import SLOW_EVERY_S, Readers, readers
 from tests.benchmarks.watch import Watch, settled_status, watching
 
 CYCLE_S = 20.0
-MOST_RIGS = 10
+MAX_RIGS = 10
 BURST_TIMES, BURST_S, BURSTS_PER_S = 6.0, 1.0, 0.05
 JOINS_PER_S, FLOODS_PER_S, STRANGERS_PER_S, RELOADS_PER_S = 0.3, 0.2, 0.2, 0.05
 MOST_GROWTH_MB = 250.0
@@ -123,7 +123,7 @@ class Soak:
         return bool(self.rng.random() < per_s * passed_s)
 
     def _join_or_leave(self) -> None:
-        name = f"rig{self.rng.integers(MOST_RIGS)}"
+        name = f"rig{self.rng.integers(MAX_RIGS)}"
         if name in self.rigs:
             self.rigs.pop(name).close()
             self.done["rigs left"] += 1

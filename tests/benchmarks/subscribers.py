@@ -23,7 +23,7 @@ import msgspec
 import numpy as np
 import zmq
 
-from langpose_rt.cli.child_server import ChildServer, child_server
+from langpose_rt.benchmark.child_server import ChildServer, child_server
 from langpose_rt.config import NS_PER_S
 from tests.benchmarks.fleet import Fleet, Phase, Sent, fleet_process
 from tests.benchmarks.origin import print_report

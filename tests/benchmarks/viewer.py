@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from langpose_rt.cli.child_server import ChildServer, child_server
-from langpose_rt.streaming.client import PoseSubscriber
+from langpose_rt.benchmark.child_server import ChildServer, child_server
+from langpose_rt.client.subscriber import PoseSubscriber
 from tests.benchmarks.origin import origin
 from tests.benchmarks.watch import watching
 from tests.end_to_end.browser import browser_page

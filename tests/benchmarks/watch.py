@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from langpose_rt.cli.child_server import ChildServer
+from langpose_rt.benchmark.child_server import ChildServer
 
 _EVERY_S = 0.5
 _BLOCK_S = 10.0

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from langpose_rt.window import host, reference
+from langpose_rt.window import native as host
+from langpose_rt.window import reference
 from langpose_rt.window.reference import Window
 from tests.benchmarks.origin import origin
 

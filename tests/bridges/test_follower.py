@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from langpose_rt.bridges.follower import Follower
-from langpose_rt.streaming.messages import PoseMessage
-from tests.streaming.samples import pose_sample
+from langpose_rt.protocol.messages import PoseMessage
+from tests.protocol.samples import pose_sample
 
 
 def frame(*people: tuple[int, str], camera: str = "cam0") -> PoseMessage:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from langpose_rt.bridges.lsl import CHANNELS, lsl_time_s, sample_of_person
-from tests.streaming.samples import pose_sample
+from tests.protocol.samples import pose_sample
 
 
 def test_a_sample_is_absolute_and_in_the_order_of_its_names() -> None:

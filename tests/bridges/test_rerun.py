@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from langpose_rt.bridges.rerun import RerunScene
-from langpose_rt.streaming.messages import PoseMessage
-from tests.streaming.samples import CAPTURED_NS, pose_sample
+from langpose_rt.protocol.messages import PoseMessage
+from tests.protocol.samples import CAPTURED_NS, pose_sample
 
 # 170 MB, so that [test] does not hold it
 rerun = pytest.importorskip("rerun", reason='pip install "langpose-rt[view]"')

@@ -7,11 +7,12 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from langpose_rt.bridges.vmc import ANKLE_HEIGHT_M, Avatar, Message
-from langpose_rt.formats.clip import DEMO_CLIP, read_clip
-from langpose_rt.skeleton import JOINTS
-from langpose_rt.streaming.messages import PoseMessage
-from tests.streaming.samples import pose_sample
-from tests.test_bones import T_POSE
+from langpose_rt.formats.clip import DEMO_CLIP
+from langpose_rt.formats.readers import read_clip
+from langpose_rt.geometry.skeleton import JOINTS
+from langpose_rt.protocol.messages import PoseMessage
+from tests.geometry.test_segment_rotations import T_POSE
+from tests.protocol.samples import pose_sample
 
 PARENTS = {
     "Spine": "Hips", "Neck": "Spine", "Head": "Neck",

@@ -104,7 +104,7 @@ def test_running_the_model_leaves_no_identifier_of_the_machine_behind(tmp_path: 
     """ONNX Runtime keeps one for its telemetry unless it is told not to before it is imported."""
     kept = {"PATH", "PYTHONPATH", "OMP_NUM_THREADS", "LD_LIBRARY_PATH"}
     environment = {name: ENVIRONMENT[name] for name in kept & ENVIRONMENT.keys()}
-    script = "from langpose_rt.runtime.base import open_backend; open_backend(slots=1).close()"
+    script = "from langpose_rt.runtime.registry import open_backend; open_backend(slots=1).close()"
     subprocess.run(
         [COMMAND[0], "-B", "-c", script], check=True, timeout=60,
         env=environment | {"HOME": str(tmp_path)},

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from langpose_rt.rotary import rotary_periods_ns, rotary_table
 from langpose_rt.window import reference
 from langpose_rt.window.reference import MASKED, Window
+from langpose_rt.window.rotary import rotary_periods_ns, rotary_table
 from tests.cpp_ext.conftest import CPP_EXT
 from tests.window.walk import Sizes, Step, assert_same_state, walk
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from langpose_rt.bridges.lsl import CHANNELS
-from langpose_rt.streaming.client import PoseSubscriber
+from langpose_rt.client.subscriber import PoseSubscriber
 from tests.end_to_end.test_commands import PATIENT, serving, started
 from tests.peers import WAIT_S
 

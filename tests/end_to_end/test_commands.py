@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from langpose_rt.client.subscriber import PoseSubscriber
 from langpose_rt.formats.clip_npz import clip_to_npz
 from langpose_rt.formats.lifted_npz import lifted_from_npz
-from langpose_rt.streaming.client import PoseSubscriber
 from tests.commands import COMMAND, ENVIRONMENT, part_of_demo_clip, run_apart, run_here
 from tests.peers import WAIT_S, wait_until
 
-PATIENT = ("--backlog-ms", "10000")
+PATIENT = ("--max-wait-ms", "10000")
 """A busy machine must not make the server skip frames: every pose is compared."""
 
 
@@ -127,7 +127,7 @@ def test_a_server_tells_a_person_its_ports_and_stops_on_ctrl_c(model: Path) -> N
     assert [line.partition(": ")[2] for line in rest.splitlines()] == [
         "the server is about to stop [drain drain]"
     ]
-    logged = [line for line in said if "langpose_rt.cli.serve: " in line]
+    logged = [line for line in said if "langpose_rt.cli.commands.serve: " in line]
     assert [re.sub(r".*?: (backend \S+: \S).*\n", r"\1", line) for line in logged] == [
         "backend onnx: n"
     ]

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import zmq
 
-from langpose_rt.streaming.client import PoseSubscriber, RigPublisher
-from langpose_rt.streaming.options import PipelineConfig, ServerConfig
-from langpose_rt.streaming.server import Server
-from langpose_rt.streaming.sockets import SEND_HWM
+from langpose_rt.client.subscriber import PoseSubscriber, RigPublisher
+from langpose_rt.pipeline.config import PipelineConfig
+from langpose_rt.server.config import ServerConfig
+from langpose_rt.server.server import Server
+from langpose_rt.server.sockets import SEND_HWM
 from tests.fakes import SIZE, FakeBackend, person_px
 from tests.peers import LOCAL, WAIT_S, wait_until
 
@@ -21,7 +22,7 @@ FRAMES = 3 * SEND_HWM
 
 CONSUMER = """
 import sys, time
-from langpose_rt.streaming.client import PoseSubscriber
+from langpose_rt.client.subscriber import PoseSubscriber
 with PoseSubscriber(sys.argv[1]) as poses:
     time.sleep(float(sys.argv[2]))
     while poses.receive(0.5) is None and not poses.rejected:
@@ -31,7 +32,7 @@ print("goes on", flush=True)
 
 CONNECTING_SERVER = """
 import sys, time, zmq
-from langpose_rt.streaming.sockets import connected_socket, received
+from langpose_rt.server.sockets import connected_socket, received
 socket = connected_socket(zmq.Context(), sys.argv[1])
 time.sleep(float(sys.argv[2]))
 for _ in range(50):
@@ -50,7 +51,7 @@ MANY, BYTES = 3000, 10_000
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    pipeline = PipelineConfig(backlog_ms=10_000.0)
+    pipeline = PipelineConfig(max_wait_ms=10_000.0)
     running = Server(FakeBackend(slots=64), ServerConfig(port=0, http_port=None, pipeline=pipeline))
     running.start()
     yield running

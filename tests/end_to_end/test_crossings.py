@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from langpose_rt.streaming.keypoint_message import encode_keypoints
-from langpose_rt.streaming.messages import decode_pose
-from langpose_rt.streaming.pipeline import Pipeline
+from langpose_rt.pipeline.pipeline import Pipeline
+from langpose_rt.protocol.keypoints import encode_keypoints
+from langpose_rt.protocol.messages import decode_pose
 from tests.crossings import (
     LONGEST_OCCLUSION_S,
     MOCAP,

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from langpose_rt.cli.child_server import ChildServer, child_server
-from langpose_rt.streaming.client import PoseSubscriber, RigPublisher
-from langpose_rt.streaming.control_client import ControlClient
-from langpose_rt.streaming.messages import PoseMessage
+from langpose_rt.benchmark.child_server import ChildServer, child_server
+from langpose_rt.client.control import ControlClient
+from langpose_rt.client.subscriber import PoseSubscriber, RigPublisher
+from langpose_rt.protocol.messages import PoseMessage
 from tests.commands import ENVIRONMENT, run_here
 from tests.fakes import SIZE, person_px
 from tests.peers import LOCAL, WAIT_S, wait_until
 
 PERSON = person_px((0, 0, 4))
-PATIENT = ("--backlog-ms", "10000")
+PATIENT = ("--max-wait-ms", "10000")
 """A busy machine must not make the server skip frames: they are counted here."""
 
 

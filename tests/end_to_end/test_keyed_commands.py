@@ -14,19 +14,20 @@ import cv2
 import numpy as np
 import pytest
 
-from langpose_rt.cli import doctor
-from langpose_rt.cli.checks.server import check_server
-from langpose_rt.cli.connection import connection_from_arguments
+from langpose_rt.cli.arguments.connection import connection_from_arguments
+from langpose_rt.cli.commands import doctor
+from langpose_rt.cli.doctor.server import check_server
+from langpose_rt.client.subscriber import RigPublisher
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.clip_npz import clip_to_npz
 from langpose_rt.formats.recording import Entry, Recording, RecordingWriter
-from langpose_rt.streaming.client import RigPublisher
-from langpose_rt.streaming.key_files import key_pair_from_file, new_key_files
-from langpose_rt.streaming.options import PipelineConfig, ServerConfig
-from langpose_rt.streaming.recorded_setup import RecordedSetup, setup_from_facts
-from langpose_rt.streaming.recorder import FileRecorder
-from langpose_rt.streaming.replay import Replay
-from langpose_rt.streaming.server import Server
+from langpose_rt.pipeline.config import PipelineConfig
+from langpose_rt.recording.recorder import FileRecorder
+from langpose_rt.recording.replay import Replay
+from langpose_rt.recording.setup import RecordedSetup, setup_from_facts
+from langpose_rt.security.key_files import key_pair_from_file, new_key_files
+from langpose_rt.server.config import ServerConfig
+from langpose_rt.server.server import Server
 from tests.commands import Done, part_of_demo_clip, run_here
 from tests.end_to_end.test_footage import STAND_IN
 from tests.fakes import MS, SIZE, FakeBackend, keypoint_parts, person_px
@@ -34,7 +35,7 @@ from tests.peers import LOCAL, WAIT_S, wait_until
 
 PERSON = person_px((0, 0, 4))
 NAMES = ("server", "admin", "rig0", "clip", "synth0", "film", "again", "viewer")
-PIPELINE = PipelineConfig(smoothing="off", backlog_ms=10_000.0)
+PIPELINE = PipelineConfig(smoothing="off", max_wait_ms=10_000.0)
 
 
 class Keyed:

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 import zmq
 
+from langpose_rt.client.control import ControlClient
+from langpose_rt.client.raw import RawSubscriber
+from langpose_rt.client.subscriber import PoseSubscriber, RigPublisher
 from langpose_rt.errors import LangPoseError
-from langpose_rt.streaming.client import PoseSubscriber, RigPublisher
-from langpose_rt.streaming.control_client import ControlClient
-from langpose_rt.streaming.doorkeeper import Doorkeeper
-from langpose_rt.streaming.key_files import KeyPair, key_pair_from_file, new_key_files
-from langpose_rt.streaming.options import PipelineConfig, ServerConfig
-from langpose_rt.streaming.raw_client import RawSubscriber
-from langpose_rt.streaming.server import Server
+from langpose_rt.pipeline.config import PipelineConfig
+from langpose_rt.security.key_files import KeyPair, key_pair_from_file, new_key_files
+from langpose_rt.server.config import ServerConfig
+from langpose_rt.server.server import Server
+from langpose_rt.server.zap import ZapAuthenticator
 from tests.fakes import MS, SIZE, FakeBackend, person_px
 from tests.peers import LOCAL, WAIT_S, wait_until
 
@@ -31,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(folder: Path) -> Iterator[Server]:
-    pipeline = PipelineConfig(smoothing="off", backlog_ms=10_000.0)
+    pipeline = PipelineConfig(smoothing="off", max_wait_ms=10_000.0)
     config = ServerConfig(port=0, http_port=None, keys=folder, pipeline=pipeline)
     running = Server(FakeBackend(), config)
     running.start()
@@ -174,7 +175,7 @@ def test_a_door_that_fails_ends_the_server_instead_of_standing_open(
     def fail(*_: object) -> None:
         raise ValueError("unforeseen")
 
-    monkeypatch.setattr(Doorkeeper, "turn", fail)
+    monkeypatch.setattr(ZapAuthenticator, "turn", fail)
     server = Server(FakeBackend(), ServerConfig(port=0, http_port=None, keys=folder))
     with pytest.raises(LangPoseError, match="the server has stopped: unforeseen"):
         server.run()

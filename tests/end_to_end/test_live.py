@@ -15,28 +15,29 @@ import numpy as np
 import pytest
 import zmq
 
-from langpose_rt.streaming.client import PoseSubscriber, RigPublisher
-from langpose_rt.streaming.control_client import ControlClient
-from langpose_rt.streaming.messages import (
+from langpose_rt.client.control import ControlClient
+from langpose_rt.client.subscriber import PoseSubscriber, RigPublisher
+from langpose_rt.pipeline.config import PipelineConfig
+from langpose_rt.protocol.messages import (
     Event,
     Heartbeat,
     PoseMessage,
     SchemaMessage,
-    decode_notice,
     decode_pose,
+    decode_status,
 )
-from langpose_rt.streaming.options import PipelineConfig, ServerConfig
-from langpose_rt.streaming.server import Server
+from langpose_rt.server.config import ServerConfig
+from langpose_rt.server.server import Server
 from tests.fakes import MS, POSE, SIZE, FakeBackend, keypoint_parts, person_px
 from tests.peers import LOCAL, WAIT_S, Peers, next_of, peers, wait_until
 
 PERSON = person_px((0, 0, 4))
-Notice = Heartbeat | SchemaMessage | Event
+StatusMessage = Heartbeat | SchemaMessage | Event
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    pipeline = PipelineConfig(smoothing="off", backlog_ms=10_000.0)
+    pipeline = PipelineConfig(smoothing="off", max_wait_ms=10_000.0)
     running = Server(FakeBackend(), ServerConfig(port=0, http_port=None, pipeline=pipeline))
     running.start()
     yield running
@@ -63,7 +64,7 @@ class Ears:
         self._socket = others.connect(zmq.SUB, server.ports.poses)
         self._socket.subscribe(b"")
         self.poses: list[PoseMessage] = []
-        self.notices: list[Notice] = []
+        self.notices: list[StatusMessage] = []
         self.until(lambda: self.of(SchemaMessage) != [])
 
     def until(self, enough: Callable[[], bool]) -> None:
@@ -78,10 +79,10 @@ class Ears:
         if parts[0].startswith(b"pose3d/"):
             self.poses.append(decode_pose(parts))
         else:
-            self.notices.append(decode_notice(parts))
+            self.notices.append(decode_status(parts))
         return True
 
-    def of(self, kind: type[Notice]) -> list[Notice]:
+    def of(self, kind: type[StatusMessage]) -> list[StatusMessage]:
         return [notice for notice in self.notices if isinstance(notice, kind)]
 
     def rejected(self) -> dict[str, int]:

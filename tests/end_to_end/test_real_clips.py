@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from langpose_rt.cli.evaluate import first_person
-from langpose_rt.cli.scores import Scores, scores_of_poses
-from langpose_rt.formats.clip import DEMO_CLIP, read_clip
-from langpose_rt.runtime.base import open_backend
-from langpose_rt.streaming.offline import lift_clip
-from langpose_rt.streaming.options import PipelineConfig
+from langpose_rt.cli.commands.evaluate import first_person
+from langpose_rt.evaluation.clip_scores import Scores, scores_of_poses
+from langpose_rt.formats.clip import DEMO_CLIP
+from langpose_rt.formats.readers import read_clip
+from langpose_rt.pipeline.config import PipelineConfig
+from langpose_rt.pipeline.offline import lift_clip
+from langpose_rt.runtime.registry import open_backend
 
 CLIPS = (DEMO_CLIP, Path(__file__).parents[1] / "data" / "pose2sim_balancing_cam04.npz")
 

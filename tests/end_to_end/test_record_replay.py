@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from langpose_rt.cli.crowd import Crowd
+from langpose_rt.benchmark.crowd import Crowd
+from langpose_rt.client.subscriber import RigPublisher
 from langpose_rt.formats.recording import Recording
-from langpose_rt.runtime.base import DEFAULT_MODEL
-from langpose_rt.streaming.client import RigPublisher
-from langpose_rt.streaming.messages import decode_notice, decode_pose
+from langpose_rt.protocol.messages import decode_pose, decode_status
+from langpose_rt.runtime.backend import DEFAULT_MODEL
 from tests.commands import ENVIRONMENT, run_apart, run_here
 from tests.end_to_end.test_live import bad_messages
 from tests.peers import LOCAL, WAIT_S, next_of, peers, wait_until
@@ -106,7 +106,7 @@ def a_busy_session(serving: Serving) -> None:
 def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recording of two seconds of crowds, restarts and bad messages."""
     path = tmp_path_factory.mktemp("session") / "session.mcap"
-    options = "--record", path, "--lookahead-ms", 50, "--hold-s", 0.2, "--idle-s", 1
+    options = "--record", path, "--lookahead-ms", 50, "--track-timeout-s", 0.2, "--idle-s", 1
     options += "--actions", DEFAULT_MODEL / "actions.npz"
     with Serving(*options) as serving:
         a_busy_session(serving)
@@ -196,7 +196,7 @@ def test_a_full_disk_ends_the_recording_and_nothing_else(tmp_path: Path) -> None
         ]
         for thread in rigs:
             thread.start()
-        event = decode_notice(next_of(ears, b"event/record/"))
+        event = decode_status(next_of(ears, b"event/record/"))
         for thread in rigs:
             thread.join()
         assert "recording into full.mcap has stopped: file too large" in event.detail  # type: ignore[union-attr]

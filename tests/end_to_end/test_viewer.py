@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from langpose_rt.cli.connection import Connection
-from langpose_rt.cli.crowd import Crowd
-from langpose_rt.cli.playback import publisher_of_clip
+from langpose_rt.benchmark.crowd import Crowd
+from langpose_rt.benchmark.playback import publisher_of_clip
+from langpose_rt.client.address import Connection
 from tests.end_to_end.test_commands import started
 
 
 @contextmanager
 def serving(http_port: int = 0) -> Iterator[Any]:
-    ports = ("--port", "0", "--http-port", http_port, "--json", "--backlog-ms", "10000")
+    ports = ("--port", "0", "--http-port", http_port, "--json", "--max-wait-ms", "10000")
     with started("serve", *ports) as process:
         assert process.stdout is not None
         yield json.loads(process.stdout.readline())

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from langpose_rt.streaming.health import HealthServer
-from langpose_rt.streaming.live_feed import LiveFeed
-from langpose_rt.streaming.messages import PoseMessage, encode_pose
-from langpose_rt.streaming.snapshot import Snapshot, StreamSnapshot
+from langpose_rt.monitoring.snapshot import Snapshot, StreamSnapshot
+from langpose_rt.protocol.messages import PoseMessage, encode_pose
+from langpose_rt.server.http import HealthServer
+from langpose_rt.server.viewer_feed import ViewerFeed
 from tests.end_to_end.test_viewer import drawn, keep_picture
 from tests.fakes import POSE
-from tests.streaming.samples import pose_sample
-from tests.streaming.test_snapshot import empty_snapshot
+from tests.monitoring.test_snapshot import empty_snapshot
+from tests.protocol.samples import pose_sample
 
 TOTALS = dict.fromkeys(("accepted", "late", "dup", "gap", "shed"), 0)
 PHONE = {"width": 390, "height": 844}
@@ -56,7 +56,7 @@ def snapshot_of(messages: tuple[PoseMessage, ...]) -> Snapshot:
 @contextmanager
 def told(*messages: PoseMessage) -> Iterator[str]:
     """Where a page is that hears these messages again and again, with rising numbers."""
-    feed, over = LiveFeed("MIT"), threading.Event()
+    feed, over = ViewerFeed("MIT"), threading.Event()
     server = HealthServer(
         "127.0.0.1", 0, snapshot=lambda: snapshot_of(messages), alive=lambda: True, feed=feed
     )

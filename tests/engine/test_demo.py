@@ -3,7 +3,8 @@
 import numpy as np
 
 from langpose_rt.engine.demo import demo_parity_clip
-from langpose_rt.formats.clip import DEMO_CLIP, read_clip
+from langpose_rt.formats.clip import DEMO_CLIP
+from langpose_rt.formats.readers import read_clip
 
 
 def test_the_demo_clip_is_whole_finite_and_named_after_its_file() -> None:

@@ -3,9 +3,9 @@
 import pytest
 
 from langpose_rt.engine.demo import demo_parity_clip
-from langpose_rt.engine.export import model_folder_from_checkpoint
+from langpose_rt.engine.onnx_export import model_folder_from_checkpoint
 from langpose_rt.manifest import Manifest
-from langpose_rt.runtime.base import DEFAULT_MODEL
+from langpose_rt.runtime.backend import DEFAULT_MODEL
 from langpose_rt.runtime.torch import CHECKPOINT_NAME
 
 

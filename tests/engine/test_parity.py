@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from langpose_rt.anchor import AnchorState, anchor_step
-from langpose_rt.camera import Intrinsics, pixel_to_ray
 from langpose_rt.engine.parity import ParityClip, lift_clip, parity, parity_clip
+from langpose_rt.geometry.camera import Intrinsics, pixel_to_ray
+from langpose_rt.geometry.person_frame import AnchorState, anchor_step
 from tests.fakes import LENS, FakeBackend, person_px
 
 

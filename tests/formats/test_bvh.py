@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from langpose_rt.formats.bvh import motion_to_bvh
-from langpose_rt.skeleton import BONES, bone_lengths
+from langpose_rt.geometry.skeleton import BONES, bone_lengths
 from tests.formats.walker import joint, motion_of, swinging
 
 with warnings.catch_warnings():

@@ -11,7 +11,7 @@ import pytest
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.c3d import motion_to_c3d
 from langpose_rt.formats.track import Motion
-from langpose_rt.skeleton import JOINTS
+from langpose_rt.geometry.skeleton import JOINTS
 from tests.formats.walker import joint, motion_of, swinging
 
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from langpose_rt.camera import camera_to_world
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.calibration import cameras_from_toml
+from langpose_rt.geometry.camera import camera_to_world
 
 # Two cameras of the Pose2Sim single-person demo (BSD 3-Clause, perfanalytics), as it writes them.
 POSE2SIM = """

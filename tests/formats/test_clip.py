@@ -9,15 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.formats.clip import (
-    DEMO_CLIP,
-    Clip,
-    Given,
-    keypoints_normalised,
-    read_clip,
-    times_from_fps,
-)
-from langpose_rt.skeleton import skeleton_named
+from langpose_rt.formats.clip import DEMO_CLIP, Clip, Given, keypoints_normalised, times_from_fps
+from langpose_rt.formats.readers import read_clip
+from langpose_rt.geometry.skeleton import skeleton_named
 
 CAM04_CLIP = Path(__file__).parents[1] / "data" / "pose2sim_balancing_cam04.npz"
 

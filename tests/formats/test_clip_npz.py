@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from langpose_rt.camera import Intrinsics
 from langpose_rt.errors import ConfigError
-from langpose_rt.formats.clip import DEMO_CLIP, Clip, Given, read_clip
+from langpose_rt.formats.clip import DEMO_CLIP, Clip, Given
 from langpose_rt.formats.clip_npz import clip_from_npz, clip_to_npz
-from langpose_rt.skeleton import skeleton_named
+from langpose_rt.formats.readers import read_clip
+from langpose_rt.geometry.camera import Intrinsics
+from langpose_rt.geometry.skeleton import skeleton_named
 
 Arrays = dict[str, np.ndarray]
 Change = Callable[[Arrays], object]

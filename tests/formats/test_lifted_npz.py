@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.formats.lifted_npz import Lifted, lifted_from_npz, lifted_to_npz
+from langpose_rt.formats.lifted_npz import PoseSequence, lifted_from_npz, lifted_to_npz
 
 T_NS = np.array([0, 20, 50]) * 1_000_000
 
 
-def one_person_in_the_middle() -> Lifted:
-    lifted = Lifted.empty(T_NS, persons=2)
+def one_person_in_the_middle() -> PoseSequence:
+    lifted = PoseSequence.empty(T_NS, persons=2)
     rng = np.random.default_rng(0)
     lifted.pose[1, 0] = rng.normal(size=(17, 3))
     lifted.root[1, 0] = rng.normal(size=3)
@@ -22,7 +22,7 @@ def one_person_in_the_middle() -> Lifted:
 
 
 def test_an_empty_clip_has_nobody_in_it() -> None:
-    lifted = Lifted.empty(T_NS, persons=2)
+    lifted = PoseSequence.empty(T_NS, persons=2)
     assert lifted.pose.shape == (3, 2, 17, 3)
     assert lifted.root.shape == (3, 2, 3)
     assert lifted.sigma_m.shape == (3, 2, 17)
@@ -34,7 +34,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     lifted = one_person_in_the_middle()
     lifted_to_npz(tmp_path / "out.npz", lifted)
     again = lifted_from_npz(str(tmp_path / "out.npz"))
-    for name in Lifted.__dataclass_fields__:
+    for name in PoseSequence.__dataclass_fields__:
         before, after = getattr(lifted, name), getattr(again, name)
         assert before.dtype == after.dtype
         np.testing.assert_array_equal(before, after)

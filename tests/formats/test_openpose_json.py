@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langpose_rt.camera import Intrinsics
 from langpose_rt.errors import ConfigError
-from langpose_rt.formats.clip import Clip, Given, read_clip
+from langpose_rt.formats.clip import Clip, Given
 from langpose_rt.formats.openpose_json import clip_from_openpose
-from langpose_rt.skeleton import skeleton_named
+from langpose_rt.formats.readers import read_clip
+from langpose_rt.geometry.camera import Intrinsics
+from langpose_rt.geometry.skeleton import skeleton_named
 
 SAID = Given(size=(640, 480), fps=50.0)
 

@@ -8,7 +8,7 @@ import trc
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.trc import motion_to_trc
-from langpose_rt.skeleton import JOINTS
+from langpose_rt.geometry.skeleton import JOINTS
 from tests.formats.walker import joint, motion_of, swinging
 
 

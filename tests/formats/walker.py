@@ -3,7 +3,7 @@
 import numpy as np
 
 from langpose_rt.formats.track import Motion, Track, motion_from_track
-from langpose_rt.skeleton import JOINTS, PARENTS
+from langpose_rt.geometry.skeleton import JOINTS, PARENTS
 from tests.fakes import POSE
 
 MS = 1_000_000

@@ -11,10 +11,11 @@ import pytest
 from langpose_rt.errors import ConfigError
 from langpose_rt.manifest import Manifest, read_manifest
 from langpose_rt.runtime.cuda.backend import CudaBackend
-from langpose_rt.runtime.cuda.driver import Driver, open_driver
+from langpose_rt.runtime.cuda.device_network import DeviceNetwork
+from langpose_rt.runtime.cuda.driver import Driver
+from langpose_rt.runtime.cuda.driver_registry import open_driver
 from langpose_rt.runtime.cuda.kernels import window_kernels
-from langpose_rt.runtime.cuda.network import DeviceNetwork
-from langpose_rt.runtime.gpu import Gpu, probe
+from langpose_rt.runtime.gpu_info import Gpu, probe
 from langpose_rt.window.reference import Stored
 from tests.gpu.host_network import HostNetwork
 from tests.runtime.conftest import SMALL, SMALL_JOINTS, exported

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from langpose_rt.manifest import Manifest
+from langpose_rt.runtime.cuda.device_network import Enqueue
 from langpose_rt.runtime.cuda.graph import Graph
-from langpose_rt.runtime.cuda.network import Enqueue
-from langpose_rt.runtime.network_io import encoder_io, lifter_io
 from langpose_rt.runtime.onnx import session_from_file
+from langpose_rt.runtime.tensors import encoder_io, lifter_io
 from langpose_rt.window.reference import Stored
 
 _Callback = ctypes.CFUNCTYPE(None, ctypes.c_int)
 
 
 class HostNetwork:
-    """A `langpose_rt.runtime.cuda.network.DeviceNetwork`."""
+    """A `langpose_rt.runtime.cuda.device_network.DeviceNetwork`."""
 
     name, precision = "host", "fp32"
 

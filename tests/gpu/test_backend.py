@@ -9,10 +9,11 @@ import pytest
 
 from langpose_rt.engine.parity import lift_clip
 from langpose_rt.errors import BackendError
-from langpose_rt.runtime.base import Backend, open_backend
+from langpose_rt.runtime.backend import Backend
+from langpose_rt.runtime.registry import open_backend
 from tests.gpu.conftest import Maker
 from tests.runtime.conftest import random_clip
-from tests.runtime.test_ring import offline, run_together
+from tests.runtime.test_ring_backend import offline, run_together
 
 pytestmark = pytest.mark.gpu
 

@@ -13,20 +13,21 @@ import numpy as np
 import onnx
 import pytest
 
+from langpose_rt.engine.acceptance import check_parity
 from langpose_rt.engine.build_config import BuildConfig
 from langpose_rt.engine.demo import demo_parity_clip
-from langpose_rt.engine.half_graph import half_graph
+from langpose_rt.engine.engine_builder import Toolchain, build_product
+from langpose_rt.engine.fp16_graph import onnx_to_fp16
 from langpose_rt.engine.parity import ParityClip, lift_clip, parity
-from langpose_rt.engine.product import Toolchain, build_product
-from langpose_rt.engine.proof import check_parity
 from langpose_rt.errors import BackendError, ConfigError
 from langpose_rt.manifest import Engine, EngineParity, EnginePart, Manifest, read_manifest
-from langpose_rt.runtime.base import DEFAULT_MODEL, open_backend
+from langpose_rt.runtime.backend import DEFAULT_MODEL
 from langpose_rt.runtime.cuda.backend import CudaBackend
-from langpose_rt.runtime.cuda.driver import open_driver
-from langpose_rt.runtime.flavor import FLAVORS, imported
-from langpose_rt.runtime.gpu import Gpu
+from langpose_rt.runtime.cuda.driver_registry import open_driver
+from langpose_rt.runtime.gpu_info import Gpu
+from langpose_rt.runtime.registry import open_backend
 from langpose_rt.runtime.tensorrt import EngineNetwork
+from langpose_rt.runtime.tensorrt_flavor import FLAVORS, imported
 from tests.gpu.conftest import ON_CPU
 from tests.gpu.host_engine import HostTensorRT
 
@@ -72,7 +73,7 @@ def on_host(folder: Path, config: BuildConfig, image: bytes) -> Built:
     manifest = read_manifest(DEFAULT_MODEL)
     parts = {}
     for name in ("encoder", "lifter"):
-        data = half_graph(onnx.load(DEFAULT_MODEL / f"{name}.onnx")).SerializeToString()
+        data = onnx_to_fp16(onnx.load(DEFAULT_MODEL / f"{name}.onnx")).SerializeToString()
         (folder / f"{name}.engine").write_bytes(data)
         parts[name] = EnginePart(
             file=f"{name}.engine", sha256="", size_bytes=len(data), graph_sha256="", build_s=0.0,

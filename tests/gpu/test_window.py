@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from langpose_rt.config import ModelConfig
-from langpose_rt.rotary import rotary_periods_ns, rotary_table
+from langpose_rt.runtime.cuda.device_window import DeviceWindow
 from langpose_rt.runtime.cuda.driver import Driver
 from langpose_rt.runtime.cuda.kernels import SIGNATURES
-from langpose_rt.runtime.cuda.layout import Layout
-from langpose_rt.runtime.cuda.window import DeviceWindow
-from langpose_rt.window import host, reference
+from langpose_rt.runtime.cuda.memory_layout import Layout
+from langpose_rt.window import native as host
+from langpose_rt.window import reference
 from langpose_rt.window.reference import Window
+from langpose_rt.window.rotary import rotary_periods_ns, rotary_table
 from tests.window.walk import Sizes, Step, assert_same_state, walk
 
 pytestmark = pytest.mark.gpu

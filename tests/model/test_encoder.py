@@ -6,7 +6,7 @@ import torch
 from langpose_rt.config import PRESETS, ModelConfig
 from langpose_rt.model.encoder import Encoder
 from langpose_rt.model.langpose import LangPose, parameter_count, seeded
-from langpose_rt.rotary import rotary_periods_ns, rotary_table
+from langpose_rt.window.rotary import rotary_periods_ns, rotary_table
 
 FRAME_NS = 20_000_000
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from langpose_rt.config import ModelConfig
-from langpose_rt.engine.export import model_folder_from_checkpoint
+from langpose_rt.engine.onnx_export import model_folder_from_checkpoint
 from langpose_rt.engine.parity import ParityClip
 from langpose_rt.model.checkpoint import save
 from langpose_rt.model.langpose import seeded

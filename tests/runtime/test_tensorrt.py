@@ -10,15 +10,16 @@ import pytest
 
 from langpose_rt.engine.build_config import BuildConfig
 from langpose_rt.engine.demo import demo_parity_clip
+from langpose_rt.engine.engine_builder import Toolchain, build_product
 from langpose_rt.engine.parity import ParityClip
-from langpose_rt.engine.product import Toolchain, build_product
 from langpose_rt.errors import BackendError, ConfigError
 from langpose_rt.manifest import Engine, read_manifest
 from langpose_rt.runtime import tensorrt
-from langpose_rt.runtime.base import DEFAULT_MODEL, open_backend
-from langpose_rt.runtime.flavor import FLAVORS
-from langpose_rt.runtime.gpu import Gpu, why_no_gpu
+from langpose_rt.runtime.backend import DEFAULT_MODEL
+from langpose_rt.runtime.gpu_info import Gpu, why_no_gpu
+from langpose_rt.runtime.registry import open_backend
 from langpose_rt.runtime.tensorrt import EngineNetwork, batch_sizes, open_tensorrt
+from langpose_rt.runtime.tensorrt_flavor import FLAVORS
 
 ADA = Gpu(
     name="RTX 4090",

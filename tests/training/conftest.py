@@ -10,7 +10,7 @@ from jaxtyping import install_import_hook
 # Before anything imports the trainer: its shapes are assertions too.
 install_import_hook("training", "beartype.beartype")
 
-from langpose_rt.skeleton import BONES, REFERENCE_BONES_M  # noqa: E402
+from langpose_rt.geometry.skeleton import BONES, REFERENCE_BONES_M  # noqa: E402
 from tests.training.text_checkpoint import write_text_checkpoint  # noqa: E402
 from training.data.mocap import Mocap, read_mocap  # noqa: E402
 

@@ -9,8 +9,8 @@ from langpose_rt.formats.clip import DEMO_CLIP
 from langpose_rt.model import checkpoint
 from tests.training.test_pretrain import FLAGS
 from training.ablate import MATRIX, main, table
-from training.loop import WEIGHTS_FILE
-from training.run import read_toml
+from training.trainer.command import read_toml
+from training.trainer.loop import WEIGHTS_FILE
 
 MATRICES = sorted(MATRIX.parent.glob("ablations*.toml"))
 
@@ -91,8 +91,8 @@ def test_the_table_has_means_and_spreads() -> None:
 
 @pytest.mark.parametrize("path", MATRICES, ids=lambda path: path.stem)
 def test_the_matrices_that_ship_ask_what_the_trainer_knows(path: Path) -> None:
-    from training.config import config_from_arguments
-    from training.run import flags_of_values, stage_parser
+    from training.trainer.command import flags_of_values, stage_parser
+    from training.trainer.config import config_from_arguments
 
     matrix = read_toml(path)
     for values in matrix["variants"].values():

@@ -10,10 +10,11 @@ import torch
 from langpose_rt.config import ModelConfig
 from langpose_rt.model import checkpoint
 from langpose_rt.model.langpose import seeded
-from training.batches import anchor_clips
-from training.benchmark import CONSTANT, answers, main
-from training.benchmark_clips import BenchmarkClip, draw_benchmark
+from training.benchmark import CONSTANT, main
 from training.data.mocap import read_mocap
+from training.evaluation.benchmark_answers import answers
+from training.evaluation.benchmark_clips import BenchmarkClip, draw_benchmark
+from training.synthesis.batches import anchor_clips
 
 TINY = ModelConfig(depth=1, width=16, heads=2, representation=16, embedding=4)
 SINGLE = ModelConfig(depth=1, width=16, heads=2, representation=16, embedding=4, window=0)

@@ -12,7 +12,7 @@ from tests.training.data import test_mpi_inf_3dhp as mpi
 from tests.training.test_pretrain import words
 from training import finetune
 from training.evaluate import main, table_of_curve
-from training.loop import WEIGHTS_FILE
+from training.trainer.loop import WEIGHTS_FILE
 
 SCREEN = ("--preset", "lite", "--window", "8", "--streams", "2", "--depth", "1")
 

@@ -8,8 +8,8 @@ import torch
 from langpose_rt.model import checkpoint
 from tests.training.test_pretrain import words
 from training import finetune, pretrain
-from training.loop import STATE_FILE, WEIGHTS_FILE
-from training.text_encoder import TEXT_FILE
+from training.trainer.loop import STATE_FILE, WEIGHTS_FILE
+from training.trainer.text_encoder import TEXT_FILE
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from langpose_rt.model import checkpoint
-from training.loop import STATE_FILE, WEIGHTS_FILE
 from training.pretrain import main
-from training.text_encoder import TEXT_FILE, text_sha256
+from training.trainer.loop import STATE_FILE, WEIGHTS_FILE
+from training.trainer.text_encoder import TEXT_FILE, text_sha256
 
 FLAGS = (
     "--commercial-only --steps {steps} --log-every 2 --save-every 2 --validate-every 4 "

@@ -8,9 +8,9 @@ import pytest
 
 from tests.training.test_pretrain import words
 from training import pretrain, recognise
-from training.loop import WEIGHTS_FILE
 from training.recognise import recognition, sentence_of_action
-from training.text_encoder import TEXT_FILE
+from training.trainer.loop import WEIGHTS_FILE
+from training.trainer.text_encoder import TEXT_FILE
 
 
 def test_actions_count_alike_however_many_clips_they_have() -> None:

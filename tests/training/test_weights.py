@@ -6,7 +6,7 @@ import pytest
 
 from langpose_rt.manifest import read_manifest
 from langpose_rt.model.checkpoint import load
-from langpose_rt.runtime.base import DEFAULT_MODEL
+from langpose_rt.runtime.backend import DEFAULT_MODEL
 from tests.commands import run_here
 
 WEIGHTS = Path(__file__).parents[2] / "training" / "weights"

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.spatial.transform import Rotation
 
-from langpose_rt.camera import Intrinsics
+from langpose_rt.geometry.camera import Intrinsics
 
 CAMERAS = ("54138969", "55011271", "58860488", "60457274")
 """In the order of the lists in the npz files."""

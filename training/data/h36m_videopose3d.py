@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.skeleton import SKELETONS, to_h36m17
+from langpose_rt.geometry.skeleton import SKELETONS, to_h36m17
 from training.data.h36m_cameras import H36mCamera, cameras_of_subject
 from training.data.plain_pickle import read_npz_object
 

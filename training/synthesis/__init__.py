@@ -1,1 +1,1 @@
-"""Made from motion: bodies, cameras and detections that a network learns from."""
+"""From motion capture to training batches: windows, bodies, cameras, detector noise."""

@@ -1,8 +1,8 @@
 """Trunk joints that a keypoint format does not have and that are computed from others.
 
-COCO detectors know no hip centre, neck base and spine: `langpose_rt.skeleton` makes those from hips
+COCO detectors know no hip centre, neck base and spine: `geometry.skeleton` makes those from hips
 and shoulders, so their errors are those of hips and shoulders, and they are missing together. Where
-a detector of its own kind would look for a joint is definitions.py's.
+a detector of its own kind would look for a joint is joint_definitions.py's.
 """
 
 import numpy as np
@@ -41,7 +41,7 @@ def derive(
     scores: Float32[np.ndarray, "clip frame 17"],
     kinds: tuple[Bool[np.ndarray, " clip"], ...],
 ) -> tuple[Float32[np.ndarray, "clip frame 17 2"], Float32[np.ndarray, "clip frame 17"]]:
-    """Compute trunk joints from the others, as `langpose_rt.skeleton.to_h36m17` does; new arrays.
+    """Compute trunk joints from the others, as `skeleton.to_h36m17` does; new arrays.
 
     Args:
         joints_px: Detected joints.

@@ -2,7 +2,7 @@
 
 import sys
 
-from langpose_rt.streaming.client import PoseSubscriber
+from langpose_rt.client.subscriber import PoseSubscriber
 
 server = sys.argv[1] if len(sys.argv) > 1 else "tcp://127.0.0.1:5556"
 with PoseSubscriber(server, rig="rig0", latest=True) as poses:

@@ -3,8 +3,9 @@
 import sys
 import time
 
-from langpose_rt.formats.clip import DEMO_CLIP, read_clip
-from langpose_rt.streaming.client import RigPublisher
+from langpose_rt.client.subscriber import RigPublisher
+from langpose_rt.formats.clip import DEMO_CLIP
+from langpose_rt.formats.readers import read_clip
 
 server = sys.argv[1] if len(sys.argv) > 1 else "tcp://127.0.0.1:5555"
 clip = read_clip(DEMO_CLIP)

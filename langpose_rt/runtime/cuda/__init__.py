@@ -7,5 +7,5 @@ window.py    the sliding window on the device: the functions of langpose_rt.wind
 layout.py    where the arrays of a step lie in one block of memory
 programs.py  the steps of one batch size as work on a stream, at fixed addresses
 stepper.py   any number of people through programs: padding, chunks, graphs, fallback
-backend.py   all of it as a `langpose_rt.runtime.base.Backend`
+backend.py   all of it as a `langpose_rt.runtime.backend.Backend`
 """

@@ -7,16 +7,17 @@ from jaxtyping import Float, Int
 
 from langpose_rt.errors import BackendError, ConfigError
 from langpose_rt.manifest import Manifest
-from langpose_rt.runtime.cuda.driver import Driver, open_driver
+from langpose_rt.runtime.cuda.batch_runner import BatchRunner
+from langpose_rt.runtime.cuda.device_network import DeviceNetwork
+from langpose_rt.runtime.cuda.device_window import DeviceWindow
+from langpose_rt.runtime.cuda.driver import Driver
+from langpose_rt.runtime.cuda.driver_registry import open_driver
 from langpose_rt.runtime.cuda.kernels import SIGNATURES, window_kernels
-from langpose_rt.runtime.cuda.network import DeviceNetwork
-from langpose_rt.runtime.cuda.programs import ENCODE, ENCODE_AND_LIFT, LIFT, Place
-from langpose_rt.runtime.cuda.stepper import Stepper
-from langpose_rt.runtime.cuda.window import DeviceWindow
+from langpose_rt.runtime.cuda.step_programs import ENCODE, ENCODE_AND_LIFT, LIFT, DeviceContext
 
 
 class CudaBackend:
-    """See `langpose_rt.runtime.base.Backend`.
+    """See `langpose_rt.runtime.backend.Backend`.
 
     A caller who asks for the newest frame right after every `encode` gets both from one launch: the
     poses are computed with the embeddings and kept for the `lift` that follows. Whether a caller
@@ -61,11 +62,11 @@ class CudaBackend:
             self._stream = driver.stream()
             self._slots = driver.pinned_memory(4 * slots).view(np.int32)
             self._slots_address = driver.device_memory(4 * slots)
-            place = Place(
+            place = DeviceContext(
                 driver=driver, stream=self._stream, window=self.window, network=network,
                 config=config,
             )  # fmt: skip
-            self._stepper = Stepper(place, graphs=graphs)
+            self._stepper = BatchRunner(place, graphs=graphs)
         self._lifts_newest = True
         self._newest: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
@@ -81,7 +82,7 @@ class CudaBackend:
         slots: Int[np.ndarray, " batch"],
         time_ns: Int[np.ndarray, " batch"],
     ) -> Float[np.ndarray, "batch embedding"]:
-        """See `langpose_rt.runtime.base.Backend.encode`."""
+        """See `langpose_rt.runtime.backend.Backend.encode`."""
         self._check_slots(slots)
         if np.unique(slots).size != slots.size:
             raise ValueError("a slot is given twice in one step; a step holds one frame per person")
@@ -100,7 +101,7 @@ class CudaBackend:
         frames_back: Int[np.ndarray, " batch"],
         lag_s: Float[np.ndarray, " batch"],
     ) -> tuple[Float[np.ndarray, "batch 17 3"], Float[np.ndarray, "batch 17"]]:
-        """See `langpose_rt.runtime.base.Backend.lift`."""
+        """See `langpose_rt.runtime.backend.Backend.lift`."""
         self._check_slots(slots)
         missing = (frames_back < 0) | (frames_back >= self._fill[slots])
         if missing.any():
@@ -117,7 +118,7 @@ class CudaBackend:
         return answer["pose"], answer["sigma"]
 
     def reset(self, slots: Int[np.ndarray, " batch"]) -> None:
-        """See `langpose_rt.runtime.base.Backend.reset`."""
+        """See `langpose_rt.runtime.backend.Backend.reset`."""
         self._check_slots(slots)
         self._newest = None
         different = np.unique(slots)
@@ -133,7 +134,7 @@ class CudaBackend:
         self._fill[different] = 0
 
     def close(self) -> None:
-        """See `langpose_rt.runtime.base.Backend.close`."""
+        """See `langpose_rt.runtime.backend.Backend.close`."""
         try:
             with self._driver.entered():
                 self._stepper.close()

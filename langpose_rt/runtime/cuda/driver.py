@@ -1,20 +1,14 @@
-"""What is asked of the CUDA driver, and who answers.
+"""CUDA driver interface; `pycuda.py` and `cuda_bindings.py` implement it.
 
-PyCUDA where it is installed, else cuda.bindings; neither is imported before it is asked for. Both
-work in the device's primary context, which torch and TensorRT use too. A backend is called from
-different threads, so whoever calls enters the context each time, with `entered`.
+Both work in the device's primary context, which torch and TensorRT use too. Calls come from
+different threads, so the caller enters the context each time, with `entered`.
 """
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-
-from langpose_rt.errors import BackendError, ConfigError
-
-DRIVERS = ("pycuda", "bindings")
 
 
 @dataclass(frozen=True)
@@ -80,41 +74,3 @@ class Driver(Protocol):
     def close(self) -> None:
         """Free all memory, modules and streams, and release the context; may be called twice."""
         ...
-
-
-def open_driver(name: str = "auto") -> Driver:
-    """The driver through one of the two libraries.
-
-    Args:
-        name: One of DRIVERS; ``auto`` takes the first that is installed.
-
-    Raises:
-        ConfigError: If the library is not installed, or finds no GPU.
-    """
-    modules = {"pycuda": "pycuda", "bindings": "cuda.bindings"}
-    installed = [known for known in DRIVERS if _is_installed(modules[known])]
-    chosen = next(iter(installed), None) if name == "auto" else name
-    if chosen not in installed:
-        wanted = "neither PyCUDA nor cuda-bindings is" if name == "auto" else f"{name} is not"
-        raise ConfigError(
-            f"{wanted} installed; pip install cuda-bindings, or choose --backend onnx"
-        )
-    try:
-        if chosen == "pycuda":
-            from langpose_rt.runtime.cuda.pycuda import PyCudaDriver
-
-            return PyCudaDriver()
-        from langpose_rt.runtime.cuda.bindings import BindingsDriver
-
-        return BindingsDriver()
-    except ImportError as error:  # PyCUDA links against the driver
-        raise ConfigError(f"{chosen} cannot be imported: {error}") from None
-    except BackendError as error:
-        raise ConfigError(f"the GPU cannot be used: {error}") from None
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # not even the package around it
-        return False

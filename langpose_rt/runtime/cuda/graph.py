@@ -31,7 +31,7 @@ class Graph:
             raise BackendError("cuda-bindings is not installed")
         from cuda.bindings import driver as cuda
 
-        from langpose_rt.runtime.cuda.bindings import asked
+        from langpose_rt.runtime.cuda.cuda_bindings import asked
 
         self._cuda, self._asked, self._stream = cuda, asked, stream
         mode = cuda.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from langpose_rt.camera import ray_to_pixel
+from langpose_rt.geometry.camera import ray_to_pixel
 from training.data.h36m_cameras import CAMERAS, cameras_of_subject
 
 SUBJECTS = ("S1", "S5", "S6", "S7", "S8", "S9", "S11")

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from langpose_rt.camera import ray_to_pixel
 from langpose_rt.errors import ConfigError
-from langpose_rt.skeleton import JOINTS
+from langpose_rt.geometry.camera import ray_to_pixel
+from langpose_rt.geometry.skeleton import JOINTS
 from training.data.h36m_cameras import cameras_of_subject
 from training.data.h36m_videopose3d import JOINTS_17, read_h36m_videopose3d
 

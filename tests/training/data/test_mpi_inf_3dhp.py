@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.skeleton import JOINTS
+from langpose_rt.geometry.skeleton import JOINTS
 from training.data.mpi_inf_3dhp import read_3dhp
 
 MPI_NAMES = (

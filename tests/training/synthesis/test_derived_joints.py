@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from langpose_rt.skeleton import skeleton_named, to_h36m17
+from langpose_rt.geometry.skeleton import skeleton_named, to_h36m17
 from training.synthesis.derived_joints import SHARES, derive, draw_kinds
 
 Rng = np.random.Generator

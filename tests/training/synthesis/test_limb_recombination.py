@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from langpose_rt.skeleton import bone_lengths
+from langpose_rt.geometry.skeleton import bone_lengths
 from training.data.mocap import Mocap
 from training.synthesis.limb_recombination import LIMBS, recombine, touching
 

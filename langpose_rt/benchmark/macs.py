@@ -1,0 +1,38 @@
+"""Multiply-accumulates of the encoder: of one step against the ring, and of a recomputed window.
+
+Attention products are counted; embeddings, norms and pointwise work are not.
+"""
+
+from langpose_rt.config import EXTRA_CHANNELS, ROW_CHANNELS, ModelConfig
+from langpose_rt.model.bone_features import BONE_CHANNELS
+
+
+def step_macs(config: ModelConfig, *, keys: int | None = None) -> int:
+    """MACs of one new frame.
+
+    Args:
+        config: The model.
+        keys: Frames that temporal attention sees; the whole ring and the frame itself if left out.
+    """
+    keys = config.window + 1 if keys is None else keys
+    d, tokens = config.width, config.token_count
+    weights = 4 * d * d + 2 * config.mlp_ratio * d * d
+    temporal = tokens * (weights + 2 * keys * d)
+    spatial = tokens * (weights + 2 * tokens * d) if config.tokens == "joint" else 0
+    fusion = 4 * d * tokens if config.streams == 2 else 0
+    layers = config.depth * (config.streams * (temporal + spatial) + fusion)
+    one_side = layers + _embedding_macs(config) + tokens * d * config.representation
+    return config.sides * one_side
+
+
+def window_macs(config: ModelConfig, frames: int) -> int:
+    """MACs of a window of so many frames, every frame attending to every frame of the window."""
+    return frames * step_macs(config, keys=frames)
+
+
+def _embedding_macs(config: ModelConfig) -> int:
+    d = config.width
+    if config.tokens == "frame":
+        bones = BONE_CHANNELS if config.bone_input else 0
+        return (17 * ROW_CHANNELS + EXTRA_CHANNELS + bones) * d + 2 * d * d
+    return 17 * ROW_CHANNELS * d + (EXTRA_CHANNELS * d if config.input == "anchored" else 0)

@@ -1,0 +1,62 @@
+"""The flags of every command that connects to a running server: where it is, and the keys."""
+
+import argparse
+from pathlib import Path
+
+from langpose_rt.client.address import Connection
+from langpose_rt.errors import ConfigError
+
+IS_THE_KEY_KNOWN = (
+    "see that it runs with --keys, that its folder holds this rig's public key, and that "
+    "--server-key is its own"
+)
+
+
+def add_connection_arguments(parser: argparse.ArgumentParser, *, default: str, text: str) -> None:
+    """Declare the flags.
+
+    Args:
+        parser: Of the command.
+        default: Endpoint of a server on this machine; empty if none is meant.
+        text: What the server does there, such as "where the server takes keypoints".
+    """
+    shown = f"{text} (default: {default})" if default else text
+    parser.add_argument("--server", default=default, metavar="URL", help=shown)
+    add_key_arguments(parser)
+
+
+def add_key_arguments(parser: "argparse._ActionsContainer") -> None:
+    """Declare the flags of the keys alone."""
+    parser.add_argument(
+        "--key", type=Path, metavar="FILE", help="own secret key, where the server has keys"
+    )
+    parser.add_argument(
+        "--server-key", metavar="FILE", help="the server's public key: its file, or the key itself"
+    )
+
+
+def connection_from_arguments(
+    arguments: argparse.Namespace, endpoint: str | None = None
+) -> Connection:
+    """The connection the flags describe.
+
+    Args:
+        arguments: Parsed flags.
+        endpoint: Where the server is, of a command whose flag is not --server.
+
+    Raises:
+        ConfigError: If one key is given without the other, or is none.
+    """
+    endpoint = arguments.server if endpoint is None else endpoint
+    if arguments.key is None and arguments.server_key is None:
+        return Connection(endpoint=endpoint)
+    if arguments.key is None or arguments.server_key is None:
+        raise ConfigError(
+            "--key and --server-key go together: the own secret key, and the server's public one"
+        )
+    from langpose_rt.security.key_files import is_key, key_pair_from_file, public_key_from_file
+
+    own, server = key_pair_from_file(arguments.key), arguments.server_key
+    server_key = server if is_key(server) else public_key_from_file(Path(server))
+    keys = {"server_key": server_key, "key_pair": (own.public, own.secret)}
+    return Connection(endpoint=endpoint, keys=keys)

@@ -1,0 +1,82 @@
+"""`langpose-rt control`: ask a running server, change its model, or end it."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langpose_rt.cli.arguments.connection import add_connection_arguments, connection_from_arguments
+from langpose_rt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from langpose_rt.client.control import ControlClient
+
+SUMMARY = "ask a running server: hello, status, schema, clock, reload, drain"
+EXAMPLE = "langpose-rt control reload models/new --server tcp://127.0.0.1:5557"
+
+_OPERATIONS = {
+    "hello": "who it is: model, ports, formats, limits",
+    "status": "how it is: streams, people, latencies, losses",
+    "schema": "the keypoint formats it knows, or the one named",
+    "clock": "how far its clock is from this machine's",
+    "reload": "change to the model folder named, or read the one it was started with anew",
+    "drain": "say goodbye, answer what waits, and end",
+}
+_TAKES_A_WORD = ("schema", "reload")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "operation",
+        choices=_OPERATIONS,
+        metavar="OPERATION",
+        help="; ".join(f"{name}: {text}" for name, text in _OPERATIONS.items()),
+    )
+    parser.add_argument("word", nargs="?", metavar="NAME", help="keypoint format or model folder")
+    add_connection_arguments(
+        parser, default="tcp://127.0.0.1:5557", text="where the server takes control requests"
+    )
+    parser.add_argument(
+        "--timeout-s", type=float, default=5.0, metavar="X",
+        help="wait this long for an answer; a reload gets two minutes (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the answer as one JSON line")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ask once, and print the answer."""
+    from langpose_rt.client.control import ControlClient
+
+    if arguments.word is not None and arguments.operation not in _TAKES_A_WORD:
+        raise ConfigError(f"control {arguments.operation} takes no name; got {arguments.word!r}")
+    if not 0 < arguments.timeout_s <= 3600:
+        raise ConfigError(f"--timeout-s is {arguments.timeout_s:g}; expected above 0 to 3600")
+    connection = connection_from_arguments(arguments)
+    with ControlClient(
+        connection.endpoint, timeout_s=arguments.timeout_s, **connection.keys
+    ) as client:
+        answer = _answer(client, arguments.operation, arguments.word)
+    print(json.dumps(answer, indent=None if arguments.json else 2))
+    return 0
+
+
+def _answer(client: "ControlClient", operation: str, word: str | None) -> Any:
+    """What the server says, as plain maps and lists."""
+    from msgspec import to_builtins
+
+    if operation == "reload":
+        return {"model": to_builtins(client.reload(_folder(word)))}
+    if operation == "schema":
+        return to_builtins(client.schema(word))
+    if operation == "clock":
+        return client.clock()._asdict()
+    if operation == "drain":
+        client.drain()
+        return {"state": "draining"}
+    return to_builtins(client.hello() if operation == "hello" else client.status())
+
+
+def _folder(word: str | None) -> Path | None:
+    """The folder as the server finds it, wherever it was started."""
+    return None if word is None else Path(word).absolute()

@@ -1,0 +1,168 @@
+"""`langpose-rt convert`: poses into the files of other programs."""
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from langpose_rt.cli.arguments.options import check_writable
+from langpose_rt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langpose_rt.formats.track import Track
+
+SUMMARY = "convert recorded or lifted poses to TRC, C3D, BVH, CSV or npz"
+EXAMPLE = "langpose-rt convert session.mcap -o session.trc --stream rig0/cam0 --person 0"
+
+ONE_PERSON = (".trc", ".c3d", ".bvh")
+"""Files that hold one person at a fixed rate; the others take everybody as they are."""
+
+_SHOWN = 8
+ENDINGS = (*ONE_PERSON, ".csv", ".npz")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "file", type=Path, metavar="IN", help="recording (.mcap) or lifted poses (.npz)"
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="OUT",
+        help="file to write; its ending says what: .trc .c3d .bvh .csv .npz",
+    )  # fmt: skip
+    parser.add_argument("--stream", metavar="RIG/CAMERA", help="only this stream")
+    parser.add_argument("--person", type=int, metavar="ID", help="only this person")
+    parser.add_argument(
+        "--all", action="store_true", help="one file for each person, OUT-rig-camera-id"
+    )
+    parser.add_argument(
+        "--rate", type=float, metavar="HZ",
+        help="of TRC, C3D and BVH (default: the median one, or the usual one within 2 %%)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print a summary as JSON")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One file that was written, and what is in it."""
+
+    out: str
+    persons: int
+    frames: int
+    rate_hz: float | None = None
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Convert."""
+    ending = arguments.out.suffix.lower()
+    if ending not in ENDINGS:
+        raise ConfigError(f"{arguments.out} ends in none of {' '.join(ENDINGS)}; choose another -o")
+    check_writable(arguments.out, "poses", "-o")
+    tracks = _chosen(_tracks(arguments.file), arguments)
+    if ending in ONE_PERSON:
+        written = _one_file_each(tracks, arguments, ending)
+    else:
+        written = [_one_file(tracks, arguments.out, ending)]
+    if arguments.json:
+        print(json.dumps([{name: getattr(w, name) for name in w.__slots__} for w in written]))
+        return 0
+    for one in written:
+        rate = "" if one.rate_hz is None else f" at {one.rate_hz:g} Hz"
+        print(f"{one.out}: {one.persons} person(s), {one.frames} frames{rate}")
+    return 0
+
+
+def _tracks(path: Path) -> "list[Track]":
+    if path.suffix == ".mcap":
+        from langpose_rt.formats.recording import Recording
+        from langpose_rt.recording.tracks import tracks_from_recording
+
+        return tracks_from_recording(Recording(path))
+    from langpose_rt.formats.lifted_npz import lifted_from_npz, tracks_from_lifted
+
+    tracks = tracks_from_lifted(lifted_from_npz(path), "file/clip")
+    if not tracks:
+        raise ConfigError(f"{path} holds nobody")
+    return tracks
+
+
+def _chosen(tracks: "list[Track]", arguments: argparse.Namespace) -> "list[Track]":
+    """The tracks the flags choose.
+
+    Raises:
+        ConfigError: If they choose none; the sentence says which there are.
+    """
+    stream, person = arguments.stream, arguments.person
+    chosen = [
+        track
+        for track in tracks
+        if stream in (None, track.stream) and person in (None, track.person)
+    ]
+    if not chosen:
+        wanted = " of ".join(str(w) for w in (person, stream) if w is not None)
+        raise ConfigError(f"{arguments.file} has no {wanted}; it has {_listed(tracks)}")
+    return chosen
+
+
+def _listed(tracks: "Sequence[Track]") -> str:
+    """Which streams and people there are, a few of each."""
+    people: dict[str, list[int]] = {}
+    for track in tracks:
+        people.setdefault(track.stream, []).append(track.person)
+    return "; ".join(
+        f"{stream} with {_some(numbers)}" for stream, numbers in list(people.items())[:_SHOWN]
+    ) + ("; ..." if len(people) > _SHOWN else "")
+
+
+def _some(numbers: "Sequence[int]") -> str:
+    return ", ".join(map(str, numbers[:_SHOWN])) + (", ..." if len(numbers) > _SHOWN else "")
+
+
+def _one_file_each(
+    tracks: "Sequence[Track]", arguments: argparse.Namespace, ending: str
+) -> list[Written]:
+    from langpose_rt.formats.track import motion_from_track
+
+    if len(tracks) > 1 and not arguments.all:
+        raise ConfigError(
+            f"a {ending} file holds one person; choose with --stream and --person, or take --all: "
+            f"{_listed(tracks)}"
+        )
+    origin_ns = min(int(track.t_ns[0]) for track in tracks)
+    long_enough = [track for track in tracks if len(track.t_ns) > 1] or tracks
+    written = []
+    for track in long_enough:
+        out = _name_of(track, arguments.out) if arguments.all else arguments.out
+        motion = motion_from_track(track, arguments.rate, origin_ns=origin_ns)
+        if ending == ".trc":
+            from langpose_rt.formats.trc import motion_to_trc as write
+        elif ending == ".c3d":
+            from langpose_rt.formats.c3d import motion_to_c3d as write
+        else:
+            from langpose_rt.formats.bvh import motion_to_bvh as write
+        write(out, motion)
+        written.append(Written(str(out), 1, len(motion.joints), motion.rate_hz))
+    return written
+
+
+def _one_file(tracks: "Sequence[Track]", out: Path, ending: str) -> Written:
+    if ending == ".csv":
+        from langpose_rt.formats.pose_csv import tracks_to_csv
+
+        tracks_to_csv(out, tracks)
+        return Written(str(out), len(tracks), sum(len(track.t_ns) for track in tracks))
+    from langpose_rt.formats.lifted_npz import lifted_from_tracks, lifted_to_npz
+
+    if len({(track.stream, track.frame) for track in tracks}) > 1:
+        raise ConfigError(f"an npz holds one stream; choose with --stream: {_listed(tracks)}")
+    lifted = lifted_from_tracks(tracks)
+    lifted_to_npz(out, lifted)
+    return Written(str(out), len(tracks), len(lifted.t_ns))
+
+
+def _name_of(track: "Track", out: Path) -> Path:
+    stream = track.stream.replace("/", "-")
+    return out.with_name(f"{out.stem}-{stream}-{track.person}{out.suffix}")

@@ -1,0 +1,139 @@
+"""`langpose-rt demo`: a real server lifts a real clip through real sockets.
+
+The picture of what it saw is in `demo_picture.py`.
+"""
+
+import argparse
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langpose_rt.cli.arguments.options import add_model_arguments, check_writable, model_flags
+from langpose_rt.errors import ConfigError, LangPoseError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from langpose_rt.benchmark.listening import Listener
+    from langpose_rt.evaluation.clip_scores import Scores
+    from langpose_rt.formats.clip import Clip
+    from langpose_rt.protocol.messages import PoseMessage
+
+SUMMARY = "lift the bundled real clip live through a real server, print the figures, save a picture"
+EXAMPLE = "langpose-rt demo --frames 1000 --out langpose-demo.png"
+
+RIG, CAMERA = "demo", "cam01"
+_LAST_ANSWERS_S = 3.0
+_MOST_FRAMES = 1_000_000
+_PICTURES = (".png", ".jpg", ".jpeg")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    for flag, default, metavar, text in (
+        ("--frames", 1000, "N", "play at least so many"),
+        ("--out", Path("langpose-demo.png"), "FILE.png", "picture to save"),
+        ("--lookahead-ms", 0.0, "MS", "lookahead of the server"),
+    ):
+        shown = f"{text} (default: {default})"
+        parser.add_argument(flag, type=type(default), default=default, metavar=metavar, help=shown)
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_model_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve, play, listen, compare, draw."""
+    from langpose_rt.benchmark.child_server import child_server
+    from langpose_rt.benchmark.listening import Listener
+    from langpose_rt.formats.clip import DEMO_CLIP
+    from langpose_rt.formats.readers import read_clip
+    from langpose_rt.visualization.demo_picture import save_demo_picture
+
+    _check(arguments)
+    clip = read_clip(DEMO_CLIP)
+    loops = math.ceil(arguments.frames / len(clip.t_ns))
+    flags = ["--lookahead-ms", str(arguments.lookahead_ms), *model_flags(arguments)]
+    with child_server(flags) as server, Listener(server.pose_endpoint, RIG) as listener:
+        sent = _play(clip, server.keypoint_endpoint, loops)
+        listener.wait_for(sent, _LAST_ANSWERS_S)
+    if not any(len(message.ids) for message in listener.messages):
+        raise LangPoseError("the server answered no frame; run 'langpose-rt serve' and see its log")
+    figures = _figures(listener, sent, server.said) | _accuracy(listener, clip)
+    save_demo_picture(arguments.out, clip, listener.messages, figures)
+    if arguments.json:
+        print(json.dumps(figures | {"picture": str(arguments.out)}))
+        return 0
+    for name, value in figures.items():
+        shown = value if isinstance(value, str | int) else f"{value:,.2f}"
+        print(f"{name.replace('_', ' '):<32}{shown}")
+    print(f"{'picture':<32}{arguments.out}")
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if not 1 <= arguments.frames <= _MOST_FRAMES:
+        raise ConfigError(f"--frames is {arguments.frames}; expected 1 to {_MOST_FRAMES}")
+    if arguments.out.suffix.lower() not in _PICTURES:
+        raise ConfigError(f"--out is {arguments.out}; expected a name that ends in .png or .jpg")
+    check_writable(arguments.out, "picture")
+
+
+def _play(clip: "Clip", endpoint: str, loops: int) -> int:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from langpose_rt.benchmark.playback import Playback, play, publisher_of_clip, wait_for_server
+    from langpose_rt.client.address import Connection
+
+    with publisher_of_clip(clip, Connection(endpoint=endpoint), RIG, CAMERA) as publisher:
+        wait_for_server(publisher)
+        console = Console(stderr=True)
+        with Progress(console=console, disable=not console.is_terminal) as bar:
+            task = bar.add_task("playing the clip at camera rate", total=loops * len(clip.t_ns))
+            return play(
+                clip,
+                publisher,
+                Playback(loops=loops),
+                on_frame=lambda frames: bar.update(task, completed=frames),
+            )
+
+
+def poses_by_loop(messages: "Sequence[PoseMessage]", frames: int) -> list["np.ndarray"]:
+    """Poses [frame, 17, 3] of every loop (epoch) of one person, NaN where no answer came."""
+    import numpy as np
+
+    loops: dict[int, np.ndarray] = {}
+    for message in messages:
+        poses = loops.setdefault(message.src.epoch, np.full((frames, 17, 3), np.nan))
+        if len(message.ids) == 1:
+            poses[message.src.seq] = message.poses[0, :, :3]
+    return [poses for poses in loops.values() if np.isfinite(poses).any()]
+
+
+def _figures(listener: "Listener", sent: int, said: dict[str, str | int]) -> dict[str, Any]:
+    latency = listener.latency()
+    return {
+        "model": f"{said['model']} {said['precision']} on {said['backend']} ({said['licence']})",
+        "frames_sent": sent,
+        "poses_received": sum(len(message.ids) for message in listener.messages),
+        "poses_per_second": listener.poses_per_s(),
+        "server_added_latency_p50_ms": latency.p50_ms,
+        "server_added_latency_p95_ms": latency.p95_ms,
+        "server_added_latency_p99_ms": latency.p99_ms,
+    }
+
+
+def _accuracy(listener: "Listener", clip: "Clip") -> dict[str, float]:
+    """Errors of one loop, averaged over the loops."""
+    from langpose_rt.evaluation.clip_scores import scores_of_poses
+
+    loops = poses_by_loop(listener.messages, len(clip.t_ns))
+    scores: list[Scores] = [scores_of_poses(poses, clip) for poses in loops]
+
+    def mean(field: str) -> float:
+        return float(sum(getattr(one, field) for one in scores) / len(scores))
+
+    names = ("mpjpe_mm", "p_mpjpe_mm", "constant_p_mpjpe_mm", "velocity_error_mm_s")
+    return {name: mean(name) for name in names}

@@ -1,0 +1,103 @@
+"""`langpose-rt evaluate`: error of lifted poses in mm against the 3D that a clip carries."""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from langpose_rt.cli.arguments.options import backend_from_arguments
+from langpose_rt.cli.commands.lift import (
+    SLOTS,
+    add_clip_arguments,
+    add_lifting_arguments,
+    clip_from_arguments,
+    config_of_pipeline,
+    lift_with_progress,
+)
+from langpose_rt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from langpose_rt.evaluation.clip_scores import Scores
+    from langpose_rt.formats.clip import Clip
+
+SUMMARY = (
+    "lift clips that carry 3D, and print the error in mm beside the best pose that never moves"
+)
+EXAMPLE = "langpose-rt evaluate clip.npz --lookahead-ms 130 --smoothing off --json"
+
+_ROWS = (
+    ("MPJPE", "mpjpe_mm", "mm"),
+    ("N-MPJPE", "n_mpjpe_mm", "mm"),
+    ("P-MPJPE", "p_mpjpe_mm", "mm"),
+    ("MPJPE, never moving", "constant_mpjpe_mm", "mm"),
+    ("P-MPJPE, never moving", "constant_p_mpjpe_mm", "mm"),
+    ("velocity error", "velocity_error_mm_s", "mm/s"),
+    ("velocity error, never moving", "still_velocity_error_mm_s", "mm/s"),
+    ("jitter", "jitter_mm", "mm"),
+    ("jitter of the truth", "true_jitter_mm", "mm"),
+    ("PCK at 150 mm", "pck_150mm", ""),
+    ("AUC", "auc", ""),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "clips",
+        type=Path,
+        nargs="+",
+        metavar="CLIP.npz",
+        help="clip with pose3d (F,17,3) metres in camera axes of the person in column 0",
+    )
+    add_clip_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print the scores as JSON")
+    add_lifting_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Lift every clip and print its scores."""
+    from langpose_rt.evaluation.clip_scores import scores_of_poses
+
+    config = config_of_pipeline(arguments)
+    clips = {path: _checked(clip_from_arguments(arguments, path), path) for path in arguments.clips}
+    backend = backend_from_arguments(arguments, slots=SLOTS)
+    scores: dict[str, Scores] = {}
+    for path, clip in clips.items():
+        lifted = lift_with_progress(clip, backend, config)
+        try:
+            scores[str(path)] = scores_of_poses(lifted.pose[:, 0], clip)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
+    if arguments.json:
+        print(json.dumps({name: one.to_dict() for name, one in scores.items()}, indent=2))
+    else:
+        print("\n".join(_table(name, one) for name, one in scores.items()))
+    return 0
+
+
+def first_person(clip: "Clip") -> "Clip":
+    """The person in column 0 alone, whom pose3d belongs to, under one id."""
+    import numpy as np
+
+    ids = np.zeros((len(clip.t_ns), 1), np.int64)
+    return replace(clip, keypoints=clip.keypoints[:, :1], ids=ids)
+
+
+def _checked(clip: "Clip", path: Path) -> "Clip":
+    """Its first person, if there is one and something to compare with."""
+    if clip.pose3d is None:
+        raise ConfigError(f'{path}: found no "pose3d"; expected (F,17,3) metres in camera axes')
+    if not clip.present[:, 0].any():
+        raise ConfigError(
+            f"{path}: nobody is in column 0 of the keypoints; expected the person of pose3d"
+        )
+    return first_person(clip)
+
+
+def _table(name: str, scores: "Scores") -> str:
+    rows = (
+        f"  {label:<30}{getattr(scores, field):>9.{1 if unit else 3}f} {unit}".rstrip()
+        for label, field, unit in _ROWS
+    )
+    return "\n".join((f"{name}: {scores.frames} frames", *rows))

@@ -1,0 +1,270 @@
+"""`langpose-rt publish`: is a rig: of a file of keypoints, of a camera or a video, or of many."""
+
+import argparse
+import contextlib
+import json
+import math
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from langpose_rt.cli.arguments.connection import (
+    IS_THE_KEY_KNOWN,
+    add_connection_arguments,
+    connection_from_arguments,
+)
+from langpose_rt.cli.commands.lift import add_clip_arguments, clip_from_arguments, size_from_text
+from langpose_rt.cli.terminal.progress_line import ProgressLine
+from langpose_rt.client.address import Connection
+from langpose_rt.errors import ConfigError, LangPoseError
+
+if TYPE_CHECKING:
+    from langpose_rt.capture.filming import PublishCounts
+    from langpose_rt.capture.footage import VideoSource
+
+SUMMARY = "be a rig: play keypoints, watch a camera or a video, or be many rigs for load"
+EXAMPLE = """langpose-rt publish clip.npz --rig rig0 --camera cam0 --loop
+  langpose-rt publish 0                  the first camera of this machine, through rtmlib
+  langpose-rt publish video.mp4          or rtsp://camera/stream
+  langpose-rt publish --synthetic 16x2@60 --seconds 30
+FILE says where the pictures come from; --camera is only the name the stream goes by."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    for flag, default, metavar, text in (
+        ("--camera", "cam0", "NAME", "name of the camera"),
+        ("--speed", 1.0, "X", "2 plays a file twice as fast, with the same capture times"),
+        ("--wait-s", 10.0, "S", "wait so long for a server"),
+    ):
+        shown = f"{text} (default: {default})"
+        parser.add_argument(flag, type=type(default), default=default, metavar=metavar, help=shown)
+    parser.add_argument("--rig", metavar="NAME", help="name of this rig (default: rig0)")
+    add_connection_arguments(
+        parser, default="tcp://127.0.0.1:5555", text="where the server takes keypoints"
+    )
+    parser.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="npz clip, folder of OpenPose JSON, video file, device number or address of a camera",
+    )
+    parser.add_argument(
+        "--loop", action="store_true", help="start a file again at the end, as a new epoch"
+    )
+    parser.add_argument("--seconds", type=float, metavar="S", help="stop after so long")
+    parser.add_argument("--json", action="store_true", help="print a summary as JSON")
+    add_clip_arguments(parser)
+    _add_detector_arguments(parser)
+    group = parser.add_argument_group("many rigs")
+    group.add_argument(
+        "--synthetic", metavar="RxP@HZ", help="R rigs of P people at so many Hz, instead of FILE"
+    )
+    group.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the synthetic rigs (default: 0)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Publish until the end, or until interrupted or terminated."""
+    if not 0.01 <= arguments.speed <= 100:
+        raise ConfigError(f"--speed is {arguments.speed:g}; expected 0.01 to 100")
+    if not 0 <= arguments.wait_s <= 86_400:
+        raise ConfigError(f"--wait-s is {arguments.wait_s:g}; expected 0 to 86400")
+    if arguments.seconds is not None and not 0 < arguments.seconds <= 1e9:
+        raise ConfigError(f"--seconds is {arguments.seconds:g}; expected more than 0")
+    if (arguments.file is None) == (arguments.synthetic is None):
+        raise ConfigError("publish takes either FILE or --synthetic; try 'publish --help'")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    server = connection_from_arguments(arguments)
+    if arguments.synthetic is not None:
+        return _publish_synthetic(arguments, server)
+    from langpose_rt.capture.footage import is_footage
+
+    publish = _publish_footage if is_footage(arguments.file) else _publish_clip
+    return publish(arguments, server)
+
+
+def _add_detector_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("cameras and videos (pip install 'langpose-rt[rig]')")
+    for flag, default, others, text in (
+        ("--detector", "body", ["feet", "whole"], "17, 26 or 133 keypoints"),
+        ("--mode", "lightweight", ["balanced", "performance"], "size of rtmlib's models"),
+        ("--device", "cpu", ["cuda", "mps"], "what runs them"),
+    ):
+        shown = f"{text} (default: {default})"
+        group.add_argument(flag, choices=[default, *others], default=default, help=shown)
+    group.add_argument(
+        "--latency-ms", type=float, default=0.0, metavar="X",
+        help="of a camera, from the light to the arrival of a picture, if known (default: 0)",
+    )  # fmt: skip
+
+
+def _publish_clip(arguments: argparse.Namespace, server: Connection) -> int:
+    from langpose_rt.benchmark.playback import Playback, play, publisher_of_clip
+
+    clip = clip_from_arguments(arguments, Path(arguments.file))
+    playback = Playback(speed=arguments.speed, loops=0 if arguments.loop else 1)
+    sent = 0
+    stop = _stop_after(arguments.seconds)
+
+    def count(frames: int) -> bool:
+        nonlocal sent
+        sent = frames
+        return not stop()
+
+    rig = arguments.rig or "rig0"
+    with publisher_of_clip(clip, server, rig, arguments.camera) as publisher:
+        _wait(publisher.wait_for_server, arguments, server, f"{rig}/{arguments.camera}")
+        with contextlib.suppress(KeyboardInterrupt):  # the usual end of --loop
+            play(clip, publisher, playback, on_frame=count)
+    summary = {"rig": rig, "camera": arguments.camera, "frames": sent}
+    return _done(arguments, summary, f"{sent} frames published")
+
+
+def _publish_footage(arguments: argparse.Namespace, server: Connection) -> int:
+    from langpose_rt.capture.filming import PublishCounts
+
+    tally = PublishCounts()
+    footage = _footage(arguments)
+    with contextlib.closing(footage):
+        _film(arguments, footage, server, tally)
+    summary: dict[str, object] = {"rig": arguments.rig or "rig0", "camera": arguments.camera}
+    summary |= {"frames": tally.frames, "dropped": footage.dropped, "people": tally.people}
+    summary |= {"detector_ms": round(tally.detector_ms, 2)}
+    return _done(
+        arguments,
+        summary,
+        f"{tally.frames} frames published with {tally.people} people, {footage.dropped} dropped; "
+        f"the detector took {tally.detector_ms:.1f} ms a frame",
+    )
+
+
+def _film(
+    arguments: argparse.Namespace,
+    footage: "VideoSource",
+    server: Connection,
+    tally: "PublishCounts",
+) -> None:
+    from langpose_rt.capture.detector import open_detector
+    from langpose_rt.capture.filming import publish_detections
+    from langpose_rt.client.subscriber import RigPublisher
+
+    detector = open_detector(arguments.detector, arguments.mode, arguments.device)
+    rig, camera = arguments.rig or "rig0", arguments.camera
+    with RigPublisher(
+        server.endpoint,
+        rig,
+        camera,
+        skeleton=detector.skeleton,
+        size=footage.size,
+        fps=footage.fps,
+        **server.keys,
+    ) as publisher:
+        _wait(publisher.wait_for_server, arguments, server, f"{rig}/{camera}")
+        line = ProgressLine()
+        goes_on = _progress(line, tally, footage, _stop_after(arguments.seconds))
+        with contextlib.suppress(KeyboardInterrupt):  # the usual end of a camera
+            publish_detections(footage, detector, publisher, tally=tally, on_frame=goes_on)
+            while arguments.loop and goes_on():
+                publisher.restart()  # the same times come again
+                publish_detections(footage, detector, publisher, tally=tally, on_frame=goes_on)
+        line.close()
+
+
+def _footage(arguments: argparse.Namespace) -> "VideoSource":
+    """The pictures; flags that mean nothing for them are refused."""
+    from langpose_rt.capture.footage import Asked, open_footage
+
+    device = arguments.file.isdecimal()
+    for flag, allowed in (("format", False), ("size", device), ("fps", device)):
+        if getattr(arguments, flag) is not None and not allowed:
+            raise ConfigError(
+                f"--{flag} says nothing about {arguments.file}; leave it out"
+                + ("" if flag != "format" else " and choose the keypoints with --detector")
+            )
+    if not 0 <= arguments.latency_ms <= 10_000:
+        raise ConfigError(f"--latency-ms is {arguments.latency_ms:g}; expected 0 to 10000")
+    asked = Asked(
+        size=size_from_text(arguments.size), fps=arguments.fps, latency_ms=arguments.latency_ms
+    )
+    return open_footage(arguments.file, asked, speed=arguments.speed)
+
+
+def _progress(
+    line: ProgressLine, tally: "PublishCounts", footage: "VideoSource", stop: Callable[[], bool]
+) -> Callable[[], bool]:
+    """What is called after every frame: says how it goes, and whether it goes on."""
+    start_s = time.monotonic()
+
+    def goes_on() -> bool:
+        line.show(
+            lambda: (
+                f"{tally.frames / (time.monotonic() - start_s):.1f} fps, detector "
+                f"{tally.detector_ms:.1f} ms, {tally.people / tally.frames:.1f} people, "
+                f"{footage.dropped} dropped"
+            )
+        )
+        return not stop()
+
+    return goes_on
+
+
+def _publish_synthetic(arguments: argparse.Namespace, server: Connection) -> int:
+    from langpose_rt.benchmark.synthetic import SyntheticRigs, plan_from_text
+
+    plan = plan_from_text(arguments.synthetic, seed=arguments.seed, prefix=arguments.rig or "synth")
+    if server.keys and plan.rigs > 1:
+        raise ConfigError(
+            f"--synthetic has {plan.rigs} rigs, but a key is for one rig; choose 1x{plan.persons}, "
+            f"with a key named {plan.prefix}0"
+        )
+    line = ProgressLine()
+    with SyntheticRigs(server, plan) as rigs:
+        _wait(rigs.wait_for_server, arguments, server, f"{plan.rigs} rigs")
+        sent = rigs.play(
+            seconds=arguments.seconds,
+            on_round=lambda so_far: line.show(
+                lambda: f"{so_far.frames / so_far.seconds:.0f} frames/s, {so_far.late} late"
+            ),
+        )
+    line.close()
+    rate_hz = sent.frames / sent.seconds
+    summary = asdict(plan) | asdict(sent) | {"frames_per_s": round(rate_hz, 2)}
+    return _done(
+        arguments,
+        summary,
+        f"{sent.frames} frames of {plan.rigs} rigs with {plan.persons} people each in "
+        f"{sent.seconds:.1f} s ({rate_hz:.1f}/s); {sent.late} late, "
+        f"the latest {sent.worst_late_ms:.1f} ms",
+    )
+
+
+def _wait(
+    wait_for_server: Callable[[float], bool],
+    arguments: argparse.Namespace,
+    server: Connection,
+    what: str,
+) -> None:
+    if not wait_for_server(arguments.wait_s):
+        raise LangPoseError(
+            f"no server took {what} at {server.endpoint} within {arguments.wait_s:g} s; "
+            + (IS_THE_KEY_KNOWN if server.keys else "start one with 'langpose-rt serve'")
+        )
+    source = arguments.synthetic or arguments.file
+    print(f"publishing {source} as {what}", file=sys.stderr, flush=True)
+
+
+def _stop_after(seconds: float | None) -> Callable[[], bool]:
+    """Whether so much time has passed since now."""
+    until_s = math.inf if seconds is None else time.monotonic() + seconds
+    return lambda: time.monotonic() >= until_s
+
+
+def _done(arguments: argparse.Namespace, summary: dict[str, object], sentence: str) -> int:
+    print(json.dumps(summary) if arguments.json else sentence)
+    return 0

@@ -1,0 +1,220 @@
+"""`langpose-rt serve`: the server. Keypoints in on one port, poses out on the next."""
+
+import argparse
+import contextlib
+import gc
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langpose_rt.cli.arguments.options import (
+    add_config_arguments,
+    add_model_arguments,
+    backend_from_arguments,
+    config_from_arguments,
+)
+from langpose_rt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from langpose_rt.formats.gallery_npz import Gallery
+    from langpose_rt.geometry.camera import Camera
+    from langpose_rt.pipeline.config import PipelineConfig
+    from langpose_rt.pipeline.journal import Recorder
+    from langpose_rt.runtime.backend import Backend
+    from langpose_rt.server.server import Server
+
+SUMMARY = "lift the keypoint streams of capture rigs to 3D, live"
+EXAMPLE = "langpose-rt serve --port 5555 --lookahead-ms 60 --cameras calib.toml"
+
+_SECOND_SIGNAL = 1
+_TIDY_S = 60.0
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from langpose_rt.pipeline.config import PipelineConfig
+    from langpose_rt.server.config import ServerConfig
+
+    network = parser.add_argument_group("network")
+    add_config_arguments(network, ServerConfig, leave_out=("pipeline",))
+    network.add_argument("--no-http", action="store_true", help="serve neither health nor metrics")
+    pipeline = parser.add_argument_group("pipeline")
+    add_config_arguments(pipeline, PipelineConfig)
+    pipeline.add_argument(
+        "--cameras", type=Path, metavar="FILE", help="calibration TOML of Pose2Sim, anipose, ..."
+    )
+    pipeline.add_argument(
+        "--actions", type=Path, metavar="FILE",
+        help="npz of action sentences (training.tools.embed_actions): say what everybody is doing",
+    )  # fmt: skip
+    recording = parser.add_argument_group("recording")
+    recording.add_argument(
+        "--record", type=Path, metavar="FILE.mcap", help="record what comes in and goes out"
+    )
+    recording.add_argument("--force", action="store_true", help="replace a recording of that name")
+    parser.add_argument(
+        "--json", action="store_true", help="print ports and model as one JSON line"
+    )
+    parser.add_argument(
+        "--slots", type=int, default=64, metavar="N", help="people at once (default: %(default)s)"
+    )
+    add_model_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT; the first drains within a second, a second ends at once.
+
+    SIGHUP opens the model anew; on a terminal it means that the terminal is gone, and drains.
+    """
+    from langpose_rt.pipeline.config import PipelineConfig
+    from langpose_rt.server.config import ServerConfig
+    from langpose_rt.server.server import Server
+    from langpose_rt.server.systemd import supervised
+
+    if not 1 <= arguments.slots <= 4096:
+        raise ConfigError(f"--slots is {arguments.slots}; expected 1 to 4096")
+    pipeline = config_from_arguments(PipelineConfig, arguments)
+    given: dict[str, Any] = {"http_port": None} if arguments.no_http else {}
+    config = config_from_arguments(ServerConfig, arguments, pipeline=pipeline, **given)
+    cameras, gallery = _cameras(arguments.cameras), _gallery(arguments.actions)
+
+    def open_model(folder: Path | None) -> "Backend":
+        pipeline = server.pipeline
+        failing = pipeline.model.name if pipeline.faults.persist else None
+        return backend_from_arguments(
+            arguments, slots=arguments.slots, folder=folder, failing=failing, say=log.info
+        )
+
+    why: list[str] = []  # said once it serves: a wrong option is one sentence
+    backend = backend_from_arguments(arguments, slots=arguments.slots, say=why.append)
+    recorder = _recorder(arguments, backend, pipeline)
+    server = Server(backend, config, cameras, recorder, gallery=gallery, open_model=open_model)
+    licence = str(backend.manifest.card.get("licence", "not stated"))
+
+    def on_start() -> None:
+        _announce(server, licence, arguments, why)
+        _keep_memory_flat(server)
+
+    with _heeding_signals(server), supervised(server):
+        server.run(on_start=on_start)
+    return 0
+
+
+def _cameras(path: Path | None) -> "Mapping[str, Camera]":
+    if path is None:
+        return {}
+    from langpose_rt.formats.calibration import cameras_from_toml
+
+    return cameras_from_toml(path)
+
+
+def _gallery(path: Path | None) -> "Gallery | None":
+    if path is None:
+        return None
+    from langpose_rt.formats.gallery_npz import gallery_from_file
+
+    return gallery_from_file(path)
+
+
+def _recorder(
+    arguments: argparse.Namespace, backend: "Backend", pipeline: "PipelineConfig"
+) -> "Recorder | None":
+    if arguments.record is None:
+        return None
+    from langpose_rt.cli.arguments.options import check_writable
+    from langpose_rt.recording.recorder import FileRecorder
+    from langpose_rt.recording.setup import RecordedSetup
+
+    check_writable(arguments.record, "recording", "--record")
+    cameras = "" if arguments.cameras is None else arguments.cameras.read_text(encoding="utf-8")
+    gallery = b"" if arguments.actions is None else arguments.actions.read_bytes()
+    setup = RecordedSetup.of(
+        backend, pipeline, threads=arguments.threads, cameras=cameras, gallery=gallery
+    )
+    return FileRecorder(arguments.record, setup.to_facts(), force=arguments.force)
+
+
+def _keep_memory_flat(server: "Server") -> None:
+    """Collect once a minute what has come since the start, until the server ends.
+
+    CPython keeps up to 2,000 freed tuples of every length, which takes half an hour to fill up and
+    which a full collection gives back. One that also went through all that was loaded would hold
+    every thread for 60 ms, so that is set aside first.
+    """
+    gc.freeze()
+
+    def tidy() -> None:
+        while not server.wait(_TIDY_S):
+            gc.collect()
+
+    threading.Thread(target=tidy, name="tidy", daemon=True).start()
+
+
+def _announce(
+    server: "Server", licence: str, arguments: argparse.Namespace, why: list[str]
+) -> None:
+    for line in why:
+        log.info(line)
+    model, ports, keyring = server.snapshot().model, server.ports, server.keyring
+    said = {
+        "port": ports.keypoints, "output_port": ports.poses, "control_port": ports.control,
+        "http_port": ports.http, "model": model.id, "sha256": model.sha256,
+        "precision": model.precision, "backend": model.backend, "licence": licence,
+        "server_key": keyring.own.public if keyring else None,
+    }  # fmt: skip
+    if arguments.json:
+        print(json.dumps(said), flush=True)
+    elif arguments.log_format == "json":
+        log.info("the server is up", extra=said)
+    else:
+        bind = server.config.bind
+        keys = f"server key    {keyring.own.public}\n" if keyring else ""
+        keys += f"let in        {', '.join(keyring.names) or 'nobody'}\n" if keyring else ""
+        page = f"http://{server.config.http_bind}:{ports.http}/  (health: /status)"
+        viewer = f"viewer        {page}\n" if ports.http else ""
+        print(
+            f"keypoints in  tcp://{bind}:{ports.keypoints}\n"
+            f"poses out     tcp://{bind}:{ports.poses}\n"
+            f"control       tcp://{bind}:{ports.control}\n"
+            f"{viewer}{keys}"
+            f"model         {model.id} {model.sha256[:12]}, {model.precision} on {model.backend}\n"
+            f"weights       {licence}\n",
+            end="",  # one write: the log has a thread of its own, and no line may cut another
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+@contextlib.contextmanager
+def _heeding_signals(server: "Server") -> Iterator[None]:
+    """While it serves; whoever called this command in its own process gets its handlers back."""
+    from langpose_rt.server.systemd import supervised_reload
+
+    def drain(*_: object) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(_SECOND_SIGNAL))
+        signal.signal(signal.SIGINT, lambda *_: os._exit(_SECOND_SIGNAL))
+        server.drain()
+
+    def reload(*_: object) -> None:
+        supervised_reload(server)
+
+    on_terminal = sys.stdin is not None and sys.stdin.isatty()
+    heeded = {
+        signal.SIGTERM: drain,
+        signal.SIGINT: drain,
+        signal.SIGHUP: drain if on_terminal else reload,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in heeded.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,160 @@
+"""`langpose-rt top`: a live table of a server in the terminal, a line a second elsewhere."""
+
+import argparse
+import contextlib
+import json
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from langpose_rt.cli.arguments.connection import add_connection_arguments, connection_from_arguments
+from langpose_rt.errors import ConfigError, LangPoseError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from langpose_rt.cli.terminal.server_watch import ServerWatch
+    from langpose_rt.client.raw import RawSubscriber
+
+SUMMARY = "show what a server does, live: state, streams, people, rates, latency, events"
+EXAMPLE = "langpose-rt top --server tcp://127.0.0.1:5556"
+
+_TABLE_S, _LINE_S = 0.5, 1.0
+_HEADINGS = ("stream", "people", "states", "fps", "p50 ms", "p99 ms", "dropped", "clock ± ms")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_connection_arguments(
+        parser, default="tcp://127.0.0.1:5556", text="where the server publishes poses"
+    )
+    parser.add_argument("--once", action="store_true", help="print one table and leave")
+    parser.add_argument("--json", action="store_true", help="print JSON, one object a second")
+    parser.add_argument(
+        "--wait-s", type=float, default=3.0, metavar="S",
+        help="--once listens so long (default: %(default)s)",
+    )  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show the server until interrupted, or once."""
+    from langpose_rt.cli.terminal.server_watch import ServerWatch
+    from langpose_rt.client.raw import RawSubscriber
+
+    if not 0.1 <= arguments.wait_s <= 3600:
+        raise ConfigError(f"--wait-s is {arguments.wait_s:g}; expected 0.1 to 3600")
+    where, watch = connection_from_arguments(arguments), ServerWatch()
+    with RawSubscriber(where.endpoint, **where.keys) as subscriber:
+        if arguments.once:
+            _once(arguments, subscriber, watch)
+            return 0
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with contextlib.suppress(KeyboardInterrupt):  # the usual end
+            if arguments.json or not sys.stdout.isatty():
+                _lines(arguments, subscriber, watch)
+            else:
+                _table_live(arguments.server, subscriber, watch)
+    return 0
+
+
+def _once(arguments: argparse.Namespace, subscriber: "RawSubscriber", watch: "ServerWatch") -> None:
+    from rich.console import Console
+
+    report = _heard(subscriber, watch, arguments.wait_s)
+    if report["server"] is None:
+        raise LangPoseError(
+            f"no server was heard at {arguments.server} within {arguments.wait_s:g} s; "
+            "start one with 'langpose-rt serve'"
+        )
+    if arguments.json:
+        print(json.dumps(report))
+    else:
+        Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120).print(_table(report))
+
+
+def _lines(
+    arguments: argparse.Namespace, subscriber: "RawSubscriber", watch: "ServerWatch"
+) -> None:
+    while True:
+        report = _heard(subscriber, watch, _LINE_S)
+        line = json.dumps(report) if arguments.json else _line(report, arguments.server)
+        print(line, flush=True)
+
+
+def _table_live(endpoint: str, subscriber: "RawSubscriber", watch: "ServerWatch") -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(_waiting(endpoint), console=Console(file=sys.stdout), auto_refresh=False) as live:
+        while True:
+            report = _heard(subscriber, watch, _TABLE_S)
+            live.update(_table(report) if report["server"] else _waiting(endpoint), refresh=True)
+
+
+def _heard(subscriber: "RawSubscriber", watch: "ServerWatch", seconds: float) -> dict[str, Any]:
+    """Listen so long, then report."""
+    until_s = time.monotonic() + seconds
+    while (left_s := until_s - time.monotonic()) > 0:
+        for parts in subscriber.receive(left_s):
+            watch.note(parts, time.monotonic())
+    return watch.report(time.monotonic())
+
+
+def _waiting(endpoint: str) -> str:
+    return f"no server is heard at {endpoint}; waiting for one"
+
+
+def _title(server: dict[str, Any]) -> str:
+    return (
+        f"{server['server']} {server['state']}, up {server['uptime_s']:.0f} s, "
+        f"{server['persons']} people, {server['fps']:.0f} poses/s, p99 {server['p99_ms']:.2f} ms"
+    )
+
+
+def _event(event: dict[str, Any]) -> str:
+    times = f" x{event['count']}" if event["count"] > 1 else ""
+    said = event["detail"] or f"{event['reason']} {event['subject']}"
+    return f"{event['ago_s']:.0f} s ago {event['kind']}/{event['reason']}{times}: {said}"
+
+
+def _line(report: dict[str, Any], endpoint: str) -> str:
+    """The whole report in one line."""
+    if report["server"] is None:
+        return _waiting(endpoint)
+    said = [_title(report["server"])]
+    for row in report["streams"]:
+        lost = f", dropped {_counts(row['dropped'])}" if row["dropped"] else ""
+        said.append(
+            f"{row['stream']} {_counts(row['states']) or 'nobody'}, {row['fps']:.1f} fps, "
+            f"p50 {row['p50_ms']:.2f}, p99 {row['p99_ms']:.2f} ms, "
+            f"clock ±{row['clock_uncertainty_ms']:.2f} ms{lost}"
+        )
+    said += [_event(event) for event in report["events"][:1]]
+    return "; ".join(said)
+
+
+def _table(report: dict[str, Any]) -> "RenderableType":
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    server = report["server"]
+    title = Text(f"{_title(server)}, {server['model']} on {server['backend']}")
+    caption = None if report["streams"] else "no poses yet"
+    table = Table(title=title, title_justify="left", caption=caption, box=SIMPLE_HEAD)
+    for number, heading in enumerate(_HEADINGS):
+        table.add_column(heading, justify="left" if number in (0, 2, 6) else "right")
+    for row in report["streams"]:
+        table.add_row(
+            row["stream"], str(row["people"]), _counts(row["states"]), f"{row['fps']:.1f}",
+            f"{row['p50_ms']:.2f}", f"{row['p99_ms']:.2f}", _counts(row["dropped"]) or "-",
+            f"{row['clock_uncertainty_ms']:.2f}",
+        )  # fmt: skip
+    events = [Text(_event(event), overflow="ellipsis", no_wrap=True) for event in report["events"]]
+    return Group(table, *events)
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())

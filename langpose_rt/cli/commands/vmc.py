@@ -1,0 +1,92 @@
+"""`langpose-rt vmc`: one person moves an avatar, over the VMC protocol (OSC on UDP)."""
+
+import argparse
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+from langpose_rt.cli.arguments.bridging import add_bridge_arguments, bridge, follower_from_arguments
+from langpose_rt.errors import ConfigError, LangPoseError
+
+if TYPE_CHECKING:
+    from langpose_rt.bridges.vmc import Message
+    from langpose_rt.protocol.messages import PoseMessage
+
+SUMMARY = "move an avatar: one person to a VMC receiver (Unity, Unreal, Blender, VSeeFace)"
+EXAMPLE = "langpose-rt vmc --to 127.0.0.1:39539 --rig rig0"
+
+_MESSAGES_A_PACKET = 12
+"""Of about 80 bytes: a packet stays below the 1500 bytes an Ethernet frame holds."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_bridge_arguments(parser)
+    parser.add_argument(
+        "--to", default="127.0.0.1:39539", metavar="HOST:PORT",
+        help="where the avatar listens (default: %(default)s)",
+    )  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Send every frame until interrupted."""
+    from langpose_rt.bridges.vmc import Avatar
+
+    host, port = _address(arguments.to)
+    follower, avatar = follower_from_arguments(arguments), Avatar()
+    start_s = time.monotonic()
+    sender = _Sender(host, port)
+
+    def send(message: "PoseMessage") -> bool:
+        person = follower.person(message)
+        sender.send(avatar.messages(message, person, time.monotonic() - start_s))
+        return person is not None
+
+    with contextlib.closing(sender):
+        return bridge(arguments, send, what=f"VMC at {arguments.to}", follower=follower)
+
+
+class _Sender:
+    """OSC bundles over UDP."""
+
+    def __init__(self, host: str, port: int) -> None:
+        try:
+            from pythonosc import osc_bundle_builder, osc_message_builder, udp_client
+        except ImportError as error:
+            raise ConfigError(
+                f"vmc needs python-osc, which cannot be imported ({error}); "
+                "install it with 'pip install \"langpose-rt[bridges]\"'"
+            ) from None
+        self._bundles, self._builders = osc_bundle_builder, osc_message_builder
+        self._to = f"{host}:{port}"
+        try:
+            self._client = udp_client.UDPClient(host, port)
+        except OSError as error:
+            raise ConfigError(f"cannot send to {self._to}: {error.strerror or error}") from None
+
+    def send(self, messages: "list[Message]") -> None:
+        """Send messages together, in as many packets as they need."""
+        for first in range(0, len(messages), _MESSAGES_A_PACKET):
+            bundle = self._bundles.OscBundleBuilder(self._bundles.IMMEDIATELY)
+            for address, values in messages[first : first + _MESSAGES_A_PACKET]:
+                builder = self._builders.OscMessageBuilder(address=address)
+                for value in values:
+                    builder.add_arg(value)
+                bundle.add_content(builder.build())
+            try:
+                self._client.send(bundle.build())
+            except ConnectionRefusedError:  # nobody listens yet
+                continue
+            except OSError as error:
+                raise LangPoseError(f"cannot send to {self._to}: {error.strerror}") from None
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._client.close()
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise ConfigError(f"--to is {text!r}; expected HOST:PORT such as 127.0.0.1:39539")
+    return host, int(port)

@@ -1,0 +1,57 @@
+"""Which backends this Python could load, tried in a process of its own that may die of it."""
+
+import importlib.util
+import subprocess
+import sys
+
+from langpose_rt.cli.doctor.check import Check
+from langpose_rt.runtime.gpu_info import why_no_gpu
+
+_IMPORT_S = 120.0
+_OPTIONAL = {"torch": "train", "tensorrt": "gpu", "tensorrt_rtx": "rtx"}
+"""Module of a backend to the extra that installs it."""
+
+_NEEDS_DRIVER = ("tensorrt", "tensorrt_rtx")
+
+
+def check_backends() -> list[Check]:
+    """The default backend, which must load, and the others."""
+    return [_default(), *(_optional(module, extra) for module, extra in _OPTIONAL.items())]
+
+
+def _default() -> Check:
+    version, complaint = _imported("onnxruntime")
+    if complaint:
+        advice = "pip install --force-reinstall onnxruntime"
+        return Check(name="onnx", verdict="fail", found=complaint, advice=advice)
+    return Check(name="onnx", verdict="ok", found=f"onnxruntime {version} loads")
+
+
+def _optional(module: str, extra: str) -> Check:
+    install = f'pip install "langpose-rt[{extra}]"'
+    if importlib.util.find_spec(module) is None:
+        found = f"not installed, and not needed ({install})"
+        return Check(name=module, verdict="ok", found=found)
+    version, complaint = _imported(module)
+    if complaint:
+        return Check(name=module, verdict="warn", found=complaint, advice=install)
+    reason = why_no_gpu() if module in _NEEDS_DRIVER else None
+    loads = f"{version} loads" + (f", but cannot run: {reason}" if reason else "")
+    return Check(name=module, verdict="ok", found=loads)
+
+
+def _imported(module: str) -> tuple[str, str]:
+    """Version of a module that could be imported, or else why not."""
+    script = f"import {module}; print({module}.__version__)"
+    try:
+        done = subprocess.run(  # noqa: S603 - ourselves
+            [sys.executable, "-W", "ignore", "-c", script],
+            capture_output=True, text=True, check=False, timeout=_IMPORT_S,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return "", f"{module} did not load within {_IMPORT_S:g} s"
+    if done.returncode == 0:
+        return done.stdout.strip(), ""
+    said = done.stderr.strip().splitlines()
+    why = said[-1] if said else f"its process ended with {done.returncode}"
+    return "", f"{module} does not load: {why}"

@@ -1,0 +1,136 @@
+"""Whether langpose-rt itself is whole: version, Python, packages, the C++ extension."""
+
+import platform
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import langpose_rt
+from langpose_rt.cli.doctor.check import Check
+
+ROOT = Path(langpose_rt.__file__).parents[1]
+"""The checkout, if the package is used from one."""
+
+_EXTRA = re.compile(r"extra\s*==\s*['\"]([\w-]+)['\"]")
+
+
+def check_version() -> list[Check]:
+    """Which langpose-rt this is."""
+    commit = _git("rev-parse", "--short", "HEAD") if (ROOT / ".git").exists() else ""
+    where = f", checkout at {commit}" if commit else ", installed"
+    if commit and _git("status", "--porcelain", "--untracked-files=no"):
+        where += " with changes"
+    return [Check(name="langpose-rt", verdict="ok", found=langpose_rt.__version__ + where)]
+
+
+def check_python() -> list[Check]:
+    """Which Python on which system."""
+    libc = " ".join(platform.libc_ver()).strip() or "no glibc"
+    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}, {libc}"
+    if platform.system() == "Linux":
+        return [Check(name="python", verdict="ok", found=found)]
+    advice = "only Linux is tested; if it works for you, say so"
+    return [Check(name="python", verdict="warn", found=found, advice=advice)]
+
+
+def check_packages() -> list[Check]:
+    """The versions of what must be installed, against what is asked for, and of what may be."""
+    needed, extras = parted_requirements(declared_requirements())
+    checks = [_needed(needed)]
+    found = {extra: _versions(requirements) for extra, requirements in extras.items()}
+    known = [f"{extra}: {text}" for extra, text in found.items() if text and extra != "test"]
+    checks.append(Check(name="extras", verdict="ok", found="; ".join(known) or "none installed"))
+    return checks
+
+
+def check_extension() -> list[Check]:
+    """Whether the sliding window is compiled."""
+    from langpose_rt.window.native import HOST_IS_NATIVE
+
+    if HOST_IS_NATIVE:
+        return [Check(name="window", verdict="ok", found="compiled C++")]
+    found = "NumPy stands in for the C++ extension: same results, more CPU a frame"
+    advice = (
+        "install a C++ compiler (apt install g++), then in the checkout: "
+        "pip install --force-reinstall --no-deps --no-cache-dir ."
+    )
+    return [Check(name="window", verdict="warn", found=found, advice=advice)]
+
+
+def declared_requirements() -> list[str]:
+    """The requirements of this version as its author wrote them.
+
+    From the checkout where there is one, since an installation beside it may be another version.
+    """
+    path = ROOT / "pyproject.toml"
+    if not path.is_file():
+        return metadata.requires("langpose-rt") or []
+    project = _toml(path)["project"]
+    extras = project["optional-dependencies"].items()
+    optional = [f"{text}; extra == '{extra}'" for extra, texts in extras for text in texts]
+    return [*project["dependencies"], *optional]
+
+
+def parted_requirements(requirements: list[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Requirements that always hold, and those of each extra."""
+    needed: list[str] = []
+    extras: dict[str, list[str]] = {}
+    for requirement in requirements:
+        extra = _EXTRA.search(requirement)
+        (extras.setdefault(extra[1], []) if extra else needed).append(requirement)
+    return needed, extras
+
+
+def _needed(requirements: list[str]) -> Check:
+    from packaging.requirements import Requirement
+
+    wrong = []
+    for requirement in map(Requirement, requirements):
+        if requirement.marker is not None and not requirement.marker.evaluate():
+            continue
+        version = _version(requirement.name)
+        if version is None:
+            wrong.append((requirement, "is not installed"))
+        elif not requirement.specifier.contains(version, prereleases=True):
+            wrong.append((requirement, f"is {version}, expected {requirement.specifier}"))
+    if wrong:
+        found = "; ".join(f"{one.name} {what}" for one, what in wrong)
+        missing = " ".join(f'"{one.name}{one.specifier}"' for one, _ in wrong)
+        advice = f"pip install {missing}"
+        return Check(name="packages", verdict="fail", found=found, advice=advice)
+    return Check(name="packages", verdict="ok", found=_versions(requirements))
+
+
+def _versions(requirements: list[str]) -> str:
+    names = (re.split(r"[^A-Za-z0-9_.-]", requirement)[0] for requirement in requirements)
+    versions = ((name, _version(name)) for name in names)
+    return ", ".join(f"{name} {version}" for name, version in versions if version)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git(*words: str) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed words
+            ["git", "-C", str(ROOT), *words],  # noqa: S607 - whichever git this person uses
+            capture_output=True, text=True, check=False, timeout=10,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip()
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    return tomllib.loads(path.read_text())

@@ -1,0 +1,1 @@
+"""Log lines, progress and live tables on a terminal."""

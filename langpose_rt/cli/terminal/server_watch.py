@@ -1,0 +1,142 @@
+"""What a server has published lately, in figures: no socket, no screen, no clock."""
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from langpose_rt.client.subscriber import ALIVE_S
+from langpose_rt.config import NS_PER_S
+from langpose_rt.errors import MessageError
+from langpose_rt.protocol.messages import (
+    Event,
+    Heartbeat,
+    PoseMessage,
+    decode_pose,
+    decode_status,
+)
+
+_RECENT = 600
+_FORGET_S = 10.0
+_EVENTS = 32
+_SHOWN_EVENTS = 5
+
+
+@dataclass
+class StreamWatch:
+    """What was heard of one stream lately."""
+
+    heard_s: float = 0.0
+    last: PoseMessage | None = None
+    latency_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    times_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def note(self, message: PoseMessage, now_s: float) -> None:
+        """Take one message."""
+        lat, drop = message.lat, message.drop
+        self.heard_s, self.last = now_s, message
+        self.latency_ms.append((lat.rx + lat.win + lat.lift + lat.post + lat.tx) / 1e6)
+        self.times_ns.append(message.t_srv)
+        self.dropped.update(late=drop.late, dup=drop.dup, gap=drop.gap, shed=drop.shed)
+
+    def row(self) -> dict[str, Any]:
+        """The stream as --json says it; its frame rate is that of the capture times."""
+        assert self.last is not None
+        p50, p99 = np.quantile(self.latency_ms, (0.5, 0.99)).tolist()
+        span_s = (self.times_ns[-1] - self.times_ns[0]) / NS_PER_S
+        return {
+            "stream": f"{self.last.rig}/{self.last.camera}",
+            "people": len(self.last.ids),
+            "states": dict(Counter(self.last.state)),
+            "fps": (len(self.times_ns) - 1) / span_s if span_s > 0 else 0.0,
+            "p50_ms": p50,
+            "p99_ms": p99,
+            "dropped": {how: count for how, count in self.dropped.items() if count},
+            "clock_uncertainty_ms": self.last.t_unc_ns / 1e6,
+        }
+
+
+@dataclass
+class _Happened:
+    """An event, how often it was, and when it was heard last."""
+
+    last: Event
+    count: int
+    heard_s: float
+
+
+class ServerWatch:
+    """A server from outside: its heartbeat, its streams, and what it reported.
+
+    Attributes:
+        heartbeat: The last one; None before the first.
+    """
+
+    def __init__(self) -> None:
+        self.heartbeat: Heartbeat | None = None
+        self._beat_s = float("-inf")
+        self._streams: dict[bytes, StreamWatch] = {}
+        self._events: dict[tuple[str, str, str], _Happened] = {}
+
+    def note(self, parts: Sequence[bytes], now_s: float) -> None:
+        """Take one message as it was published; what cannot be read is passed over."""
+        try:
+            if parts[0].startswith(b"pose3d/"):
+                message = decode_pose(parts)
+                self._streams.setdefault(parts[0], StreamWatch()).note(message, now_s)
+            elif parts[0].startswith(b"hb/"):
+                notice = decode_status(parts)
+                assert isinstance(notice, Heartbeat)
+                self.heartbeat, self._beat_s = notice, now_s
+            elif parts[0].startswith(b"event/"):
+                event = decode_status(parts)
+                assert isinstance(event, Event)
+                self._happened(event, now_s)
+        except MessageError:  # a newer server may say more than this program knows
+            return
+
+    def alive(self, now_s: float) -> bool:
+        """Whether a heartbeat was heard lately."""
+        return now_s - self._beat_s <= ALIVE_S
+
+    def report(self, now_s: float) -> dict[str, Any]:
+        """Everything --json says; the server is null while none is heard."""
+        self._streams = {
+            topic: stream
+            for topic, stream in self._streams.items()
+            if now_s - stream.heard_s <= _FORGET_S
+        }
+        return {
+            "server": self._server() if self.alive(now_s) else None,
+            "streams": [self._streams[topic].row() for topic in sorted(self._streams)],
+            "events": [
+                {
+                    "kind": happened.last.kind, "subject": happened.last.subject,
+                    "reason": happened.last.reason, "detail": happened.last.detail,
+                    "count": happened.count, "ago_s": now_s - happened.heard_s,
+                }
+                for happened in list(self._events.values())[: -_SHOWN_EVENTS - 1 : -1]
+            ],
+        }  # fmt: skip
+
+    def _server(self) -> dict[str, Any]:
+        beat = self.heartbeat
+        assert beat is not None
+        names = ("server", "state", "uptime_s", "persons", "fps", "p99_ms")
+        server: dict[str, Any] = {name: getattr(beat, name) for name in names}
+        model = beat.model
+        server["model"] = model and f"{model.id} {model.sha256[:12]} {model.precision}"
+        server["backend"] = model and model.backend
+        return server
+
+    def _happened(self, event: Event, now_s: float) -> None:
+        """Keep events in the order they were heard last."""
+        name = event.kind, event.subject, event.reason
+        before = self._events.pop(name, None)
+        count = event.count + (before.count if before is not None else 0)
+        self._events[name] = _Happened(event, count, now_s)
+        if len(self._events) > _EVENTS:
+            del self._events[next(iter(self._events))]

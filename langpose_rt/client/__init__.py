@@ -1,0 +1,1 @@
+"""Client sockets: publish keypoints, subscribe to poses, send control requests."""

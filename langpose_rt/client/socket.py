@@ -1,0 +1,88 @@
+"""One connected socket of the client library: its options, its keys, its life cycle.
+
+Publishers, subscribers and control clients are made of it; what their bytes mean is theirs.
+"""
+
+import contextlib
+import math
+import time
+from typing import TypeVar
+
+import zmq
+
+from langpose_rt.errors import ConfigError, LangPoseError
+
+MAX_WAITING_MESSAGES = 1000
+"""Messages a subscriber holds; beyond that the oldest are skipped."""
+
+_OPTIONS = {
+    zmq.LINGER: 1000,
+    zmq.SNDHWM: 64,
+    zmq.RCVHWM: MAX_WAITING_MESSAGES,
+    zmq.TCP_KEEPALIVE: 1,
+    zmq.TCP_KEEPALIVE_IDLE: 2,
+    zmq.TCP_KEEPALIVE_INTVL: 1,
+    zmq.TCP_KEEPALIVE_CNT: 3,
+}
+_HEARTBEATS = {zmq.HEARTBEAT_IVL: 500, zmq.HEARTBEAT_TIMEOUT: 1500}
+"""Not for consumers: one that does not read hears no heartbeat either, and libzmq aborts the
+process when a full socket reconnects [libzmq#3937]. TCP and the server's heartbeats remain."""
+
+ConnectionT = TypeVar("ConnectionT", bound="Connection")
+
+
+class Connection:
+    """One connected socket with a life cycle."""
+
+    def __init__(
+        self,
+        socket_type: int,
+        endpoint: str,
+        server_key: str | None,
+        key_pair: tuple[str, str] | None,
+    ) -> None:
+        port = endpoint.rpartition(":")[2]
+        if endpoint.startswith("tcp:") and port.isdecimal() and int(port) > 65535:
+            # ZeroMQ would take it for another one without a word
+            raise ConfigError(f'cannot connect to "{endpoint}": ports end at 65535')
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(socket_type)
+        try:
+            heartbeats = {} if socket_type == zmq.SUB else _HEARTBEATS
+            for option, value in (_OPTIONS | heartbeats).items():
+                self._socket.set(option, value)
+            # a rig forgets a server that has gone; a consumer subscribes without being polled
+            self._socket.set(zmq.IMMEDIATE, int(socket_type == zmq.XPUB))
+            if server_key is not None:
+                public, secret = key_pair or (key.decode() for key in zmq.curve_keypair())
+                self._socket.setsockopt_string(zmq.CURVE_PUBLICKEY, public)
+                self._socket.setsockopt_string(zmq.CURVE_SECRETKEY, secret)
+                self._socket.setsockopt_string(zmq.CURVE_SERVERKEY, server_key)
+            self._socket.connect(endpoint)
+        except (zmq.ZMQError, ValueError, TypeError) as error:
+            self._socket.close(linger=0)
+            raise ConfigError(f'cannot connect to "{endpoint}": {error}') from None
+
+    def close(self) -> None:
+        """Close the socket; what is queued is sent for a second at most. Twice is harmless."""
+        self._socket.close()
+
+    def __enter__(self: ConnectionT) -> ConnectionT:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _arrived(self) -> list[list[bytes]]:
+        """Whole messages that are there already, at most MOST_WAITING."""
+        if self._socket.closed:
+            raise LangPoseError(f"this {type(self).__name__} is closed; make a new one")
+        messages: list[list[bytes]] = []
+        with contextlib.suppress(zmq.Again):
+            while len(messages) < MAX_WAITING_MESSAGES:
+                messages.append(self._socket.recv_multipart(zmq.NOBLOCK))
+        return messages
+
+    def _wait(self, deadline_s: float | None) -> bool:
+        """Wait for a message; False once the deadline, in seconds of time.monotonic, is over."""
+        left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
+        return bool(self._socket.poll(None if left_s is None else math.ceil(1000 * left_s)))

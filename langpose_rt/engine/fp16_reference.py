@@ -1,0 +1,60 @@
+"""The FP16 graph evaluated on the CPU in real half: the stand-in for an engine where no GPU is.
+
+ONNX's own reference evaluator rounds every number of the graph to the type the graph gives it, so
+overflow and lost digits show. ONNX Runtime on a CPU computes half graphs in float32 and would hide
+both. Sums inside one product are NumPy's, which adds half products in float32 as tensor cores do.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx.reference import ReferenceEvaluator
+
+from langpose_rt.errors import BackendError
+from langpose_rt.manifest import Manifest
+from langpose_rt.runtime.ring_backend import RingBackend
+
+EVALUATOR = "the FP16 graph in onnx's reference evaluator on the CPU"
+"""What a parity is said to be measured on when this stood in for the engine."""
+
+
+class Fp16Network:
+    """Encoder and lifter as FP16 graphs, a `langpose_rt.runtime.ring_backend.Network`."""
+
+    name = "reference"
+    precision = "fp16"
+    persons_per_call = 64
+
+    def __init__(self, encoder: onnx.ModelProto | Path, lifter: onnx.ModelProto | Path) -> None:
+        self._encoder = ReferenceEvaluator(encoder)
+        self._lifter = ReferenceEvaluator(lifter)
+
+    def encode(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """Run the encoder."""
+        return _run(self._encoder, inputs)
+
+    def lift(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """Run the lifter."""
+        return _run(self._lifter, inputs)
+
+
+def fp16_backend(
+    encoder: onnx.ModelProto | Path,
+    lifter: onnx.ModelProto | Path,
+    manifest: Manifest,
+    *,
+    slots: int = 1,
+) -> RingBackend:
+    """A backend over the FP16 graphs with the ring in half, as it is on the device."""
+    network = Fp16Network(encoder, lifter)
+    return RingBackend(network, manifest, slots=slots, stored=np.float16)
+
+
+def _run(evaluator: ReferenceEvaluator, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+    with np.errstate(over="ignore", invalid="ignore"):  # seen in the outputs, and said there
+        outputs = [np.asarray(value) for value in evaluator.run(None, inputs)]
+    for name, value in zip(evaluator.output_names, outputs, strict=True):
+        if not np.isfinite(value).all():
+            raise BackendError(f"output {name!r} of the FP16 graph is not finite; half overflows")
+    return outputs

@@ -1,0 +1,1 @@
+"""Error metrics of 3D poses, and scores of a clip."""

@@ -1,0 +1,83 @@
+"""The graphs that leave torch: one encoder step and one lifter call, with named inputs and outputs.
+
+The ring is an input and never an output: the encoder returns only the newest key and value, and
+whoever owns the ring writes them into it.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from langpose_rt.model.attention import Rotary
+from langpose_rt.model.langpose import LangPose
+
+ENCODER_INPUTS = ("rows", "extras", "cos", "sin", "ring_keys", "ring_values", "bias")
+ENCODER_OUTPUTS = ("feature", "embedding", "key", "value")
+WINDOW_INPUTS = ("rows", "extras", "cos", "sin", "bias")
+LIFTER_INPUTS = ("newest", "answered", "lag_s")
+LIFTER_OUTPUTS = ("pose", "sigma")
+
+
+class EncoderStep(nn.Module):
+    """One frame of every person through the encoder: ENCODER_INPUTS to ENCODER_OUTPUTS."""
+
+    def __init__(self, model: LangPose) -> None:
+        super().__init__()
+        self.encoder = model.encoder
+
+    def forward(  # noqa: PLR0917 - a graph has its inputs in order
+        self, rows: Tensor, extras: Tensor, cos: Tensor, sin: Tensor,
+        ring_keys: Tensor, ring_values: Tensor, bias: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+        """Representation [batch, token * rep], embedding, key and value [batch, block, channel]."""
+        feature, key, value = self.encoder.step(
+            rows, extras, Rotary(cos, sin), (ring_keys, ring_values), bias
+        )
+        return feature.flatten(1), self.encoder.embedding(feature), key, value
+
+
+class EncoderWindow(nn.Module):
+    """A whole window through the same weights, for comparison: WINDOW_INPUTS to the newest feature.
+
+    This is what a lifter without a ring pays for every new frame.
+    """
+
+    def __init__(self, model: LangPose) -> None:
+        super().__init__()
+        self.encoder = model.encoder
+
+    def forward(
+        self, rows: Tensor, extras: Tensor, cos: Tensor, sin: Tensor, bias: Tensor
+    ) -> Tensor:
+        """Representation [batch, token * rep] of the last of the frames [batch, frame, ...]."""
+        return self.encoder.over_clip(rows, extras, Rotary(cos, sin), bias)[:, -1].flatten(1)
+
+
+class LifterStep(nn.Module):
+    """Remembered representations through the lifter: LIFTER_INPUTS to LIFTER_OUTPUTS."""
+
+    def __init__(self, model: LangPose) -> None:
+        super().__init__()
+        self.lifter = model.lifter
+        self.tokens = model.config.token_count
+
+    def forward(self, newest: Tensor, answered: Tensor, lag_s: Tensor) -> tuple[Tensor, Tensor]:
+        """Pose [batch, 17, 3] and sigma [batch, 17], body units."""
+        shape = (self.tokens, -1)
+        pose, log_sigma = self.lifter(
+            newest.unflatten(1, shape), answered.unflatten(1, shape), lag_s
+        )
+        return pose, torch.exp(log_sigma)
+
+
+def example_inputs(model: LangPose, batch: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Zero inputs of the two graphs, in order, for tracing."""
+    config = model.config
+    half = config.width // config.heads // 2
+    ring = torch.zeros(batch, config.blocks, config.window, config.channels)
+    encoder = (
+        torch.zeros(batch, 17, 3), torch.zeros(batch, 7),
+        torch.ones(batch, half), torch.zeros(batch, half),
+        ring, ring.clone(), torch.zeros(batch, config.window),
+    )  # fmt: skip
+    feature = torch.zeros(batch, config.feature_channels)
+    return encoder, (feature, feature.clone(), torch.zeros(batch))

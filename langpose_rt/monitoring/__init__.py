@@ -1,0 +1,1 @@
+"""Counters, snapshots, events and fault reports of a server."""

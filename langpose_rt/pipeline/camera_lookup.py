@@ -1,0 +1,138 @@
+"""The camera a frame was seen with: what the rig sent, the server's files, or an assumption."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from langpose_rt.errors import ConfigError, MessageError
+from langpose_rt.geometry.camera import ASSUMED_FOV_DEG, Camera, Intrinsics, pixel_to_ray
+from langpose_rt.protocol.messages import KeypointMessage, RejectReason, RigCamera
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CameraModel:
+    """Lens and place of one camera.
+
+    Attributes:
+        intrinsics: Of the image the keypoints are in.
+        T_world_camera: None if nobody knows.
+        gravity: Unit vector in camera axes; NaN if nobody knows.
+    """
+
+    intrinsics: Intrinsics
+    T_world_camera: Float[np.ndarray, "4 4"] | None
+    gravity: Float[np.ndarray, "3"]
+    _focal_centre: Float[np.ndarray, "4"] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        lens = self.intrinsics
+        numbers = np.array([lens.fx_px, lens.fy_px, lens.cx_px, lens.cy_px])
+        object.__setattr__(self, "_focal_centre", numbers)
+
+
+def rays_of_people(
+    joints_px: Float[np.ndarray, "person joint 2"],
+    camera_lookup: Sequence[CameraModel],
+    counts: Sequence[int],
+) -> Float[np.ndarray, "person joint 2"]:
+    """`camera.pixel_to_ray` for the people of several cameras, in one go where a lens is straight.
+
+    Args:
+        joints_px: People of all cameras, one camera after the other.
+        viewpoints: The cameras.
+        counts: People of each.
+    """
+    numbers = np.repeat([v._focal_centre for v in camera_lookup], counts, axis=0)[:, None]
+    rays: Float[np.ndarray, "person joint 2"] = (
+        (joints_px - numbers[..., 2:]) / numbers[..., :2]
+    ).astype(joints_px.dtype)
+    start = 0
+    for camera_model, count in zip(camera_lookup, counts, strict=True):
+        if any(camera_model.intrinsics.dist):
+            own = slice(start, start + count)
+            rays[own] = pixel_to_ray(joints_px[own], camera_model.intrinsics)
+        start += count
+    return rays
+
+
+class CameraLookup:
+    """Where the viewpoint of a message comes from.
+
+    Args:
+        cameras: Calibrated cameras by name: "rig/camera", or "camera" for every rig.
+        fov_deg: Field of view of the long side where nothing is known; None assumes 60 degrees.
+
+    Raises:
+        ConfigError: If the field of view is no field of view.
+    """
+
+    def __init__(self, cameras: Mapping[str, Camera], fov_deg: float | None = None) -> None:
+        Intrinsics.from_fov(2.0, 2.0, ASSUMED_FOV_DEG if fov_deg is None else fov_deg)
+        self._cameras, self._fov_deg = dict(cameras), fov_deg
+
+    @property
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Image sizes of the calibrated cameras, for messages that do not say theirs."""
+        return {
+            name: (int(camera.intrinsics.width_px), int(camera.intrinsics.height_px))
+            for name, camera in self._cameras.items()
+        }
+
+    def camera_model_of(self, message: KeypointMessage) -> CameraModel:
+        """The viewpoint of one message; the caller keeps it while camera and size stay the same.
+
+        Raises:
+            MessageError: bad_camera.
+        """
+        place = f"{message.rig}/{message.camera}"
+        camera = self._cameras.get(place) or self._cameras.get(message.camera)
+        sent = message.cam or RigCamera()
+        try:
+            intrinsics = self._intrinsics(message, sent, camera)
+        except ConfigError as error:
+            raise MessageError(RejectReason.BAD_CAMERA.value, str(error)) from None
+        T_world_camera = None if camera is None else camera.T_world_camera
+        if sent.T_wc is not None:
+            T_world_camera = np.array(sent.T_wc, np.float64).reshape(4, 4)
+        gravity = None if camera is None else camera.gravity
+        if sent.gravity is not None:
+            gravity = np.array(sent.gravity)
+        unknown = np.full(3, np.nan, np.float32)
+        down = unknown if gravity is None else np.asarray(gravity, np.float32)
+        return CameraModel(intrinsics, T_world_camera, down)
+
+    def _intrinsics(
+        self, message: KeypointMessage, sent: RigCamera, camera: Camera | None
+    ) -> Intrinsics:
+        width_px, height_px = float(message.wh[0]), float(message.wh[1])
+        if sent.k is not None:
+            fx, fy, cx, cy = sent.k
+            found = Intrinsics(
+                fx_px=fx, fy_px=fy, cx_px=cx, cy_px=cy, width_px=width_px, height_px=height_px,
+                dist=sent.dist,
+            )  # fmt: skip
+        elif camera is not None:
+            found = _resized(camera.intrinsics, width_px, height_px)
+        else:
+            assumed = self._fov_deg is None
+            fov_deg = ASSUMED_FOV_DEG if self._fov_deg is None else self._fov_deg
+            found = Intrinsics.from_fov(width_px, height_px, fov_deg, assumed=assumed)
+        return replace(found, dist=()) if sent.undistorted else found
+
+
+def _resized(intrinsics: Intrinsics, width_px: float, height_px: float) -> Intrinsics:
+    """The same lens for an image that was scaled to another size."""
+    if (width_px, height_px) == (intrinsics.width_px, intrinsics.height_px):
+        return intrinsics
+    across, down = width_px / intrinsics.width_px, height_px / intrinsics.height_px
+    return replace(
+        intrinsics,
+        fx_px=intrinsics.fx_px * across,
+        cx_px=intrinsics.cx_px * across,
+        fy_px=intrinsics.fy_px * down,
+        cy_px=intrinsics.cy_px * down,
+        width_px=width_px,
+        height_px=height_px,
+    )

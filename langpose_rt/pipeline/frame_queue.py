@@ -1,0 +1,143 @@
+"""What waits to be lifted of one stream: order, duplicates, gaps, epochs, and the backlog rule.
+
+The ingest side of a stream. Persons and poses are the other side's, in `stream.py`.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from langpose_rt.config import NS_PER_S
+from langpose_rt.pipeline.camera_lookup import CameraLookup, CameraModel
+from langpose_rt.pipeline.capture_clock import CaptureClock, Stamp, stamp_with_sync
+from langpose_rt.protocol.header import MAX_UINT
+from langpose_rt.protocol.messages import Drops, KeypointMessage, RigCamera
+
+MAX_WAITING = 64
+"""Frames of one stream that may wait, whatever their age: memory stays bounded."""
+
+EPOCHS_REMEMBERED = 8
+SILENCE_NS = 2 * NS_PER_S
+"""An old epoch is believed again once the present one has been silent for this long."""
+
+
+@dataclass(slots=True, eq=False)
+class Frame:
+    """One accepted frame of a stream.
+
+    Attributes:
+        message: What the rig sent.
+        viewpoint: The camera it was seen with.
+        received_ns: When it arrived, by the server's clock.
+        stamp: Its times.
+        generation: Counts the epochs of the stream; a change forgets every person.
+        drop: What the stream lost before this frame; filled when it is taken.
+    """
+
+    message: KeypointMessage
+    camera_model: CameraModel
+    received_ns: int
+    stamp: Stamp
+    generation: int
+    drop: Drops = Drops()
+
+
+class FrameQueue:
+    """Frames of one stream in order, each at most once.
+
+    Args:
+        viewpoints: Where the cameras of the frames come from.
+        max_wait_ns: The oldest waiting frames are skipped once they have waited longer than this.
+
+    Attributes:
+        heard_ns: When a message last arrived, accepted or not.
+        generation: Epochs that are over.
+        totals: Frames accepted and lost since the stream appeared, by name.
+    """
+
+    def __init__(self, camera_lookup: CameraLookup, max_wait_ns: int) -> None:
+        self.heard_ns = 0
+        self.generation = 0
+        self.epoch: int | None = None
+        self.clock: CaptureClock | None = None
+        self.totals = dict.fromkeys(("accepted", "late", "dup", "gap", "shed"), 0)
+        self._reported = dict(self.totals)
+        self._camera_lookup, self._max_wait_ns = camera_lookup, max_wait_ns
+        self._seen_with: tuple[RigCamera | None, tuple[int, int], CameraModel] | None = None
+        self._seq = -1
+        self._accepted_ns = 0
+        self._old_epochs: deque[int] = deque(maxlen=EPOCHS_REMEMBERED)
+        self._waiting: deque[Frame] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def assumed_intrinsics(self) -> bool:
+        """Whether nobody knows the lens the newest frame was seen with."""
+        return self._seen_with is not None and self._seen_with[2].intrinsics.assumed
+
+    def push(self, message: KeypointMessage, now_ns: int) -> Frame | None:
+        """Queue a frame, unless it is a duplicate, late, or of an epoch that is over.
+
+        Returns:
+            The queued frame, or None if it was counted and dropped.
+
+        Raises:
+            MessageError: bad_camera; order and clock are as if the message had never come.
+        """
+        self.heard_ns = now_ns
+        camera_model = self._camera_model_of(message)
+        if message.epoch != self.epoch or self.clock is None:
+            if message.epoch in self._old_epochs and now_ns - self._accepted_ns < SILENCE_NS:
+                self.totals["late"] += 1
+                return None
+            clock = self._begin(message, now_ns)
+        else:
+            if message.seq <= self._seq:
+                self.totals["dup" if message.seq == self._seq else "late"] += 1
+                return None
+            self.totals["gap"] += message.seq - self._seq - 1
+            clock = self.clock
+        self._seq, self._accepted_ns = message.seq, now_ns
+        stamp = stamp_with_sync(clock.stamp(message.t_ns, now_ns), message.sync, message.t_ns)
+        frame = Frame(message, camera_model, now_ns, stamp, self.generation)
+        self.totals["accepted"] += 1
+        self._waiting.append(frame)
+        self._shed(now_ns)
+        return frame
+
+    def take(self, now_ns: int) -> Frame | None:
+        """The oldest frame that is still worth lifting, with what was lost before it."""
+        self._shed(now_ns)
+        if not self._waiting:
+            return None
+        frame = self._waiting.popleft()
+        lost = {name: self.totals[name] - self._reported[name] for name in Drops.__struct_fields__}
+        if any(lost.values()):
+            self._reported = dict(self.totals)
+            frame.drop = Drops(**{name: min(count, MAX_UINT) for name, count in lost.items()})
+        return frame
+
+    def _camera_model_of(self, message: KeypointMessage) -> CameraModel:
+        last = self._seen_with
+        if last is None or last[0] != message.cam or last[1] != message.wh:
+            found = self._camera_lookup.camera_model_of(message)
+            last = self._seen_with = (message.cam, message.wh, found)
+        return last[2]
+
+    def _begin(self, message: KeypointMessage, now_ns: int) -> CaptureClock:
+        if self.epoch is not None:
+            self._old_epochs.append(self.epoch)
+            self.generation += 1
+        self.epoch = message.epoch
+        self.clock = CaptureClock(message.t_ns, now_ns)
+        return self.clock
+
+    def _shed(self, now_ns: int) -> None:
+        """Skip the oldest frames while a newer one waits behind them and they are too old."""
+        waiting = self._waiting
+        while len(waiting) > 1 and (
+            now_ns - waiting[0].received_ns > self._max_wait_ns or len(waiting) > MAX_WAITING
+        ):
+            waiting.popleft()
+            self.totals["shed"] += 1

@@ -1,0 +1,185 @@
+"""The ingest side: messages from the network are decoded, put in order and queued per stream.
+
+Called by the thread that owns the socket; it never waits for the model. The lift side takes its
+frames here, so everything the two share is behind one lock, held for microseconds.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+
+from langpose_rt.errors import MessageError
+from langpose_rt.geometry.camera import ASSUMED_FOV_DEG
+from langpose_rt.monitoring.announcer import Announcer
+from langpose_rt.monitoring.counters import Stats
+from langpose_rt.pipeline.camera_lookup import CameraLookup
+from langpose_rt.pipeline.camera_stream import Stream
+from langpose_rt.pipeline.config import PipelineConfig
+from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
+from langpose_rt.protocol.header import check_sender
+from langpose_rt.protocol.messages import (
+    JsonNumbering,
+    KeypointMessage,
+    decode_keypoints,
+    topic_names,
+)
+
+Journal = Callable[[str, int, int], None]
+
+TOO_MANY_STREAMS = "too_many_streams"
+"""Reason of a message that is fine, from one camera more than the server takes."""
+
+_ASSUMED = (
+    f"nobody knows the lens, so it is assumed to see {ASSUMED_FOV_DEG:g} degrees and distances are "
+    "guesses; send k, or serve with --cameras or --fov-deg"
+)
+
+
+class Ingest:
+    """All streams and what waits in them.
+
+    Args:
+        config: Options.
+        viewpoints: Where the cameras of the frames come from.
+        epoch: Of the server; numbers JSON messages that have no number.
+        stats: Where messages and losses are counted.
+        bulletin: Where they are reported.
+        new_stream: Makes the lift side of a stream from its name and inbox.
+        journal: Told under the lock what the lift side takes: what, now_ns, messages heard so far.
+            The same messages and takings in the same order give the same poses.
+    """
+
+    def __init__(
+        self,
+        config: PipelineConfig,
+        camera_lookup: CameraLookup,
+        epoch: int,
+        *,
+        stats: Stats,
+        announcer: Announcer,
+        new_stream: Callable[[str, str, FrameQueue], Stream],
+        journal: Journal = lambda *_: None,
+    ) -> None:
+        self._config, self._camera_lookup = config, camera_lookup
+        self._sizes, self._numbering = camera_lookup.sizes, JsonNumbering(epoch)
+        self._stats, self._announcer, self._new_stream = stats, announcer, new_stream
+        self._journal, self._heard = journal, 0
+        self._streams: dict[tuple[str, str], Stream] = {}
+        self._told_assumed: set[Stream] = set()
+        self._lock = threading.Lock()
+
+    @property
+    def streams(self) -> list[Stream]:
+        """The streams there are."""
+        with self._lock:
+            return list(self._streams.values())
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a frame waits to be lifted."""
+        with self._lock:
+            return any(len(stream.frame_queue) for stream in self._streams.values())
+
+    def receive(self, parts: Sequence[bytes], now_ns: int, sender: str | None = None) -> bool:
+        """Take one message; a bad one is counted, reported and forgotten.
+
+        Args:
+            parts: As they arrived.
+            now_ns: When they did.
+            sender: What the sender's key is named after; None where there are no keys.
+
+        Returns:
+            Whether a frame was queued.
+        """
+        self._stats.messages += 1
+        try:
+            if sender is not None:
+                check_sender(parts[0], sender)
+            message = decode_keypoints(
+                parts, now_ns=now_ns, numbering=self._numbering, sizes=self._sizes
+            )
+            with self._lock:
+                self._heard = self._stats.messages
+                stream = self._stream_of(message)
+                generation = stream.frame_queue.generation
+                frame = stream.frame_queue.push(message, now_ns)
+        except MessageError as error:
+            self._stats.reject(error.reason)
+            self._announcer.report("reject", error.reason, error.detail, _subject_of(parts))
+            return False
+        self._count(message, frame, generation)
+        if stream.frame_queue.assumed_intrinsics and stream not in self._told_assumed:
+            self._told_assumed.add(stream)
+            self._announcer.report("camera", "assumed_intrinsics", _ASSUMED, message.topic)
+        return frame is not None
+
+    def take(self, now_ns: int) -> list[tuple[Stream, Frame]]:
+        """The oldest frame of every stream that has one worth lifting."""
+        with self._lock:
+            found = [(stream, stream.frame_queue.take(now_ns)) for stream in self._streams.values()]
+            taken = [(stream, frame) for stream, frame in found if frame is not None]
+            if taken:
+                self._journal("step", now_ns, self._heard)
+        return taken
+
+    def silent(self, now_ns: int) -> tuple[list[Stream], list[Stream]]:
+        """Streams with nothing to lift that were not heard for a while, and those forgotten now.
+
+        The former still wait for the lookahead of a frame; the latter are taken out after a longer
+        time, and the caller sees to their people.
+        """
+        with self._lock:
+            idle = [stream for stream in self._streams.values() if not len(stream.frame_queue)]
+            before_ns = now_ns - self._config.track_timeout_ns
+            quiet = [s for s in idle if s.frame_queue.heard_ns < before_ns and s.unanswered]
+            gone = [s for s in idle if s.frame_queue.heard_ns < now_ns - self._config.idle_ns]
+            for stream in gone:
+                del self._streams[stream.rig, stream.camera]
+                self._told_assumed.discard(stream)
+                self._stats.keep(stream.frame_queue.totals)
+            if quiet or gone:
+                self._journal("silent", now_ns, self._heard)
+        return quiet, gone
+
+    def all(self, now_ns: int) -> list[Stream]:
+        """The streams there are, about to be answered for what waits for its lookahead."""
+        with self._lock:
+            self._journal("flush", now_ns, self._heard)
+            return list(self._streams.values())
+
+    def _stream_of(self, message: KeypointMessage) -> Stream:
+        name = (message.rig, message.camera)
+        stream = self._streams.get(name)
+        if stream is None:
+            most = self._config.max_streams
+            if len(self._streams) >= most:
+                raise MessageError(
+                    TOO_MANY_STREAMS,
+                    f"the server takes {most} cameras at once; raise --max-streams",
+                )
+            frame_queue = FrameQueue(self._camera_lookup, self._config.max_wait_ns)
+            stream = self._streams[name] = self._new_stream(*name, frame_queue)
+        return stream
+
+    def _count(self, message: KeypointMessage, frame: Frame | None, generation: int) -> None:
+        stats = self._stats
+        stats.people_dropped += message.people_dropped
+        stats.clipped += message.clipped
+        stats.duplicate_ids += message.duplicate_ids
+        if frame is None:
+            return
+        stats.restarts += frame.generation - generation
+        if frame.stamp.stepped:
+            stats.clock_steps += 1
+            detail = (
+                "the capture clock stepped back or far ahead; the receive clock timed this frame"
+            )
+            self._announcer.report("clock", "clock_step", detail, message.topic)
+
+
+def _subject_of(parts: Sequence[bytes]) -> str:
+    """The topic of a message from the network if it is one, else nothing."""
+    try:
+        rig, camera = topic_names(parts[0], "kp2d", 2)
+    except (MessageError, IndexError):
+        return ""
+    return f"kp2d/{rig}/{camera}/"

@@ -1,0 +1,221 @@
+"""The control socket's messages `ctl/1`: what may be asked of a server, and what it answers.
+
+This docstring is their specification; what all messages share is in `messages.py`.
+
+The server's ROUTER takes one request per message and answers each with one message. A REQ socket
+sends [request]; a DEALER sends [request], or ["", request] as REQ does underneath, and is answered
+in the same way. A request is a map of at most 8 KiB, as msgpack or as JSON (its first byte is "{",
+"[" or white space); the answer has the encoding of the request and at most 1 MiB.
+
+Request
+=======
+    p, v, s     "lprt", 1 and "ctl/1"
+    op          string, one of those below
+  optional
+    id          uint, comes back in the answer, so that late answers are told from wanted ones
+    versions    hello: [int], at most 16, protocol versions the client speaks; left out: [v]
+    name        schema: one keypoint format; left out: all
+    t           clock: time, comes back in the answer
+    model       reload: a model folder on the server's machine; left out: the one it was started
+                with, read anew
+
+Answer
+======
+    p, v, s, op, id     as above; op is "" where the request could not be read
+    ok          bool
+    err         string, where ok is false: one of the reasons of `RejectReason`
+    detail      string, where ok is false: one sentence for a person
+    versions    [int], where ok is false: protocol versions the server speaks
+    data        map or list, where ok is true, of
+        hello       {version: the highest both speak, server, epoch, state, model: as in pose3d/1,
+                     ports: {keypoints, poses, control, http}, formats: [string],
+                     limits: {name: uint}, t: time}; http is 0 where there is none
+        status      what http://.../status shows
+        schema      [schema/1 without p, v, s]
+        clock       {t: as sent, t_rx, t_tx: unix ns of the server when the request came and when
+                     this left it}; strings of digits if t was one
+        reload      the model that answers from now on, as in pose3d/1; the answer comes when it
+                     does, after seconds
+        drain       {}; the server then says event/drain/ and ends within a second
+
+hello is answered whatever its v. With the client's clock at sending and receipt, t0 and t3, the
+clock answer gives offset = ((t_rx - t0) + (t_tx - t3)) / 2 from the client's clock to the server's,
+with an uncertainty of (t3 - t0 - (t_tx - t_rx)) / 2; of several probes the least uncertain is best.
+
+reload and drain change the server. A server with keys takes them from one key alone, which its
+--admin names ("admin"), and the rest from every key; a server without takes them only where nobody
+but this machine can reach it. Others are refused as not_allowed, and a key that was taken out of
+the server's folder as revoked_key. One reload runs at a time; a second is refused as busy, and a
+model that cannot serve as model_refused, after which the old one goes on. Who asks without end is
+answered late: all requests together get a tenth of a core.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from langpose_rt.protocol.header import (
+    PROTOCOL,
+    UNREADABLE,
+    VERSION,
+    VERSIONS_SPOKEN,
+    RejectReason,
+    Stamp,
+    TimeNs,
+    UInt,
+    check_header_size,
+    check_stamp,
+    reject,
+    sentence_of,
+    time_from_wire,
+)
+from langpose_rt.protocol.keypoints_json import JSON_FIRST_BYTES
+from langpose_rt.protocol.provenance import ModelStamp
+
+CONTROL_SCHEMA = "ctl/1"
+OPERATIONS = ("hello", "status", "schema", "clock", "reload", "drain")
+
+Version = Annotated[int, Meta(ge=0, le=1 << 31)]
+Path = Annotated[str, Meta(max_length=4096)]
+
+
+class Request(Stamp, omit_defaults=True):
+    """What is asked of a server; see above for every key."""
+
+    op: str
+    id: UInt | None = None
+    versions: Annotated[tuple[Version, ...], Meta(max_length=16)] | None = None
+    name: str | None = None
+    t: TimeNs | None = None
+    model: Path | None = None
+
+    @classmethod
+    def of(cls, op: str, **keys: Any) -> "Request":
+        """A request of this version."""
+        return cls(p=PROTOCOL, v=VERSION, s=CONTROL_SCHEMA, op=op, **keys)
+
+
+class Reply(Stamp, omit_defaults=True):
+    """What a server answers; see above for every key."""
+
+    op: str
+    ok: bool
+    id: UInt | None = None
+    err: str = ""
+    detail: str = ""
+    versions: tuple[Version, ...] = ()
+    data: Any = None
+
+    @classmethod
+    def of(cls, request: Request, data: object) -> "Reply":
+        """The answer to a request that was granted; ``data`` is a Struct, a map or a list."""
+        said = msgspec.to_builtins(data)
+        return cls(
+            p=PROTOCOL, v=VERSION, s=CONTROL_SCHEMA,
+            op=request.op, ok=True, id=request.id, data=said,
+        )  # fmt: skip
+
+    @classmethod
+    def refusal(cls, request: Request | None, reason: str, detail: str) -> "Reply":
+        """The answer to a request that was not granted, or could not be read."""
+        return cls(
+            p=PROTOCOL, v=VERSION, s=CONTROL_SCHEMA,
+            op="" if request is None else request.op, ok=False,
+            id=None if request is None else request.id,
+            err=reason, detail=detail, versions=VERSIONS_SPOKEN,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Ports a server really listens on; http is 0 where there is none."""
+
+    keypoints: int = 0
+    poses: int = 0
+    control: int = 0
+    http: int = 0
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server says of itself.
+
+    Args:
+        version: The highest protocol version that both sides speak.
+        server: Its name.
+        epoch: Random number of this start of it.
+        state: "starting", "ready", "degraded" or "draining".
+        model: What answers.
+        ports: Where it listens.
+        formats: Keypoint formats it takes.
+        limits: The largest numbers it takes, by name.
+        t: Its unix time in nanoseconds.
+    """
+
+    version: int
+    server: str
+    epoch: UInt
+    state: str
+    model: ModelStamp
+    ports: Ports
+    formats: tuple[str, ...]
+    limits: dict[str, UInt]
+    t: TimeNs
+
+
+class ClockReading(msgspec.Struct, frozen=True):
+    """The server's clock when a probe came and when its answer left, and what the probe carried."""
+
+    t: TimeNs
+    t_rx: TimeNs
+    t_tx: TimeNs
+
+
+_REQUESTS = msgspec.msgpack.Decoder(Request), msgspec.json.Decoder(Request)
+_REPLIES = msgspec.msgpack.Decoder(Reply), msgspec.json.Decoder(Reply)
+
+
+def is_json(raw: bytes) -> bool:
+    """Whether a request or an answer is JSON rather than msgpack."""
+    return raw[:1] in JSON_FIRST_BYTES and raw != b""
+
+
+def encode_control(message: Request | Reply, *, as_json: bool = False) -> bytes:
+    """The bytes of a request or an answer."""
+    return msgspec.json.encode(message) if as_json else msgspec.msgpack.encode(message)
+
+
+def decode_request(raw: bytes) -> Request:
+    """Read a request; what its keys mean for its op is checked by whoever answers it.
+
+    Raises:
+        MessageError: header_too_large, bad_header, bad_time, unknown_protocol, unknown_version or
+            unknown_schema.
+    """
+    check_header_size(len(raw))
+    try:
+        request = _REQUESTS[is_json(raw)].decode(raw)
+    except UNREADABLE as error:
+        raise reject(RejectReason.BAD_HEADER, sentence_of(error)) from None
+    negotiates = request.op == "hello" and request.v not in VERSIONS_SPOKEN
+    check_stamp(
+        Stamp(p=request.p, v=VERSION if negotiates else request.v, s=request.s), CONTROL_SCHEMA
+    )
+    if request.t is not None:
+        time_from_wire(request.t)
+    return request
+
+
+def decode_reply(raw: bytes) -> Reply:
+    """Read an answer.
+
+    Raises:
+        MessageError: bad_header, unknown_protocol, unknown_version or unknown_schema.
+    """
+    try:
+        reply = _REPLIES[is_json(raw)].decode(raw)
+    except UNREADABLE as error:
+        raise reject(RejectReason.BAD_HEADER, sentence_of(error)) from None
+    check_stamp(reply, CONTROL_SCHEMA)
+    return reply

@@ -1,0 +1,119 @@
+"""The frames a rig publishes, from its options and plain arrays; no socket and no clock.
+
+The first frame checks the options once, the others only put people into it.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from langpose_rt.errors import ConfigError, MessageError
+from langpose_rt.geometry.camera import Intrinsics
+from langpose_rt.geometry.skeleton import skeleton_named
+from langpose_rt.protocol.camera_info import RigCamera
+from langpose_rt.protocol.header import RejectReason, reject
+from langpose_rt.protocol.keypoints import (
+    KeypointMessage,
+    encode_keypoints,
+    keypoints_from_msgpack,
+)
+
+
+def empty_frame(
+    rig: str,
+    camera: str,
+    *,
+    epoch: int,
+    skeleton: str,
+    size: tuple[int, int],
+    fps: float | None = None,
+    intrinsics: Intrinsics | RigCamera | None = None,
+    person_height_m: float | None = None,
+    clk: str = "unix",
+) -> KeypointMessage:
+    """A frame with nobody in it, from which every frame of the camera is made.
+
+    Raises:
+        ConfigError: If a server would refuse it; the sentence says why.
+    """
+    if isinstance(intrinsics, Intrinsics):
+        intrinsics = rig_camera_from_intrinsics(intrinsics)
+    joints = len(skeleton_named(skeleton).joints)
+    frame = KeypointMessage(
+        rig=rig,
+        camera=camera,
+        epoch=epoch,
+        seq=0,
+        t_ns=0,
+        clk=clk,
+        skeleton=skeleton,
+        wh=size,
+        keypoints=np.empty((0, joints, 3), np.float32),
+        ids=np.empty(0, np.int64),
+        fps=fps,
+        cam=intrinsics,
+        person_height_m=person_height_m,
+    )
+    try:
+        keypoints_from_msgpack(encode_keypoints(frame))
+    except MessageError as error:
+        raise ConfigError(f"a server would refuse this rig: {error.detail}") from None
+    return frame
+
+
+def frame_with_people(
+    frame: KeypointMessage,
+    keypoints: npt.ArrayLike,
+    ids: npt.ArrayLike | None,
+    *,
+    seq: int,
+    t_ns: int,
+) -> KeypointMessage:
+    """The frame with other people in it.
+
+    Args:
+        frame: What `empty_frame` made; not changed.
+        keypoints: [P, K, 3], or [K, 3] for one person; an empty list for nobody.
+        ids: A number for every person, -1 for untracked; None if nobody is tracked.
+        seq: Number of the frame.
+        t_ns: When it was captured.
+
+    Raises:
+        MessageError: bad_shape or bad_ids, if these are not numbers of the right shape.
+    """
+    people = _array_of(keypoints, np.float32)
+    if people.size == 0:
+        people = frame.keypoints
+    if people.ndim == 2:
+        people = people[None]
+    joints = frame.keypoints.shape[1]
+    if people.ndim != 3 or people.shape[1:] != (joints, 3):
+        expected = f"[P, {joints}, 3] or [{joints}, 3]"
+        raise reject(
+            RejectReason.BAD_SHAPE,
+            f"got keypoints of shape {list(people.shape)}, expected {expected}",
+        )
+    numbers = np.full(len(people), -1) if ids is None else _array_of(ids, None)
+    if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
+        raise reject(RejectReason.BAD_IDS, "ids must be a list of integers, one for every person")
+    if len(numbers) != len(people):
+        raise reject(RejectReason.BAD_IDS, f"got {len(numbers)} ids for {len(people)} people")
+    return replace(frame, seq=seq, t_ns=t_ns, keypoints=people, ids=numbers.astype(np.int64))
+
+
+def _array_of(numbers: npt.ArrayLike, dtype: type[np.float32] | None) -> npt.NDArray[Any]:
+    try:
+        with np.errstate(over="ignore"):  # what overflows float32 is an impossible number anyway
+            return np.asarray(numbers, dtype)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise reject(RejectReason.BAD_SHAPE, f"these are no array of numbers: {error}") from None
+
+
+def rig_camera_from_intrinsics(intrinsics: Intrinsics) -> RigCamera:
+    """What a rig says of its camera when it knows the lens."""
+    return RigCamera(
+        k=(intrinsics.fx_px, intrinsics.fy_px, intrinsics.cx_px, intrinsics.cy_px),
+        dist=intrinsics.dist,
+    )

@@ -1,0 +1,299 @@
+"""What every message on the wire shares: limits, reject reasons, topics and strict headers.
+
+A header is a msgpack map read by msgspec into a frozen Struct; this module knows how a header is
+read and refused, not what any one message means. The messages are in their own files, and the
+specification of the whole wire is the docstring of `messages.py`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from langpose_rt.errors import MessageError
+
+PROTOCOL = "lprt"
+VERSION = 1
+VERSIONS_SPOKEN = (VERSION,)
+"""Protocol versions this package reads: N and N-1; version 1 is the first."""
+
+MAX_PEOPLE = 64
+MAX_JOINTS = 256
+MAX_HEADER_BYTES = 8 << 10
+MAX_MESSAGE_BYTES = 1 << 20
+MAX_PARTS = 16
+MAX_UINT = (1 << 53) - 1
+"""Largest unsigned integer on the wire: the largest one that JavaScript holds exactly."""
+MAX_TIME_NS = (1 << 62) - 1
+"""Largest size of a time stamp, so that the difference of two still fits 64 bits."""
+MAX_IMAGE_PX = 1 << 16
+
+NAME_PATTERN = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+_DECIMAL = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+
+UInt = Annotated[int, Meta(ge=0, le=MAX_UINT)]
+PersonId = Annotated[int, Meta(ge=-1, le=MAX_UINT)]
+TimeNs = int | str
+"""Nanoseconds, as an integer or as a decimal string for languages without 64-bit integers."""
+
+
+class RejectReason(str, Enum):
+    """Why a message was refused: the `reason` of every MessageError of the wire, and a counter."""
+
+    BAD_PARTS = "bad_parts"
+    """Too few or too many parts, or a part that the header does not account for."""
+    TOO_LARGE = "too_large"
+    """The parts together are above 1 MiB."""
+    HEADER_TOO_LARGE = "header_too_large"
+    """The header is above 8 KiB."""
+    BAD_TOPIC = "bad_topic"
+    """Not `kind/name/` or `kind/name/name/` with names of [A-Za-z0-9_.-]{1,64}."""
+    BAD_HEADER = "bad_header"
+    """Not a msgpack map, a key is missing, or a value has the wrong type or range."""
+    UNKNOWN_PROTOCOL = "unknown_protocol"
+    """`p` is not "lprt"."""
+    UNKNOWN_VERSION = "unknown_version"
+    """`v` is a protocol version that is not spoken here."""
+    UNKNOWN_SCHEMA = "unknown_schema"
+    """`s` is not the message that the topic promises."""
+    UNKNOWN_FORMAT = "unknown_format"
+    """`fmt` is not a known keypoint format, or no format has that number of joints."""
+    BAD_TIME = "bad_time"
+    """`t` is not a decimal number of nanoseconds below 2^62."""
+    BAD_SHAPE = "bad_shape"
+    """`shape`, the bytes and the keypoint format do not fit together."""
+    BAD_IDS = "bad_ids"
+    """`ids` does not have one entry for every person."""
+    BAD_CAMERA = "bad_camera"
+    """`cam` holds numbers that no camera has."""
+    BAD_JSON = "bad_json"
+    """The JSON is malformed or is none of the layouts that are understood."""
+    JSON_REFUSED = "json_refused"
+    """JSON arrived where only msgpack is accepted."""
+    NO_SIZE = "no_size"
+    """JSON without `wh` from a camera whose size the server does not know."""
+    SEVERAL_FRAMES = "several_frames"
+    """JSON with the people of more than one image."""
+    NOT_FINITE = "not_finite"
+    """A number that is to be published, or was published, is not finite."""
+    UNKNOWN_OP = "unknown_op"
+    """A control request asks for an operation that there is not."""
+    NOT_ALLOWED = "not_allowed"
+    """A control request would change the server, and who asks may not."""
+    BUSY = "busy"
+    """A reload was asked for while another was under way."""
+    MODEL_REFUSED = "model_refused"
+    """The model of a reload cannot serve; the one before it goes on."""
+    SPOOFED_RIG = "spoofed_rig"
+    """A key published as another rig than the one it is named after."""
+    REVOKED_KEY = "revoked_key"
+    """The sender's key was taken out of the server's folder since it connected."""
+    UNKNOWN_KEY = "unknown_key"
+    """A connection with a key that is not in the server's folder."""
+    NOT_ENCRYPTED = "not_encrypted"
+    """A connection without keys to a server that has them."""
+    WRONG_SERVER_KEY = "wrong_server_key"
+    """A connection that took this server for another one."""
+    NO_HANDSHAKE = "no_handshake"
+    """A connection that ended, or said nothing for 2 s, before it was known who it is."""
+
+
+class Stamp(msgspec.Struct, kw_only=True):
+    """The keys every header carries; a message's own header adds its keys."""
+
+    p: str
+    v: int
+    s: str
+
+
+HeaderT = TypeVar("HeaderT")
+
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
+"""What msgspec raises on hostile bytes; ValueError covers invalid UTF-8."""
+
+_ENCODER = msgspec.msgpack.Encoder()
+_STAMP = msgspec.msgpack.Decoder(Stamp)
+
+
+def reject(reason: RejectReason, detail: str) -> MessageError:
+    """The error for one refused message; the caller raises it."""
+    return MessageError(reason.value, detail)
+
+
+def check_parts(parts: Sequence[bytes], *, at_least: int) -> None:
+    """Refuse a message whose parts are too few, too many or too long.
+
+    Raises:
+        MessageError: bad_parts, too_large or header_too_large.
+    """
+    if not at_least <= len(parts) <= MAX_PARTS:
+        raise reject(
+            RejectReason.BAD_PARTS, f"got {len(parts)} parts, expected {at_least} to {MAX_PARTS}"
+        )
+    total = sum(map(len, parts))
+    if total > MAX_MESSAGE_BYTES:
+        raise reject(
+            RejectReason.TOO_LARGE, f"got {total} bytes, at most {MAX_MESSAGE_BYTES} are read"
+        )
+
+
+def topic_of(kind: str, *names: str) -> str:
+    """The topic `kind/name/` or `kind/name/name/`.
+
+    Raises:
+        MessageError: bad_topic, if a name is not 1 to 64 letters, digits or any of `_.-`.
+    """
+    for name in names:
+        if not NAME_PATTERN.fullmatch(name):
+            raise reject(
+                RejectReason.BAD_TOPIC,
+                f"name {name!r} is not 1 to 64 letters, digits or any of _.-",
+            )
+    return "/".join((kind, *names, ""))
+
+
+def topic_names(topic: bytes, kind: str, count: int) -> tuple[str, ...]:
+    """The names in a topic `kind/name/...`.
+
+    Args:
+        topic: First part of a message.
+        kind: What the topic must begin with, such as "kp2d".
+        count: How many names must follow.
+
+    Raises:
+        MessageError: bad_topic.
+    """
+    text = topic[:256].decode("latin-1")
+    first, *names, last = text.split("/") if "/" in text else (text, "-")
+    good = first == kind and len(names) == count and last == ""
+    if not good or not all(map(NAME_PATTERN.fullmatch, names)):
+        shape = "/".join((kind, *["<name>"] * count, ""))
+        raise reject(RejectReason.BAD_TOPIC, f"got topic {text[:150]!r}, expected {shape!r}")
+    return tuple(names)
+
+
+def header_to_bytes(header: Stamp | Mapping[str, object]) -> bytes:
+    """A header as msgpack.
+
+    Raises:
+        MessageError: header_too_large, or bad_header for what msgpack cannot hold.
+    """
+    try:
+        raw = _ENCODER.encode(header)
+    except UNREADABLE as error:
+        raise reject(RejectReason.BAD_HEADER, sentence_of(error)) from None
+    check_header_size(len(raw))
+    return raw
+
+
+def header_from_bytes(
+    raw: bytes, decoder: "msgspec.msgpack.Decoder[HeaderT]", schema: str
+) -> HeaderT:
+    """Read a header strictly, and say exactly why when it is not acceptable.
+
+    The stamp is read first: a header of another version may have other types throughout.
+
+    Args:
+        raw: Second part of a message.
+        decoder: Decoder of the header's Struct.
+        schema: The `s` the header must carry, such as "kp2d/1".
+
+    Raises:
+        MessageError: header_too_large, bad_header, unknown_protocol, unknown_version or
+            unknown_schema.
+    """
+    check_header_size(len(raw))
+    try:
+        check_stamp(_STAMP.decode(raw), schema)
+        return decoder.decode(raw)
+    except UNREADABLE as error:
+        raise reject(RejectReason.BAD_HEADER, sentence_of(error)) from None
+
+
+def check_header_size(size: int) -> None:
+    """Refuse a header above MAX_HEADER_BYTES.
+
+    Raises:
+        MessageError: header_too_large.
+    """
+    if size > MAX_HEADER_BYTES:
+        raise reject(
+            RejectReason.HEADER_TOO_LARGE,
+            f"the header takes {size} bytes, at most {MAX_HEADER_BYTES} are read",
+        )
+
+
+def check_stamp(stamp: Stamp, schema: str) -> None:
+    """Refuse a header of another protocol, version or message.
+
+    Raises:
+        MessageError: unknown_protocol, unknown_version or unknown_schema.
+    """
+    if stamp.p != PROTOCOL:
+        raise reject(
+            RejectReason.UNKNOWN_PROTOCOL, f"got p {stamp.p[:64]!r}, expected {PROTOCOL!r}"
+        )
+    if stamp.v not in VERSIONS_SPOKEN:
+        spoken = ", ".join(map(str, VERSIONS_SPOKEN))
+        raise reject(RejectReason.UNKNOWN_VERSION, f"got version {stamp.v}, spoken here: {spoken}")
+    if stamp.s != schema:
+        raise reject(RejectReason.UNKNOWN_SCHEMA, f"got s {stamp.s[:64]!r}, expected {schema!r}")
+
+
+def time_from_wire(value: TimeNs) -> int:
+    """Nanoseconds from an integer or a decimal string.
+
+    Raises:
+        MessageError: bad_time.
+    """
+    if isinstance(value, str):
+        if not _DECIMAL.fullmatch(value):
+            raise reject(
+                RejectReason.BAD_TIME, f"got t {value[:40]!r}, expected decimal nanoseconds"
+            )
+        value = int(value)
+    if abs(value) > MAX_TIME_NS:
+        raise reject(RejectReason.BAD_TIME, f"got t {value}, expected less than 2^62 ns from zero")
+    return value
+
+
+def check_uints(**numbers: int) -> None:
+    """Refuse to send an unsigned integer that JavaScript could not hold.
+
+    Raises:
+        MessageError: bad_header, naming the number.
+    """
+    for name, number in numbers.items():
+        if not 0 <= number <= MAX_UINT:
+            raise reject(RejectReason.BAD_HEADER, f"got {name} {number}, expected 0 to 2^53 - 1")
+
+
+def sentence_of(error: Exception) -> str:
+    """What an exception of another library says, as the end of one of our sentences."""
+    text = str(error)[:200].rstrip(".")
+    return text[:1].lower() + text[1:]
+
+
+def check_sender(topic: bytes, name: str) -> None:
+    """Refuse a message of a rig other than the one its sender's key is named after.
+
+    Args:
+        topic: First part of the message.
+        name: What the key is pinned to; empty if it is not allowed any more.
+
+    Raises:
+        MessageError: revoked_key, spoofed_rig, or bad_topic if no rig is named at all.
+    """
+    if not name:
+        detail = "the sender's key was taken out of the server's folder of keys"
+        raise reject(RejectReason.REVOKED_KEY, detail)
+    if topic.startswith(f"kp2d/{name}/".encode()):
+        return
+    claimed, _ = topic_names(topic, "kp2d", 2)
+    raise reject(
+        RejectReason.SPOOFED_RIG,
+        f"the key of {name!r} published as rig {claimed!r}; a key may publish only as its own name",
+    )

@@ -1,0 +1,197 @@
+"""2D keypoints of one camera frame, `kp2d/1`: the message and its bytes.
+
+What is done to bad numbers is in `people.py` and `rig_camera.py`, how JSON becomes the same message
+in `lenient.py`; the wire is specified in `messages.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+from jaxtyping import Float32, Int64
+from msgspec import Meta
+
+from langpose_rt.protocol.arrays import array_from_bytes, array_to_bytes
+from langpose_rt.protocol.camera_info import RigCamera, camera_checked
+from langpose_rt.protocol.clock_sync import ClockSync, sync_checked
+from langpose_rt.protocol.detections import check_joint_count, detections_from_wire
+from langpose_rt.protocol.header import (
+    MAX_IMAGE_PX,
+    MAX_UINT,
+    PROTOCOL,
+    VERSION,
+    PersonId,
+    RejectReason,
+    Stamp,
+    TimeNs,
+    UInt,
+    check_parts,
+    check_uints,
+    header_from_bytes,
+    header_to_bytes,
+    reject,
+    time_from_wire,
+    topic_names,
+    topic_of,
+)
+
+KEYPOINT_SCHEMA = "kp2d/1"
+
+Pixels = Annotated[int, Meta(ge=1, le=MAX_IMAGE_PX)]
+Clock = Annotated[str, Meta(pattern=r"\A(unix|ptp|mono:[A-Za-z0-9_.-]{1,64})\Z")]
+Unit = Literal["px", "norm"]
+FramesPerSecond = Annotated[float, Meta(ge=0.01, le=10_000.0)]
+HeightM = Annotated[float, Meta(ge=0.3, le=3.0)]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class KeypointMessage:
+    """The people one camera saw in one frame.
+
+    Args:
+        rig: Name of the machine that publishes.
+        camera: Name of the camera on that rig.
+        epoch: Random number of this start of the publisher.
+        seq: Number of the frame, one more for every frame of the topic.
+        t_ns: Capture time in nanoseconds of the rig's clock.
+        clk: That clock: "unix", "ptp" or "mono:<boot id>".
+        skeleton: Name of the keypoint format.
+        wh: Width and height of the image in pixels.
+        keypoints: x and y in pixels, score in 0..1; a missing joint is (0, 0, 0).
+        ids: The rig's number for every person; -1 is untracked; no other number comes twice.
+        fps: Nominal frame rate in Hz, if the rig says so.
+        cam: Camera parameters, if the rig sends them.
+        person_height_m: Standing height of the people, if known.
+        sync: Offset from the rig's clock to the server's, if the rig has probed it.
+        clipped: Joints that were made missing because a number was impossible.
+        people_dropped: People beyond the 64 best, left out.
+        duplicate_ids: People whose id was taken by an earlier one; their id became -1.
+        json: The message arrived as JSON.
+    """
+
+    rig: str
+    camera: str
+    epoch: int
+    seq: int
+    t_ns: int
+    clk: str = "unix"
+    skeleton: str
+    wh: tuple[int, int]
+    keypoints: Float32[np.ndarray, "person joint 3"]
+    ids: Int64[np.ndarray, " person"]
+    fps: float | None = None
+    cam: RigCamera | None = None
+    person_height_m: float | None = None
+    sync: ClockSync | None = None
+    clipped: int = 0
+    people_dropped: int = 0
+    duplicate_ids: int = 0
+    json: bool = False
+
+    @property
+    def topic(self) -> str:
+        """The topic of this camera's stream."""
+        return topic_of("kp2d", self.rig, self.camera)
+
+
+class _Header(Stamp, kw_only=True, omit_defaults=True):
+    epoch: UInt
+    seq: UInt
+    t: TimeNs
+    clk: Clock
+    fmt: str
+    unit: Unit
+    wh: tuple[Pixels, Pixels]
+    shape: tuple[UInt, UInt, UInt]
+    dtype: Literal["<f4"]
+    ids: Sequence[PersonId]
+    fps: FramesPerSecond | None = None
+    cam: RigCamera | None = None
+    person_height_m: HeightM | None = None
+    sync: ClockSync | None = None
+
+
+_DECODER = msgspec.msgpack.Decoder(_Header)
+
+
+def encode_keypoints(message: KeypointMessage) -> list[bytes]:
+    """The bytes of a keypoint message.
+
+    Numbers are sent as they are: the reader decides which are impossible.
+
+    Raises:
+        MessageError: If the message has no valid topic, too large a header, or ids, joints and
+            format that do not fit together.
+    """
+    people, joints = message.keypoints.shape[:2]
+    check_joint_count(message.skeleton, joints)
+    if len(message.ids) != people:
+        raise reject(RejectReason.BAD_IDS, f"got {len(message.ids)} ids for {people} people")
+    if people and not -1 <= message.ids.min() <= message.ids.max() <= MAX_UINT:
+        raise reject(RejectReason.BAD_IDS, "ids must be -1 or from 0 to 2^53 - 1")
+    check_uints(epoch=message.epoch, seq=message.seq)
+    header = _Header(
+        p=PROTOCOL,
+        v=VERSION,
+        s=KEYPOINT_SCHEMA,
+        epoch=message.epoch,
+        seq=message.seq,
+        t=time_from_wire(message.t_ns),
+        clk=message.clk,
+        fmt=message.skeleton,
+        unit="px",
+        wh=message.wh,
+        shape=(people, joints, 3),
+        dtype="<f4",
+        ids=message.ids.tolist(),
+        fps=message.fps,
+        cam=message.cam,
+        person_height_m=message.person_height_m,
+        sync=sync_checked(message.sync, message.t_ns),
+    )
+    payload = array_to_bytes(message.keypoints, "<f4")
+    parts = [message.topic.encode(), header_to_bytes(header), payload]
+    check_parts(parts, at_least=3)
+    return parts
+
+
+def keypoints_from_msgpack(parts: Sequence[bytes]) -> KeypointMessage:
+    """Read a keypoint message; further parts and unknown keys are ignored.
+
+    Returns:
+        A message that owns its arrays.
+
+    Raises:
+        MessageError: With any Reason but those of JSON.
+    """
+    check_parts(parts, at_least=3)
+    rig, camera = topic_names(parts[0], "kp2d", 2)
+    header = header_from_bytes(parts[1], _DECODER, KEYPOINT_SCHEMA)
+    _, joints, columns = header.shape
+    check_joint_count(header.fmt, joints)
+    if columns != 3:
+        raise reject(RejectReason.BAD_SHAPE, f"got {columns} columns, expected 3: x, y, score")
+    raw = array_from_bytes(parts[2], header.shape, header.dtype)
+    kept = detections_from_wire(raw, header.ids, header.wh, unit=header.unit)
+    t_ns = time_from_wire(header.t)
+    return KeypointMessage(
+        rig=rig,
+        camera=camera,
+        epoch=header.epoch,
+        seq=header.seq,
+        t_ns=t_ns,
+        clk=header.clk,
+        skeleton=header.fmt,
+        wh=header.wh,
+        keypoints=kept.keypoints,
+        ids=kept.ids,
+        fps=header.fps,
+        cam=camera_checked(header.cam, header.wh),
+        person_height_m=header.person_height_m,
+        sync=sync_checked(header.sync, t_ns),
+        clipped=kept.clipped,
+        people_dropped=kept.people_dropped,
+        duplicate_ids=kept.duplicate_ids,
+    )

@@ -1,0 +1,287 @@
+"""3D poses of one camera frame, `pose3d/1`: the message and its bytes.
+
+How poses are computed is none of this file's business, and what they say of their origin is in
+`provenance.py`; the wire is specified in `messages.py`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntFlag
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float32, Int64, UInt8
+
+from langpose_rt.errors import MessageError
+from langpose_rt.protocol.arrays import (
+    Extra,
+    array_from_bytes,
+    array_to_bytes,
+    extras_from_parts,
+    extras_to_parts,
+)
+from langpose_rt.protocol.header import (
+    PROTOCOL,
+    VERSION,
+    PersonId,
+    RejectReason,
+    Stamp,
+    TimeNs,
+    UInt,
+    check_parts,
+    check_uints,
+    header_from_bytes,
+    header_to_bytes,
+    reject,
+    time_from_wire,
+    topic_names,
+    topic_of,
+)
+from langpose_rt.protocol.provenance import Drops, Latency, ModelStamp, Source, WindowFill
+
+POSE_SCHEMA = "pose3d/1"
+
+State = Literal["warmup", "ok", "held", "predicted", "lost"]
+Frame = Literal["camera", "world"]
+ScaleSource = Literal["given", "height", "focal", "prior"]
+Axes = Literal["x-right,y-down,z-forward", "x,y,z as in the calibration's world"]
+AXES: dict[Frame, Axes] = {
+    "camera": "x-right,y-down,z-forward",
+    "world": "x,y,z as in the calibration's world",
+}
+"""What `axes` says for every `frame`."""
+NO_DROPS = Drops()
+Actions = tuple[tuple[tuple[str, float], ...], ...]
+
+
+class JointFlag(IntFlag):
+    """Bits of `PoseMessage.flags`: where a joint comes from."""
+
+    MEASURED = 1
+    """Its 2D keypoint was seen in this frame."""
+    IMPUTED = 2
+    """Its 2D keypoint was missing and filled in."""
+    PREDICTED = 4
+    """The person was not seen; the joint is extrapolated."""
+    CLIPPED = 8
+    """Reserved, never set yet: its 2D keypoint was an impossible number; it is IMPUTED."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PoseMessage:
+    """The 3D people of one camera frame.
+
+    Args:
+        rig: Name of the rig the keypoints came from.
+        camera: Name of its camera.
+        epoch: Random number of this start of the server.
+        seq: Number of the message, one more for every message of the topic.
+        src: The rig's frame that is answered.
+        t_srv: Capture time of that frame in nanoseconds of the server's clock.
+        t_unc_ns: Uncertainty of t_srv; see `messages.py` for what it covers.
+        lat: Where the server's time went.
+        model: What computed the poses.
+        poses: X, Y, Z relative to the root in metres, and the standard deviation in metres.
+        flags: JointFlag bits of every joint.
+        ids: Number of every person.
+        state: How much of every person was seen lately.
+        root: Position of every person's hip in metres in the axes of `frame`, if known.
+        scale_src: What the metres rest on.
+        frame: Axes of poses and root.
+        win: State of the window.
+        drop: What was dropped since the last message of the topic.
+        actions: For every person (label, score) pairs, best first, if actions are loaded.
+        embedding: Motion embedding of every person, if asked for.
+        echo: The 2D keypoints in pixels and score as 17 joints, if asked for.
+    """
+
+    rig: str
+    camera: str
+    epoch: int
+    seq: int
+    src: Source
+    t_srv: int
+    t_unc_ns: int = 0
+    lat: Latency
+    model: ModelStamp
+    poses: Float32[np.ndarray, "person 17 4"]
+    flags: UInt8[np.ndarray, "person 17"]
+    ids: Int64[np.ndarray, " person"]
+    state: tuple[State, ...]
+    root: Float32[np.ndarray, "person 3"] | None = None
+    scale_src: ScaleSource = "prior"
+    frame: Frame = "camera"
+    win: WindowFill
+    drop: Drops = NO_DROPS
+    actions: Actions | None = None
+    embedding: Float32[np.ndarray, "person channel"] | None = None
+    echo: Float32[np.ndarray, "person 17 3"] | None = None
+
+    @property
+    def topic(self) -> str:
+        """The topic of this camera's poses."""
+        return topic_of("pose3d", self.rig, self.camera)
+
+
+class _Header(Stamp, kw_only=True, omit_defaults=True):
+    epoch: UInt
+    seq: UInt
+    src: Source
+    t_srv: TimeNs
+    t_unc_ns: UInt
+    lat: Latency
+    model: ModelStamp
+    skel: Literal["h36m17"]
+    frame: Frame
+    unit: Literal["m"]
+    axes: Axes
+    shape: tuple[UInt, Literal[17], Literal[4]]
+    dtype: Literal["<f4"]
+    root: Sequence[tuple[float, float, float]] | None
+    scale_src: ScaleSource
+    ids: Sequence[PersonId]
+    state: tuple[State, ...]
+    win: WindowFill
+    drop: Drops
+    extra: tuple[Extra, ...]
+    actions: Actions | None = None
+
+
+_DECODER = msgspec.msgpack.Decoder(_Header)
+
+_EXTRA_DTYPES = {"flags": "|u1", "embedding": "<f4", "echo": "<f4"}
+"""The extra arrays that are known, in the order they are sent."""
+
+_SHAPES = {"poses": (17, 4), "flags": (17,), "root": (3,), "embedding": (-1,), "echo": (17, 3)}
+"""Shape of every array for one person; -1 is any length."""
+
+
+def encode_pose(message: PoseMessage) -> list[bytes]:
+    """The bytes of a pose message.
+
+    Actions are shortened to the best of every person, then left out, where they do not fit the
+    header: a label never costs a pose.
+
+    Raises:
+        MessageError: not_finite, if a number to be published is not; bad_shape or bad_ids, if the
+            arrays are not of the same people; bad_topic; bad_header; header_too_large.
+    """
+    check_uints(epoch=message.epoch, seq=message.seq, t_unc_ns=message.t_unc_ns)
+    named = {name: getattr(message, name) for name in _SHAPES}
+    arrays = {name: array for name, array in named.items() if array is not None}
+    extras, parts = extras_to_parts(arrays, _EXTRA_DTYPES)
+    header = _header_of(message, extras)
+    _check_people(header, arrays)
+    payload = array_to_bytes(message.poses, "<f4")
+    parts = [message.topic.encode(), _header_to_bytes(header), payload, *parts]
+    check_parts(parts, at_least=3)
+    return parts
+
+
+def decode_pose(parts: Sequence[bytes]) -> PoseMessage:
+    """Read a pose message; unknown keys and unknown extra arrays are ignored.
+
+    Returns:
+        A message that owns its arrays.
+
+    Raises:
+        MessageError: With any Reason but those of JSON, keypoint formats and cameras.
+    """
+    check_parts(parts, at_least=3)
+    rig, camera = topic_names(parts[0], "pose3d", 2)
+    header = header_from_bytes(parts[1], _DECODER, POSE_SCHEMA)
+    if header.axes != AXES[header.frame]:
+        raise reject(RejectReason.BAD_HEADER, f"got axes {header.axes!r} in frame {header.frame!r}")
+    arrays = extras_from_parts(header.extra, parts[3:], _EXTRA_DTYPES)
+    if "flags" not in arrays:
+        raise reject(RejectReason.BAD_PARTS, 'the extra array "flags" is missing')
+    arrays["poses"] = array_from_bytes(parts[2], header.shape, header.dtype)
+    if header.root is not None:
+        with np.errstate(over="ignore"):  # what overflows float32 is refused as not finite
+            arrays["root"] = np.array(header.root, np.float32).reshape(-1, 3)
+    _check_people(header, arrays)
+    return PoseMessage(
+        rig=rig,
+        camera=camera,
+        epoch=header.epoch,
+        seq=header.seq,
+        src=Source(header.src.epoch, header.src.seq, time_from_wire(header.src.t)),
+        t_srv=time_from_wire(header.t_srv),
+        t_unc_ns=header.t_unc_ns,
+        lat=header.lat,
+        model=header.model,
+        ids=np.array(header.ids, np.int64),
+        state=header.state,
+        scale_src=header.scale_src,
+        frame=header.frame,
+        win=header.win,
+        drop=header.drop,
+        actions=header.actions,
+        **{name: array.copy() for name, array in arrays.items()},
+    )
+
+
+def _header_of(message: PoseMessage, extra: tuple[Extra, ...]) -> _Header:
+    return _Header(
+        p=PROTOCOL,
+        v=VERSION,
+        s=POSE_SCHEMA,
+        epoch=message.epoch,
+        seq=message.seq,
+        src=message.src,
+        t_srv=message.t_srv,
+        t_unc_ns=message.t_unc_ns,
+        lat=message.lat,
+        model=message.model,
+        skel="h36m17",
+        frame=message.frame,
+        unit="m",
+        axes=AXES[message.frame],
+        shape=(len(message.poses), 17, 4),
+        dtype="<f4",
+        root=None if message.root is None else message.root.tolist(),
+        scale_src=message.scale_src,
+        ids=message.ids.tolist(),
+        state=message.state,
+        win=message.win,
+        drop=message.drop,
+        extra=extra,
+        actions=message.actions,
+    )
+
+
+def _check_people(header: _Header, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Refuse lists and arrays that are not of the same people, or hold a number not finite."""
+    people = header.shape[0]
+    for name, array in arrays.items():
+        expected = _SHAPES[name]
+        good = array.ndim == 1 + len(expected) and len(array) == people
+        if not good or (expected[0] > 0 and array.shape[1:] != expected):
+            found, wanted = list(array.shape), [people, *expected]
+            raise reject(RejectReason.BAD_SHAPE, f"got {name} of shape {found}, expected {wanted}")
+        if not np.isfinite(array).all():
+            raise reject(RejectReason.NOT_FINITE, f"{name} holds a number that is not finite")
+    actions = header.actions or ()
+    lists = {"state": header.state, "win.filled": header.win.filled, "actions": actions or None}
+    for name, entries in lists.items():
+        if entries is not None and len(entries) != people:
+            raise reject(RejectReason.BAD_SHAPE, f"got {len(entries)} {name} for {people} people")
+    if len(header.ids) != people:
+        raise reject(RejectReason.BAD_IDS, f"got {len(header.ids)} ids for {people} people")
+    if not all(math.isfinite(score) for pairs in actions for _, score in pairs):
+        raise reject(RejectReason.NOT_FINITE, "an action's score is not finite")
+
+
+def _header_to_bytes(header: _Header) -> bytes:
+    """The header with as many actions as fit."""
+    while True:
+        try:
+            return header_to_bytes(header)
+        except MessageError:
+            if not header.actions:
+                raise
+        best = tuple(pairs[:1] for pairs in header.actions)
+        header = msgspec.structs.replace(header, actions=None if best == header.actions else best)

@@ -1,0 +1,137 @@
+"""A backend as a network plus the windows of its persons.
+
+`RingBackend` is the whole life of a frame except the arithmetic: it reads the ring, asks a
+`Network` for the step, and writes the new keys, values and representation back. ONNX Runtime and
+torch differ only in the network, so they cannot differ in anything else.
+"""
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from langpose_rt.errors import ConfigError
+from langpose_rt.manifest import Manifest
+from langpose_rt.window.native import Window, feature_at, key_bias, push, reset
+from langpose_rt.window.reference import Stored
+from langpose_rt.window.rotary import rotary_periods_ns, rotary_table
+
+
+@runtime_checkable
+class Network(Protocol):
+    """The arithmetic of one model in one library; keeps no state between calls."""
+
+    name: str
+    precision: str
+    persons_per_call: int
+
+    def encode(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """Run the encoder on ENCODER_INPUTS; returns ENCODER_OUTPUTS in order."""
+        ...
+
+    def lift(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """Run the lifter on LIFTER_INPUTS; returns LIFTER_OUTPUTS in order."""
+        ...
+
+
+class RingBackend:
+    """A `Backend` over any network whose window is a ring of keys and values."""
+
+    def __init__(
+        self,
+        network: Network,
+        manifest: Manifest,
+        *,
+        slots: int,
+        stored: Stored = np.float32,
+    ) -> None:
+        """Make the windows.
+
+        Args:
+            network: What computes a step.
+            manifest: Of its model.
+            slots: Persons to remember at once.
+            stored: What keys and values are kept as, and handed to the network as.
+
+        Raises:
+            ConfigError: If the model keeps no ring.
+        """
+        config = manifest.model_config
+        if not config.causal or config.window < 1:
+            raise ConfigError(
+                f"model {manifest.name!r} keeps no ring (causal {config.causal}, "
+                f"window {config.window}); "
+                "serve a causal model, or evaluate this one with 'python -m training.benchmark'"
+            )
+        self.name = network.name
+        self.precision = network.precision
+        self.manifest = manifest
+        self.slots = slots
+        self.frames = config.window
+        self._network = network
+        self._max_age_ns = config.max_age_ns
+        self._periods_ns = rotary_periods_ns(config.width // config.heads // 2)
+        self.window = Window.empty(
+            slots, config.blocks, config.window, config.channels, config.feature_channels,
+            dtype=stored,
+        )  # fmt: skip
+
+    def encode(
+        self,
+        rows: Float[np.ndarray, "batch 17 3"],
+        extras: Float[np.ndarray, "batch 7"],
+        slots: Int[np.ndarray, " batch"],
+        time_ns: Int[np.ndarray, " batch"],
+    ) -> Float[np.ndarray, "batch embedding"]:
+        """See `langpose_rt.runtime.backend.Backend.encode`."""
+        cos, sin = rotary_table(time_ns, self._periods_ns)
+        bias = key_bias(self.window, slots, time_ns, self._max_age_ns)
+        embeddings = []
+        for part in _parts(len(slots), self._network.persons_per_call):
+            keys, values = self._ring(slots[part])
+            inputs = {
+                "rows": rows[part], "extras": extras[part], "cos": cos[part], "sin": sin[part],
+                "ring_keys": keys, "ring_values": values, "bias": bias[part],
+            }  # fmt: skip
+            feature, embedding, key, value = self._network.encode(inputs)
+            push(self.window, slots[part], key, value, feature, time_ns[part])
+            embeddings.append(embedding)
+        return np.concatenate(embeddings) if len(embeddings) != 1 else embeddings[0]
+
+    def lift(
+        self,
+        slots: Int[np.ndarray, " batch"],
+        frames_back: Int[np.ndarray, " batch"],
+        lag_s: Float[np.ndarray, " batch"],
+    ) -> tuple[Float[np.ndarray, "batch 17 3"], Float[np.ndarray, "batch 17"]]:
+        """See `langpose_rt.runtime.backend.Backend.lift`."""
+        newest = feature_at(self.window, slots, np.zeros_like(frames_back))
+        answered = feature_at(self.window, slots, frames_back) if frames_back.any() else newest
+        poses, sigmas = [], []
+        for part in _parts(len(slots), self._network.persons_per_call):
+            inputs = {"newest": newest[part], "answered": answered[part], "lag_s": lag_s[part]}
+            pose, sigma = self._network.lift(inputs)
+            poses.append(pose)
+            sigmas.append(sigma)
+        if len(poses) == 1:
+            return poses[0], sigmas[0]
+        return np.concatenate(poses), np.concatenate(sigmas)
+
+    def reset(self, slots: Int[np.ndarray, " batch"]) -> None:
+        """Forget everything about the given slots."""
+        reset(self.window, slots)
+
+    def close(self) -> None:
+        """Nothing is held beyond memory."""
+
+    def _ring(self, slots: Int[np.ndarray, " batch"]) -> tuple[np.ndarray, np.ndarray]:
+        """Keys and values of the slots: a view where the slots are neighbours, else a copy."""
+        first, last = int(slots[0]), int(slots[-1])
+        if last - first == len(slots) - 1 and (len(slots) < 3 or bool((np.diff(slots) == 1).all())):
+            neighbours = slice(first, last + 1)
+            return self.window.keys[neighbours], self.window.values[neighbours]
+        return self.window.keys[slots], self.window.values[slots]
+
+
+def _parts(count: int, size: int) -> list[slice]:
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]

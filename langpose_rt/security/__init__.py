@@ -1,0 +1,1 @@
+"""CURVE keys, their files, and who may connect."""

@@ -1,0 +1,302 @@
+"""The server: clock and threads around the pipeline.
+
+    ingest   owns the SUB sockets; receives, queues, and never waits for the model
+    lift     owns the XPUB socket; steps the pipeline and publishes
+    control  owns the ROUTER socket; answers what is asked, and sees to a failing model
+    door     lets in those whose keys are known, where there are keys
+    reload   opens another model, in `reloader.py`
+    http     health and metrics, in `health.py`
+
+Sockets are opened in `sockets.py`; what is done to a message is the pipeline's business; signals
+are the command line's.
+"""
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import zmq
+
+from langpose_rt.errors import LangPoseError
+from langpose_rt.formats.gallery_npz import Gallery
+from langpose_rt.geometry.camera import Camera
+from langpose_rt.monitoring.snapshot import Snapshot
+from langpose_rt.pipeline.journal import Recorder
+from langpose_rt.pipeline.model_swap import warm_up_backend
+from langpose_rt.pipeline.pipeline import Pipeline
+from langpose_rt.pipeline.responder import Replies
+from langpose_rt.protocol.control import Ports
+from langpose_rt.protocol.header import MAX_UINT
+from langpose_rt.runtime.backend import Backend
+from langpose_rt.security.keyring import Keyring
+from langpose_rt.server.config import ServerConfig
+from langpose_rt.server.control_api import ControlApi, DutyCycle
+from langpose_rt.server.fault_guard import FaultGuard
+from langpose_rt.server.http import HealthServer
+from langpose_rt.server.reload import OpenModel, Reloader
+from langpose_rt.server.rig_sockets import RigSockets
+from langpose_rt.server.sockets import Socket, newcomers, open_sockets
+from langpose_rt.server.threads import STUCK_S, ServingThreads
+from langpose_rt.server.viewer_feed import ViewerFeed
+from langpose_rt.server.warm_up import warm_up_pipeline
+from langpose_rt.server.zap import ZapAuthenticator, received_with_name
+
+IDLE_MS = 100
+IDLE_S = IDLE_MS / 1000
+"""Longest time a thread sleeps: the grain of heartbeats and of stopping."""
+
+DRAIN_S = 1.0
+_BURST, _REQUESTS_A_TURN = 512, 16
+_REPLY_LINGER_MS = 200
+
+log = logging.getLogger(__name__)
+
+
+class Server:
+    """A pipeline behind sockets.
+
+        server = Server(backend, ServerConfig(port=0))
+        server.start()
+        ...
+        server.stop()
+
+    Args:
+        backend: What computes; `stop` closes it, or whatever has taken its place.
+        config: Where to listen.
+        cameras: Calibrated cameras by "rig/camera" or "camera".
+        gallery: Sentences to compare everybody's motion with.
+        recorder: Takes down what is heard, said and decided.
+        open_model: Opens another model; without it the first one stays.
+
+    Attributes:
+        epoch: Random number of this start.
+        keyring: Whose keys open it; None where nobody needs one.
+        ports: Where it listens, once it has started.
+
+    Raises:
+        ConfigError: If the model does not take live input, or the server's own keys are missing.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        config: ServerConfig | None = None,
+        cameras: Mapping[str, Camera] | None = None,
+        recorder: Recorder | None = None,
+        *,
+        gallery: Gallery | None = None,
+        open_model: OpenModel | None = None,
+    ) -> None:
+        self.config = config = config or ServerConfig()
+        self.keyring = None if config.keys is None else Keyring(config.keys)
+        self._unix_ns = time.time_ns() - time.monotonic_ns()
+        self.epoch = epoch = secrets.randbelow(MAX_UINT + 1)
+        self.pipeline = Pipeline(
+            backend, config.pipeline, cameras, epoch=epoch, gallery=gallery, clock=self.now_ns,
+            recorder=recorder,
+        )  # fmt: skip
+        self._guard = FaultGuard(self.pipeline.faults, clock=self.now_ns, fatal=zmq.ZMQError)
+        self._reloader = Reloader(self.pipeline, open_model)
+        self._context: zmq.Context[Socket] = zmq.Context()
+        self._health: HealthServer | None = None
+        self._feed = ViewerFeed(str(backend.manifest.card.get("licence", "not stated")))
+        self._threads = threads = ServingThreads(time.monotonic)
+        self._news = threading.Event()
+        self._draining, self._stopping = threading.Event(), threads.stopping
+        self._heard_all, self._done = threads.ended["ingest"], threads.ended["lift"]
+        self.ports = Ports()
+
+    def start(self) -> None:
+        """Warm the model up, listen, and begin to serve.
+
+        Raises:
+            ConfigError: If a port is taken or the address is not this machine's; nothing runs then.
+            BackendError: If the model cannot compute.
+        """
+        config, door = self.config, None
+        try:
+            warm_up_backend(self.pipeline.model)
+            warm_up_pipeline(self.pipeline.model, config.pipeline)
+            if self.keyring is not None:
+                door = ZapAuthenticator(
+                    self._context, self.keyring, self.pipeline.faults.handshake_rejected
+                )
+            sockets = open_sockets(self._context, config, door.guard if door else None)
+            rigs = RigSockets(self._context, sockets.keypoints, config, self.keyring)
+            self.ports = replace(sockets.ports, http=self._listen_http())
+            keys = self.keyring.public_keys if self.keyring else {}
+            self.pipeline.recorder.begin(self.epoch, self.pipeline.faults, keys)
+        except LangPoseError:
+            self._close()
+            raise
+        for sentence in config.exposures:
+            log.warning(sentence)
+        if door is not None:
+            self._threads.start("door", self._watch, door)
+        self._threads.start("ingest", self._ingest, rigs)
+        self._threads.start("lift", self._lift, sockets.poses)
+        self._threads.start("control", self._control, sockets.requests)
+        if self._health is not None:
+            self._health.start()
+
+    def drain(self) -> None:
+        """Say goodbye, answer what waits for at most a second, then stop; returns at once."""
+        self._draining.set()
+        self._news.set()
+
+    def stop(self) -> None:
+        """Stop at once and wait for the threads; twice is harmless."""
+        self._stopping.set()
+        self._news.set()
+        self._threads.join()
+        self.pipeline.recorder.close()
+        self._reloader.stop()
+        self._close()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait for the end of serving; False if it still serves then."""
+        return self._done.wait(timeout_s)
+
+    def run(self, on_start: Callable[[], None] = lambda: None) -> None:
+        """Serve until `drain` or `stop` is called, from a signal or another thread.
+
+        Args:
+            on_start: Called once the ports are open.
+
+        Raises:
+            LangPoseError: As `start`, or if a serving thread failed.
+        """
+        self.start()
+        try:
+            on_start()
+            while not self.wait(IDLE_S):  # waiting for ever would keep signals out
+                pass
+        finally:
+            self.stop()
+        if (failure := self._threads.failure) is not None:
+            raise LangPoseError(f"the server has stopped: {failure}") from failure
+
+    def snapshot(self) -> Snapshot:
+        """The server at this moment; callable from any thread."""
+        return self.pipeline.snapshot(self.now_ns())
+
+    def reload(self, folder: Path | None, on_end: Callable[[str | None], None]) -> bool:
+        """Begin to change the model, see `Reloader.begin`; the one there is serves meanwhile."""
+        return self._reloader.begin(folder, on_end)
+
+    def may_change(self, asker: str | None) -> bool:
+        """Whether who asks on the control socket may reload and drain; None has no key."""
+        return self.config.is_loopback if asker is None else asker == self.config.admin
+
+    def alive(self) -> bool:
+        """Whether the serving threads still turn."""
+        return self._threads.alive()
+
+    def now_ns(self) -> int:
+        """Unix time at the start plus monotonic time since: it never jumps."""
+        return self._unix_ns + time.monotonic_ns()
+
+    def _listen_http(self) -> int:
+        if self.config.http_port is None:
+            return 0
+        where = self.config.http_bind, self.config.http_port
+        self._health = HealthServer(
+            *where, snapshot=self.snapshot, alive=self.alive, feed=self._feed
+        )
+        return self._health.port
+
+    def _close(self) -> None:
+        if self._health is not None:
+            self._health.stop()
+        if not self._context.closed:
+            self.pipeline.model.close()
+        self._context.destroy(linger=0)  # sockets that served are closed, with their own linger
+        self._done.set()
+
+    def _ingest(self, rigs: RigSockets) -> None:
+        last_round = False
+        while not (self._stopping.is_set() or last_round):
+            self._threads.turned("ingest")
+            last_round = self._draining.is_set()
+            self.pipeline.faults.rigs_reconnected(*rigs.tend(time.monotonic()))
+            rigs.wait(0 if last_round else IDLE_MS)
+            for _ in range(_BURST):
+                if (message := rigs.receive()) is None:
+                    break
+                parts, sender = message
+                with self._guard():
+                    if self.pipeline.receive(parts, self.now_ns(), sender):
+                        self._news.set()
+
+    def _watch(self, door: ZapAuthenticator) -> None:
+        while not (self._stopping.is_set() or self._done.is_set()):
+            self._threads.turned("door")
+            door.turn(IDLE_MS)
+
+    def _lift(self, socket: Socket) -> None:
+        while not (self._stopping.is_set() or self._draining.is_set()):
+            self._threads.turned("lift")
+            if not self.pipeline.waiting:
+                self._news.wait(IDLE_S)
+            self._news.clear()
+            self._watch_subscriptions(socket)
+            self._publish(socket, self.pipeline.promote_shadow)
+            self._publish(socket, self.pipeline.step)
+            self._publish(socket, self.pipeline.tick)
+        if not self._stopping.is_set():
+            self._send_drain(socket)
+
+    def _control(self, socket: Socket) -> None:
+        desk, allowance = ControlApi(self), DutyCycle(time.monotonic())
+        while not (self._stopping.is_set() or self._done.is_set()):
+            self._threads.turned("control")
+            self._reloader.tend(time.monotonic())
+            socket.poll(IDLE_MS)
+            began_s = time.monotonic()
+            for _ in range(_REQUESTS_A_TURN):
+                if (message := received_with_name(socket, self.keyring)) is None:
+                    break
+                parts, asker = message
+                self._send(socket, partial(desk.answer, parts, asker=asker))
+            self._send(socket, desk.late)
+            self._stopping.wait(allowance.rest_s(began_s, time.monotonic()))
+        self._done.wait(STUCK_S)  # only now nobody steps a model that may be closed
+        self._reloader.stop()
+        self._send(socket, desk.late)
+        socket.close(linger=_REPLY_LINGER_MS)
+
+    def _send_drain(self, socket: Socket) -> None:
+        until_s = time.monotonic() + DRAIN_S
+        self._publish(socket, self.pipeline.drain)
+        self._heard_all.wait(IDLE_S)
+        while self.pipeline.waiting and time.monotonic() < until_s and not self._stopping.is_set():
+            self._publish(socket, self.pipeline.step)
+        if not self.pipeline.waiting:
+            self._publish(socket, self.pipeline.flush)
+        socket.close(linger=max(round(1000 * (until_s - time.monotonic())), 50))
+
+    def _watch_subscriptions(self, socket: Socket) -> None:
+        """Tell those who have come the schemas, if they want them."""
+        wanted = list(newcomers(socket))
+        if any(topic.startswith(b"schema/") or b"schema/".startswith(topic) for topic in wanted):
+            self.pipeline.want_schemas()
+
+    def _publish(self, socket: Socket, work: Callable[[int], Replies]) -> None:
+        """As `_send`, to subscribers; recorded, and shown to who watches."""
+        for parts in self._send(socket, work):
+            self._feed.offer(parts)
+            self.pipeline.recorder.published(parts, self.now_ns())
+
+    def _send(self, socket: Socket, work: Callable[[int], Replies]) -> Replies:
+        """Do a part of the work and send what it gives; a peer who lags loses messages."""
+        sent: Replies = []
+        with self._guard():
+            for parts in work(self.now_ns()):
+                socket.send_multipart(parts, zmq.NOBLOCK)
+                sent.append(parts)
+        return sent

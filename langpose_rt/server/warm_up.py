@@ -1,0 +1,35 @@
+"""Before the first rig is heard: a few frames through everything a frame goes through.
+
+What is loaded on first use is loaded then. OpenCV alone, for a lens with distortion, holds every
+thread for 130 ms: more than the backlog rule lets a frame wait.
+"""
+
+from itertools import islice
+
+import numpy as np
+
+from langpose_rt.formats.clip import DEMO_CLIP
+from langpose_rt.formats.readers import read_clip
+from langpose_rt.pipeline.config import PipelineConfig
+from langpose_rt.pipeline.offline import CAMERA, RIG, frames_of_clip
+from langpose_rt.pipeline.pipeline import Pipeline
+from langpose_rt.protocol.messages import encode_keypoints
+from langpose_rt.runtime.backend import Backend
+
+_FRAMES = 3
+
+
+def warm_up_pipeline(backend: Backend, config: PipelineConfig) -> None:
+    """Lift the beginning of the demo clip through a pipeline of its own, and forget it.
+
+    Args:
+        backend: Knows nobody, before and after.
+        config: Options of the pipeline that will serve.
+    """
+    pipeline = Pipeline(backend, config)
+    frames = frames_of_clip(read_clip(DEMO_CLIP), RIG, CAMERA, epoch=1)
+    for frame in islice(frames, _FRAMES):
+        pipeline.receive(encode_keypoints(frame), frame.t_ns)
+        pipeline.step(frame.t_ns)
+    pipeline.flush(frame.t_ns)
+    backend.reset(np.arange(backend.slots, dtype=np.int32))

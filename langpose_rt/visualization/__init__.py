@@ -1,0 +1,1 @@
+"""Pictures of poses, drawn without a display."""

@@ -1,0 +1,31 @@
+"""A server in a process of its own: where it listens, how it ends, and why it does not start."""
+
+from pathlib import Path
+
+import pytest
+
+from langpose_rt.benchmark.child_server import child_server, resident_mb
+from langpose_rt.errors import ConfigError
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="no /proc on this system")
+def test_a_child_says_where_it_listens_and_ends_with_the_block(model: Path) -> None:
+    with child_server(["--model", str(model)]) as server:
+        assert server.said["model"] == "small"
+        assert server.said["licence"] == "none needed"
+        assert server.keypoint_endpoint == f"tcp://127.0.0.1:{server.said['port']}"
+        assert server.pose_endpoint == f"tcp://127.0.0.1:{server.said['output_port']}"
+        assert (server.resident_mb() or 0) > 10
+    assert resident_mb(server.pid) is None
+
+
+def test_what_a_child_refuses_is_refused_in_its_own_words() -> None:
+    with (
+        pytest.raises(ConfigError, match=r"^no model at /nowhere: expected a folder"),
+        child_server(["--model", "/nowhere"]),
+    ):
+        pass
+
+
+def test_this_process_has_a_size_and_no_process_has_none() -> None:
+    assert resident_mb(1 << 30) is None

@@ -1,0 +1,86 @@
+"""`convert`: every ending, choices that must be made, and what it refuses."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from langpose_rt.formats.lifted_npz import lifted_from_npz
+from tests.commands import run_here
+from tests.recording.test_tracks import recorded_walk
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two streams, one with two people."""
+    path = tmp_path_factory.mktemp("convert") / "walk.mcap"
+    recorded_walk(path)
+    return path
+
+
+@pytest.mark.parametrize("ending", ["trc", "c3d", "bvh"])
+def test_one_person_becomes_one_file_at_a_fixed_rate(
+    recording: Path, tmp_path: Path, ending: str
+) -> None:
+    out = tmp_path / f"a.{ending}"
+    done = run_here(
+        "convert", recording, "-o", out, "--stream", "rig0/cam0", "--person", 5, "--json"
+    )
+    assert done.code == 0, done.err
+    assert json.loads(done.out) == [{"out": str(out), "persons": 1, "frames": 10, "rate_hz": 50.0}]
+    assert out.stat().st_size > 500
+    assert list(tmp_path.iterdir()) == [out], "nothing unfinished is left"
+
+
+def test_all_makes_a_file_of_everybody_at_the_given_rate(recording: Path, tmp_path: Path) -> None:
+    done = run_here("convert", recording, "-o", tmp_path / "a.trc", "--all", "--rate", 25)
+    assert done.code == 0, done.err
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["a-rig0-cam0-4.trc", "a-rig0-cam0-5.trc", "a-rig1-cam0-0.trc"]
+    assert "a-rig0-cam0-4.trc: 1 person(s), 5 frames at 25 Hz" in done.out
+
+
+def test_csv_takes_everybody_and_npz_one_stream_that_converts_again(
+    recording: Path, tmp_path: Path
+) -> None:
+    csv, npz = tmp_path / "a.csv", tmp_path / "a.npz"
+    assert run_here("convert", recording, "-o", csv).out == f"{csv}: 3 person(s), 30 frames\n"
+    assert run_here("convert", recording, "-o", npz, "--stream", "rig0/cam0").code == 0
+    lifted = lifted_from_npz(npz)
+    assert lifted.ids.tolist() == [[4, 5]] * 10
+    np.testing.assert_array_equal(lifted.pose[:, :, 0], 0)
+    again = run_here("convert", npz, "-o", tmp_path / "b.trc", "--person", 4)
+    assert again.code == 0, again.err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("-o", "a.xyz"), "a.xyz ends in none of .trc .c3d .bvh .csv .npz"),
+        (("-o", "a.trc"), "--all: rig0/cam0 with 4, 5; rig1/cam0 with 0"),
+        (("-o", "a.npz"), "an npz holds one stream; choose with --stream: rig0/cam0 with 4, 5"),
+        (("-o", "a.trc", "--stream", "x/y"), "has no x/y; it has rig0/cam0 with 4, 5"),
+        (("-o", "a.trc", "--person", "9"), "has no 9; it has rig0/cam0"),
+        (("-o", "nowhere/a.trc"), "there is no folder nowhere"),
+        (("-o", "a.trc", "--all", "--rate", "0"), "--rate is 0; expected"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(
+    recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...], sentence: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    done = run_here("convert", recording, *words)
+    assert done.code == 2
+    assert sentence in done.sentence
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_hold_no_poses_are_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "a.mcap").write_text("no")
+    (tmp_path / "a.npz").write_text("no")
+    for name in ("a.mcap", "a.npz", "nothing.mcap"):
+        done = run_here("convert", tmp_path / name, "-o", tmp_path / "out.csv")
+        assert done.code == 2
+        assert str(tmp_path / name) in done.sentence

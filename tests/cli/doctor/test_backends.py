@@ -1,0 +1,39 @@
+"""What loads, what does not, and that a library that dies takes only its own process along."""
+
+from pathlib import Path
+
+import pytest
+
+from langpose_rt.cli.doctor import backends
+from langpose_rt.cli.doctor.backends import _default, _imported, _optional
+
+
+def test_the_default_backend_loads_here() -> None:
+    assert _default().verdict == "ok"
+
+
+def test_a_library_that_dies_or_complains_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dies.py").write_text("import os; os.kill(os.getpid(), 11)")
+    (tmp_path / "complains.py").write_text("raise OSError('libcudart.so.13: not found')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert _imported("dies") == ("", "dies does not load: its process ended with -11")
+    assert _imported("complains")[1].endswith("OSError: libcudart.so.13: not found")
+
+
+def test_an_optional_backend_may_be_missing_and_a_broken_one_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert _optional("no_such_module", "gpu").verdict == "ok"
+    monkeypatch.setattr(backends, "_imported", lambda _: ("", "json does not load: x"))
+    broken = _optional("json", "gpu")
+    assert (broken.verdict, broken.advice) == ("warn", 'pip install "langpose-rt[gpu]"')
+
+
+def test_what_needs_a_driver_says_that_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "_imported", lambda _: ("1.7", ""))
+    monkeypatch.setattr(backends.importlib.util, "find_spec", lambda _: object())
+    monkeypatch.setattr(backends, "why_no_gpu", lambda: "no NVIDIA driver")
+    found = _optional("tensorrt_rtx", "rtx").found
+    assert found == "1.7 loads, but cannot run: no NVIDIA driver"

@@ -1,0 +1,61 @@
+"""Versions against bounds, and requirements told apart."""
+
+from importlib import metadata
+
+import pytest
+
+from langpose_rt.cli.doctor import installation
+from langpose_rt.cli.doctor.installation import (
+    check_extension,
+    check_packages,
+    check_python,
+    check_version,
+    declared_requirements,
+    parted_requirements,
+)
+from langpose_rt.window import native as host
+
+
+def test_requirements_are_those_of_the_checkout_and_hold_here() -> None:
+    needed, extras = parted_requirements(declared_requirements())
+    assert any(text.startswith("pyzmq") for text in needed)
+    assert {"gpu", "rtx", "train", "view", "test"} <= extras.keys()
+    packages, _ = check_packages()
+    assert packages.verdict == "ok"
+    assert f"numpy {metadata.version('numpy')}" in packages.found
+
+
+def test_extras_are_told_apart_as_metadata_spells_them() -> None:
+    needed, extras = parted_requirements(
+        ["a>=1", 'tomli>=2; python_version < "3.11"', 'b>=2; extra == "gpu"', "c; extra == 'gpu'"]
+    )
+    assert needed == ["a>=1", 'tomli>=2; python_version < "3.11"']
+    assert extras == {"gpu": ['b>=2; extra == "gpu"', "c; extra == 'gpu'"]}
+
+
+def test_what_is_missing_or_too_old_is_named_with_what_was_expected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = ["numpy>=99", "no-such-thing>=1", "packaging>=1", "old>=1; python_version < '3'"]
+    monkeypatch.setattr(installation, "declared_requirements", lambda: asked)
+    packages, extras = check_packages()
+    assert packages.verdict == "fail"
+    expected = f"numpy is {metadata.version('numpy')}, expected >=99; no-such-thing is not"
+    assert packages.found == expected + " installed"
+    assert packages.advice == 'pip install "numpy>=99" "no-such-thing>=1"'
+    assert extras.found == "none installed"
+
+
+def test_numpy_instead_of_the_extension_is_something_to_look_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(host, "HOST_IS_NATIVE", True)
+    assert check_extension()[0].verdict == "ok"
+    monkeypatch.setattr(host, "HOST_IS_NATIVE", False)
+    assert check_extension()[0].verdict == "warn"
+    assert "g++" in check_extension()[0].advice
+
+
+def test_version_and_python_are_said() -> None:
+    assert check_version()[0].found.startswith("0.")
+    assert check_python()[0].found[:2] == "3."

@@ -1,0 +1,43 @@
+"""A model that is whole, damaged, without the precision, without a licence."""
+
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from langpose_rt.cli.doctor.model import check_model
+from langpose_rt.errors import ModelError
+from langpose_rt.manifest import read_manifest, write_manifest
+from langpose_rt.runtime.backend import DEFAULT_MODEL
+
+
+def test_the_model_that_ships_is_whole_with_parity_licence_and_data() -> None:
+    model, weights = check_model(DEFAULT_MODEL, "fp32")
+    manifest = read_manifest(DEFAULT_MODEL)
+    assert (model.verdict, weights.verdict) == ("ok", "ok")
+    assert manifest.sha256[:12] in model.found
+    assert f"{manifest.products['fp32'].parity.worst_mm:.4f} at worst" in model.found
+    assert "commercial use allowed" in weights.found
+    assert "cmu" in weights.found
+
+
+def test_a_precision_it_does_not_have_is_told_with_the_command(model: Path) -> None:
+    found, _ = check_model(model, "int8")
+    assert found.verdict == "fail"
+    assert "--precision fp32,int8" in found.advice
+
+
+def test_a_damaged_file_is_the_sentence_of_the_manifest(model: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(model, tmp_path / "copy")
+    (copy / "encoder.onnx").write_bytes(b"else")
+    with pytest.raises(ModelError, match=r"encoder.onnx is damaged"):
+        check_model(copy, "fp32")
+
+
+def test_weights_without_a_licence_are_something_to_look_at(model: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(model, tmp_path / "copy")
+    write_manifest(copy, msgspec.structs.replace(read_manifest(copy), card={}))
+    _, weights = check_model(copy, "fp32")
+    assert weights.verdict == "warn"
+    assert weights.found == "licence: not stated; trained on: not stated"

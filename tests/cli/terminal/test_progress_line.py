@@ -1,0 +1,34 @@
+"""The line about endless work: rewritten on a terminal, now and then elsewhere, else silent."""
+
+import sys
+
+import pytest
+
+from langpose_rt.cli.terminal import progress_line
+from langpose_rt.cli.terminal.progress_line import ProgressLine
+
+
+class Clock:
+    now_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+@pytest.mark.parametrize(
+    ("terminal", "expected"), [(True, "\r\x1b[K0.6\r\x1b[K1.2\r\x1b[K10.2\n"), (False, "10.2\n")]
+)
+def test_a_line_is_shown_when_it_is_time(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    terminal: bool,
+    expected: str,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(progress_line, "time", clock)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    line = ProgressLine()
+    for clock.now_s in (0.1, 0.6, 0.7, 1.2, 10.2):
+        line.show(lambda: f"{clock.now_s:g}")
+    line.close()
+    assert capsys.readouterr().err == expected

@@ -1,0 +1,179 @@
+"""Arrays of everybody through the backend and back."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from langpose_rt.config import RayRefinement
+from langpose_rt.geometry.ray_refinement import RayRefiner
+from langpose_rt.geometry.skeleton import SKELETONS, to_h36m17
+from langpose_rt.pipeline.batch_lifter import BatchLifter, Lifted, joints_of_frames
+from langpose_rt.pipeline.camera_lookup import CameraLookup
+from langpose_rt.pipeline.camera_stream import Stream, TrackedFrame
+from langpose_rt.pipeline.capture_clock import Stamp
+from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
+from langpose_rt.pipeline.slots import SlotTable
+from langpose_rt.protocol.messages import KeypointMessage
+from tests.fakes import MS, POSE, SIZE, FakeBackend, keypoint_message, person_px
+
+VIEWS = CameraLookup({})
+
+
+def frame_of(message: KeypointMessage, time_ms: float = 0.0) -> Frame:
+    stamp = Stamp(round(time_ms * MS), 0, 0, stepped=False)
+    return Frame(message, VIEWS.camera_model_of(message), 0, stamp, 0)
+
+
+class Room:
+    """A backend, its persons, and streams that are fed by hand."""
+
+    def __init__(self, refinement: float = 0.0) -> None:
+        self.backend = FakeBackend()
+        self.backend.manifest = msgspec.structs.replace(
+            self.backend.manifest, ray_refinement=RayRefinement()
+        )
+        self.persons = SlotTable(self.backend, refined=refinement > 0)
+        self.lifter = BatchLifter(
+            self.backend, self.persons, None, clock=lambda: 0, refinement=refinement
+        )
+        self._streams: dict[str, Stream] = {}
+
+    def sight(
+        self,
+        camera: str,
+        *roots: tuple[float, float, float],
+        time_ms: float = 0.0,
+        wrist_px: float = 0.0,
+    ) -> TrackedFrame:
+        people = [person_px(root) for root in roots]
+        for person in people:
+            person[13, 0] += wrist_px
+        frame = frame_of(keypoint_message(*people, camera=camera), time_ms)
+        stream = self._streams.setdefault(
+            camera,
+            Stream(
+                "rig0", camera, FrameQueue(VIEWS, 0), self.persons, track_timeout_s=1.0, first_seq=0
+            ),
+        )
+        return stream.seat(frame, frame.message.keypoints, list(range(len(roots))), 0)
+
+
+def test_joints_of_every_format_come_back_to_their_own_frame() -> None:
+    rng, messages = np.random.default_rng(0), []
+    for index, name in enumerate(["coco17", "halpe26", "coco17", "h36m17", "halpe26"]):
+        keypoints = rng.uniform(1, 500, (index, len(SKELETONS[name].joints), 3)).astype(np.float32)
+        messages.append(
+            KeypointMessage(
+                rig="r",
+                camera="c",
+                epoch=0,
+                seq=0,
+                t_ns=0,
+                skeleton=name,
+                wh=SIZE,
+                keypoints=keypoints,
+                ids=np.arange(index),
+            )
+        )
+    found = joints_of_frames([frame_of(message) for message in messages])
+    for message, joints in zip(messages, found, strict=True):
+        np.testing.assert_array_equal(
+            joints, to_h36m17(message.keypoints, SKELETONS[message.skeleton])
+        )
+
+
+def test_people_of_several_sightings_are_told_apart() -> None:
+    room = Room()
+    places = {"a": [(-1.0, 0.0, 4.0)], "b": [], "c": [(0.0, 0.0, 5.0), (1.0, 0.2, 6.0)]}
+    tracked_frames = [room.sight(camera, *roots) for camera, roots in places.items()]
+    assert room.lifter.remember(tracked_frames) == 0
+    lifted = room.lifter.answer(tracked_frames)
+    assert lifted.ends == [1, 1, 3]
+    np.testing.assert_allclose(lifted.poses[..., :3], np.stack([POSE] * 3), atol=1e-5)
+    np.testing.assert_allclose(lifted.root, [*places["a"], *places["c"]], atol=2e-3)
+    assert lifted.people["id"].tolist() == [0, 0, 1]
+
+
+def test_nobody_at_all_is_a_frame_too() -> None:
+    room = Room()
+    tracked_frames = [room.sight("a"), room.sight("b")]
+    assert room.lifter.remember(tracked_frames) == 0
+    lifted = room.lifter.answer(tracked_frames)
+    assert (lifted.ends, len(lifted.poses), lifted.failed) == ([0, 0], 0, 0)
+    assert room.lifter.frames_back(tracked_frames[0]) == 0
+    assert room.backend.encodes == []
+
+
+def test_how_far_back_a_frame_lies_is_counted_per_person() -> None:
+    room = Room()
+    first = room.sight("a", (-1.0, 0.0, 4.0), (1.0, 0.0, 4.0))
+    room.lifter.remember([first])
+    assert room.lifter.frames_back(first) == 0
+    for index in range(1, 4):
+        room.lifter.remember([room.sight("a", (-1.0, 0.0, 4.0), time_ms=20 * index)])
+    assert room.lifter.frames_back(first) == 3
+    lifted = room.lifter.answer([first])
+    assert [back for _, back, _, _ in room.backend.lifts] == [3, 0]
+    np.testing.assert_allclose(lifted.root, [(-1.0, 0, 4.0), (1.0, 0, 4.0)], atol=2e-3)
+    room.persons.reset(np.array([first.slots[0]], np.int32))
+    assert room.lifter.frames_back(first) == 0
+    assert room.lifter.answer([first]).people["id"].tolist() == [1]
+
+
+def answers_while_a_wrist_is_elsewhere(refinement: float) -> list[Lifted]:
+    room, answers = Room(refinement), []
+    for frame in range(40):
+        sighting = room.sight("a", (-1.0, 0.0, 4.0), time_ms=20 * frame, wrist_px=12.0)
+        room.lifter.remember([sighting])
+        answers.append(room.lifter.answer([sighting]))
+    return answers
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+def test_streamed_refinement_is_the_refinement_of_the_whole_clip(strength: float) -> None:
+    streamed = answers_while_a_wrist_is_elsewhere(strength)
+    parameters = RayRefinement(strength=0.9 * strength)
+    refiner = RayRefiner(1)
+    for plain, refined in zip(answers_while_a_wrist_is_elsewhere(0.0), streamed, strict=True):
+        pose, root = refiner.step(
+            np.array([0]),
+            plain.poses[..., :3],
+            plain.root,
+            rays=plain.people["rays"],
+            scores=plain.people["scores"],
+            sigma_m=plain.poses[..., 3],
+            time_ns=plain.people["time_ns"],
+            parameters=parameters,
+        )
+        np.testing.assert_allclose(refined.poses[..., :3], pose, atol=1e-6)
+        np.testing.assert_allclose(refined.root, root, atol=1e-6)
+
+
+def test_a_wrist_that_is_seen_elsewhere_goes_there_unless_it_is_turned_off() -> None:
+    plain, refined = (answers_while_a_wrist_is_elsewhere(x)[-1] for x in (0.0, 1.0))
+    np.testing.assert_allclose(plain.poses[0, :, :3], POSE, atol=1e-5)
+    moved = refined.poses[0, :, :3] + refined.root - plain.poses[0, :, :3] - plain.root
+    wrist = 13
+    assert abs(moved[wrist, 0]) > 0.02
+    np.testing.assert_allclose(np.delete(moved, wrist, 0), 0, atol=0.01)
+    np.testing.assert_allclose(moved[:, 2], 0, atol=1e-6)
+
+
+def test_a_model_whose_manifest_does_not_say_so_is_not_refined() -> None:
+    room = Room(1.0)
+    room.backend.manifest = msgspec.structs.replace(room.backend.manifest, ray_refinement=None)
+    sighting = room.sight("a", (-1.0, 0.0, 4.0), wrist_px=12.0)
+    room.lifter.remember([sighting])
+    np.testing.assert_allclose(room.lifter.answer([sighting]).poses[0, :, :3], POSE, atol=1e-5)
+
+
+def test_who_is_forgotten_has_no_offset_left() -> None:
+    room = Room(1.0)
+    for frame in range(20):
+        sighting = room.sight("a", (-1.0, 0.0, 4.0), time_ms=20 * frame, wrist_px=12.0)
+        room.lifter.remember([sighting])
+        room.lifter.answer([sighting])
+    room.persons.reset(np.array(sighting.slots, np.int32))
+    sighting = room.sight("a", (-1.0, 0.0, 4.0), time_ms=400)
+    room.lifter.remember([sighting])
+    np.testing.assert_allclose(room.lifter.answer([sighting]).poses[0, :, :3], POSE, atol=1e-4)

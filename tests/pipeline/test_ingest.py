@@ -1,0 +1,84 @@
+"""The ingest side: many streams, one lock, and nothing lost without a counter."""
+
+import sys
+import threading
+
+from langpose_rt.monitoring.announcer import Announcer
+from langpose_rt.monitoring.counters import Stats
+from langpose_rt.pipeline.camera_lookup import CameraLookup
+from langpose_rt.pipeline.camera_stream import Stream
+from langpose_rt.pipeline.config import PipelineConfig
+from langpose_rt.pipeline.frame_queue import FrameQueue
+from langpose_rt.pipeline.ingest import Ingest
+from langpose_rt.pipeline.slots import SlotTable
+from tests.fakes import MS, FakeBackend, keypoint_parts, person_px
+
+PERSON = person_px((0, 0, 4))
+
+
+def ingest(stats: Stats, **options: object) -> Ingest:
+    persons = SlotTable(FakeBackend())
+
+    def new_stream(rig: str, camera: str, frame_queue: FrameQueue) -> Stream:
+        return Stream(rig, camera, frame_queue, persons, track_timeout_s=1.0, first_seq=0)
+
+    return Ingest(
+        PipelineConfig(**options),  # type: ignore[arg-type]
+        CameraLookup({}),
+        1,
+        stats=stats,
+        announcer=Announcer("srv", 1),
+        new_stream=new_stream,
+    )
+
+
+def test_a_step_takes_the_oldest_frame_of_every_stream_that_has_one() -> None:
+    desk = ingest(Stats())
+    for rig, seq in (("a", 0), ("a", 1), ("b", 7)):
+        assert desk.receive(keypoint_parts(PERSON, rig=rig, seq=seq), 0)
+    rounds = [[(s.rig, frame.message.seq) for s, frame in desk.take(0)] for _ in range(3)]
+    assert rounds == [[("a", 0), ("b", 7)], [("a", 1)], []]
+    assert not desk.waiting
+
+
+def test_what_a_forgotten_stream_lost_stays_counted() -> None:
+    stats = Stats()
+    desk = ingest(stats, idle_s=1.0)
+    for seq in (0, 4, 4):
+        desk.receive(keypoint_parts(PERSON, seq=seq), 0)
+    assert desk.silent(2000 * MS) == ([], []), "it still has frames to lift"
+    while desk.take(0):
+        pass
+    assert desk.silent(1000 * MS) == ([], [])
+    _, (gone,) = desk.silent(1001 * MS)
+    assert gone.rig == "rig0"
+    assert desk.streams == []
+    assert (stats.gap, stats.dup) == (3, 1)
+
+
+def test_frames_that_arrive_while_others_are_taken_are_neither_lost_nor_doubled() -> None:
+    frames, rigs = 5, 150
+    options = {"max_wait_ms": 10_000.0, "max_streams": rigs}
+    desk, taken, done = ingest(Stats(), **options), [], threading.Event()
+
+    def lift() -> None:
+        while not done.is_set() or desk.waiting:
+            taken.extend((stream.rig, frame.message.seq) for stream, frame in desk.take(0))
+
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    thread = threading.Thread(target=lift)
+    thread.start()
+    try:
+        for rig in range(rigs):
+            for seq in range(frames):
+                desk.receive(keypoint_parts(rig=f"rig{rig}", seq=seq), 0)
+    finally:
+        done.set()
+        thread.join()
+        sys.setswitchinterval(interval_s)
+    shed = {stream.rig: stream.frame_queue.totals["shed"] for stream in desk.streams}
+    for rig in range(rigs):
+        own = [seq for name, seq in taken if name == f"rig{rig}"]
+        assert own == sorted(set(own))
+        assert len(own) + shed[f"rig{rig}"] == frames

@@ -1,0 +1,89 @@
+"""Frames from options and plain arrays."""
+
+import numpy as np
+import pytest
+
+from langpose_rt.errors import ConfigError, MessageError
+from langpose_rt.geometry.camera import Intrinsics
+from langpose_rt.protocol.camera_info import RigCamera
+from langpose_rt.protocol.frames import empty_frame, frame_with_people
+from langpose_rt.protocol.keypoints import KeypointMessage, encode_keypoints
+
+SIZE = (640, 480)
+
+
+def empty() -> KeypointMessage:
+    return empty_frame("rig0", "cam0", epoch=1, skeleton="coco17", size=SIZE)
+
+
+def test_a_frame_takes_any_array_of_the_right_shape() -> None:
+    one = np.arange(51.0).reshape(17, 3)
+    for keypoints in (one, one[None], one.tolist(), np.asfortranarray(one), one.astype(int)):
+        frame = frame_with_people(empty(), keypoints, None, seq=4, t_ns=9)
+        assert frame.keypoints.tolist() == [one.tolist()]
+        assert (frame.ids.tolist(), frame.seq, frame.t_ns) == ([-1], 4, 9)
+        encode_keypoints(frame)
+
+
+@pytest.mark.parametrize("nobody", [[], [[]], np.empty((0, 17, 3))])
+def test_nobody_may_be_written_in_any_way(nobody: object) -> None:
+    for ids in (None, [], np.empty(0, int)):
+        frame = frame_with_people(empty(), nobody, ids, seq=0, t_ns=0)
+        assert frame.keypoints.shape == (0, 17, 3)
+        encode_keypoints(frame)
+
+
+@pytest.mark.parametrize(
+    ("keypoints", "ids", "reason"),
+    [
+        (np.zeros((1, 26, 3)), None, "bad_shape"),
+        (np.zeros((17, 2)), None, "bad_shape"),
+        (np.zeros(51), None, "bad_shape"),
+        ("nonsense", None, "bad_shape"),
+        ([[1, 2], [3]], None, "bad_shape"),
+        (np.zeros((1, 17, 3)), ["a"], "bad_ids"),
+        (np.zeros((1, 17, 3)), [1.5], "bad_ids"),
+        (np.zeros((1, 17, 3)), [[1]], "bad_ids"),
+    ],
+)
+def test_other_things_are_refused(keypoints: object, ids: object, reason: str) -> None:
+    with pytest.raises(MessageError) as refused:
+        frame_with_people(empty(), keypoints, ids, seq=0, t_ns=0)
+    assert refused.value.reason == reason
+
+
+def test_numbers_beyond_float32_are_left_to_the_server() -> None:
+    frame = frame_with_people(empty(), np.full((17, 3), 1e300), None, seq=0, t_ns=0)
+    assert np.isinf(frame.keypoints).all()
+
+
+def test_intrinsics_are_what_the_server_reads() -> None:
+    intrinsics = Intrinsics(
+        fx_px=600, fy_px=601, cx_px=320, cy_px=240, width_px=640, height_px=480, dist=(0.1,) * 4
+    )
+    frame = empty_frame(
+        "rig0", "cam0", epoch=1, skeleton="coco17", size=SIZE, intrinsics=intrinsics
+    )
+    assert frame.cam == RigCamera(k=(600, 601, 320, 240), dist=(0.1,) * 4)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"skeleton": "hands21"},
+        {"size": (0, 480)},
+        {"fps": -1.0},
+        {"fps": float("nan")},
+        {"person_height_m": 17.5},
+        {"clk": "sundial"},
+        {"intrinsics": RigCamera(k=(1.0, 1.0, 0.0, 0.0))},
+    ],
+)
+def test_options_no_server_would_accept_are_refused_at_once(options: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        empty_frame("rig0", "cam0", **({"epoch": 1, "skeleton": "coco17", "size": SIZE} | options))
+
+
+def test_names_make_a_topic() -> None:
+    with pytest.raises(ConfigError, match="letters, digits"):
+        empty_frame("rig 0", "cam0", epoch=1, skeleton="coco17", size=SIZE)

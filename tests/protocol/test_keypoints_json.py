@@ -1,0 +1,332 @@
+"""JSON of other people's programs becomes the same message."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from langpose_rt.errors import MessageError
+from langpose_rt.geometry.skeleton import SKELETONS
+from langpose_rt.protocol.clock_sync import ClockSync
+from langpose_rt.protocol.keypoints import KeypointMessage
+from langpose_rt.protocol.keypoints_json import FORMAT_BY_JOINTS, JsonNumbering, keypoints_from_json
+
+ROOT = Path(__file__).parents[2]
+REAL_OPENPOSE = (
+    ROOT.parent / "shared/data/real2d/pose2sim_balancing/original/pose/cam01_json/cam01.0048.json"
+)
+TOPIC = b"kp2d/rig0/cam0/"
+NOW_NS = 1_700_000_000_000_000_123
+SIZES = {"cam0": (640, 480)}
+POINTS = [[float(joint), 2.0 * joint, 0.5] for joint in range(1, 18)]
+FLAT = [number for point in POINTS for number in point]
+
+
+def read(
+    document: object,
+    numbering: JsonNumbering | None = None,
+    sizes: Mapping[str, tuple[int, int]] | None = SIZES,
+    topic: bytes = TOPIC,
+) -> KeypointMessage:
+    raw = document if isinstance(document, bytes) else json.dumps(document).encode()
+    numbering = numbering or JsonNumbering(100)
+    return keypoints_from_json([topic, raw], now_ns=NOW_NS, numbering=numbering, sizes=sizes)
+
+
+PAIRS = [point[:2] for point in POINTS]
+SCORES = [point[2] for point in POINTS]
+LAYOUTS = {
+    "ours": {"keypoints": [POINTS]},
+    "ours, one person": {"keypoints": POINTS},
+    "ours, flat": {"keypoints": [FLAT]},
+    "ours, flat, one person": {"keypoints": FLAT},
+    "openpose": {"version": 1.3, "people": [{"pose_keypoints_2d": FLAT, "hand_left": []}]},
+    "alphapose": [{"image_id": "0.jpg", "category_id": 1, "keypoints": FLAT, "score": 2.5}],
+    "mmpose": {"instances": [{"keypoints": PAIRS, "keypoint_scores": SCORES, "bbox": [[0] * 4]}]},
+    "mmpose list": [{"keypoints": PAIRS, "keypoint_scores": SCORES, "bbox_score": 0.5}],
+    "mmpose arrays": {"keypoints": [PAIRS], "keypoint_scores": [SCORES]},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_is_the_same_person(layout: str) -> None:
+    message = read(LAYOUTS[layout])
+    assert message.keypoints.tolist() == [POINTS]
+    assert message.keypoints.dtype == np.float32
+    assert message.skeleton == "coco17"
+    assert message.ids.tolist() == [-1]
+
+
+def test_what_is_left_out_is_filled_in() -> None:
+    message = read({"keypoints": [POINTS]})
+    assert (message.rig, message.camera, message.wh) == ("rig0", "cam0", (640, 480))
+    assert (message.t_ns, message.clk, message.epoch, message.seq) == (NOW_NS, "unix", 100, 0)
+    assert (message.fps, message.cam, message.person_height_m) == (None, None, None)
+    assert message.json
+
+
+def test_what_is_given_is_taken() -> None:
+    message = read(
+        {
+            "p": "lprt",
+            "v": 1,
+            "s": "kp2d/1",
+            "epoch": 5,
+            "seq": 9,
+            "t": "1700000000000000001",
+            "clk": "ptp",
+            "fmt": "h36m17",
+            "unit": "norm",
+            "wh": [1000, 500],
+            "ids": [3],
+            "fps": 30,
+            "cam": {"k": [900, 900, 500, 250], "gravity": [0, 9.81, 0]},
+            "person_height_m": 1.8,
+            "sync": {"offset": "-12", "unc": 7},
+            "keypoints": [[[0.5, 0.5, 0.5]] * 17],
+        }
+    )
+    assert message.keypoints[0, 0].tolist() == [500, 250, 0.5]
+    assert (message.epoch, message.seq, message.t_ns) == (5, 9, 1700000000000000001)
+    assert (message.clk, message.skeleton, message.wh) == ("ptp", "h36m17", (1000, 500))
+    assert (message.ids.tolist(), message.fps, message.person_height_m) == ([3], 30, 1.8)
+    assert message.sync == ClockSync(-12, 7)
+    assert message.cam is not None
+    assert message.cam.gravity == pytest.approx((0, 1, 0))
+
+
+def test_an_offset_means_nothing_without_a_capture_time() -> None:
+    points = [[[0.5, 0.5, 0.5]] * 17]
+    sync = {"offset": 5, "unc": 7}
+    assert read({"keypoints": points, "wh": [640, 480], "sync": sync}).sync is None
+
+
+def test_null_is_a_missing_number() -> None:
+    message = read({"keypoints": [[None, 1, 1], [1, 1, None], *POINTS[2:]]})
+    assert message.keypoints[0, :2].tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert message.clipped == 0
+    message = read({"instances": [{"keypoints": [[None, None], *PAIRS[1:]]}]})
+    assert message.keypoints[0, :2].tolist() == [[0, 0, 0], [*PAIRS[1], 1]]
+
+
+def test_impossible_numbers_are_missing_and_counted() -> None:
+    message = read({"keypoints": [[1e300, 1, 1], [1e5, 1, 1], *POINTS[2:]]})
+    assert message.clipped == 2
+    assert message.keypoints[0, :3].tolist() == [[0, 0, 0], [0, 0, 0], POINTS[2]]
+
+
+@pytest.mark.parametrize("joints", FORMAT_BY_JOINTS)
+def test_the_number_of_joints_names_the_format(joints: int) -> None:
+    name = FORMAT_BY_JOINTS[joints]
+    document = {"keypoints": [[[1, 1, 1]] * joints]}
+    assert name in SKELETONS
+    assert read(document).skeleton == name
+
+
+def test_a_named_format_overrules_the_number_of_joints() -> None:
+    document: dict[str, Any] = {"people": [{"pose_keypoints_2d": [1.0] * 75}]}
+    assert read(document).skeleton == "body25"
+    assert read(document | {"fmt": "body25b"}).skeleton == "body25b"
+
+
+@pytest.mark.parametrize(
+    ("given", "ids"),
+    [
+        ({"people": [{"pose_keypoints_2d": FLAT, "person_id": [4]}]}, [4]),
+        ({"people": [{"pose_keypoints_2d": FLAT, "person_id": [-1]}]}, [-1]),
+        ({"people": [{"pose_keypoints_2d": FLAT, "person_id": []}]}, [-1]),
+        ([{"keypoints": FLAT, "idx": 7}], [7]),
+        ([{"keypoints": FLAT, "idx": [7.0]}], [7]),
+        ([{"keypoints": FLAT, "idx": [[7.0], [9.0]]}], [7]),
+        ([{"keypoints": FLAT, "idx": [0.0]}] * 2, [-1, -1]),
+        ([{"keypoints": FLAT, "idx": 0}], [-1]),
+        ([{"keypoints": FLAT, "idx": []}], [-1]),
+        ([{"keypoints": FLAT, "idx": "seven"}], [-1]),
+        ([{"keypoints": FLAT, "idx": True}], [-1]),
+        ([{"keypoints": FLAT, "idx": 1e300}], [-1]),
+        ([{"keypoints": FLAT, "idx": 1.5}], [-1]),
+        ([{"keypoints": FLAT, "track_id": 0}], [0]),
+        ({"keypoints": [POINTS, POINTS], "ids": [1, 1]}, [1, -1]),
+    ],
+)
+def test_ids_are_taken_where_they_are_numbers(given: object, ids: list[int]) -> None:
+    assert read(given).ids.tolist() == ids
+
+
+@pytest.mark.skipif(not REAL_OPENPOSE.exists(), reason="the shared real clips are not here")
+def test_what_openpose_wrote_is_read_in_the_format_that_is_named() -> None:
+    document = json.loads(REAL_OPENPOSE.read_bytes())
+    flat = document["people"][0]["pose_keypoints_2d"]
+    message = read(document | {"fmt": "body25b", "wh": [1088, 1920]})
+    names = SKELETONS["body25b"].joints
+    found = dict(zip(names, message.keypoints[0], strict=True))
+    expected = np.array(flat, np.float32).reshape(-1, 3)
+    np.testing.assert_array_equal(message.keypoints[0], expected)
+    assert message.ids.tolist() == [-1] * len(document["people"])
+    rows = [found[name][1] for name in ("head", "neck", "left_hip", "left_knee", "left_ankle")]
+    assert rows == sorted(rows), "25 joints alone would be body25: that is another order"
+    wrong = dict(zip(SKELETONS["body25"].joints, expected, strict=True))
+    assert wrong["left_ankle"][1] < wrong["left_knee"][1]
+
+
+MMPOSE_FRAME = {
+    "frame_id": 3,
+    "instances": [
+        {
+            "keypoints": PAIRS,
+            "keypoint_scores": SCORES,
+            "bbox": [[10.0, 20.0, 110.0, 220.0]],
+            "bbox_score": 0.875,
+        }
+    ],
+}
+ALPHAPOSE_FRAME = [
+    {
+        "image_id": "12.jpg",
+        "category_id": 1,
+        "keypoints": FLAT,
+        "score": 3.11,
+        "box": [135.4, 22.5, 190.9, 180.2],
+        "idx": [2.0],
+    }
+]
+
+
+@pytest.mark.parametrize(
+    ("document", "number"),
+    [(MMPOSE_FRAME, -1), (MMPOSE_FRAME["instances"], -1), (ALPHAPOSE_FRAME, 2)],
+    ids=["a frame of MMPose's file", "predictions[0] of its inferencer", "AlphaPose"],
+)
+def test_the_tools_own_layouts_are_read_as_they_write_them(document: object, number: int) -> None:
+    message = read(document)
+    assert message.keypoints.tolist() == [POINTS]
+    assert message.ids.tolist() == [number]
+
+
+def test_a_person_without_body_keypoints_is_nobody() -> None:
+    people = [{"pose_keypoints_2d": []}, {"pose_keypoints_2d": FLAT, "person_id": [2]}]
+    assert read({"people": people}).ids.tolist() == [2]
+
+
+@pytest.mark.parametrize("empty", [[], {"people": []}, {"instances": []}, {"keypoints": []}])
+def test_nobody_keeps_time_moving_in_the_format_of_the_stream(empty: object) -> None:
+    numbering = JsonNumbering(100)
+    assert read(empty, numbering).keypoints.shape == (0, 17, 3)
+    read({"keypoints": [[[1, 1, 1]] * 26]}, numbering)
+    message = read(empty, numbering)
+    assert (message.seq, message.skeleton) == (2, "halpe26")
+    assert message.keypoints.shape == (0, 26, 3)
+
+
+def test_streams_are_numbered_apart_and_only_for_what_was_read() -> None:
+    numbering = JsonNumbering(100)
+    other = b"kp2d/rig0/cam1/"
+    first = read(LAYOUTS["ours"], numbering)
+    with pytest.raises(MessageError):
+        read({"keypoints": [[1, 2]]}, numbering)
+    second = read(LAYOUTS["ours"], numbering)
+    elsewhere = read({"keypoints": [POINTS], "wh": [640, 480]}, numbering, topic=other)
+    assert [(m.epoch, m.seq) for m in (first, second)] == [(100, 0), (100, 1)]
+    assert elsewhere.seq == 0
+
+
+def test_a_stream_that_was_forgotten_starts_a_new_epoch() -> None:
+    numbering = JsonNumbering(100)
+    first = [numbering.number(f"kp2d/rig0/{n}/", "coco17") for n in range(1025)]
+    assert numbering.number("kp2d/rig0/1024/", "coco17") == (first[1024][0], 1)
+    again = numbering.number("kp2d/rig0/0/", "coco17")
+    assert again[1] == 0
+    assert again[0] not in {epoch for epoch, _ in first}
+    assert numbering.format_of("kp2d/rig0/1/") is None
+
+
+def test_the_size_comes_from_the_message_the_rig_or_the_camera() -> None:
+    document: dict[str, Any] = {"keypoints": [POINTS]}
+    sizes = {"rig0/cam0": (300, 200), "cam0": (640, 480)}
+    assert read(document | {"wh": [100, 50]}, sizes=sizes).wh == (100, 50)
+    assert read(document, sizes=sizes).wh == (300, 200)
+    assert read(document).wh == (640, 480)
+    for unknown in (None, {}, {"cam1": (640, 480)}):
+        with pytest.raises(MessageError, match="no_size"):
+            read(document, sizes=unknown)
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        (b"{", "bad_json"),
+        (b"[", "bad_json"),
+        (b"{}", "bad_json"),
+        (b"[1]", "bad_json"),
+        (b'{"keypoints": [NaN]}', "bad_json"),
+        (b'{"keypoints": "\xff"}', "bad_json"),
+        (b'{"\xff": 1}', "bad_json"),
+        (b'{"keypoints": [' + b"9" * 5000 + b"]}", "bad_json"),
+        (b'{"keypoints": [1e999]}', "bad_json"),
+        (b'{"keypoints": ' + b"[" * 100_000, "bad_json"),
+        (b'[{"keypoints": [1], "idx": ' + b"[" * 100_000, "bad_json"),
+        (b'{"more": ' + b'{"a":' * 100_000, "bad_json"),
+        (b'[{"keypoints": [1,1,1], "image_id": ' + b"9" * 9000 + b"}]", "bad_json"),
+        ({"keypoints": [["1", "2", "3"]]}, "bad_json"),
+        ({"keypoints": [[True, 1, 1]]}, "bad_json"),
+        ({"keypoints": [[1, 1, 1], [1, 1]]}, "bad_json"),
+        ({"keypoints": [[[[1, 1, 1]]]]}, "bad_json"),
+        ({"keypoints": {}}, "bad_json"),
+        ({"people": [{"pose_keypoints_2d": FLAT}, {"pose_keypoints_2d": FLAT[3:]}]}, "bad_json"),
+        ({"people": [{"pose_keypoints_2d": FLAT[1:]}]}, "bad_shape"),
+        ({"keypoints": [[[1, 1, 1, 1]] * 17]}, "bad_shape"),
+        ({"keypoints": [[1]] * 17}, "bad_shape"),
+        ({"keypoints": [PAIRS], "keypoint_scores": [SCORES[1:]]}, "bad_shape"),
+        ({"keypoints": [POINTS], "keypoint_scores": [SCORES]}, "bad_shape"),
+        ({"keypoints": [POINTS], "fmt": "halpe26"}, "bad_shape"),
+        ({"keypoints": [POINTS], "fmt": "hands21"}, "unknown_format"),
+        ({"keypoints": [POINTS[:5]]}, "unknown_format"),
+        ({"keypoints": [[[1, 1, 1]] * 300]}, "unknown_format"),
+        ({"keypoints": [], "fmt": "hands21"}, "unknown_format"),
+        ({"keypoints": [POINTS], "ids": []}, "bad_ids"),
+        ({"keypoints": [POINTS], "ids": [-2]}, "bad_json"),
+        ({"keypoints": [POINTS], "wh": [0, 1]}, "bad_json"),
+        ({"keypoints": [POINTS], "t": 1.5}, "bad_json"),
+        ({"keypoints": [POINTS], "t": "now"}, "bad_time"),
+        ({"keypoints": [POINTS], "cam": {"k": [0, 0, 0, 0]}}, "bad_camera"),
+        ({"keypoints": [POINTS], "p": "other"}, "unknown_protocol"),
+        ({"keypoints": [POINTS], "v": 2}, "unknown_version"),
+        ({"keypoints": [POINTS], "s": "kp2d/2"}, "unknown_schema"),
+        ([{"keypoints": FLAT, "image_id": n} for n in "ab"], "several_frames"),
+    ],
+)
+def test_json_that_cannot_be_understood_is_refused(document: object, reason: str) -> None:
+    with pytest.raises(MessageError) as refused:
+        read(document)
+    assert refused.value.reason == reason
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                "people instances keypoints pose_keypoints_2d ids wh t cam idx".split()
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@settings(deadline=None)
+@given(JSON)
+def test_no_json_raises_anything_but_a_message_error(document: object) -> None:
+    try:
+        message = read(document)
+    except MessageError:
+        return
+    assert np.isfinite(message.keypoints).all()

@@ -1,0 +1,192 @@
+"""The HTTP pages, over a real socket."""
+
+import json
+import socket
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from langpose_rt.errors import ConfigError
+from langpose_rt.monitoring.snapshot import Snapshot, StreamSnapshot
+from langpose_rt.server import http as health_module
+from langpose_rt.server.http import MOST_REQUESTS, HealthServer
+from tests.monitoring.test_snapshot import empty_snapshot
+
+
+class Watched:
+    """Something to look at."""
+
+    def __init__(self) -> None:
+        self.now, self.turns = empty_snapshot(), True
+
+    def snapshot(self) -> Snapshot:
+        return self.now
+
+    def alive(self) -> bool:
+        return self.turns
+
+
+@pytest.fixture
+def watched() -> Watched:
+    return Watched()
+
+
+@pytest.fixture
+def health(watched: Watched) -> Iterator[HealthServer]:
+    server = HealthServer("127.0.0.1", 0, snapshot=watched.snapshot, alive=watched.alive)
+    server.start()
+    yield server
+    server.stop()
+
+
+def get(
+    health: HealthServer, path: str, headers: dict[str, str] | None = None, host: str = "127.0.0.1"
+) -> tuple[int, str]:
+    asked = urllib.request.Request(f"http://{host}:{health.port}{path}", headers=headers or {})
+    try:
+        with urllib.request.urlopen(asked, timeout=20) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+@pytest.mark.parametrize("state", ["starting", "degraded", "draining"])
+def test_a_server_that_is_not_ready_is_sent_nobody_and_killed_by_nobody(
+    health: HealthServer, watched: Watched, state: str
+) -> None:
+    watched.now = replace(watched.now, state=state)
+    assert get(health, "/livez") == (200, "alive\n")
+    assert get(health, "/readyz") == (503, f"not ready: {state}\n")
+
+
+def test_a_server_that_hangs_is_neither_alive_nor_ready(
+    health: HealthServer, watched: Watched
+) -> None:
+    assert get(health, "/livez") == (200, "alive\n")
+    assert get(health, "/readyz?verbose") == (200, "ready\n")
+    watched.turns = False
+    assert get(health, "/livez")[0] == 503
+    assert get(health, "/readyz")[0] == 503
+
+
+def test_metrics_are_prometheus_text(health: HealthServer, watched: Watched) -> None:
+    stream = StreamSnapshot(
+        rig="rig0", camera="cam0", epoch=1, persons=1, waiting=0, unanswered=0, offset_ns=0,
+        assumed_intrinsics=False,
+        heard_ago_s=0.1, totals={"accepted": 7, "late": 0, "dup": 0, "gap": 0, "shed": 2},
+    )  # fmt: skip
+    watched.now = replace(
+        watched.now,
+        streams=(stream,),
+        rejected={"bad_topic": 3},
+        buckets=(1, 2) + (0,) * 15,
+        latency_total_ns=2_000_000,
+    )
+    status, text = get(health, "/metrics")
+    lines = text.splitlines()
+    assert status == 200
+    assert 'langpose_rejected_total{reason="bad_topic"} 3.0' in lines
+    assert 'langpose_stream_frames_total{camera="cam0",rig="rig0"} 7.0' in lines
+    assert 'langpose_stream_lost_total{camera="cam0",how="shed",rig="rig0"} 2.0' in lines
+    assert 'langpose_latency_seconds_bucket{le="0.001"} 3.0' in lines
+    assert 'langpose_latency_seconds_bucket{le="+Inf"} 3.0' in lines
+    assert "langpose_latency_seconds_sum 0.002" in lines
+    assert 'langpose_state{state="ready"} 1.0' in lines
+    assert 'langpose_state{state="degraded"} 0.0' in lines
+
+
+def test_status_is_the_whole_snapshot_as_json(health: HealthServer) -> None:
+    status, text = get(health, "/status")
+    found = json.loads(text)
+    assert status == 200
+    assert (found["server"], found["state"], found["slots"]) == ("srv", "ready", 8)
+    assert found["model"]["id"] == "fake"
+    assert found["counters"]["messages"] == 0
+
+
+def test_an_unknown_page_says_which_there_are(health: HealthServer) -> None:
+    status, text = get(health, "/nothing")
+    assert status == 404
+    assert "/readyz" in text
+
+
+def test_a_port_in_use_is_one_sentence(health: HealthServer, watched: Watched) -> None:
+    look = {"snapshot": watched.snapshot, "alive": watched.alive}
+    with pytest.raises(ConfigError, match=f"127.0.0.1:{health.port} .*choose another --http-port"):
+        HealthServer("127.0.0.1", health.port, **look)  # type: ignore[arg-type]
+
+
+def test_a_server_that_never_started_can_be_stopped(watched: Watched) -> None:
+    HealthServer("127.0.0.1", 0, snapshot=watched.snapshot, alive=watched.alive).stop()
+
+
+@pytest.fixture
+def idle(health: HealthServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.socket]]:
+    """Connections that never ask for anything, to a server that would wait for them for ever."""
+    monkeypatch.setattr(health_module._Handler, "timeout", None)
+    address = "127.0.0.1", health.port
+    connections = [socket.create_connection(address, 20) for _ in range(2 * MOST_REQUESTS)]
+    yield connections
+    for connection in connections:
+        connection.close()
+
+
+def was_cut(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:  # it was never accepted
+        return True
+
+
+def test_idle_connections_keep_nobody_from_the_pages(
+    health: HealthServer, idle: list[socket.socket]
+) -> None:
+    assert get(health, "/livez") == (200, "alive\n")
+    assert was_cut(idle[0]), "the one that was held longest was cut"
+
+
+def test_stopping_cuts_idle_connections_and_waits_for_none(
+    health: HealthServer, idle: list[socket.socket]
+) -> None:
+    stopping = threading.Thread(target=health.stop, daemon=True)
+    stopping.start()
+    stopping.join(20)
+    assert not stopping.is_alive()
+    assert all(was_cut(connection) for connection in idle)
+
+
+def test_an_address_of_six_is_served_too(watched: Watched) -> None:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    server = HealthServer("::1", 0, snapshot=watched.snapshot, alive=watched.alive)
+    server.start()
+    try:
+        assert get(server, "/livez", host="[::1]") == (200, "alive\n")
+    finally:
+        server.stop()
+
+
+def test_the_viewer_is_at_the_root_and_its_events_end_with_the_server(health: HealthServer) -> None:
+    assert "<canvas" in get(health, "/")[1]
+    with urllib.request.urlopen(f"http://127.0.0.1:{health.port}/live", timeout=20) as reply:
+        assert reply.headers["Content-Type"] == "text/event-stream"
+        assert reply.readline() == b"event: status\n"
+        health.stop()
+        reply.read()  # ends, and does not wait for ever
+
+
+@pytest.mark.parametrize(
+    ("path", "code"), [("/", 421), ("/live", 421), ("/status", 421), ("/metrics", 200)]
+)
+def test_a_page_of_another_name_reads_nothing(health: HealthServer, path: str, code: int) -> None:
+    found, said = get(health, path, {"Host": "evil.example"})
+    assert found == code
+    assert ("use an IP address or localhost" in said) == (code == 421)

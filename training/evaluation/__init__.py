@@ -1,0 +1,1 @@
+"""Benchmark clips, scores and curves of trained models."""

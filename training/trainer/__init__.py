@@ -1,0 +1,1 @@
+"""The training loop, its losses, its configuration and its command line."""

@@ -1,0 +1,143 @@
+"""Configuration of a training run, and its command-line flags: one flag per field.
+
+Nested dataclasses share one flat space of flags, so field names are unique across them.
+"""
+
+import argparse
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from langpose_rt.config import PRESETS, ModelConfig
+from langpose_rt.errors import ConfigError
+from training.synthesis.batches import DataConfig
+from training.trainer.losses import LossConfig
+from training.trainer.text_encoder import TextConfig
+
+_Config = TypeVar("_Config")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training run.
+
+    Args:
+        steps: Length of the run; 0 leaves it to minutes.
+        minutes: Length by the clock, where steps is 0; the schedule follows the clock too, so only
+            runs by steps repeat exactly.
+        learning_rate, matrix_learning_rate: Peaks of AdamW, and of Muon for the layers' matrices.
+        weight_decay, gradient_norm: Of both, and clipping.
+        warm_up: Share of the run with a rising learning rate; it falls as a cosine after that.
+        ema: Decay of the averaged weights; shorter at the start.
+        seed: Fixes weights and batches.
+        half_until: Share of the run whose encoder computes in bfloat16; the rest is in float32.
+        align_only: Only the projections of motion and text learn: lifting stays as it is, and what
+            fine-tuning did to the motion embedding is mended.
+        frame_numbers: For comparisons: phases by frame number at 50 Hz instead of by time.
+        device: ``auto``, ``cpu`` or ``cuda``; auto takes a GPU where there is one.
+        threads, workers: Cores for torch, and processes that make batches.
+        log_every, save_every, validate_every: In steps.
+
+    Source:
+        Weight decay as in MotionBERT; the rest ours, the paper's are not known.
+    """
+
+    steps: int = 0
+    minutes: float = 60.0
+    learning_rate: float = 8e-4
+    matrix_learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    gradient_norm: float = 1.0
+    warm_up_backend: float = 0.02
+    ema: float = 0.999
+    seed: int = 0
+    half_until: float = 0.0
+    align_only: bool = False
+    frame_numbers: bool = False
+    device: str = "auto"
+    threads: int = 1
+    workers: int = 1
+    log_every: int = 50
+    save_every: int = 500
+    validate_every: int = 500
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+
+    def __post_init__(self) -> None:
+        if self.steps <= 0 and self.minutes <= 0:
+            raise ConfigError("a run needs --steps or --minutes above 0")
+        for name in ("log_every", "save_every", "validate_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected at least 1")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for a card."""
+        return asdict(self)
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds one flag per field of TrainConfig and its parts, and those of the model."""
+    group = parser.add_argument_group("training, one flag per field of the configuration")
+    _add_fields(group, TrainConfig())
+    model = parser.add_argument_group("model, instead of the preset's value")
+    model.add_argument("--preset", choices=sorted(PRESETS), default="live")
+    for item in fields(ModelConfig):
+        if item.name != "name":
+            _add_flag(model, item.name, getattr(ModelConfig(), item.name), default=None)
+    model.add_argument("--name", help="name of the model (default: the preset's)")
+
+
+def config_from_arguments(arguments: argparse.Namespace) -> tuple[TrainConfig, ModelConfig]:
+    """The configuration the flags describe.
+
+    Raises:
+        ConfigError: If values do not fit together.
+    """
+    values = vars(arguments)
+    preset = PRESETS[values["preset"]]
+    names = [item.name for item in fields(ModelConfig)]
+    given = {name: values[name] for name in names if values.get(name) is not None}
+    for name, value in given.items():
+        choices = get_args(ModelConfig.__annotations__[name])
+        if choices and value not in choices:
+            raise ConfigError(f"--{name} is {value}; expected one of {', '.join(choices)}")
+    return _with_values(TrainConfig(), values), replace(preset, **given)
+
+
+def _add_fields(group: Any, config: Any) -> None:
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if is_dataclass(value):
+            _add_fields(group, value)
+        else:
+            _add_flag(group, item.name, value, default=value)
+
+
+def _add_flag(group: Any, name: str, value: Any, *, default: Any) -> None:
+    kind = _boolean if isinstance(value, bool) else type(value)
+    group.add_argument(
+        "--" + name.replace("_", "-"), type=kind, default=default, help=f"default {value}"
+    )
+
+
+def _boolean(text: str) -> bool:
+    values = {"true": True, "1": True, "false": False, "0": False}
+    if text.lower() not in values:
+        raise argparse.ArgumentTypeError(f"expected true or false, got {text}")
+    return values[text.lower()]
+
+
+def _with_values(config: _Config, values: dict[str, Any]) -> _Config:
+    changed = {}
+    for item in fields(config):  # type: ignore[arg-type]
+        value = getattr(config, item.name)
+        changed[item.name] = (
+            _with_values(value, values) if is_dataclass(value) else values.get(item.name, value)
+        )
+    return replace(config, **changed)  # type: ignore[type-var]
+
+
+def default_out(folder: Path | None, name: str) -> Path:
+    """Where a run writes when it is not told."""
+    return folder if folder is not None else Path("runs") / name

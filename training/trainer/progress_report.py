@@ -1,0 +1,62 @@
+"""Progress of a run: a bar or plain lines, log.jsonl and TensorBoard files."""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from training.trainer.loop import Progress
+
+
+def report(progress: "Iterable[Progress]", out: Path) -> None:
+    """Shows a bar on a terminal and plain lines elsewhere; every figure goes to the logs as well.
+
+    Logs are log.jsonl and, where TensorBoard is installed, its event files beside it.
+    """
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    console = Console()
+    with (
+        (out / "log.jsonl").open("a") as log,
+        tensorboard(out) as board,
+        Bar(console=console, disable=not console.is_terminal) as bar,
+    ):
+        task = bar.add_task("training", total=1.0)
+        for item in progress:
+            bar.update(task, completed=item.share, description=log_line(item)[:100])
+            log.write(json.dumps(log_entry(item)) + "\n")
+            log.flush()
+            for name, value in log_entry(item).items():
+                board(name, value, item.step)
+            if not console.is_terminal or "val_mpjpe_mm" in item.values:
+                print(log_line(item), flush=True)
+
+
+@contextlib.contextmanager
+def tensorboard(out: Path) -> "Iterator[Callable[[str, float, int], None]]":
+    """Takes (name, value, step) into TensorBoard's files, or nowhere where it is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        yield lambda *_: None
+        return
+    with SummaryWriter(str(out)) as writer:
+        yield writer.add_scalar
+
+
+def log_entry(item: "Progress") -> dict[str, float]:
+    """One line of log.jsonl."""
+    run = {"step": float(item.step), "share": item.share, "frames_per_s": item.frames_per_s}
+    return run | item.values
+
+
+def log_line(item: "Progress") -> str:
+    """One line for a person."""
+    values = " ".join(f"{name} {value:.4g}" for name, value in item.values.items())
+    return (
+        f"step {item.step} {100 * item.share:.1f} % {item.frames_per_s:.0f} frames/s "
+        f"{item.left_s / 60:.0f} min left  {values}"
+    )

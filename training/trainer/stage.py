@@ -1,0 +1,109 @@
+"""One run of one stage: what is read, where it begins, what its weights say of themselves."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from langpose_rt.config import ModelConfig
+from langpose_rt.errors import ConfigError
+from langpose_rt.model.checkpoint import load
+from langpose_rt.model.langpose import LangPose
+from training.evaluation.validation import validation_mm
+from training.trainer.config import TrainConfig, config_from_arguments, default_out
+from training.trainer.data_sources import lessons_from_arguments
+from training.trainer.distributed import leave, world_from_environment
+from training.trainer.loader import BatchLoader
+from training.trainer.loop import (
+    STATE_FILE,
+    WEIGHTS_FILE,
+    RunState,
+    resume_run,
+    start_from,
+    start_run,
+    train,
+)
+from training.trainer.progress_report import report
+from training.trainer.text_alignment import Aligner
+from training.trainer.text_encoder import TextEncoder
+
+
+def run(stage: str, arguments: argparse.Namespace, words: str) -> None:
+    """Trains as the flags say; `words` are the flags as they were typed, for the card."""
+    config, model_config = _fitted(*config_from_arguments(arguments))
+    out = default_out(arguments.out, model_config.name)
+    out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(config.threads)
+    world = world_from_environment(config.device)
+    lessons = lessons_from_arguments(arguments, config, world)
+    aligner = _aligner(config, model_config, lessons.texts) if stage == "pretrain" else None
+    state = start_run(model_config, config, aligner, world)
+    card = lessons.card | {"seed": config.seed, "training": config.to_dict()}
+    card["commands"] = _begin(state, arguments, out, f"{stage} {words}")
+    with BatchLoader(lessons.make, first=state.step, workers=config.workers) as loader:
+
+        def validate(model: LangPose) -> dict[str, float]:
+            return validation_mm(model, lessons.fixed)
+
+        progress = train(state, loader, config, out=out, card=card, validate=validate)
+        report(progress, out)
+    leave(world)
+
+
+def _fitted(config: TrainConfig, model: ModelConfig) -> tuple[TrainConfig, ModelConfig]:
+    """What the model settles of the run: its input, and no lag where it sees the whole clip.
+
+    Raises:
+        ConfigError: If clips are longer than a bidirectional model sees at once.
+    """
+    config = replace(config, data=replace(config.data, screen=model.input == "screen"))
+    if model.causal:
+        return config, model
+    if config.data.frames > model.window:
+        raise ConfigError(
+            f"clips of {config.data.frames} frames, but {model.name} sees {model.window} at once; "
+            f"choose --frames {model.window} or fewer"
+        )
+    return replace(config, loss=replace(config.loss, lag=0.0)), model
+
+
+def _begin(
+    state: RunState, arguments: argparse.Namespace, out: Path, words: str
+) -> list[dict[str, Any]]:
+    """Go on where a run stopped, or from other weights; the commands that led here."""
+    earlier: list[dict[str, Any]] = []
+    if arguments.resume and (out / STATE_FILE).exists():
+        resume_run(state, out)
+    elif arguments.start_from:
+        earlier = start_from(state, arguments.start_from)
+    return [*earlier, *_commands(out, state.step, words)]
+
+
+def _aligner(config: TrainConfig, model_config: ModelConfig, texts: tuple[str, ...]) -> Aligner:
+    """What stage 1 compares motion with, its new weights fixed by the seed.
+
+    Raises:
+        ConfigError: If the data names nothing.
+    """
+    if not texts:
+        raise ConfigError("stage 1 needs motion with sentences; give --mocap FOLDER")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return Aligner(TextEncoder(config.text, model_config.embedding), texts)
+
+
+def _commands(out: Path, step: int, words: str) -> list[dict[str, Any]]:
+    """Every command that made these weights, and from which step on; resumed runs add to it."""
+    earlier: list[dict[str, Any]] = []
+    if step > 0:
+        earlier = load(out / WEIGHTS_FILE)[1].get("commands", [])
+    placeless = " ".join(_without_place(word) for word in words.split(" "))
+    own = {"from_step": step, "command": f"python -m training.{placeless}"}
+    return [*earlier, own]
+
+
+def _without_place(word: str) -> str:
+    """A path that starts at the root says where it was on one machine; its name is enough."""
+    return Path(word).name if word.startswith("/") else word
