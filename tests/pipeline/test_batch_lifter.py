@@ -7,7 +7,7 @@ import pytest
 from langpose_rt.config import RayRefinement
 from langpose_rt.geometry.ray_refinement import RayRefiner
 from langpose_rt.geometry.skeleton import SKELETONS, to_h36m17
-from langpose_rt.pipeline.batch_lifter import BatchLifter, Lifted, joints_of_frames
+from langpose_rt.pipeline.batch_lifter import BatchLifter, LiftResult, joints_of_frames
 from langpose_rt.pipeline.camera_lookup import CameraLookup
 from langpose_rt.pipeline.camera_stream import Stream, TrackedFrame
 from langpose_rt.pipeline.capture_clock import Stamp
@@ -120,7 +120,7 @@ def test_how_far_back_a_frame_lies_is_counted_per_person() -> None:
     assert room.lifter.answer([first]).people["id"].tolist() == [1]
 
 
-def answers_while_a_wrist_is_elsewhere(refinement: float) -> list[Lifted]:
+def answers_while_a_wrist_is_elsewhere(refinement: float) -> list[LiftResult]:
     room, answers = Room(refinement), []
     for frame in range(40):
         sighting = room.sight("a", (-1.0, 0.0, 4.0), time_ms=20 * frame, wrist_px=12.0)
