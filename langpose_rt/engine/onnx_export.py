@@ -20,6 +20,7 @@ import torch
 from onnx import numpy_helper
 
 import langpose_rt
+from langpose_rt.config import RayRefinement
 from langpose_rt.errors import ConfigError
 from langpose_rt.manifest import (
     MANIFEST_NAME,
@@ -133,6 +134,7 @@ def _built(
         files=files,
         products={},
         opset=OPSET,
+        ray_refinement=RayRefinement() if model.config.input == "anchored" else None,
     )
     product = _product(folder, manifest, clip, model)
     return msgspec.structs.replace(manifest, products={"fp32": product})

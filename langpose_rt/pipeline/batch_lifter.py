@@ -5,7 +5,7 @@ frames are lifted when is decided in `pipeline.py` and `responder.py`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32
@@ -101,12 +101,19 @@ class BatchLifter:
         backend: Runs the network.
         slot_table: State of its slots.
         person_height_m: Stature of people whose rig sends none; None takes the reference.
+        refinement: Factor on how strongly joints are moved towards their 2D.
     """
 
     def __init__(
-        self, backend: Backend, slot_table: SlotTable, person_height_m: float | None
+        self,
+        backend: Backend,
+        slot_table: SlotTable,
+        person_height_m: float | None,
+        *,
+        refinement: float = 1.0,
     ) -> None:
         self._backend, self._slot_table = backend, slot_table
+        self._refinement = refinement
         self._height_m = person_height_m or REFERENCE_STATURE_M
 
     def frames_back(self, tracked: TrackedFrame) -> int:
@@ -241,12 +248,31 @@ class BatchLifter:
         last_root = self._slot_table.root[people.slot]
         root = root_from_pose(poses[..., :3], people.rays, weights, last_root)
         self._slot_table.root[people.slot] = root
+        poses[..., :3], root = self._refined(people, poses, root)
         smooth = self._slot_table.filter
         if smooth is not None and len(people):
             points = np.concatenate([poses[..., :3], root[:, None]], 1)
             points = smooth.step(people.slot, points, people.time_ns)
             poses[..., :3], root = points[:, :17], points[:, 17]
         return poses, root
+
+    def _refined(
+        self, people: PersonBatch, poses: np.ndarray, root: np.ndarray
+    ) -> tuple[Float32[np.ndarray, "person 17 3"], Float32[np.ndarray, "person 3"]]:
+        """Return poses and roots moved towards the 2D, as the manifest of the model specifies."""
+        refiner, parameters = self._slot_table.refiner, self._backend.manifest.ray_refinement
+        if refiner is None or parameters is None or not len(people):
+            return poses[..., :3], root
+        return refiner.step(
+            people.slot,
+            poses[..., :3],
+            root,
+            rays=people.rays,
+            scores=people.scores,
+            sigma_m=poses[..., 3],
+            time_ns=people.time_ns,
+            parameters=replace(parameters, strength=parameters.strength * self._refinement),
+        )
 
 
 def _possible(pose: np.ndarray, sigma: np.ndarray) -> Bool[np.ndarray, " person"]:

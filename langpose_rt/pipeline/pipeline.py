@@ -74,8 +74,14 @@ class Pipeline:
         self.check_model(backend.manifest)
         self.stats, self.model = Stats(), SwappableBackend(backend)
         self.recorder = recorder or NoRecorder()
-        self._slot_table = SlotTable(self.model, config.smoothing, gallery)
-        self._lifter = BatchLifter(self.model, self._slot_table, config.person_height_m)
+        refined = config.ray_refinement > 0
+        self._slot_table = SlotTable(self.model, config.smoothing, gallery, refined=refined)
+        self._lifter = BatchLifter(
+            self.model,
+            self._slot_table,
+            config.person_height_m,
+            refinement=config.ray_refinement,
+        )
         self._builder = PoseMessageBuilder(self.model, config, epoch)
         self._announcer = Announcer(config.name, epoch)
         self.faults = FaultReporter(self.stats, self._announcer)

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float32, Int, Int32, Int64
 
 from langpose_rt.formats.gallery_npz import Gallery
 from langpose_rt.geometry.person_frame import AnchorState
+from langpose_rt.geometry.ray_refinement import RayRefiner
 from langpose_rt.pipeline.action_scores import ActionScores
 from langpose_rt.pipeline.one_euro import OneEuro, smoothing_named
 from langpose_rt.runtime.backend import Backend
@@ -94,9 +95,11 @@ class SlotTable:
         backend: Owner of the slots.
         smoothing: One of `one_euro.SMOOTHINGS`.
         gallery: Sentences to compare motion embeddings with.
+        refined: Whether joints are moved towards their 2D.
 
     Attributes:
         anchor: Anchor and body size.
+        refiner: Moves joints towards their 2D, or None.
         filter: Output filter over the 17 joints and the root, or None.
         actions: Action scores of every slot, or None without a gallery.
         root: Last root in metres, camera axes; NaN before the first.
@@ -111,11 +114,17 @@ class SlotTable:
     """
 
     def __init__(
-        self, backend: Backend, smoothing: str = "off", gallery: Gallery | None = None
+        self,
+        backend: Backend,
+        smoothing: str = "off",
+        gallery: Gallery | None = None,
+        *,
+        refined: bool = False,
     ) -> None:
         slots = backend.slots
         self._backend = backend
         self.anchor = AnchorState.empty(slots)
+        self.refiner = RayRefiner(slots) if refined else None
         chosen = smoothing_named(smoothing)
         self.filter: OneEuro | None = None
         if chosen is not None:
@@ -188,6 +197,8 @@ class SlotTable:
             BackendError: If the backend could not reset them; all other state is cleared.
         """
         self.anchor.reset(slots)
+        if self.refiner is not None:
+            self.refiner.reset(slots)
         if self.filter is not None:
             self.filter.reset(slots)
         self.root[slots] = np.nan

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import zmq
 
-from langpose_rt.client.socket import MAX_WAITING_MESSAGES, Connection
+from langpose_rt.client.socket import MAX_WAITING_MESSAGES, ClientSocket
 from langpose_rt.errors import ConfigError, LangPoseError
 
 LOCAL = "tcp://127.0.0.1"
@@ -25,8 +25,8 @@ def publisher() -> Iterator["tuple[zmq.Socket[bytes], str]"]:
     context.term()
 
 
-def subscriber(endpoint: str) -> Connection:
-    connection = Connection(zmq.SUB, endpoint, None, None)
+def subscriber(endpoint: str) -> ClientSocket:
+    connection = ClientSocket(zmq.SUB, endpoint, None, None)
     connection._socket.subscribe(b"")
     return connection
 
@@ -44,7 +44,7 @@ def subscriber(endpoint: str) -> Connection:
 )
 def test_an_endpoint_that_is_none_is_one_sentence(endpoint: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        Connection(zmq.SUB, endpoint, None, None)
+        ClientSocket(zmq.SUB, endpoint, None, None)
     assert words in str(caught.value)
     assert endpoint in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -58,7 +58,7 @@ def test_a_key_that_is_none_is_one_sentence(
     server_key: str, key_pair: tuple[str, str] | None
 ) -> None:
     with pytest.raises(ConfigError, match="cannot connect to"):
-        Connection(zmq.SUB, f"{LOCAL}:1", server_key, key_pair)
+        ClientSocket(zmq.SUB, f"{LOCAL}:1", server_key, key_pair)
 
 
 def test_a_refused_connection_leaves_no_socket_open(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +72,7 @@ def test_a_refused_connection_leaves_no_socket_open(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(context, "socket", remembering)
     with pytest.raises(ConfigError):
-        Connection(zmq.SUB, "nowhere", None, None)
+        ClientSocket(zmq.SUB, "nowhere", None, None)
     assert [socket.closed for socket in made] == [True]
 
 
@@ -83,7 +83,7 @@ def test_a_refused_connection_leaves_no_socket_open(monkeypatch: pytest.MonkeyPa
 def test_a_rig_forgets_a_server_that_is_gone_and_a_consumer_hears_no_heartbeat(
     kind: int, immediate: int, heartbeat_ms: int
 ) -> None:
-    with Connection(kind, f"{LOCAL}:1", None, None) as connection:
+    with ClientSocket(kind, f"{LOCAL}:1", None, None) as connection:
         assert connection._socket.get(zmq.IMMEDIATE) == immediate
         assert connection._socket.get(zmq.HEARTBEAT_IVL) == heartbeat_ms
         assert connection._socket.get(zmq.RCVHWM) == MAX_WAITING_MESSAGES
@@ -94,16 +94,16 @@ def test_with_a_servers_key_it_encrypts_whether_or_not_an_own_pair_is_given() ->
     server, _ = (key.decode() for key in zmq.curve_keypair())
     own = tuple(key.decode() for key in zmq.curve_keypair())
     with (
-        Connection(zmq.SUB, f"{LOCAL}:1", server, own) as given,  # type: ignore[arg-type]
-        Connection(zmq.SUB, f"{LOCAL}:1", server, None) as made,
-        Connection(zmq.SUB, f"{LOCAL}:1", None, None) as plain,
+        ClientSocket(zmq.SUB, f"{LOCAL}:1", server, own) as given,  # type: ignore[arg-type]
+        ClientSocket(zmq.SUB, f"{LOCAL}:1", server, None) as made,
+        ClientSocket(zmq.SUB, f"{LOCAL}:1", None, None) as plain,
     ):
         assert given._socket.get(zmq.MECHANISM) == made._socket.get(zmq.MECHANISM) == zmq.CURVE
         assert plain._socket.get(zmq.MECHANISM) == zmq.NULL
 
 
 def test_closing_twice_is_harmless_and_a_closed_one_says_what_it_was() -> None:
-    class Listener(Connection):
+    class Listener(ClientSocket):
         """Something that listens."""
 
     with Listener(zmq.SUB, f"{LOCAL}:1", None, None) as listener:
@@ -114,7 +114,7 @@ def test_closing_twice_is_harmless_and_a_closed_one_says_what_it_was() -> None:
 
 
 def test_a_wait_that_is_over_is_over_at_once() -> None:
-    with Connection(zmq.SUB, f"{LOCAL}:1", None, None) as connection:
+    with ClientSocket(zmq.SUB, f"{LOCAL}:1", None, None) as connection:
         assert not connection._wait(time.monotonic() - 5)
 
 

@@ -1,10 +1,19 @@
 """Arrays of all people through the backend and back."""
 
+import msgspec
 import numpy as np
+import pytest
 
+from langpose_rt.config import RayRefinement
 from langpose_rt.geometry.camera import Camera, Intrinsics, pixel_to_ray
+from langpose_rt.geometry.ray_refinement import RayRefiner
 from langpose_rt.geometry.skeleton import SKELETONS, to_h36m17
-from langpose_rt.pipeline.batch_lifter import BatchLifter, joints_of_frames, rays_of_people
+from langpose_rt.pipeline.batch_lifter import (
+    BatchLifter,
+    LiftResult,
+    joints_of_frames,
+    rays_of_people,
+)
 from langpose_rt.pipeline.camera_lookup import CameraLookup
 from langpose_rt.pipeline.camera_stream import Stream, TrackedFrame
 from langpose_rt.pipeline.capture_clock import Stamp
@@ -34,16 +43,25 @@ def frame_of(message: KeypointMessage, time_ms: float = 0.0) -> Frame:
 class Room:
     """A backend, its persons, and streams that are fed by hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, refinement: float = 0.0) -> None:
         self.backend = FakeBackend()
-        self.persons = SlotTable(self.backend)
-        self.lifter = BatchLifter(self.backend, self.persons, None)
+        self.backend.manifest = msgspec.structs.replace(
+            self.backend.manifest, ray_refinement=RayRefinement()
+        )
+        self.persons = SlotTable(self.backend, refined=refinement > 0)
+        self.lifter = BatchLifter(self.backend, self.persons, None, refinement=refinement)
         self._streams: dict[str, Stream] = {}
 
     def sight(
-        self, camera: str, *roots: tuple[float, float, float], time_ms: float = 0.0
+        self,
+        camera: str,
+        *roots: tuple[float, float, float],
+        time_ms: float = 0.0,
+        wrist_px: float = 0.0,
     ) -> TrackedFrame:
         people = [person_px(root) for root in roots]
+        for person in people:
+            person[13, 0] += wrist_px
         frame = frame_of(keypoint_message(*people, camera=camera), time_ms)
         stream = self._streams.setdefault(
             camera,
@@ -143,3 +161,66 @@ def test_rays_of_many_cameras_are_those_of_each() -> None:
     rays = rays_of_people(people, camera_lookup, counts)
     np.testing.assert_array_equal(rays[:2], pixel_to_ray(people[:2], camera_lookup[0].intrinsics))
     np.testing.assert_array_equal(rays[2:], pixel_to_ray(people[2:], DISTORTED.intrinsics))
+
+
+def answers_while_a_wrist_is_elsewhere(refinement: float) -> list[LiftResult]:
+    room, answers = Room(refinement), []
+    for frame in range(40):
+        tracked = room.sight("a", (-1.0, 0.0, 4.0), time_ms=20 * frame, wrist_px=12.0)
+        room.lifter.encode([tracked], standing_clock)
+        answers.append(room.lifter.lift([tracked], standing_clock))
+    return answers
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+def test_streamed_refinement_is_the_refinement_of_the_whole_clip(strength: float) -> None:
+    streamed = answers_while_a_wrist_is_elsewhere(strength)
+    parameters = RayRefinement(strength=0.9 * strength)
+    refiner = RayRefiner(1)
+    for plain, refined in zip(answers_while_a_wrist_is_elsewhere(0.0), streamed, strict=True):
+        pose, root = refiner.step(
+            np.array([0]),
+            plain.poses[..., :3],
+            plain.root,
+            rays=plain.people.rays,
+            scores=plain.people.scores,
+            sigma_m=plain.poses[..., 3],
+            time_ns=plain.people.time_ns,
+            parameters=parameters,
+        )
+        np.testing.assert_allclose(refined.poses[..., :3], pose, atol=1e-6)
+        np.testing.assert_allclose(refined.root, root, atol=1e-6)
+
+
+def test_a_wrist_that_is_seen_elsewhere_goes_there_unless_it_is_turned_off() -> None:
+    plain, refined = (answers_while_a_wrist_is_elsewhere(x)[-1] for x in (0.0, 1.0))
+    np.testing.assert_allclose(plain.poses[0, :, :3], POSE, atol=1e-5)
+    moved = refined.poses[0, :, :3] + refined.root - plain.poses[0, :, :3] - plain.root
+    wrist = 13
+    assert abs(moved[wrist, 0]) > 0.02
+    np.testing.assert_allclose(np.delete(moved, wrist, 0), 0, atol=0.01)
+    np.testing.assert_allclose(moved[:, 2], 0, atol=1e-6)
+
+
+def test_a_model_whose_manifest_does_not_say_so_is_not_refined() -> None:
+    room = Room(1.0)
+    room.backend.manifest = msgspec.structs.replace(room.backend.manifest, ray_refinement=None)
+    tracked = room.sight("a", (-1.0, 0.0, 4.0), wrist_px=12.0)
+    room.lifter.encode([tracked], standing_clock)
+    np.testing.assert_allclose(
+        room.lifter.lift([tracked], standing_clock).poses[0, :, :3], POSE, atol=1e-5
+    )
+
+
+def test_who_is_forgotten_has_no_offset_left() -> None:
+    room = Room(1.0)
+    for frame in range(20):
+        tracked = room.sight("a", (-1.0, 0.0, 4.0), time_ms=20 * frame, wrist_px=12.0)
+        room.lifter.encode([tracked], standing_clock)
+        room.lifter.lift([tracked], standing_clock)
+    room.persons.reset(np.array(tracked.slots, np.int32))
+    tracked = room.sight("a", (-1.0, 0.0, 4.0), time_ms=400)
+    room.lifter.encode([tracked], standing_clock)
+    np.testing.assert_allclose(
+        room.lifter.lift([tracked], standing_clock).poses[0, :, :3], POSE, atol=1e-4
+    )
