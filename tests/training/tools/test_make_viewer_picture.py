@@ -161,8 +161,6 @@ def test_a_page_that_fails_ends_the_publishing_too(mocap: Mocap, rig: Rig) -> No
     ):
         raise RuntimeError("the browser died")
     assert not reached.is_set()
-    count = len(rig.frames)
-    assert len(rig.frames) == count, "the thread has ended"
 
 
 class Page:
