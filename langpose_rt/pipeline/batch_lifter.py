@@ -15,9 +15,9 @@ from langpose_rt.geometry.camera import pixel_to_ray, root_from_pose
 from langpose_rt.geometry.person_frame import anchor_step
 from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M, SKELETONS, to_h36m17
 from langpose_rt.pipeline.camera_lookup import CameraModel
-from langpose_rt.pipeline.camera_stream import TrackedFrame
+from langpose_rt.pipeline.camera_stream import PersonBatch, TrackedFrame
 from langpose_rt.pipeline.frame_queue import Frame
-from langpose_rt.pipeline.slots import PersonBatch, SlotTable
+from langpose_rt.pipeline.slots import SlotTable
 from langpose_rt.protocol.poses import Actions
 from langpose_rt.runtime.backend import Backend
 

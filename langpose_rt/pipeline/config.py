@@ -14,7 +14,7 @@ NS_PER_MS = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineConfig:
-    """How streams are lifted and what is published of them.
+    """Options of the pipeline.
 
     Args:
         name: Name of the server in the topic of the heartbeat.
@@ -68,32 +68,32 @@ class PipelineConfig:
 
     @property
     def lookahead_ns(self) -> int:
-        """The lookahead in nanoseconds."""
+        """Lookahead in nanoseconds."""
         return round(self.lookahead_ms * NS_PER_MS)
 
     @property
     def max_wait_ns(self) -> int:
-        """The longest wait in nanoseconds."""
+        """Longest wait in the queue in nanoseconds."""
         return round(self.max_wait_ms * NS_PER_MS)
 
     @property
     def track_timeout_ns(self) -> int:
-        """How long a person is waited for, in nanoseconds."""
+        """Time after which an unseen person expires, in nanoseconds."""
         return round(self.track_timeout_s * NS_PER_S)
 
     @property
     def coast_ns(self) -> int:
-        """How long a person missing from the frames is carried on, in nanoseconds."""
+        """Longest coasting time in nanoseconds."""
         return round(self.coast_ms * NS_PER_MS)
 
     @property
     def idle_ns(self) -> int:
-        """How long a silent stream is remembered, in nanoseconds."""
+        """Time after which a silent stream is removed, in nanoseconds."""
         return round(self.idle_s * NS_PER_S)
 
 
 def check_live(manifest: Manifest, config: PipelineConfig) -> None:
-    """That a model can serve what is asked of it.
+    """Check that a model can serve live with these options.
 
     Raises:
         ConfigError: If it does not take live input, or was not trained for the lookahead.

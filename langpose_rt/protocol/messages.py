@@ -1,6 +1,6 @@
-"""The wire protocol lprt/1: what rigs send, what the server sends, byte for byte.
+"""Wire protocol lprt/1: all messages of rigs and server, byte for byte.
 
-This docstring is the specification; whoever follows it needs nothing else of this package.
+This docstring is the specification; an implementation needs nothing else of this package.
 `langpose_rt/assets/golden/` holds one message of every kind as bytes. Everything here is bytes in,
 values out and back: no sockets and no clock.
 
@@ -12,7 +12,7 @@ server binds, everybody else connects; a rig that binds a PUB itself is named to
     port      server socket   peer                 use
     5555      SUB             rig: PUB             2D keypoints in
     5556      XPUB            consumer: SUB        3D poses, heartbeats, schemas, events out
-    5557      ROUTER          DEALER or REQ        control: `ctl/1`, see `control_message.py`
+    5557      ROUTER          DEALER or REQ        control: `ctl/1`, see `control.py`
 
 Send with the no-wait flag and never set CONFLATE: it keeps the last part instead of the last
 message. A full queue drops the newest message, so a slow consumer should read all that is waiting
@@ -24,7 +24,7 @@ Keys
 A server with keys speaks CURVE [https://rfc.zeromq.org/spec/26] on all three ports and lets in the
 public keys of its folder only. There `<name>.key` pins a key to a name: it publishes
 "kp2d/<name>/..." and as no other rig, subscribes to everything, and asks everything but reload and
-drain, see `control_message.py`. Reasons of who is kept out:
+drain, see `control.py`. Reasons of who is kept out:
     not_encrypted     connected without keys
     wrong_server_key  encrypted for another server
     unknown_key       a key that is not in the folder; it may try again, and is in once it is there
@@ -83,7 +83,7 @@ kp2d/1: the people one camera saw in one frame
         T_wc         [float]*16  rigid transform camera to world, 4 x 4 row by row, metres
         gravity      [float]*3   direction in which things fall, in camera axes; of any length
                                  from 0.1 to 100
-    sync   {offset: time, unc: uint}: what a rig found by `clock` requests (`control_message.py`):
+    sync   {offset: time, unc: uint}: what a rig found by `clock` requests (`control.py`):
            what to add to `t` to have the server's unix nanoseconds, and how wrong that may be; the
            clocks drift apart, so ask again every few seconds
     bbox   reserved and not read
@@ -262,7 +262,7 @@ def decode_keypoints(
     numbering: JsonNumbering | None = None,
     sizes: Mapping[str, tuple[int, int]] | None = None,
 ) -> KeypointMessage:
-    """Read 2D keypoints, as msgpack or as JSON.
+    """Decode 2D keypoints, as msgpack or as JSON.
 
     Args:
         parts: The parts of one message as they came from the network.
@@ -274,7 +274,7 @@ def decode_keypoints(
         A message that owns its arrays.
 
     Raises:
-        MessageError: If the message is not acceptable; its reason is one of Reason.
+        MessageError: If the message is not acceptable; its reason is one of RejectReason.
     """
     if len(parts) < 2 or parts[1][:1] not in JSON_FIRST_BYTES or not parts[1]:
         return keypoints_from_msgpack(parts)

@@ -4,12 +4,12 @@ import numpy as np
 
 from langpose_rt.pipeline.batch_lifter import LiftResult
 from langpose_rt.pipeline.camera_lookup import CameraLookup
-from langpose_rt.pipeline.camera_stream import Stream, TrackedFrame
+from langpose_rt.pipeline.camera_stream import PersonBatch, Stream, TrackedFrame
 from langpose_rt.pipeline.capture_clock import Stamp
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
 from langpose_rt.pipeline.responder import PoseMessageBuilder
-from langpose_rt.pipeline.slots import PersonBatch, SlotTable
+from langpose_rt.pipeline.slots import SlotTable
 from langpose_rt.protocol.messages import Drops, Latency
 from tests.fakes import MS, FakeBackend, keypoint_message
 
