@@ -21,7 +21,7 @@ WITHOUT_SOURCE = {
     "pipeline/test_pipeline_faults.py": "more of pipeline.py: overload, faults, another model",
     "pipeline/test_pipeline_order.py": "more of pipeline.py: order, epochs, clocks, lookahead",
     "training/test_weights.py": "about training/weights and the weights that ship",
-    "pipeline/test_pipeline_people.py": "more of pipeline.py: who is who, and who is held",
+    "pipeline/test_pipeline_people.py": "more of pipeline.py: ids, coasting and expiry",
 }
 """The only tests that are about no single source file, and why."""
 

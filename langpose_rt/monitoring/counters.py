@@ -17,7 +17,7 @@ LOSSES = ("late", "dup", "gap", "shed", "failed")
 """Ways in which a frame is lost; each stream counts its own.
 
     late, dup, gap, shed    never reached the encoder
-    failed                  the backend failed in the step that took or answered it
+    failed                  the backend failed in the step that encoded or lifted it
 """
 
 RECENT = 4096
@@ -86,7 +86,7 @@ class Stats:
 
     Attributes:
         messages: Messages that arrived, whatever they were.
-        frames, poses: Frames answered and people in them.
+        frames, poses: Lifted frames and the people in them.
         late, dup, gap, shed, failed: Frames of removed streams, by how they were lost.
         people_dropped: People beyond the most one message may hold.
         clipped: Joints made missing because a number was impossible.

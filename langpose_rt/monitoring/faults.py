@@ -65,7 +65,7 @@ class FaultReporter:
         """Report people for whom the backend gave impossible numbers."""
         if count:
             self._stats.add("forgotten", count)
-            detail = "the model gave impossible numbers; these people begin anew"
+            detail = "the model gave impossible numbers; these people begin again"
             self._announcer.report("fault", "impossible_numbers", detail, count=count)
 
     def unsendable(self, error: MessageError, topic: str) -> None:
@@ -82,7 +82,7 @@ class FaultReporter:
         """Report reconnections to rigs that bind, and the rigs that have only now fallen silent."""
         self._stats.add("reconnects", count)
         for endpoint in fallen:
-            detail = f"{endpoint} is silent; the server connects to it anew until it is heard"
+            detail = f"{endpoint} is silent; the server connects to it again until it is heard"
             self._announcer.report("rig", "silent", detail)
 
     def fault(self, detail: str) -> None:
@@ -95,7 +95,7 @@ class FaultReporter:
         self.failures = 0
         self._stats.add("reloads")
         name = f"{model.id} {model.sha256[:12]}, {model.precision} on {model.backend}"
-        self._announcer.report("model", "changed", f"{name}, answers from now on")
+        self._announcer.report("model", "changed", f"{name}, is active from now on")
 
     def model_refused(self, sentence: str) -> None:
         """Report a model that cannot serve; the active one goes on."""

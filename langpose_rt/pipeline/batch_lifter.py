@@ -184,7 +184,7 @@ class BatchLifter:
     def _encode(
         self, tracked_frames: Sequence[TrackedFrame], counts: Sequence[int]
     ) -> tuple[PersonBatch, int]:
-        """Encode everybody into the window; return the people and how many failed."""
+        """Encode all people into the window; return them and how many failed."""
         table = self._slot_table
         slots = np.array([slot for frame in tracked_frames for slot in frame.slots], np.int32)
         time_ns = _repeated([frame.time_ns for frame in tracked_frames], counts)

@@ -221,7 +221,7 @@ class Stream:
         self._slot_table.release([self._slots.pop(number) for number in removed])
 
     def restart(self, generation: int) -> None:
-        """Begin a new epoch: remove everybody and reset the tracker. Ids are not used again."""
+        """Begin a new epoch: remove all people and reset the tracker. Ids are not used again."""
         self.generation = generation
         self.newest_ns = self._previous_ns = self._newcomer_ns = 0
         self._tracker = Tracker(self._new_id, self._track_timeout_s)
@@ -234,7 +234,7 @@ class Stream:
         ids: list[int],
         taken_ns: int,
     ) -> TrackedFrame:
-        """Return the frame with everybody who has or gets a slot, and the coasting people.
+        """Return the frame with all people who have or get a slot, and the coasting people.
 
         A person without a visible joint is not assigned a slot.
         """

@@ -18,18 +18,18 @@ class PipelineConfig:
 
     Args:
         name: Name of the server in the topic of the heartbeat.
-        lookahead_ms: An answer waits for this much of the future, and is better for it.
+        lookahead_ms: Each pose waits for this much of the future, and is more accurate for it.
         smoothing: Output filter: ``off``, ``low`` (delay 32 ms at rest, 11 ms at 1 m/s) or ``high``
             (106 ms, 35 ms).
         axes: Axes of what is published: ``camera``, or ``world`` where a camera's place is known.
         fov_deg: Field of view of the long side of unknown cameras; None assumes 60 degrees.
-        person_height_m: Stature of people whose rig does not say; None takes 1.70 m.
-        track_timeout_s: A person who was not seen for longer has left.
-        coast_ms: A person missing from a frame is carried on by the model for so long; 0 for not at
-            all.
-        max_wait_ms: A stream's oldest waiting frames are skipped once they have waited longer.
+        person_height_m: Stature of people whose rig sends none; None takes 1.70 m.
+        track_timeout_s: A person who was not seen for longer is removed.
+        coast_ms: A person missing from a frame is carried on by the model for so long; 0 turns it
+            off.
+        max_wait_ms: A stream's oldest waiting frames are dropped once they have waited longer.
         max_streams: Cameras served at once.
-        idle_s: A silent stream is forgotten after this.
+        idle_s: A silent stream is removed after this.
 
     Raises:
         ConfigError: If a value is out of range.

@@ -64,7 +64,7 @@ class Ingest:
         self._config, self._camera_lookup = config, camera_lookup
         self._sizes, self._numbering = camera_lookup.sizes, JsonNumbering(epoch)
         self._stats, self._announcer, self._new_stream = stats, announcer, new_stream
-        self._journal, self._heard = journal, 0
+        self._journal, self._received = journal, 0
         self._streams: dict[tuple[str, str], Stream] = {}
         self._reported_assumed: set[Stream] = set()
         self._lock = threading.Lock()
@@ -92,7 +92,7 @@ class Ingest:
         Returns:
             True if a frame was queued.
         """
-        heard = self._stats.add("messages")
+        received = self._stats.add("messages")
         try:
             if sender is not None:
                 check_sender(parts[0], sender)
@@ -100,8 +100,8 @@ class Ingest:
                 parts, now_ns=now_ns, numbering=self._numbering, sizes=self._sizes
             )
             with self._lock:
-                self._heard = heard
-                stream = self._stream_of(message, heard - 1)
+                self._received = received
+                stream = self._stream_of(message, received - 1)
                 generation = stream.frame_queue.generation
                 frame = stream.frame_queue.push(message, now_ns)
         except MessageError as error:
@@ -120,7 +120,7 @@ class Ingest:
             found = [(stream, stream.frame_queue.take(now_ns)) for stream in self._streams.values()]
             taken = [(stream, frame) for stream, frame in found if frame is not None]
             if taken:
-                self._journal("step", now_ns, self._heard)
+                self._journal("step", now_ns, self._received)
         return taken
 
     def silent(self, now_ns: int) -> tuple[list[Stream], list[Stream]]:
@@ -140,16 +140,16 @@ class Ingest:
                 self._reported_assumed.discard(stream)
                 self._stats.keep(stream.frame_queue.totals)
             if quiet or removed:
-                self._journal("silent", now_ns, self._heard)
+                self._journal("silent", now_ns, self._received)
         return quiet, removed
 
     def all(self, now_ns: int) -> list[Stream]:
         """Return all streams, and record that their pending frames are about to be lifted."""
         with self._lock:
-            self._journal("flush", now_ns, self._heard)
+            self._journal("flush", now_ns, self._received)
             return list(self._streams.values())
 
-    def _stream_of(self, message: KeypointMessage, heard_before: int) -> Stream:
+    def _stream_of(self, message: KeypointMessage, received_before: int) -> Stream:
         name = (message.rig, message.camera)
         stream = self._streams.get(name)
         if stream is None:
@@ -160,7 +160,7 @@ class Ingest:
                     f"the server takes {most} cameras at once; raise --max-streams",
                 )
             frame_queue = FrameQueue(self._camera_lookup, self._config.max_wait_ns)
-            stream = self._streams[name] = self._new_stream(*name, frame_queue, heard_before)
+            stream = self._streams[name] = self._new_stream(*name, frame_queue, received_before)
         return stream
 
     def _count(self, message: KeypointMessage, frame: Frame | None, generation: int) -> None:

@@ -12,12 +12,12 @@ Request
     p, v, s     "lprt", 1 and "ctl/1"
     op          string, one of those below
   optional
-    id          uint, comes back in the answer, so that late answers are told from wanted ones
+    id          uint, returned in the answer, so that late answers can be recognised
     versions    hello: [int], at most 16, protocol versions the client speaks; left out: [v]
     name        schema: one keypoint format; left out: all
-    t           clock: time, comes back in the answer
+    t           clock: time, returned in the answer
     model       reload: a model folder on the server's machine; left out: the one it was started
-                with, read anew
+                with, read again
 
 Answer
 ======
@@ -34,20 +34,20 @@ Answer
         schema      [schema/1 without p, v, s]
         clock       {t: as sent, t_rx, t_tx: unix ns of the server when the request came and when
                      this left it}; strings of digits if t was one
-        reload      the model that answers from now on, as in pose3d/1; the answer comes when it
-                     does, after seconds
-        drain       {}; the server then says event/drain/ and ends within a second
+        reload      the model that is active from now on, as in pose3d/1; the answer comes when
+                     it is, after seconds
+        drain       {}; the server then publishes event/drain/ and ends within a second
 
 hello is answered whatever its v. With the client's clock at sending and receipt, t0 and t3, the
 clock answer gives offset = ((t_rx - t0) + (t_tx - t3)) / 2 from the client's clock to the server's,
 with an uncertainty of (t3 - t0 - (t_tx - t_rx)) / 2; of several probes the least uncertain is best.
 
 reload and drain change the server. A server with keys takes them from one key alone, which its
---admin names ("admin"), and the rest from every key; a server without takes them only where nobody
-but this machine can reach it. Others are refused as not_allowed, and a key that was taken out of
-the server's folder as revoked_key. One reload runs at a time; a second is refused as busy, and a
-model that cannot serve as model_refused, after which the old one goes on. Who asks without end is
-answered late: all requests together get a tenth of a core.
+--admin names ("admin"), and the rest from every key; a server without takes them only where no
+other machine can reach it. Others are refused as not_allowed, and a key that was taken out of the
+server's folder as revoked_key. One reload runs at a time; a second is refused as busy, and a model
+that cannot serve as model_refused, after which the old one goes on. A flood of requests is answered
+late: all requests together get a tenth of a core.
 """
 
 from dataclasses import dataclass

@@ -75,8 +75,8 @@ def frame_with_people(
 
     Args:
         frame: From `empty_frame`; not changed.
-        keypoints: [P, K, 3], or [K, 3] for one person; an empty list for nobody.
-        ids: A number for every person, -1 for untracked; None if nobody is tracked.
+        keypoints: [P, K, 3], or [K, 3] for one person; an empty list for no people.
+        ids: A number for every person, -1 for untracked; None if the rig does not track.
         seq: Number of the frame.
         t_ns: When it was captured.
 

@@ -82,7 +82,7 @@ class KeypointMessage:
         wh: Width and height of the image in pixels.
         keypoints: x and y in pixels, score in 0..1; a missing joint is (0, 0, 0).
         ids: The rig's number for every person; -1 is untracked; no other number comes twice.
-        fps: Nominal frame rate in Hz, if the rig says so.
+        fps: Nominal frame rate in Hz, if known.
         cam: Camera parameters, if the rig sends them.
         person_height_m: Standing height of the people, if known.
         sync: Offset from the rig's clock to the server's, if the rig has probed it.

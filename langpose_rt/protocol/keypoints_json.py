@@ -57,7 +57,7 @@ Numbers = list[float | list[float | list[float | None] | None] | None]
 class JsonNumbering:
     """Numbers the frames of streams whose JSON has no epoch and seq; keeps their last format.
 
-    A stream that was not heard for so long that 1024 others came since starts a new epoch.
+    A stream after which 1024 others were received starts a new epoch.
 
     Args:
         epoch: Random number of this start of the server.
@@ -136,7 +136,7 @@ def keypoints_from_json(
     Args:
         parts: Topic and JSON.
         now_ns: Receive time in unix nanoseconds; the capture time of JSON without `t`.
-        numbering: Gives epoch and seq unless the JSON has both; remembers the stream's format.
+        numbering: Gives epoch and seq unless the JSON has both; keeps the stream's format.
         sizes: Width and height in pixels by "rig/camera" or "camera", for JSON without `wh`.
 
     Returns:

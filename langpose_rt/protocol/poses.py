@@ -141,8 +141,8 @@ class PoseMessage:
         win: State of the window.
         drop: Frames lost since the last message of the topic.
         actions: For every person (label, score) pairs, best first, if actions are loaded.
-        embedding: Motion embedding of every person, if asked for.
-        echo: The 2D keypoints in pixels and score as 17 joints, if asked for.
+        embedding: Motion embedding of every person; reserved.
+        echo: The 2D keypoints in pixels and score as 17 joints; reserved.
     """
 
     rig: str

@@ -43,7 +43,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, rename={"t_ns": "t"})
         t_ns: The server's unix time in nanoseconds.
         state: "starting", "ready", "degraded" or "draining".
         uptime_s: Seconds since the start.
-        streams: Streams that were heard lately.
+        streams: Streams with recent messages.
         persons: People that are being lifted.
         fps: Poses per second over the last second, all people together.
         p99_ms: 99th percentile of the latency the server added lately.

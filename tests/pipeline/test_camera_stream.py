@@ -63,7 +63,7 @@ def test_given_and_tracked_ids_never_meet() -> None:
     assert room.stream._slots[2] == slot, "the tracked person kept the slot"
 
 
-def test_somebody_who_is_away_for_less_than_the_hold_keeps_the_slot() -> None:
+def test_somebody_who_is_away_for_less_than_the_timeout_keeps_the_slot() -> None:
     room = Room()
     room.ids(LEFT, RIGHT, given=[4, 9])
     slots = dict(room.stream._slots)
