@@ -20,10 +20,11 @@ WITHOUT_SOURCE = {
     "test_left_behind.py": "about tests/left_behind.py",
     "test_mirror.py": "about the tests",
     "test_packaging.py": "about setup.py and pyproject.toml",
+    "test_structure.py": "about the package as a whole and docs/development/architecture.md",
     "pipeline/test_pipeline_faults.py": "more of pipeline.py: overload, faults, another model",
     "pipeline/test_pipeline_order.py": "more of pipeline.py: order, epochs, clocks, lookahead",
     "training/test_weights.py": "about training/weights and the weights that ship",
-    "pipeline/test_pipeline_people.py": "more of pipeline.py: who is who, and who is held",
+    "pipeline/test_pipeline_people.py": "more of pipeline.py: ids, coasting and expiry",
 }
 """The only tests that are about no single source file, and why."""
 

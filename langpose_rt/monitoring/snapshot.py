@@ -9,7 +9,7 @@ from langpose_rt.protocol.messages import ModelStamp
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StreamSnapshot:
-    """One stream at one moment.
+    """State of one stream at one moment.
 
     Attributes:
         epoch: Of the rig.
@@ -58,7 +58,7 @@ class ServerState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot(ServerState):
-    """The whole server at one moment: its state, its counters and its streams.
+    """State, counters and streams of the server at one moment.
 
     Attributes:
         p50_ms, p95_ms, p99_ms: Of the recent latencies that the server added.

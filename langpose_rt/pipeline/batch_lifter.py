@@ -15,9 +15,9 @@ from langpose_rt.geometry.camera import pixel_to_ray, root_from_pose
 from langpose_rt.geometry.person_frame import anchor_step
 from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M, SKELETONS, to_h36m17
 from langpose_rt.pipeline.camera_lookup import CameraModel
-from langpose_rt.pipeline.camera_stream import TrackedFrame
+from langpose_rt.pipeline.camera_stream import PersonBatch, TrackedFrame
 from langpose_rt.pipeline.frame_queue import Frame
-from langpose_rt.pipeline.slots import PersonBatch, SlotTable
+from langpose_rt.pipeline.slots import SlotTable
 from langpose_rt.protocol.poses import Actions
 from langpose_rt.runtime.backend import Backend
 
@@ -191,7 +191,7 @@ class BatchLifter:
     def _encode(
         self, tracked_frames: Sequence[TrackedFrame], counts: Sequence[int]
     ) -> tuple[PersonBatch, int]:
-        """Encode everybody into the window; return the people and how many failed."""
+        """Encode all people into the window; return them and how many failed."""
         table = self._slot_table
         slots = np.array([slot for frame in tracked_frames for slot in frame.slots], np.int32)
         time_ns = _repeated([frame.time_ns for frame in tracked_frames], counts)

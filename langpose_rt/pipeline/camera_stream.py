@@ -4,24 +4,92 @@ The lift side of a stream; frames that wait to be encoded are in `frame_queue.py
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32, Int32, Int64
 
 from langpose_rt.config import NS_PER_S
 from langpose_rt.monitoring.snapshot import StreamSnapshot
 from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
-from langpose_rt.pipeline.slots import PersonBatch, SlotTable
+from langpose_rt.pipeline.slots import SlotTable
 from langpose_rt.pipeline.tracker import Tracker
 from langpose_rt.protocol.header import MAX_PEOPLE
 
 _LARGEST_COUNTED_ID = 1 << 31
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PersonBatch:
+    """People of one or several frames as they entered the window, one row each.
+
+    Attributes:
+        id: Of the person within the stream.
+        slot: Where the state of the person is.
+        generation: Of the slot at that time; a different one now means the slot was reset since.
+        pushes: Frames of the person in the window, including this one.
+        time_ns: Capture time since the stream's origin.
+        history_ns: Time since the person's first frame.
+        unseen_ns: Time since a joint was last seen.
+        scale: Stature over that of the reference body.
+        rays: Direction of every joint in camera axes.
+        scores: Of every joint; 0 is a missing joint.
+        rotation: Camera axes to the person frame.
+        coasting: The person is not in the frame.
+    """
+
+    id: Int64[np.ndarray, " person"]
+    slot: Int32[np.ndarray, " person"]
+    generation: Int64[np.ndarray, " person"]
+    pushes: Int64[np.ndarray, " person"]
+    time_ns: Int64[np.ndarray, " person"]
+    history_ns: Int64[np.ndarray, " person"]
+    unseen_ns: Int64[np.ndarray, " person"]
+    scale: Float32[np.ndarray, " person"]
+    rays: Float32[np.ndarray, "person 17 2"]
+    scores: Float32[np.ndarray, "person 17"]
+    rotation: Float32[np.ndarray, "person 3 3"]
+    coasting: Bool[np.ndarray, " person"]
+
+    def __len__(self) -> int:
+        return len(self.slot)
+
+    @classmethod
+    def empty(cls, people: int = 0) -> "PersonBatch":
+        """Return a batch of all-zero rows."""
+        longs = {name: np.zeros(people, np.int64) for name in _INT64_COLUMNS}
+        return cls(
+            slot=np.zeros(people, np.int32),
+            scale=np.zeros(people, np.float32),
+            rays=np.zeros((people, 17, 2), np.float32),
+            scores=np.zeros((people, 17), np.float32),
+            rotation=np.zeros((people, 3, 3), np.float32),
+            coasting=np.zeros(people, bool),
+            **longs,
+        )
+
+    @classmethod
+    def concatenate(cls, batches: Sequence["PersonBatch"]) -> "PersonBatch":
+        """Return the rows of all batches, one batch after the other."""
+        columns = zip(*(batch._columns() for batch in batches), strict=True)
+        return cls(*map(np.concatenate, columns))
+
+    def select(self, rows: slice | Bool[np.ndarray, " person"]) -> "PersonBatch":
+        """Return the given rows: views for a slice, copies for a mask."""
+        return PersonBatch(*[column[rows] for column in self._columns()])
+
+    def _columns(self) -> list[np.ndarray]:
+        return [getattr(self, name) for name in _COLUMNS]
+
+
+_COLUMNS = tuple(field.name for field in fields(PersonBatch))
+_INT64_COLUMNS = ("id", "generation", "pushes", "time_ns", "history_ns", "unseen_ns")
+
+
 @dataclass(slots=True, eq=False)
 class TrackedFrame:
-    """One frame of a stream with the people in it who have a slot, then the coasting ones.
+    """Frame of a stream with the people in it who have a slot, then the coasting ones.
 
     Attributes:
         stream: Stream of the frame.
@@ -153,7 +221,7 @@ class Stream:
         self._slot_table.release([self._slots.pop(number) for number in removed])
 
     def restart(self, generation: int) -> None:
-        """Begin a new epoch: remove everybody and reset the tracker. Ids are not used again."""
+        """Begin a new epoch: remove all people and reset the tracker. Ids are not used again."""
         self.generation = generation
         self.newest_ns = self._previous_ns = self._newcomer_ns = 0
         self._tracker = Tracker(self._new_id, self._track_timeout_s)
@@ -166,7 +234,7 @@ class Stream:
         ids: list[int],
         taken_ns: int,
     ) -> TrackedFrame:
-        """Return the frame with everybody who has or gets a slot, and the coasting people.
+        """Return the frame with all people who have or get a slot, and the coasting people.
 
         A person without a visible joint is not assigned a slot.
         """

@@ -112,7 +112,7 @@ class Pipeline:
 
     @property
     def state(self) -> str:
-        """One of starting, ready, degraded, draining."""
+        """State of the server: starting, ready, degraded or draining."""
         if self._draining:
             return "draining"
         if self._started_ns is None:
@@ -236,7 +236,7 @@ class Pipeline:
         outgoing: list[OutgoingMessage] = []
         try:
             if self._announcer.heartbeat_due(now_ns):
-                self._responder.rate.look(now_ns)
+                self._responder.rate.update(now_ns)
                 outgoing.append(self._announcer.heartbeat(self.snapshot(now_ns), now_ns))
             outgoing += self._announcer.schemas(now_ns) + self._announcer.events(now_ns)
         except Exception as error:  # noqa: BLE001 - counted and reported, whatever it is

@@ -15,9 +15,9 @@ from langpose_rt.geometry.camera import camera_to_world
 from langpose_rt.monitoring.counters import Rate
 from langpose_rt.monitoring.faults import FaultReporter
 from langpose_rt.pipeline.batch_lifter import BatchLifter, LiftResult
-from langpose_rt.pipeline.camera_stream import Stream, TrackedFrame
+from langpose_rt.pipeline.camera_stream import PersonBatch, Stream, TrackedFrame
 from langpose_rt.pipeline.config import PipelineConfig
-from langpose_rt.pipeline.slots import PersonBatch, SlotTable
+from langpose_rt.pipeline.slots import SlotTable
 from langpose_rt.protocol.messages import (
     JointFlag,
     Latency,

@@ -4,11 +4,8 @@ A person is reset everywhere at once: window, anchor, filter and times. Which id
 kept by each stream.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-
 import numpy as np
-from jaxtyping import Bool, Float32, Int, Int32, Int64
+from jaxtyping import Bool, Int
 
 from langpose_rt.formats.gallery_npz import Gallery
 from langpose_rt.geometry.person_frame import AnchorState
@@ -19,73 +16,6 @@ from langpose_rt.runtime.backend import Backend
 
 ROOT_SMOOTHING_SHARE = 0.5
 """Cutoff of the root over that of the joints: its depth is the noisiest number there is."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PersonBatch:
-    """People of one or several frames as they entered the window, one row each.
-
-    Attributes:
-        id: Of the person within the stream.
-        slot: Where the state of the person is.
-        generation: Of the slot at that time; a different one now means the slot was reset since.
-        pushes: Frames of the person in the window, including this one.
-        time_ns: Capture time since the stream's origin.
-        history_ns: Time since the person's first frame.
-        unseen_ns: Time since a joint was last seen.
-        scale: Stature over that of the reference body.
-        rays: Direction of every joint in camera axes.
-        scores: Of every joint; 0 is a missing joint.
-        rotation: Camera axes to the person frame.
-        coasting: The person is not in the frame.
-    """
-
-    id: Int64[np.ndarray, " person"]
-    slot: Int32[np.ndarray, " person"]
-    generation: Int64[np.ndarray, " person"]
-    pushes: Int64[np.ndarray, " person"]
-    time_ns: Int64[np.ndarray, " person"]
-    history_ns: Int64[np.ndarray, " person"]
-    unseen_ns: Int64[np.ndarray, " person"]
-    scale: Float32[np.ndarray, " person"]
-    rays: Float32[np.ndarray, "person 17 2"]
-    scores: Float32[np.ndarray, "person 17"]
-    rotation: Float32[np.ndarray, "person 3 3"]
-    coasting: Bool[np.ndarray, " person"]
-
-    def __len__(self) -> int:
-        return len(self.slot)
-
-    @classmethod
-    def empty(cls, people: int = 0) -> "PersonBatch":
-        """Return a batch of all-zero rows."""
-        longs = {name: np.zeros(people, np.int64) for name in _INT64_COLUMNS}
-        return cls(
-            slot=np.zeros(people, np.int32),
-            scale=np.zeros(people, np.float32),
-            rays=np.zeros((people, 17, 2), np.float32),
-            scores=np.zeros((people, 17), np.float32),
-            rotation=np.zeros((people, 3, 3), np.float32),
-            coasting=np.zeros(people, bool),
-            **longs,
-        )
-
-    @classmethod
-    def concatenate(cls, batches: Sequence["PersonBatch"]) -> "PersonBatch":
-        """Return the rows of all batches, one batch after the other."""
-        columns = zip(*(batch._columns() for batch in batches), strict=True)
-        return cls(*map(np.concatenate, columns))
-
-    def select(self, rows: slice | Bool[np.ndarray, " person"]) -> "PersonBatch":
-        """Return the given rows: views for a slice, copies for a mask."""
-        return PersonBatch(*[column[rows] for column in self._columns()])
-
-    def _columns(self) -> list[np.ndarray]:
-        return [getattr(self, name) for name in _COLUMNS]
-
-
-_COLUMNS = tuple(field.name for field in fields(PersonBatch))
-_INT64_COLUMNS = ("id", "generation", "pushes", "time_ns", "history_ns", "unseen_ns")
 
 
 class SlotTable:

@@ -1,8 +1,8 @@
-"""What every message on the wire shares: limits, reject reasons, topics and strict headers.
+"""Topics, headers and arrays that all messages share, with limits and reject reasons.
 
-A header is a msgpack map read by msgspec into a frozen Struct; this module knows how a header is
-read and refused, not what any one message means. The messages are in their own files, and the
-specification of the whole wire is the docstring of `messages.py`.
+A header is a msgpack map read by msgspec into a frozen Struct; an array is raw little-endian bytes
+in C order, described by the header. The messages are in their own files, and the specification of
+the protocol is the docstring of `messages.py`.
 """
 
 import math
@@ -47,7 +47,7 @@ TimeNs = int | str
 
 
 class RejectReason(str, Enum):
-    """Why a message was refused: the `reason` of every MessageError of the wire, and a counter."""
+    """Reason of a rejected message: `reason` of its MessageError, and the name of a counter."""
 
     BAD_PARTS = "bad_parts"
     """Too few or too many parts, or a part that the header does not account for."""
@@ -86,29 +86,29 @@ class RejectReason(str, Enum):
     NOT_FINITE = "not_finite"
     """A number that is to be published, or was published, is not finite."""
     UNKNOWN_OP = "unknown_op"
-    """A control request asks for an operation that there is not."""
+    """A control request with an unknown operation."""
     NOT_ALLOWED = "not_allowed"
-    """A control request would change the server, and who asks may not."""
+    """A control request that changes the server, from a sender that may not."""
     BUSY = "busy"
-    """A reload was asked for while another was under way."""
+    """A reload was requested while another was under way."""
     MODEL_REFUSED = "model_refused"
     """The model of a reload cannot serve; the one before it goes on."""
     SPOOFED_RIG = "spoofed_rig"
     """A key published as another rig than the one it is named after."""
     REVOKED_KEY = "revoked_key"
-    """The sender's key was taken out of the server's folder since it connected."""
+    """The sender's key was removed from the server's folder since it connected."""
     UNKNOWN_KEY = "unknown_key"
     """A connection with a key that is not in the server's folder."""
     NOT_ENCRYPTED = "not_encrypted"
     """A connection without keys to a server that has them."""
     WRONG_SERVER_KEY = "wrong_server_key"
-    """A connection that took this server for another one."""
+    """A connection encrypted for another server."""
     NO_HANDSHAKE = "no_handshake"
-    """A connection that ended, or said nothing for 2 s, before it was known who it is."""
+    """A connection that ended, or was silent for 2 s, before the handshake was complete."""
 
 
 class Stamp(msgspec.Struct, kw_only=True):
-    """The keys every header carries; a message's own header adds its keys."""
+    """Keys of every header; the header of a message adds its own."""
 
     p: str
     v: int
@@ -116,7 +116,7 @@ class Stamp(msgspec.Struct, kw_only=True):
 
 
 class Extra(msgspec.Struct, frozen=True):
-    """One entry of `header.extra`: what the part at the same place after the payload is."""
+    """Entry of `header.extra`: describes the part at the same place after the payload."""
 
     name: str
     shape: tuple[UInt, ...]
@@ -126,14 +126,14 @@ class Extra(msgspec.Struct, frozen=True):
 HeaderT = TypeVar("HeaderT")
 
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
-"""What msgspec raises on hostile bytes; ValueError covers invalid UTF-8."""
+"""Exceptions of msgspec on hostile bytes; ValueError covers invalid UTF-8."""
 
 _ENCODER = msgspec.msgpack.Encoder()
 _STAMP = msgspec.msgpack.Decoder(Stamp)
 
 
 def reject(reason: RejectReason, detail: str) -> MessageError:
-    """The error for one refused message; the caller raises it."""
+    """Return the error for a rejected message; the caller raises it."""
     return MessageError(reason.value, detail)
 
 
@@ -155,7 +155,7 @@ def check_parts(parts: Sequence[bytes], *, at_least: int) -> None:
 
 
 def topic_of(kind: str, *names: str) -> str:
-    """The topic `kind/name/` or `kind/name/name/`.
+    """Return the topic `kind/name/` or `kind/name/name/`.
 
     Raises:
         MessageError: bad_topic, if a name is not 1 to 64 letters, digits or any of `_.-`.
@@ -170,7 +170,7 @@ def topic_of(kind: str, *names: str) -> str:
 
 
 def topic_names(topic: bytes, kind: str, count: int) -> tuple[str, ...]:
-    """The names in a topic `kind/name/...`.
+    """Return the names in a topic `kind/name/...`.
 
     Args:
         topic: First part of a message.
@@ -190,7 +190,7 @@ def topic_names(topic: bytes, kind: str, count: int) -> tuple[str, ...]:
 
 
 def header_to_bytes(header: Stamp | Mapping[str, object]) -> bytes:
-    """A header as msgpack.
+    """Encode a header as msgpack.
 
     Raises:
         MessageError: header_too_large, or bad_header for what msgpack cannot hold.
@@ -206,7 +206,7 @@ def header_to_bytes(header: Stamp | Mapping[str, object]) -> bytes:
 def header_from_bytes(
     raw: bytes, decoder: "msgspec.msgpack.Decoder[HeaderT]", schema: str
 ) -> HeaderT:
-    """Read a header strictly, and say exactly why when it is not acceptable.
+    """Decode a header strictly, with an exact reason when it is not acceptable.
 
     The stamp is read first: a header of another version may have other types throughout.
 
@@ -258,7 +258,7 @@ def check_stamp(stamp: Stamp, schema: str) -> None:
 
 
 def time_from_wire(value: TimeNs) -> int:
-    """Nanoseconds from an integer or a decimal string.
+    """Return nanoseconds from an integer or a decimal string.
 
     Raises:
         MessageError: bad_time.
@@ -286,7 +286,7 @@ def check_uints(**numbers: int) -> None:
 
 
 def sentence_of(error: Exception) -> str:
-    """What an exception of another library says, as the end of one of our sentences."""
+    """Return the message of another library's exception as the end of a sentence."""
     text = str(error)[:200].rstrip(".")
     return text[:1].lower() + text[1:]
 
@@ -296,7 +296,7 @@ def check_sender(topic: bytes, name: str) -> None:
 
     Args:
         topic: First part of the message.
-        name: What the key is pinned to; empty if it is not allowed any more.
+        name: Name the key is pinned to; empty if it is not allowed any more.
 
     Raises:
         MessageError: revoked_key, spoofed_rig, or bad_topic if no rig is named at all.
@@ -314,12 +314,12 @@ def check_sender(topic: bytes, name: str) -> None:
 
 
 def array_to_bytes(array: npt.NDArray[Any], dtype: str) -> bytes:
-    """The bytes of an array, in C order and the element type `dtype`."""
+    """Encode an array, in C order and the element type `dtype`."""
     return np.ascontiguousarray(array, DTYPES[dtype]).tobytes()
 
 
 def array_from_bytes(raw: bytes, shape: Sequence[int], dtype: str) -> npt.NDArray[Any]:
-    """The array in a part of a message.
+    """Decode the array in a part of a message.
 
     Returns:
         A read-only view of `raw`; copy what is to be changed.
@@ -340,7 +340,7 @@ def array_from_bytes(raw: bytes, shape: Sequence[int], dtype: str) -> npt.NDArra
 def extras_to_parts(
     arrays: Mapping[str, npt.NDArray[Any]], dtypes: Mapping[str, str]
 ) -> tuple[tuple[Extra, ...], list[bytes]]:
-    """`header.extra` and the parts it describes, in the order of `dtypes`."""
+    """Return `header.extra` and the parts it describes, in the order of `dtypes`."""
     names = [name for name in dtypes if name in arrays]
     extras = tuple(Extra(name, arrays[name].shape, dtypes[name]) for name in names)
     return extras, [array_to_bytes(arrays[name], dtypes[name]) for name in names]
@@ -349,7 +349,7 @@ def extras_to_parts(
 def extras_from_parts(
     extras: Sequence[Extra], parts: Sequence[bytes], dtypes: Mapping[str, str]
 ) -> dict[str, npt.NDArray[Any]]:
-    """The extra arrays whose names are in `dtypes`; others are for newer readers and ignored.
+    """Decode the extra arrays whose names are in `dtypes`; others are ignored.
 
     Args:
         extras: `header.extra`.

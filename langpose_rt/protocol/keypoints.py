@@ -1,7 +1,7 @@
-"""2D keypoints of one camera frame, `kp2d/1`: the message and its bytes.
+"""Keypoint message `kp2d/1`: the 2D people of one camera frame, encoded, decoded and checked.
 
-What is done to bad numbers is in `people.py` and `rig_camera.py`, how JSON becomes the same message
-in `lenient.py`; the wire is specified in `messages.py`.
+Bad numbers are corrected and counted here, those of cameras in `camera_info.py`. JSON is read in
+`keypoints_json.py`; the byte format is specified in `messages.py`.
 """
 
 from collections.abc import Sequence
@@ -54,7 +54,9 @@ HeightM = Annotated[float, Meta(ge=0.3, le=3.0)]
 
 
 class ClockSync(msgspec.Struct, frozen=True):
-    """What to add to the capture clock to have the server's unix time, and how wrong that may be.
+    """Offset from a rig's capture clock to the server's unix time, and its largest error.
+
+    Measured with `clock` requests, see `langpose_rt.protocol.control`.
 
     Args:
         offset: In ns, an integer or a decimal string.
@@ -67,7 +69,7 @@ class ClockSync(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class KeypointMessage:
-    """The people one camera saw in one frame.
+    """People that one camera saw in one frame.
 
     Args:
         rig: Name of the machine that publishes.
@@ -80,7 +82,7 @@ class KeypointMessage:
         wh: Width and height of the image in pixels.
         keypoints: x and y in pixels, score in 0..1; a missing joint is (0, 0, 0).
         ids: The rig's number for every person; -1 is untracked; no other number comes twice.
-        fps: Nominal frame rate in Hz, if the rig says so.
+        fps: Nominal frame rate in Hz, if known.
         cam: Camera parameters, if the rig sends them.
         person_height_m: Standing height of the people, if known.
         sync: Offset from the rig's clock to the server's, if the rig has probed it.
@@ -111,7 +113,7 @@ class KeypointMessage:
 
     @property
     def topic(self) -> str:
-        """The topic of this camera's stream."""
+        """Topic of this camera's stream."""
         return topic_of("kp2d", self.rig, self.camera)
 
 
@@ -136,7 +138,7 @@ _DECODER = msgspec.msgpack.Decoder(_Header)
 
 
 def encode_keypoints(message: KeypointMessage) -> list[bytes]:
-    """The bytes of a keypoint message.
+    """Encode a keypoint message.
 
     Numbers are sent as they are: the reader decides which are impossible.
 
@@ -177,7 +179,7 @@ def encode_keypoints(message: KeypointMessage) -> list[bytes]:
 
 
 def keypoints_from_msgpack(parts: Sequence[bytes]) -> KeypointMessage:
-    """Read a keypoint message; further parts and unknown keys are ignored.
+    """Decode a keypoint message; further parts and unknown keys are ignored.
 
     Returns:
         A message that owns its arrays.
@@ -217,10 +219,10 @@ def keypoints_from_msgpack(parts: Sequence[bytes]) -> KeypointMessage:
 
 
 def sync_checked(sync: ClockSync | None, t_ns: int) -> ClockSync | None:
-    """A claim about the clock of a frame captured at some time, with its offset as an integer.
+    """Check the clock offset of a frame and return it as an integer.
 
     Raises:
-        MessageError: bad_time, if the offset or the time that comes of it is none.
+        MessageError: bad_time, if the offset or the resulting time is out of range.
     """
     if sync is None:
         return None
@@ -231,7 +233,7 @@ def sync_checked(sync: ClockSync | None, t_ns: int) -> ClockSync | None:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Detections:
-    """Keypoints and ids that every later stage may trust, and what was changed.
+    """Checked people of one frame: keypoints and ids, and counts of the corrections.
 
     Args:
         keypoints: x and y in pixels, score in 0..1; a missing joint is (0, 0, 0).
@@ -272,7 +274,7 @@ def detections_from_wire(
     *,
     unit: str = "px",
 ) -> Detections:
-    """Missing joints, impossible numbers, crowds and twice-given ids, each dealt with and counted.
+    """Correct and count missing joints, impossible numbers, crowds and repeated ids.
 
     A joint is missing where any of its numbers is NaN or its score is not above 0. It is made
     missing, and counted, where a number is infinite or a coordinate is more than MAX_IMAGE_SIZES
@@ -318,10 +320,10 @@ def detections_from_wire(
 
 
 def _repeated(ids: Int64[np.ndarray, " person"]) -> list[int]:
-    """Places where an id from 0 on was already given to an earlier person.
+    """Return the indices of people whose id, from 0 on, is that of an earlier person.
 
-    The later one becomes untracked rather than the message refused: a detector that slips once
-    must not cost everyone else in the image their frame.
+    The later one becomes untracked rather than the message refused, so that an error of a detector
+    does not cost the other people their frame.
     """
     taken: set[int] = set()
     places = []

@@ -1,7 +1,6 @@
-"""Keypoints as JSON, read into the same message as msgpack: any language starts in five minutes.
+"""JSON decoder for `kp2d/1`: OpenPose, AlphaPose and MMPose results, or the header as JSON.
 
-Understood are OpenPose, AlphaPose and MMPose results and our own header with nested lists. What
-JSON leaves out is filled in here, from what the caller says: receive time, image sizes, numbering.
+Keys that JSON leaves out are filled in here from arguments: receive time, image size, numbering.
 """
 
 from collections import OrderedDict
@@ -56,9 +55,9 @@ Numbers = list[float | list[float | list[float | None] | None] | None]
 
 
 class JsonNumbering:
-    """Epoch and seq for streams whose JSON has none, and the format they last sent.
+    """Numbers the frames of streams whose JSON has no epoch and seq; keeps their last format.
 
-    A stream that was not heard for so long that 1024 others came since starts a new epoch.
+    A stream after which 1024 others were received starts a new epoch.
 
     Args:
         epoch: Random number of this start of the server.
@@ -69,12 +68,12 @@ class JsonNumbering:
         self._streams: OrderedDict[str, tuple[int, int, str]] = OrderedDict()
 
     def format_of(self, topic: str) -> str | None:
-        """The keypoint format a stream last sent."""
+        """Return the keypoint format a stream last sent."""
         stream = self._streams.get(topic)
         return stream[2] if stream else None
 
     def number(self, topic: str, skeleton: str) -> tuple[int, int]:
-        """Epoch and seq of the next frame of a stream."""
+        """Return epoch and seq of the next frame of a stream."""
         epoch, seq, _ = self._streams.pop(topic, (self._next_epoch, -1, ""))
         if seq < 0:
             self._next_epoch = (self._next_epoch + 1) & MAX_UINT
@@ -132,12 +131,12 @@ def keypoints_from_json(
     numbering: JsonNumbering,
     sizes: Mapping[str, tuple[int, int]] | None = None,
 ) -> KeypointMessage:
-    """Read `[topic, JSON]`; unknown keys are ignored.
+    """Decode `[topic, JSON]`; unknown keys are ignored.
 
     Args:
         parts: Topic and JSON.
         now_ns: Receive time in unix nanoseconds; the capture time of JSON without `t`.
-        numbering: Gives epoch and seq unless the JSON has both; remembers the stream's format.
+        numbering: Gives epoch and seq unless the JSON has both; keeps the stream's format.
         sizes: Width and height in pixels by "rig/camera" or "camera", for JSON without `wh`.
 
     Returns:
@@ -196,7 +195,7 @@ def _document_from_bytes(raw: bytes) -> tuple[_Document, npt.NDArray[np.float32]
 
 
 def _people_of(document: _Document) -> tuple[npt.NDArray[np.float64], Sequence[int]]:
-    """People, joints and x, y, score in whichever layout they came, and the ids beside them."""
+    """Return people, joints and x, y, score of any layout, and the ids beside them."""
     if document.people is not None:
         seen = [person for person in document.people if person.pose_keypoints_2d]
         people = _with_columns([person.pose_keypoints_2d for person in seen], None)
@@ -219,7 +218,7 @@ def _people_of(document: _Document) -> tuple[npt.NDArray[np.float64], Sequence[i
 
 
 def _with_columns(numbers: Sequence[Any], scores: Sequence[Any] | None) -> npt.NDArray[np.float64]:
-    """[P, K, 3] from nested lists of x, y, score, of x and y, or with every person in one row."""
+    """Return [P, K, 3] from nested lists of x, y, score, of x, y, or one row per person."""
     found = np.array(numbers, np.float64)
     if found.size == 0:
         return np.empty((0, 0, 3))
@@ -242,7 +241,7 @@ def _with_columns(numbers: Sequence[Any], scores: Sequence[Any] | None) -> npt.N
 
 
 def _id_from_json(*candidates: object) -> int:
-    """The first that is a number of a person, alone or in lists; else -1."""
+    """Return the first candidate that is a person's number, alone or in lists; else -1."""
     for value in candidates:
         number = value
         while isinstance(number, list) and number:  # AlphaPose: [[1.0], [1.0]] after merging boxes
@@ -255,14 +254,14 @@ def _id_from_json(*candidates: object) -> int:
 
 
 def _alphapose_id(idx: object) -> int | None:
-    """AlphaPose's number of a person; its 0 is everybody's while it does not track."""
+    """Return AlphaPose's number of a person; 0 means that it does not track."""
     return _id_from_json(idx) or None
 
 
 def _with_format(
     named: str | None, people: npt.NDArray[np.float32], last: str | None
 ) -> tuple[str, npt.NDArray[np.float32]]:
-    """The keypoint format, and the people with its number of joints even if there are none."""
+    """Return the keypoint format, and the people with its number of joints even if empty."""
     if len(people) == 0:
         skeleton = named or last or USUAL[17]
         joints = len(SKELETONS[skeleton].joints) if skeleton in SKELETONS else 0

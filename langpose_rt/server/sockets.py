@@ -69,12 +69,12 @@ def open_sockets(
     config: ServerConfig,
     guard: Callable[[Socket], None] | None = None,
 ) -> Sockets:
-    """Listen as the configuration says.
+    """Open the listening sockets of a configuration.
 
     Args:
         context: Of the server.
         config: Where to listen.
-        guard: Sets up authentication before a socket listens; None accepts everybody.
+        guard: Sets up authentication before a socket listens; None accepts all peers.
 
     Raises:
         ConfigError: If a port is taken or the address is not this machine's.
@@ -118,7 +118,7 @@ def listening_socket(
         bind: Address to listen on.
         port: 0 takes any free one.
         option: The flag a user chooses another port with.
-        guard: Sets up authentication before the socket listens; None accepts everybody.
+        guard: Sets up authentication before the socket listens; None accepts all peers.
 
     Raises:
         ConfigError: If the port is taken or the address is not this machine's.

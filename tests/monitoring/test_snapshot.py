@@ -1,4 +1,4 @@
-"""One picture of the server from what was counted."""
+"""Snapshots of counters and streams."""
 
 from langpose_rt.monitoring.counters import Stats
 from langpose_rt.monitoring.snapshot import ServerState, Snapshot

@@ -1,9 +1,12 @@
-"""Who is in a stream: given ids, tracked ids, and who has left."""
+"""People of a stream: given ids, tracked ids, expiry; batches of people."""
+
+from dataclasses import fields, replace
 
 import numpy as np
+import pytest
 
 from langpose_rt.pipeline.camera_lookup import CameraLookup
-from langpose_rt.pipeline.camera_stream import Stream
+from langpose_rt.pipeline.camera_stream import PersonBatch, Stream
 from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
 from langpose_rt.pipeline.slots import SlotTable
 from tests.fakes import MS, FakeBackend, keypoint_message, person_px
@@ -60,7 +63,7 @@ def test_given_and_tracked_ids_never_meet() -> None:
     assert room.stream._slots[2] == slot, "the tracked person kept the slot"
 
 
-def test_somebody_who_is_away_for_less_than_the_hold_keeps_the_slot() -> None:
+def test_somebody_who_is_away_for_less_than_the_timeout_keeps_the_slot() -> None:
     room = Room()
     room.ids(LEFT, RIGHT, given=[4, 9])
     slots = dict(room.stream._slots)
@@ -107,3 +110,36 @@ def test_a_new_epoch_forgets_everybody_and_uses_no_id_again() -> None:
     room.stream.restart(1)
     assert (room.persons.in_use, room.stream.persons) == (0, 0)
     assert room.ids(LEFT, given=[-1], t_ms=20) == [1]
+
+
+def test_rows_of_a_batch_are_selected_and_put_together_again() -> None:
+    batch = numbered_batch(4)
+    mask = np.array([False, True, False, True])
+    assert batch.select(mask).id.tolist() == [1, 3]
+    assert batch.select(mask).rays[:, 0, 0].tolist() == [1, 3]
+    first, rest = batch.select(slice(1)), batch.select(slice(1, 4))
+    assert (len(first), len(rest)) == (1, 3)
+    assert np.shares_memory(rest.scores, batch.scores)
+    again = PersonBatch.concatenate([first, PersonBatch.empty(), rest])
+    for field in fields(PersonBatch):
+        found, expected = getattr(again, field.name), getattr(batch, field.name)
+        np.testing.assert_array_equal(found, expected)
+        assert found.dtype == expected.dtype
+
+
+def test_columns_of_different_lengths_or_types_are_no_batch() -> None:
+    batch = numbered_batch(2)
+    with pytest.raises(TypeError, match="pushes"):
+        replace(batch, pushes=np.zeros(3, np.int64))
+    with pytest.raises(TypeError, match="slot"):
+        replace(batch, slot=np.zeros(2, np.int64))
+
+
+def numbered_batch(people: int) -> PersonBatch:
+    """Rows that hold their own number in every column."""
+    columns = {}
+    for field in fields(PersonBatch):
+        zeros = getattr(PersonBatch.empty(people), field.name)
+        number = np.arange(people).reshape(-1, *[1] * (zeros.ndim - 1))
+        columns[field.name] = (zeros + number).astype(zeros.dtype)
+    return PersonBatch(**columns)

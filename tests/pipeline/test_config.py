@@ -1,4 +1,4 @@
-"""Options refuse what cannot be, in one sentence, before anything starts."""
+"""Pipeline options: impossible ones are refused in one sentence; times in nanoseconds."""
 
 from typing import Any
 

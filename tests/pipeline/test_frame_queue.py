@@ -1,4 +1,4 @@
-"""Order, epochs and the backlog rule; counters are exact whatever arrives."""
+"""Order, epochs and the longest wait; counters are exact whatever arrives."""
 
 from dataclasses import dataclass, field
 

@@ -1,51 +1,62 @@
-"""Every recorder satisfies the protocol, and the one that records nothing does nothing."""
+"""Recorder protocol: calls of the pipeline in order, and the recorder that does nothing."""
 
-import inspect
-
-import pytest
+from collections.abc import Mapping, Sequence
 
 from langpose_rt.monitoring.announcer import Announcer
 from langpose_rt.monitoring.counters import Stats
 from langpose_rt.monitoring.faults import FaultReporter
+from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.journal import NO_KEYS, NoRecorder, Recorder
+from langpose_rt.pipeline.pipeline import Pipeline
 from langpose_rt.recording.recorder import FileRecorder
+from tests.fakes import MS, FakeBackend, keypoint_parts, person_px
 
-METHODS = ("begin", "received", "published", "decided", "close")
-
-
-@pytest.mark.parametrize("recorder", [NoRecorder, FileRecorder])
-def test_every_recorder_takes_what_the_protocol_gives(recorder: type) -> None:
-    assert issubclass(recorder, Recorder)
-    for method in METHODS:
-        own = inspect.signature(getattr(recorder, method)).parameters
-        expected = inspect.signature(getattr(Recorder, method)).parameters
-        assert list(own) == list(expected), method
-        assert [own[name].default for name in own] == [expected[name].default for name in expected]
+PERSON = person_px((0, 0, 4))
 
 
-def test_what_lacks_one_of_the_calls_is_no_recorder() -> None:
-    class Half:
-        """Begins and never ends."""
+class Calls(NoRecorder):
+    """Keeps the calls."""
 
-        def begin(self, epoch: int, faults: FaultReporter) -> None:
-            """Nothing."""
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, int, object]] = []
 
-    assert not isinstance(Half(), Recorder)
+    def received(self, parts: Sequence[bytes], now_ns: int, sender: str | None = None) -> None:
+        del parts
+        self.calls.append(("received", now_ns, sender))
 
-
-def test_the_one_that_records_nothing_counts_and_says_nothing() -> None:
-    stats, announcer, recorder = Stats(), Announcer("srv", 1), NoRecorder()
-    recorder.begin(1, FaultReporter(stats, announcer), {"rig0": "key"})
-    recorder.received([b"kp2d/rig0/cam0/", b""], 5, "rig0")
-    recorder.published([b"pose3d/rig0/cam0/", b""], 6)
-    recorder.decided("step", 7, 1)
-    recorder.close()
-    recorder.close()
-    assert stats.recording == "off"
-    assert not any(stats.counters().values())
-    assert announcer.events(0, at_once=True) == []
+    def decided(self, what: str, now_ns: int, heard: int) -> None:
+        self.calls.append((what, now_ns, heard))
 
 
-def test_nobody_changes_the_keys_of_everybody() -> None:
-    with pytest.raises(TypeError):
-        NO_KEYS["rig0"] = "key"  # type: ignore[index]
+def test_messages_are_recorded_before_they_are_read_and_decisions_after_so_many_messages() -> None:
+    recorder = Calls()
+    pipeline = Pipeline(FakeBackend(), PipelineConfig(), recorder=recorder)
+    pipeline.receive([b"not", b"a message"], 1 * MS, "rig0")
+    pipeline.receive(keypoint_parts(PERSON), 2 * MS)
+    pipeline.step(3 * MS)
+    pipeline.step(4 * MS)  # there is nothing to take, so nothing is decided
+    pipeline.flush(5 * MS)
+    assert recorder.calls == [
+        ("received", 1 * MS, "rig0"),
+        ("received", 2 * MS, None),
+        ("step", 3 * MS, 2),
+        ("flush", 5 * MS, 2),
+    ]
+
+
+def test_both_recorders_follow_the_protocol_and_one_does_nothing() -> None:
+    assert issubclass(FileRecorder, Recorder)
+    nothing, stats = NoRecorder(), Stats()
+    assert isinstance(nothing, Recorder)
+    before = stats.counters()
+    nothing.begin(1, FaultReporter(stats, Announcer("srv", 1)), {"rig0": "key"})
+    nothing.received([b""], 0)
+    nothing.published([b""], 0)
+    nothing.decided("step", 0, 1)
+    nothing.close()
+    assert (stats.counters(), stats.recording) == (before, "off")
+
+
+def test_a_server_without_keys_has_none_to_record() -> None:
+    assert isinstance(NO_KEYS, Mapping)
+    assert not NO_KEYS

@@ -1,4 +1,4 @@
-"""A new model rehearses beside the one that answers, and takes over; no threads here."""
+"""A shadow model fills its windows beside the active one and is promoted; no threads."""
 
 import numpy as np
 import pytest
@@ -58,7 +58,7 @@ def test_it_takes_over_once_it_knows_everybody_as_well_as_the_one_before() -> No
     assert len(stage.old.history[2]) == 40 + FULL, "the old one is left alone"
 
 
-def test_who_came_during_the_rehearsal_is_known_from_the_first_frame() -> None:
+def test_people_who_came_during_the_shadow_run_are_known_from_the_first_frame() -> None:
     stage = Stage(frames_before=0)
     stage.show(3, slot=5)
     assert stage.ready_to_promote() is stage.shadow
@@ -104,9 +104,7 @@ def test_a_model_that_is_behind_does_not_take_over_and_is_dismissed_in_the_end()
 
 
 @pytest.mark.parametrize("how", ["failing", "nan", "fault"])
-def test_a_model_that_fails_while_it_rehearses_is_dismissed(
-    how: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_shadow_model_that_fails_is_dropped(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage()
     stage.new.failing = how == "failing"
     stage.new.broken_embeddings = {2} if how == "nan" else set()

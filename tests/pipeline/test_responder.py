@@ -7,12 +7,12 @@ from langpose_rt.errors import MessageError
 from langpose_rt.pipeline import responder
 from langpose_rt.pipeline.batch_lifter import LiftResult
 from langpose_rt.pipeline.camera_lookup import CameraLookup
-from langpose_rt.pipeline.camera_stream import Stream, TrackedFrame
+from langpose_rt.pipeline.camera_stream import PersonBatch, Stream, TrackedFrame
 from langpose_rt.pipeline.capture_clock import Stamp
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
 from langpose_rt.pipeline.responder import PoseMessageBuilder
-from langpose_rt.pipeline.slots import PersonBatch, SlotTable
+from langpose_rt.pipeline.slots import SlotTable
 from langpose_rt.protocol.messages import Drops, Latency, PoseMessage
 from tests.fakes import MS, FakeBackend, keypoint_message, person_px
 from tests.pipeline.bench import bench, seqs

@@ -1,4 +1,4 @@
-"""Topics, stamps and limits that every message shares."""
+"""Topics, headers, arrays and limits that all messages share."""
 
 import msgspec
 import numpy as np

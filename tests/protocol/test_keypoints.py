@@ -1,4 +1,4 @@
-"""`kp2d/1` as bytes and back."""
+"""`kp2d/1` as bytes and back; missing joints, impossible numbers, crowds, ids and clocks."""
 
 import msgspec
 import numpy as np

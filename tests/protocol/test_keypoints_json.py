@@ -1,4 +1,4 @@
-"""JSON of other people's programs becomes the same message."""
+"""JSON of OpenPose, AlphaPose and MMPose becomes the same message."""
 
 import json
 from collections.abc import Mapping

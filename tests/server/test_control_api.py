@@ -1,4 +1,4 @@
-"""The control api: requests in, answers out, no socket."""
+"""Control API: requests in, answers out, no socket."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Models are changed beside a pipeline that serves: what is refused, closed, and tried again."""
+"""Reloads beside a serving pipeline: refused models, closed backends, retries."""
 
 import itertools
 import threading

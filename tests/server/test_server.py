@@ -1,4 +1,4 @@
-"""The shell around the pipeline: ports, faults, stopping; journeys are in tests/end_to_end."""
+"""Server: ports, faults, stopping; whole journeys are in tests/end_to_end."""
 
 import itertools
 import logging

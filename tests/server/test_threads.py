@@ -1,4 +1,4 @@
-"""Threads with a socket each: how they end, and what one that fails does to the others."""
+"""Threads with a socket each: end, failure, progress; contained exceptions."""
 
 import logging
 import threading

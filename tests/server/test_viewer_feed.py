@@ -1,4 +1,4 @@
-"""What a watching page is told, without a socket."""
+"""Events and files for live viewers, without a socket."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The door: real handshakes on this machine."""
+"""ZAP authenticator: real CURVE handshakes on this machine."""
 
 from collections.abc import Iterator
 from pathlib import Path
