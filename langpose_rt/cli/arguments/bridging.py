@@ -88,7 +88,7 @@ def bridge(
         print(f"poses of {server.endpoint} go to {what}", file=sys.stderr, flush=True)
         while time.monotonic() < until_s:
             message = subscriber.receive(_POLL_S)
-            if message is not None and (follower is None or follower.hears(message)):
+            if message is not None and (follower is None or follower.accepts(message)):
                 frames += 1
                 poses += send(message)
     summary = {"frames": frames, "poses": poses}

@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         listener.wait_for(sent, _LAST_ANSWERS_S)
     if not any(len(message.ids) for message in listener.messages):
         raise LangPoseError("the server answered no frame; run 'langpose-rt serve' and see its log")
-    figures = _figures(listener, sent, server.said) | _accuracy(listener, clip)
+    figures = _figures(listener, sent, server.announcement) | _accuracy(listener, clip)
     save_demo_picture(arguments.out, clip, listener.messages, figures)
     if arguments.json:
         print(json.dumps(figures | {"picture": str(arguments.out)}))
