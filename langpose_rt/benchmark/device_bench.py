@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import langpose_rt
-from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S, ROW_CHANNELS, ModelConfig
+from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S, NUM_JOINTS, ROW_CHANNELS, ModelConfig
 from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def step_of(backend: "Backend", persons: int) -> Step:
     """Return a step of a backend for a number of persons; time advances with every call."""
     random = np.random.default_rng(0)
     slots, lags = np.arange(persons, dtype=np.int32), np.zeros(persons, np.int32)
-    rows = random.standard_normal((persons, 17, ROW_CHANNELS), np.float32)
+    rows = random.standard_normal((persons, NUM_JOINTS, ROW_CHANNELS), np.float32)
     extras = random.standard_normal((persons, EXTRA_CHANNELS), np.float32)
     lag_s, time_ns = np.zeros(persons, np.float32), np.zeros(persons, np.int64)
     backend.reset(slots)
@@ -71,7 +71,10 @@ def window_bytes(config: ModelConfig, stored_bytes: int, persons: int) -> dict[s
 def open_variants(
     folder: Path, manifest: "Manifest", backend_name: str, slots: int
 ) -> tuple[dict[str, "Backend"], list[str]]:
-    """Open the backend with and without graphs, and torch eager; return also why one is missing.
+    """Open the backend with and without graphs, and torch eager.
+
+    Returns:
+        The backends by name, and the reasons for the missing ones.
 
     Raises:
         ConfigError: If the backend itself cannot be opened.

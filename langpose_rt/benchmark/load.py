@@ -14,7 +14,7 @@ _LAST_POSES_S = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """One camera with a number of people."""
+    """A camera with a number of people."""
 
     persons: int
     rate_hz: float

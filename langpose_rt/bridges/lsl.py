@@ -1,4 +1,4 @@
-"""One person as a Lab Streaming Layer stream: channel labels, units and time stamps.
+"""Lab Streaming Layer stream of one person: channel labels, units and time stamps.
 
 A sample is the 17 joints of one person, absolute in the axes of the message, in metres, each with
 the standard deviation the model predicts. A frame without the person has no sample.

@@ -1,4 +1,4 @@
-"""One person as VMC protocol messages, for avatars in Unity, Unreal, Blender or VSeeFace.
+"""VMC protocol messages of one person, for avatars in Unity, Unreal, Blender or VSeeFace.
 
 Frames:
     pose: camera axes, x right, y down, z forward; or a calibration's world, z up.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float32
 
-from langpose_rt.config import NS_PER_S
+from langpose_rt.config import NS_PER_S, NUM_JOINTS
 from langpose_rt.monitoring.snapshot import StreamSnapshot
 from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
 from langpose_rt.pipeline.slots import PERSON, SlotTable
@@ -51,7 +51,7 @@ class TrackedFrame:
     def hold(self, ids: list[int], slots: list[int]) -> None:
         """Add people who are not in the frame."""
         self.held, self.ids, self.slots = len(ids), self.ids + ids, self.slots + slots
-        unseen = np.zeros((len(ids), 17, 3), np.float32)
+        unseen = np.zeros((len(ids), NUM_JOINTS, 3), np.float32)
         self.joints = np.concatenate([self.joints, unseen])
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.geometry.skeleton import SKELETONS, Skeleton
 
 REACH_M = 3.0
@@ -21,7 +22,7 @@ FARTHEST_M = 200.0
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """One person of a scene. Camera axes: x right, y down, z forward; metres.
+    """A person of a scene, in camera axes (x right, y down, z forward) and metres.
 
     Args:
         pose_camera: The 17 joints relative to the hip; NaN where a joint is missing.
@@ -49,7 +50,7 @@ class Person:
     def truth_in_place(self) -> Float[np.ndarray, "17 3"]:
         """Ground truth joints with aligned hips; all NaN without ground truth."""
         if self.truth_camera is None:
-            return np.full((17, 3), np.nan)
+            return np.full((NUM_JOINTS, 3), np.nan)
         truth = _within(self.truth_camera, FARTHEST_M)
         return np.asarray(_within(truth - truth[0], REACH_M) + self.joints_camera[0])
 
@@ -69,7 +70,7 @@ class Person:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """One moment of one camera, ready to be drawn.
+    """A frame of one camera, ready to be drawn.
 
     Args:
         people: The people in view.

@@ -1,4 +1,4 @@
-"""`langpose-rt publish`: is a rig: of a file of keypoints, of a camera or a video, or of many."""
+"""`langpose-rt publish`: run a rig from keypoints, a camera or a video, or many synthetic rigs."""
 
 import argparse
 import contextlib
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langpose_rt.cli.arguments.connection import (
-    IS_THE_KEY_KNOWN,
+    KEY_ADVICE,
     add_connection_arguments,
     connection_from_arguments,
 )
@@ -31,7 +31,7 @@ EXAMPLE = """langpose-rt publish clip.npz --rig rig0 --camera cam0 --loop
   langpose-rt publish 0                  the first camera of this machine, through rtmlib
   langpose-rt publish video.mp4          or rtsp://camera/stream
   langpose-rt publish --synthetic 16x2@60 --seconds 30
-FILE says where the pictures come from; --camera is only the name the stream goes by."""
+FILE is the source of the pictures; --camera is only the name of the stream."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -171,13 +171,13 @@ def _run_capture(
         with contextlib.suppress(KeyboardInterrupt):  # the usual end of a camera
             publish_detections(source, detector, publisher, counts=counts, on_frame=keep_going)
             while arguments.loop and keep_going():
-                publisher.restart()  # the same times come again
+                publisher.restart()  # a loop repeats the capture times
                 publish_detections(source, detector, publisher, counts=counts, on_frame=keep_going)
         line.close()
 
 
 def _video_source(arguments: argparse.Namespace) -> "VideoSource":
-    """The pictures; flags that mean nothing for them are refused."""
+    """Open the video source; flags without a meaning for it are refused."""
     from langpose_rt.capture.video_source import CaptureRequest, open_video_source
 
     device = arguments.file.isdecimal()
@@ -198,7 +198,7 @@ def _video_source(arguments: argparse.Namespace) -> "VideoSource":
 def _progress(
     line: ProgressLine, counts: "PublishCounts", source: "VideoSource", stop: Callable[[], bool]
 ) -> Callable[[], bool]:
-    """What is called after every frame: says how it goes, and whether it goes on."""
+    """Return the callback of every frame: it shows the progress and returns False to stop."""
     start_s = time.monotonic()
 
     def keep_going() -> bool:
@@ -253,14 +253,14 @@ def _wait(
     if not wait_for_server(arguments.wait_s):
         raise LangPoseError(
             f"no server took {what} at {server.endpoint} within {arguments.wait_s:g} s; "
-            + (IS_THE_KEY_KNOWN if server.keys else "start one with 'langpose-rt serve'")
+            + (KEY_ADVICE if server.keys else "start one with 'langpose-rt serve'")
         )
     source = arguments.synthetic or arguments.file
     print(f"publishing {source} as {what}", file=sys.stderr, flush=True)
 
 
 def _stop_after(seconds: float | None) -> Callable[[], bool]:
-    """Whether so much time has passed since now."""
+    """Return a function that is True once the time has passed."""
     until_s = math.inf if seconds is None else time.monotonic() + seconds
     return lambda: time.monotonic() >= until_s
 
