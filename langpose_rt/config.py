@@ -148,6 +148,34 @@ class ModelConfig:
         return asdict(self)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RayRefinement:
+    """How much a pose is moved towards the 2D it was lifted from, at its predicted depth.
+
+    Args:
+        strength: Share of the way to its ray that a joint goes where all else speaks for it.
+        jitter_m: Running jitter of a person's 2D, at the person, at which half of it is left.
+        sigma_m: Standard deviation of a joint at which half of it is left: what the model is sure
+            of stays where it is.
+        cutoff_hz: Low pass of the move without jitter.
+
+    Raises:
+        ConfigError: If a number is out of range.
+    """
+
+    strength: float = 0.9
+    jitter_m: float = 0.006
+    sigma_m: float = 0.01
+    cutoff_hz: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength <= 1:
+            raise ConfigError(f"strength is {self.strength:g}; expected 0 to 1")
+        for name in ("jitter_m", "sigma_m", "cutoff_hz"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ConfigError(f"{name} is {getattr(self, name):g}; expected more than 0")
+
+
 def config_from_dict(values: dict[str, Any]) -> ModelConfig:
     """Build the model configuration of a manifest or checkpoint header.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from langpose_rt.config import ModelConfig, config_from_dict
+from langpose_rt.config import ModelConfig, RayRefinement, config_from_dict
 from langpose_rt.errors import ConfigError, ModelError
 
 MANIFEST_NAME = "manifest.json"
@@ -134,6 +134,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         files: SHA-256 of every file.
         products: Precision (``fp32``) to its files and parity.
         opset: ONNX operator set.
+        ray_refinement: Parameters of the refinement towards the 2D; None turns it off.
         engines: Name to engine, made by `build-engine`. Their files are not in ``files``: an engine
             that does not fit this machine leaves the model usable.
     """
@@ -148,6 +149,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     files: dict[str, str]
     products: dict[str, Product]
     opset: int
+    ray_refinement: RayRefinement | None = None
     engines: dict[str, EngineProduct] = {}
 
     @property
@@ -198,7 +200,7 @@ def read_manifest(folder: Path) -> Manifest:
         )
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ConfigError) as error:
         raise ModelError(f"{path} is damaged ({error}); export the model again") from error
     if manifest.version != MANIFEST_VERSION:
         raise ModelError(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from langpose_rt.client.address import Connection
-from langpose_rt.client.subscriber import RigPublisher
+from langpose_rt.client.publisher import RigPublisher
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import LangPoseError
 from langpose_rt.formats.clip import Clip

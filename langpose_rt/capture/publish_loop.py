@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from langpose_rt.capture.detector import Detector
 from langpose_rt.capture.video_source import VideoSource
-from langpose_rt.client.subscriber import RigPublisher
+from langpose_rt.client.publisher import RigPublisher
 
 
 @dataclass

@@ -52,6 +52,16 @@ REFERENCE_BONES_M = np.array(
 )
 """Usual adult bone lengths, one per entry of BONES. Source: Human3.6M adults, second-hand."""
 
+INPUT_BONES = (*BONES, (1, 4), (14, 11), (1, 11), (4, 14))
+"""Pairs of joints whose extent is model input: bones, hips, shoulders, diagonals of the trunk."""
+
+_HIP, _TRUNK, _NECK, _SHOULDER = (float(REFERENCE_BONES_M[bone]) for bone in (0, 6, 7, 10))
+_DIAGONAL = ((_HIP + _SHOULDER) ** 2 + (_TRUNK + _NECK) ** 2) ** 0.5
+INPUT_BONES_M = np.array(
+    [*REFERENCE_BONES_M.tolist(), 2 * _HIP, 2 * _SHOULDER, _DIAGONAL, _DIAGONAL], np.float32
+)
+"""Length of each pair of INPUT_BONES in the reference body."""
+
 REFERENCE_STATURE_M = 1.70
 """Stature of the body whose bones are REFERENCE_BONES_M; poses in body units belong to it."""
 

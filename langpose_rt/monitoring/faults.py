@@ -9,7 +9,7 @@ from langpose_rt.errors import BackendError, MessageError
 from langpose_rt.monitoring.announcer import Announcer
 from langpose_rt.monitoring.counters import Stats
 from langpose_rt.protocol.header import RejectReason
-from langpose_rt.protocol.provenance import ModelStamp
+from langpose_rt.protocol.poses import ModelStamp
 
 FAILURES_IN_A_ROW = 3
 """A backend that fails so often in a row is not expected to recover by itself."""

@@ -6,8 +6,8 @@ Nothing here reads a clock; both times of a frame are arguments.
 from dataclasses import dataclass, replace
 
 from langpose_rt.config import NS_PER_S
-from langpose_rt.protocol.clock_sync import ClockSync
 from langpose_rt.protocol.header import time_from_wire
+from langpose_rt.protocol.keypoints import ClockSync
 
 STEP_NS = NS_PER_S
 """A change of the offset between the clocks beyond this is a step of the capture clock."""

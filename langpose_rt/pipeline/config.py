@@ -36,6 +36,15 @@ class PipelineConfig:
             )
         },
     )
+    ray_refinement: float = field(
+        default=1.0,
+        metadata={
+            "help": (
+                "strength of the refinement that moves joints towards their 2D, for models whose "
+                "manifest specifies one; 0 turns it off"
+            )
+        },
+    )
     axes: str = field(
         default="camera",
         metadata={"help": "axes of the poses: camera, or world where the camera is calibrated"},
@@ -84,6 +93,7 @@ class PipelineConfig:
             Intrinsics.from_fov(2.0, 2.0, self.fov_deg)
         if self.person_height_m is not None:
             check_range("person_height_m", self.person_height_m, 0.3, 3.0)
+        check_range("ray_refinement", self.ray_refinement, 0.0, 1.0)
         check_range("lookahead_ms", self.lookahead_ms, 0.0, 2000.0)
         check_range("track_timeout_s", self.track_timeout_s, 0.1, 60.0)
         check_range("coast_ms", self.coast_ms, 0.0, 2000.0)

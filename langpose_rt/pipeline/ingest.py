@@ -132,9 +132,9 @@ class Ingest:
         with self._lock:
             idle = [stream for stream in self._streams.values() if not len(stream.frame_queue)]
             before_ns = now_ns - min(self._config.track_timeout_ns, self._config.idle_ns)
-            quiet = [s for s in idle if s.frame_queue.heard_ns < before_ns and s.unanswered]
+            quiet = [s for s in idle if s.frame_queue.heard_ns < before_ns and s.pending]
             gone_ns = now_ns - self._config.idle_ns
-            gone = [s for s in idle if s.frame_queue.heard_ns < gone_ns and not s.unanswered]
+            gone = [s for s in idle if s.frame_queue.heard_ns < gone_ns and not s.pending]
             for stream in gone:
                 del self._streams[stream.rig, stream.camera]
                 self._told_assumed.discard(stream)

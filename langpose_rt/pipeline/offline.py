@@ -13,7 +13,7 @@ from langpose_rt.formats.clip import Clip
 from langpose_rt.formats.lifted_npz import PoseSequence
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.pipeline import Pipeline
-from langpose_rt.pipeline.responder import Replies
+from langpose_rt.pipeline.responder import OutgoingMessage
 from langpose_rt.protocol.frames import (
     empty_frame,
     frame_with_people,
@@ -98,8 +98,8 @@ def lift_clip(
     return _lifted_from_answers(answers, clip)
 
 
-def _poses(replies: Replies) -> list[PoseMessage]:
-    return [decode_pose(parts) for parts in replies if parts[0].startswith(b"pose3d/")]
+def _poses(outgoing: list[OutgoingMessage]) -> list[PoseMessage]:
+    return [decode_pose(parts) for parts in outgoing if parts[0].startswith(b"pose3d/")]
 
 
 def _lifted_from_answers(answers: list[PoseMessage], clip: Clip) -> PoseSequence:

@@ -72,7 +72,7 @@ from langpose_rt.protocol.header import (
     time_from_wire,
 )
 from langpose_rt.protocol.keypoints_json import JSON_FIRST_BYTES
-from langpose_rt.protocol.provenance import ModelStamp
+from langpose_rt.protocol.poses import ModelStamp
 
 CONTROL_SCHEMA = "ctl/1"
 OPERATIONS = ("hello", "status", "schema", "clock", "reload", "drain")

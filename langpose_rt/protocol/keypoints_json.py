@@ -15,8 +15,6 @@ import numpy.typing as npt
 from langpose_rt.geometry.keypoint_formats import USUAL
 from langpose_rt.geometry.skeleton import SKELETONS
 from langpose_rt.protocol.camera_info import RigCamera, camera_checked
-from langpose_rt.protocol.clock_sync import ClockSync, sync_checked
-from langpose_rt.protocol.detections import check_joint_count, detections_from_wire
 from langpose_rt.protocol.header import (
     MAX_UINT,
     PROTOCOL,
@@ -37,11 +35,15 @@ from langpose_rt.protocol.header import (
 from langpose_rt.protocol.keypoints import (
     KEYPOINT_SCHEMA,
     Clock,
+    ClockSync,
     FramesPerSecond,
     HeightM,
     KeypointMessage,
     Pixels,
     Unit,
+    check_joint_count,
+    detections_from_wire,
+    sync_checked,
 )
 
 JSON_FIRST_BYTES = b"{[ \t\r\n"

@@ -208,8 +208,17 @@ from langpose_rt.protocol.keypoints import (
     keypoints_from_msgpack,
 )
 from langpose_rt.protocol.keypoints_json import JSON_FIRST_BYTES, JsonNumbering, keypoints_from_json
-from langpose_rt.protocol.poses import JointFlag, PoseMessage, decode_pose, encode_pose
-from langpose_rt.protocol.provenance import Drops, Latency, ModelStamp, Source, WindowFill
+from langpose_rt.protocol.poses import (
+    Drops,
+    JointFlag,
+    Latency,
+    ModelStamp,
+    PoseMessage,
+    Source,
+    WindowFill,
+    decode_pose,
+    encode_pose,
+)
 from langpose_rt.protocol.status import (
     Event,
     Heartbeat,

@@ -1,7 +1,6 @@
-"""3D poses of one camera frame, `pose3d/1`: the message and its bytes.
+"""Pose message `pose3d/1`: the 3D people of one camera frame, and where they come from.
 
-How poses are computed is none of this file's business, and what they say of their origin is in
-`provenance.py`; the wire is specified in `messages.py`.
+The byte format is specified in `messages.py`.
 """
 
 import math
@@ -16,23 +15,21 @@ import numpy.typing as npt
 from jaxtyping import Float32, Int64, UInt8
 
 from langpose_rt.errors import MessageError
-from langpose_rt.protocol.arrays import (
-    Extra,
-    array_from_bytes,
-    array_to_bytes,
-    extras_from_parts,
-    extras_to_parts,
-)
 from langpose_rt.protocol.header import (
     PROTOCOL,
     VERSION,
+    Extra,
     PersonId,
     RejectReason,
     Stamp,
     TimeNs,
     UInt,
+    array_from_bytes,
+    array_to_bytes,
     check_parts,
     check_uints,
+    extras_from_parts,
+    extras_to_parts,
     header_from_bytes,
     header_to_bytes,
     reject,
@@ -40,7 +37,6 @@ from langpose_rt.protocol.header import (
     topic_names,
     topic_of,
 )
-from langpose_rt.protocol.provenance import Drops, Latency, ModelStamp, Source, WindowFill
 
 POSE_SCHEMA = "pose3d/1"
 
@@ -52,9 +48,62 @@ AXES: dict[Frame, Axes] = {
     "camera": "x-right,y-down,z-forward",
     "world": "x,y,z as in the calibration's world",
 }
-"""What `axes` says for every `frame`."""
-NO_DROPS = Drops()
+"""Value of `axes` for every `frame`."""
 Actions = tuple[tuple[tuple[str, float], ...], ...]
+
+
+class Source(msgspec.Struct, frozen=True):
+    """The rig's frame that a pose answers: its epoch, seq and capture time in ns."""
+
+    epoch: UInt
+    seq: UInt
+    t: TimeNs
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Nanoseconds the server spent; negative only where its clock was set back meanwhile."""
+
+    rx: int = 0
+    """From the arrival of the frame until it was taken from the queue."""
+    win: int = 0
+    """Until the frame's features were in the window."""
+    lift: int = 0
+    """Until the network had answered."""
+    post: int = 0
+    """Until root, filter and states were done."""
+    tx: int = 0
+    """Until the message was handed to the socket."""
+
+
+class ModelStamp(msgspec.Struct, frozen=True):
+    """Which model answered, on what, in what precision."""
+
+    id: str
+    sha256: str = ""
+    precision: str = "fp32"
+    backend: str = "onnx"
+
+
+class WindowFill(msgspec.Struct, frozen=True):
+    """Frames a window holds, how many of them every person has, and the lookahead in ns."""
+
+    frames: UInt
+    filled: tuple[UInt, ...]
+    lookahead_ns: UInt = 0
+
+
+class Drops(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Frames of the stream that were not answered since the last message."""
+
+    # A default made by a factory is always sent; a constant one is left out where it is meant.
+    late: UInt = msgspec.field(default_factory=int)
+    dup: UInt = msgspec.field(default_factory=int)
+    gap: UInt = msgspec.field(default_factory=int)
+    shed: UInt = msgspec.field(default_factory=int)
+    failed: UInt = 0
+
+
+NO_DROPS = Drops()
 
 
 class JointFlag(IntFlag):

@@ -24,7 +24,7 @@ from langpose_rt.protocol.header import (
     topic_names,
     topic_of,
 )
-from langpose_rt.protocol.provenance import ModelStamp
+from langpose_rt.protocol.poses import ModelStamp
 
 UnixNs = Annotated[int, Meta(ge=-MAX_TIME_NS, le=MAX_TIME_NS)]
 Amount = Annotated[float, Meta(ge=0, le=1e15)]

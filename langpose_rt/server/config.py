@@ -1,4 +1,4 @@
-"""Options of the server: ports, addresses, keys; each field is a flag of `serve`."""
+"""Server options: ports, addresses and keys; each field is a flag of `serve`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

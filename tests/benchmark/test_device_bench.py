@@ -18,7 +18,7 @@ from langpose_rt.config import PRESETS
 from langpose_rt.manifest import read_manifest
 from langpose_rt.model.langpose import seeded
 from langpose_rt.runtime import gpu_info as gpu
-from langpose_rt.runtime.gpu_info import Gpu, why_no_gpu
+from langpose_rt.runtime.gpu_info import Gpu, no_gpu_reason
 from langpose_rt.runtime.registry import open_backend
 from tests.commands import run_here
 from tests.fakes import FakeBackend
@@ -82,7 +82,7 @@ def test_a_window_pass_gives_what_the_encoder_gives_over_a_clip() -> None:
     window_pass(seeded(PRESETS["live"], 0), 2, "cpu")()
 
 
-@pytest.mark.skipif(why_no_gpu() is None, reason="there is a driver here")
+@pytest.mark.skipif(no_gpu_reason() is None, reason="there is a driver here")
 def test_without_a_gpu_a_gpu_backend_is_one_sentence(model: Path) -> None:
     done = run_here("bench", "--backend", "tensorrt", "--persons", "1,1024", "--model", model)
     assert done.code == 2

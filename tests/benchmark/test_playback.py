@@ -14,7 +14,7 @@ from langpose_rt.benchmark.playback import (
     wait_for_server,
 )
 from langpose_rt.client.address import Connection
-from langpose_rt.client.subscriber import RigPublisher
+from langpose_rt.client.publisher import RigPublisher
 from langpose_rt.errors import LangPoseError
 from langpose_rt.formats.clip import Clip
 from tests.commands import part_of_demo_clip

@@ -7,7 +7,7 @@ import pytest
 import zmq
 
 from langpose_rt.capture.publish_loop import PublishCounts, publish_detections
-from langpose_rt.client.subscriber import RigPublisher
+from langpose_rt.client.publisher import RigPublisher
 from langpose_rt.protocol.messages import decode_keypoints
 
 

@@ -15,7 +15,8 @@ import pytest
 
 from langpose_rt.benchmark.child_server import ChildServer, child_server
 from langpose_rt.client.control import ControlClient
-from langpose_rt.client.subscriber import PoseSubscriber, RigPublisher
+from langpose_rt.client.publisher import RigPublisher
+from langpose_rt.client.subscriber import PoseSubscriber
 from langpose_rt.protocol.messages import PoseMessage
 from tests.background import process, repeating
 from tests.commands import ENVIRONMENT, run_here

@@ -161,13 +161,16 @@ def test_a_damaged_file_is_refused_or_read_and_nothing_else_happens(
     assert_read_or_refused(folder)
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(st.sampled_from(["people", "pose_keypoints_2d", "person_id"]), inner)
-    ),
-    max_leaves=12,
+json_scalars = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3)
+)
+json_keys = st.sampled_from(["people", "pose_keypoints_2d", "person_id"])
+json_values: st.SearchStrategy[object] = st.deferred(
+    lambda: (
+        json_scalars
+        | st.lists(json_values, max_size=2)
+        | st.dictionaries(json_keys, json_values, max_size=2)
+    )
 )
 
 

@@ -294,7 +294,7 @@ def test_another_model_takes_over_between_two_frames_and_people_stay_who_they_ar
     other.manifest = msgspec.structs.replace(other.manifest, name="other")
     shadow = test.pipeline.model.start_shadow(other)
     for frame in range(30, 60):
-        shadow.work()
+        shadow.run_queued()
         now_ns = 20 * frame * MS
         said += [decode_pose(parts) for parts in test.pipeline.promote_shadow(now_ns)]
         said += test.feed(person, seq=frame, ids=[4], at_ms=20 * frame)

@@ -1,22 +1,24 @@
-"""Slots and what is forgotten with them."""
+"""The slot table and what a reset clears; batches of people."""
+
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.pipeline.slots import SlotTable
+from langpose_rt.pipeline.slots import PersonBatch, SlotTable
 from tests.fakes import FakeBackend
 
 
 def test_slots_are_given_once_and_again_after_they_are_freed() -> None:
     persons = SlotTable(FakeBackend(slots=3))
-    slots = [persons.seat() for _ in range(4)]
+    slots = [persons.acquire() for _ in range(4)]
     assert sorted(slot for slot in slots if slot is not None) == [0, 1, 2]
     assert slots[3] is None
-    assert (persons.seated, persons.refused) == (3, 1)
-    persons.free([1])
-    assert persons.seat() == 1
-    assert persons.seated == 3
+    assert (persons.in_use, persons.refused) == (3, 1)
+    persons.release([1])
+    assert persons.acquire() == 1
+    assert persons.in_use == 3
 
 
 def test_a_person_is_forgotten_everywhere_at_once() -> None:
@@ -53,3 +55,36 @@ def test_times_of_a_person_follow_their_frames() -> None:
 def test_an_unknown_smoothing_is_refused() -> None:
     with pytest.raises(ConfigError, match="smoothing"):
         SlotTable(FakeBackend(), "much")
+
+
+def test_rows_of_a_batch_are_selected_and_put_together_again() -> None:
+    batch = numbered_batch(4)
+    mask = np.array([False, True, False, True])
+    assert batch.select(mask).id.tolist() == [1, 3]
+    assert batch.select(mask).rays[:, 0, 0].tolist() == [1, 3]
+    first, rest = batch.select(slice(1)), batch.select(slice(1, 4))
+    assert (len(first), len(rest)) == (1, 3)
+    assert np.shares_memory(rest.scores, batch.scores)
+    again = PersonBatch.concatenate([first, PersonBatch.empty(), rest])
+    for field in fields(PersonBatch):
+        found, expected = getattr(again, field.name), getattr(batch, field.name)
+        np.testing.assert_array_equal(found, expected)
+        assert found.dtype == expected.dtype
+
+
+def test_columns_of_different_lengths_or_types_are_no_batch() -> None:
+    batch = numbered_batch(2)
+    with pytest.raises(TypeError, match="pushes"):
+        replace(batch, pushes=np.zeros(3, np.int64))
+    with pytest.raises(TypeError, match="slot"):
+        replace(batch, slot=np.zeros(2, np.int64))
+
+
+def numbered_batch(people: int) -> PersonBatch:
+    """Rows that hold their own number in every column."""
+    columns = {}
+    for field in fields(PersonBatch):
+        zeros = getattr(PersonBatch.empty(people), field.name)
+        number = np.arange(people).reshape(-1, *[1] * (zeros.ndim - 1))
+        columns[field.name] = (zeros + number).astype(zeros.dtype)
+    return PersonBatch(**columns)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -65,9 +66,9 @@ def read_body_model(path: Path) -> BodyModel:
         ConfigError: If it is missing or laid out otherwise.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {key: np.asarray(file[key]) for key in _KEYS}
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
         raise ConfigError(
             f"cannot read {path}: {error}; expected model.npz of SMPL-H with {', '.join(_KEYS)}"
         ) from error

@@ -60,6 +60,7 @@ CONDITIONS = DataConfig(
     mixed=0.0,
     swung=0.0,
     redefined=0.5,
+    derived=0.0,
     gravity_known=0.0,
     lens_wrong=0.3,
     lens_assumed=0.1,

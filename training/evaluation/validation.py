@@ -26,7 +26,14 @@ def validation_batch(
     Conditions are the defaults of training, whatever a run trains on, so that runs compare.
     """
     config = DataConfig(
-        clips=clips, frames=frames, screen=screen, reboned=0.0, mixed=0.0, swung=0.0
+        clips=clips,
+        frames=frames,
+        screen=screen,
+        reboned=0.0,
+        posed=0.0,
+        mixed=0.0,
+        recombined=0.0,
+        swung=0.0,
     )
     return batch_from_seed(mocap, config, VALIDATION_SEED, 0)
 

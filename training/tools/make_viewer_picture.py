@@ -20,11 +20,11 @@ import numpy as np
 from jaxtyping import Float
 
 from langpose_rt.benchmark.child_server import child_server
-from langpose_rt.client.subscriber import RigPublisher
+from langpose_rt.client.publisher import RigPublisher
 from langpose_rt.errors import ConfigError
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.protocol.camera_info import RigCamera
-from langpose_rt.server.viewer_page import VIEWER
+from langpose_rt.server.viewer_feed import VIEWER
 from training.data.mocap import Mocap, read_mocap
 
 if TYPE_CHECKING:
@@ -53,12 +53,12 @@ class Part:
 
 
 CAST = (
-    Part(clip="cmu_exp_test_soccer_1", moment_s=3.2, place_m=(-1.9, 0.0), turn_deg=75),
-    Part(clip="cmu_61_07", moment_s=19.3, place_m=(-0.5, 1.7), turn_deg=150),
-    Part(clip="cmu_61_09", moment_s=13.1, place_m=(-0.45, 0.3), turn_deg=142),
-    Part(clip="cmu_61_12", moment_s=9.7, place_m=(0.7, 1.2), turn_deg=76),
-    Part(clip="cmu_61_06", moment_s=11.9, place_m=(2.0, 1.5), turn_deg=80),
-    Part(clip="cmu_03_04", moment_s=11.3, place_m=(1.3, 0.1), turn_deg=-68),
+    Part(clip="cmu_exp_test_soccer_1", moment_s=3.2, place_m=(-1.9, 0.0), turn_deg=75.0),
+    Part(clip="cmu_61_07", moment_s=19.3, place_m=(-0.5, 1.7), turn_deg=150.0),
+    Part(clip="cmu_61_09", moment_s=13.1, place_m=(-0.45, 0.3), turn_deg=142.0),
+    Part(clip="cmu_61_12", moment_s=9.7, place_m=(0.7, 1.2), turn_deg=76.0),
+    Part(clip="cmu_61_06", moment_s=11.9, place_m=(2.0, 1.5), turn_deg=80.0),
+    Part(clip="cmu_03_04", moment_s=11.3, place_m=(1.3, 0.1), turn_deg=-68.0),
 )
 
 

@@ -89,10 +89,10 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
             str,
             "auto",
             "NAME",
-            "auto, tensorrt, tensorrt-rtx, onnx or torch (default: auto)",
+            "auto, tensorrt, tensorrt-rtx, native, onnx or torch (default: auto)",
         ),
         ("--precision", str, "auto", "NAME", "fp32, or fp16 for engines (default: the backend's)"),
-        ("--threads", int, 1, "N", "CPU threads of the model (default: 1)"),
+        ("--threads", int, 1, "N", "CPU threads of onnx or torch (default: 1)"),
     ):
         group.add_argument(flag, type=kind, default=default, metavar=metavar, help=text)
 
@@ -132,7 +132,7 @@ def backend_from_arguments(
             slots=slots,
             threads=arguments.threads,
             precision="auto" if degraded else arguments.precision,
-            say=report or log.debug,
+            report=report or log.debug,
         )
     except ModuleNotFoundError as error:
         raise ConfigError(

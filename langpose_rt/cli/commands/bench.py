@@ -194,6 +194,7 @@ def _machine() -> dict[str, Any]:
     import onnxruntime
 
     from langpose_rt.cli.doctor.machine import processor
+    from langpose_rt.runtime.native import instruction_sets
 
     name, instructions = processor()
     return {
@@ -203,6 +204,7 @@ def _machine() -> dict[str, Any]:
         "instructions": instructions,
         "python": platform.python_version(),
         "onnxruntime": onnxruntime.__version__,
+        "native": next(iter(instruction_sets()), None),
     }
 
 
@@ -218,8 +220,11 @@ def _model(backend: "Backend") -> dict[str, str]:
 def _table(report: dict[str, Any]) -> str:
     machine, model, ratio = report["machine"], report["model"], report["recompute"]
     shown = [name for name in _HEADINGS if name in report["rows"][0]]
+    native = machine["native"]
+    extension = f"native step with {native}" if native else "without the C++ extension"
+    libraries = f"ONNX Runtime {machine['onnxruntime']}, {extension}"
     lines = [
-        f"{machine['processor']}, {machine['cores']} cores, ONNX Runtime {machine['onnxruntime']}",
+        f"{machine['processor']}, {machine['cores']} cores, {libraries}",
         f"instructions: {', '.join(machine['instructions']) or 'none known'}",
         f"model {model['name']} {model['sha256']}, {model['precision']} on {model['backend']}",
         "  ".join(_HEADINGS[name].rjust(7) for name in shown),

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(
             "build-engine needs onnx; install with 'pip install \"langpose-rt[rtx]\"' or [gpu]"
         )
-    from langpose_rt.engine.engine_builder import build_product, engine_name, present_engine
+    from langpose_rt.engine.engine_builder import build_engine_folder, engine_name, existing_engine
     from langpose_rt.runtime.backend import DEFAULT_MODEL
     from langpose_rt.runtime.parity import demo_parity_clip
 
@@ -58,13 +58,13 @@ def run(arguments: argparse.Namespace) -> int:
     source: Path = arguments.model or DEFAULT_MODEL
     folder = arguments.out / source.resolve().name
     name = engine_name(tools.flavor, config)
-    product, reasons = present_engine(source, folder, tools, config)
+    product, reasons = existing_engine(source, folder, tools, config)
     found = product is not None and not reasons and not arguments.force
     for reason in reasons:
         print(f"{name} is built again: {reason}", file=sys.stderr)
     if product is None or not found:
         with build_progress(quiet=arguments.json) as progress:
-            product = build_product(
+            product = build_engine_folder(
                 source, folder, tools, config, demo_parity_clip(),
                 command=_command(arguments, config), progress=progress,
             )  # fmt: skip
@@ -83,15 +83,15 @@ def _tools_and_config(arguments: argparse.Namespace) -> "tuple[Toolchain, BuildC
         capabilities_from_text,
     )
     from langpose_rt.engine.engine_builder import Toolchain
-    from langpose_rt.runtime.tensorrt_flavor import chosen_flavor, imported
+    from langpose_rt.runtime.tensorrt_flavor import import_tensorrt, select_flavor
 
-    gpu, why_no_gpu = _gpu()
-    flavor = chosen_flavor(arguments.flavor, gpu)
+    gpu, no_gpu_reason = _gpu()
+    flavor = select_flavor(arguments.flavor, gpu)
     targets = capabilities_from_text(arguments.arch) if arguments.arch else ()
     if gpu is None and not flavor.builds_anywhere:
-        raise ConfigError(f"{flavor.title} builds on the GPU it builds for, but {why_no_gpu}")
+        raise ConfigError(f"{flavor.title} builds on the GPU it builds for, but {no_gpu_reason}")
     if gpu is None and not targets:
-        raise ConfigError(f"{why_no_gpu}; name the architecture to build for, as in --arch 8.9")
+        raise ConfigError(f"{no_gpu_reason}; name the architecture to build for, as in --arch 8.9")
     if gpu is not None and not targets:
         targets = (gpu.compute_capability,)
     if gpu is not None and not flavor.builds_anywhere and targets != (gpu.compute_capability,):
@@ -106,7 +106,7 @@ def _tools_and_config(arguments: argparse.Namespace) -> "tuple[Toolchain, BuildC
         optimization_level=arguments.level,
     )  # fmt: skip
     run_engine = None if gpu is None else _run_engine(gpu)
-    trt = imported(flavor)
+    trt = import_tensorrt(flavor)
     return Toolchain(trt=trt, flavor=flavor, gpu=gpu, run_engine=run_engine), config
 
 

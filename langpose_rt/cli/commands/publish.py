@@ -152,7 +152,7 @@ def _run_capture(
 ) -> None:
     from langpose_rt.capture.detector import open_detector
     from langpose_rt.capture.publish_loop import publish_detections
-    from langpose_rt.client.subscriber import RigPublisher
+    from langpose_rt.client.publisher import RigPublisher
 
     detector = open_detector(arguments.detector, arguments.mode, arguments.device)
     rig, camera = arguments.rig or "rig0", arguments.camera

@@ -135,7 +135,7 @@ def _backend(arguments: argparse.Namespace, setup: "RecordedSetup") -> "Backend"
 def _setup_differences(setup: "RecordedSetup", backend: "Backend") -> list[str]:
     """Return one note for every difference between recording and replay setup."""
     from langpose_rt import __version__
-    from langpose_rt.pipeline.pose_builder import stamp_of_backend
+    from langpose_rt.pipeline.responder import stamp_of_backend
     from langpose_rt.recording.setup import this_machine
 
     here, notes = this_machine(), []

@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 from langpose_rt.cli.doctor.check import Check
-from langpose_rt.runtime.gpu_info import why_no_gpu
+from langpose_rt.cli.doctor.installation import BUILD_EXTENSION
+from langpose_rt.runtime.gpu_info import no_gpu_reason
 
 _IMPORT_S = 120.0
 _OPTIONAL = {"torch": "train", "tensorrt": "gpu", "tensorrt_rtx": "rtx"}
@@ -16,7 +17,20 @@ _NEEDS_DRIVER = ("tensorrt", "tensorrt_rtx")
 
 def check_backends() -> list[Check]:
     """Check the default backend, which must load, and the optional ones."""
-    return [_default(), *(_optional(module, extra) for module, extra in _OPTIONAL.items())]
+    optional = (_optional(module, extra) for module, extra in _OPTIONAL.items())
+    return [_native(), _default(), *optional]
+
+
+def _native() -> Check:
+    from langpose_rt.runtime.native import instruction_sets
+
+    sets = instruction_sets()
+    if sets:
+        return Check(name="native", verdict="ok", found=f"compiled C++, the step uses {sets[0]}")
+    found = (
+        "the C++ extension was not built; ONNX Runtime computes the step, at twice the CPU or more"
+    )
+    return Check(name="native", verdict="warn", found=found, advice=BUILD_EXTENSION)
 
 
 def _default() -> Check:
@@ -35,7 +49,7 @@ def _optional(module: str, extra: str) -> Check:
     version, complaint = _imported(module)
     if complaint:
         return Check(name=module, verdict="warn", found=complaint, advice=install)
-    reason = why_no_gpu() if module in _NEEDS_DRIVER else None
+    reason = no_gpu_reason() if module in _NEEDS_DRIVER else None
     loads = f"{version} loads" + (f", but cannot run: {reason}" if reason else "")
     return Check(name=module, verdict="ok", found=loads)
 

@@ -14,6 +14,12 @@ from langpose_rt.cli.doctor.check import Check
 ROOT = Path(langpose_rt.__file__).parents[1]
 """The checkout, if the package is used from one."""
 
+BUILD_EXTENSION = (
+    "install a C++ compiler (apt install g++), then in the checkout: "
+    "pip install --force-reinstall --no-deps --no-cache-dir ."
+)
+"""Advice where the C++ extension is missing."""
+
 _EXTRA = re.compile(r"extra\s*==\s*['\"]([\w-]+)['\"]")
 
 
@@ -53,11 +59,7 @@ def check_extension() -> list[Check]:
     if HOST_IS_NATIVE:
         return [Check(name="window", verdict="ok", found="compiled C++")]
     found = "NumPy stands in for the C++ extension: same results, more CPU a frame"
-    advice = (
-        "install a C++ compiler (apt install g++), then in the checkout: "
-        "pip install --force-reinstall --no-deps --no-cache-dir ."
-    )
-    return [Check(name="window", verdict="warn", found=found, advice=advice)]
+    return [Check(name="window", verdict="warn", found=found, advice=BUILD_EXTENSION)]
 
 
 def declared_requirements() -> list[str]:

@@ -16,6 +16,7 @@ from langpose_rt.cli.arguments.options import (
     model_flags,
 )
 from langpose_rt.errors import ConfigError, ModelError
+from langpose_rt.runtime.registry import cpu_backend
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +123,8 @@ def test_a_backend_whose_library_is_missing_says_how_to_get_it(
 
 def test_the_backend_is_the_one_described(model: Path) -> None:
     backend = backend_from_arguments(model_arguments("--model", model), slots=3)
-    assert (backend.name, backend.precision, backend.slots) == ("onnx", "fp32", 3)
+    on_cpu, _ = cpu_backend(backend.manifest, threads=1)
+    assert (backend.name, backend.precision, backend.slots) == (on_cpu, "fp32", 3)
     backend.close()
 
 

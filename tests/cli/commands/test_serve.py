@@ -96,7 +96,7 @@ def test_a_gpu_that_fails_hands_over_to_the_cpu_and_the_stream_goes_on(
         for _ in range(3):
             assert turn() == []
         assert pipeline.faults.persist
-        server._reloader.tend(0.0)
+        server._reloader.retry_if_failing(0.0)
         for _ in range(500):
             if poses := turn():
                 break
