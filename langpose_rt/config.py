@@ -150,7 +150,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RayRefinement:
-    """How much a pose is moved towards the 2D it was lifted from, at its predicted depth.
+    """Parameters of the refinement of a pose towards its 2D input, at the predicted depth.
 
     Args:
         strength: Share of the way to its ray that a joint goes where all else speaks for it.
