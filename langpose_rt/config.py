@@ -115,12 +115,12 @@ class ModelConfig:
 
     @property
     def blocks(self) -> int:
-        """Temporal attentions of the whole encoder, all sides; each keeps keys and values."""
+        """Temporal attention blocks of the whole encoder, all views; each has keys and values."""
         return self.depth * self.streams * self.sides
 
     @property
     def sides(self) -> int:
-        """How often a frame is looked at: 2 with its mirror image."""
+        """Views of a frame: 2 with flip averaging, else 1."""
         return 2 if self.mirrored else 1
 
     @property
@@ -130,27 +130,27 @@ class ModelConfig:
 
     @property
     def feature_channels(self) -> int:
-        """Channels of one frame's motion representation, all tokens, all sides."""
+        """Channels of one frame's motion representation, all tokens, all views."""
         return self.token_count * self.representation * self.sides
 
     @property
     def rotary_pairs(self) -> int:
-        """Channel pairs of one head, each turned by a phase of its own."""
+        """Channel pairs of one head, each rotated by its own phase."""
         return self.width // self.heads // 2
 
     @property
     def max_age_ns(self) -> int:
-        """Age beyond which a key is not seen, in nanoseconds."""
+        """Age beyond which a key is masked, in nanoseconds."""
         return round(self.max_age_s * NS_PER_S)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for a manifest or a checkpoint header."""
+        """Return plain values, for a manifest or a checkpoint header."""
         return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RayRefinement:
-    """How much a pose is moved towards the 2D it was lifted from, at its predicted depth.
+    """Parameters of the refinement of a pose towards its 2D input, at the predicted depth.
 
     Args:
         strength: Share of the way to its ray that a joint goes where all else speaks for it.
@@ -177,10 +177,10 @@ class RayRefinement:
 
 
 def config_from_dict(values: dict[str, Any]) -> ModelConfig:
-    """The config a manifest or checkpoint header describes.
+    """Build the model configuration of a manifest or checkpoint header.
 
     Raises:
-        ConfigError: If a value is unknown to this version, or is none.
+        ConfigError: If a value is unknown to this version, or invalid.
     """
     unknown = set(values) - {field.name for field in fields(ModelConfig)}
     if unknown:
@@ -208,7 +208,7 @@ PRESETS = {
     "paper": _paper("paper", 512, 2),
     "lite": _paper("lite", 256, 4),
 }
-"""``live`` is what is served, ``live-l`` needs a GPU, ``paper`` and ``lite`` are the published
+"""``live`` is the served default, ``live-l`` needs a GPU, ``paper`` and ``lite`` are the published
 setting.
 
 Source: five dual-stream layers and T = 243 second-hand from the paper; widths from MotionBERT (its

@@ -1,4 +1,4 @@
-"""Manifests: a product is what its manifest says, or it is refused in one sentence."""
+"""Manifests: model folders are checked against their manifest."""
 
 from pathlib import Path
 

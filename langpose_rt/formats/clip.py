@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.errors import ConfigError
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.geometry.skeleton import Skeleton
@@ -82,7 +83,7 @@ class Clip:
     @property
     def counted(self) -> Bool[np.ndarray, "frame 17"]:
         """Joints of pose3d that count, per frame, by valid, valid_joints and joints."""
-        counts = np.zeros((len(self.t_ns), 17), bool)
+        counts = np.zeros((len(self.t_ns), NUM_JOINTS), bool)
         counts[:, slice(None) if self.joints is None else list(self.joints)] = True
         if self.valid is not None:
             counts &= self.valid[:, None]

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.formats.archive import Archive, arrays_to_npz
 from langpose_rt.formats.track import Track
 
@@ -35,9 +36,9 @@ class PoseSequence:
         """Return a sequence without persons, to be filled in place."""
         shape = (len(t_ns), persons)
         return cls(
-            pose=np.full((*shape, 17, 3), np.nan, np.float32),
+            pose=np.full((*shape, NUM_JOINTS, 3), np.nan, np.float32),
             root=np.full((*shape, 3), np.nan, np.float32),
-            sigma_m=np.full((*shape, 17), np.nan, np.float32),
+            sigma_m=np.full((*shape, NUM_JOINTS), np.nan, np.float32),
             ids=np.full(shape, -1, np.int64),
             t_ns=t_ns.copy(),
         )

@@ -117,7 +117,7 @@ def _keypoint_count(paths: list[Path], frames: list[list[_Person]]) -> int:
 def _skeleton_of(folder: Path, count: int) -> Skeleton:
     if count == 0:
         raise ConfigError(
-            f"{folder}: nobody is in any frame; expected people with pose_keypoints_2d"
+            f"{folder}: no frame has a person; expected people with pose_keypoints_2d"
         )
     try:
         return skeleton_of_size(count)

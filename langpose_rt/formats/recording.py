@@ -54,7 +54,7 @@ _pack = msgspec.msgpack.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One message of a recording.
+    """A message of a recording.
 
     Attributes:
         direction: Received, published, or of the journal.

@@ -33,7 +33,7 @@ _AXES = {"camera": Z_UP_FROM_CAMERA, "world": np.eye(3)}
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Track:
-    """One person of one stream, at the capture times, in metres.
+    """A person of one stream, at the capture times, in metres.
 
     Attributes:
         stream: "rig/camera".

@@ -27,7 +27,7 @@ Weights = dict[str, float]
 
 
 class Format(NamedTuple):
-    """One row of the table: a keypoint format as rigs send it."""
+    """Row of the table: a keypoint format as rigs send it."""
 
     joints: str
     trunk: dict[str, Weights]

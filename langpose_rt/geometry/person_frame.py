@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from jaxtyping import Float, Int
 
-from langpose_rt.config import EXTRA_CHANNELS, ROW_CHANNELS
+from langpose_rt.config import EXTRA_CHANNELS, NUM_JOINTS, ROW_CHANNELS
 from langpose_rt.geometry.skeleton import BONES, REFERENCE_BONES_M
 
 ANCHOR_SMOOTHING_S = 0.1
@@ -35,7 +35,7 @@ _SNAP_BODIES = 0.7
 _NEAREST_FORWARD = 0.05
 _WIDEST_ROW = 4.0
 
-_TORSO_WEIGHTS = np.full(17, 1e-3, np.float32)
+_TORSO_WEIGHTS = np.full(NUM_JOINTS, 1e-3, np.float32)
 _TORSO_WEIGHTS[[0, 1, 4, 7, 8, 11, 14]] = (2.0, 1.0, 1.0, 1.0, 2.0, 1.0, 1.0)
 _BONE_PARENTS, _BONE_JOINTS = np.array(BONES).T
 

@@ -8,7 +8,7 @@ network is. Nothing here reads a clock or knows a model.
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from langpose_rt.config import NS_PER_S, RayRefinement
+from langpose_rt.config import NS_PER_S, NUM_JOINTS, RayRefinement
 
 JITTER_S = 1.0
 """Time constant of the running jitter of a person's 2D."""
@@ -44,8 +44,8 @@ class RayRefiner:
     """
 
     def __init__(self, slots: int) -> None:
-        self._offset_m = np.zeros((slots, 17, 2), np.float32)
-        self._gap_m = np.full((slots, 17, 2), np.nan, np.float32)
+        self._offset_m = np.zeros((slots, NUM_JOINTS, 2), np.float32)
+        self._gap_m = np.full((slots, NUM_JOINTS, 2), np.nan, np.float32)
         self._jitter_m = np.full(slots, FIRST_JITTER_M, np.float32)
         self._measured_s = np.full(slots, FIRST_JITTER_S, np.float32)
         self._time_ns = np.full(slots, _NEVER)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S, ROW_CHANNELS, ModelConfig
+from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S, NUM_JOINTS, ROW_CHANNELS, ModelConfig
 from langpose_rt.model.attention import LAYER_NORM_EPS, Mlp, Rotary, SpatialPart, TemporalPart
 from langpose_rt.model.bone_features import BONE_CHANNELS, BoneFeatures
 from langpose_rt.model.flip import Flip
@@ -100,13 +100,15 @@ class Encoder(nn.Module):
         width = config.width
         if config.tokens == "frame":
             self.bones = BoneFeatures() if config.bone_input else None
-            channels = 17 * ROW_CHANNELS + EXTRA_CHANNELS + (BONE_CHANNELS if self.bones else 0)
+            channels = (
+                NUM_JOINTS * ROW_CHANNELS + EXTRA_CHANNELS + (BONE_CHANNELS if self.bones else 0)
+            )
             self.embed: nn.Module = nn.Linear(channels, width)
             self.embed_mlp = Mlp(width, width)
         else:
             self.embed = nn.Linear(ROW_CHANNELS, width)
             self.joint_position = nn.Parameter(
-                nn.init.trunc_normal_(torch.empty(17, width), std=0.02)
+                nn.init.trunc_normal_(torch.empty(NUM_JOINTS, width), std=0.02)
             )
             if config.input == "anchored":
                 self.embed_extras = nn.Linear(EXTRA_CHANNELS, width)

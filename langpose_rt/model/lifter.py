@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from langpose_rt.config import ModelConfig
+from langpose_rt.config import NUM_JOINTS, ModelConfig
 from langpose_rt.model.flip import Flip
 
 LAG_CHANNELS = 8
@@ -31,7 +31,7 @@ class Lifter(nn.Module):
         super().__init__()
         self.causal = config.causal
         self.flip = Flip() if config.mirrored else None
-        self.joints_per_token = 17 // config.token_count
+        self.joints_per_token = NUM_JOINTS // config.token_count
         width = config.representation
         if self.causal:
             hidden = 2 * width if config.tokens == "frame" else width

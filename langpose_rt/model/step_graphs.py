@@ -9,6 +9,7 @@ encoder returns only the newest key and value, and the owner of the ring writes 
 import torch
 from torch import Tensor, nn
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.model.attention import Rotary
 from langpose_rt.model.langpose import LangPose
 
@@ -76,7 +77,7 @@ def example_inputs(model: LangPose, batch: int) -> tuple[tuple[Tensor, ...], tup
     config = model.config
     ring = torch.zeros(batch, config.blocks, config.window, config.channels)
     encoder = (
-        torch.zeros(batch, 17, 3), torch.zeros(batch, 7),
+        torch.zeros(batch, NUM_JOINTS, 3), torch.zeros(batch, 7),
         torch.ones(batch, config.rotary_pairs), torch.zeros(batch, config.rotary_pairs),
         ring, ring.clone(), torch.zeros(batch, config.window),
     )  # fmt: skip

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from langpose_rt.config import NS_PER_S
+from langpose_rt.config import NS_PER_S, NUM_JOINTS
 from langpose_rt.geometry.camera import pixel_to_ray, root_from_pose
 from langpose_rt.geometry.person_frame import anchor_step
 from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M, SKELETONS, to_h36m17
@@ -162,7 +162,7 @@ class BatchLifter:
         generation, pushes, _, last_ns, _ = table.look_up(people.slot)
         known = generation == people.generation
         people, ends = _only(known, people, ends)
-        poses, root = np.empty((0, 17, 4), np.float32), np.empty((0, 3), np.float32)
+        poses, root = np.empty((0, NUM_JOINTS, 4), np.float32), np.empty((0, 3), np.float32)
         lifted_ns, failed = clock(), 0
         if len(people):
             back = (pushes[known] - people.pushes).astype(np.int32)
@@ -253,7 +253,7 @@ class BatchLifter:
         if smooth is not None and len(people):
             points = np.concatenate([poses[..., :3], root[:, None]], 1)
             points = smooth.step(people.slot, points, people.time_ns)
-            poses[..., :3], root = points[:, :17], points[:, 17]
+            poses[..., :3], root = points[:, :NUM_JOINTS], points[:, NUM_JOINTS]
         return poses, root
 
     def _refined(

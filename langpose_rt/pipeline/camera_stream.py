@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
 
-from langpose_rt.config import NS_PER_S
+from langpose_rt.config import NS_PER_S, NUM_JOINTS
 from langpose_rt.monitoring.snapshot import StreamSnapshot
 from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
 from langpose_rt.pipeline.slots import SlotTable
@@ -62,8 +62,8 @@ class PersonBatch:
         return cls(
             slot=np.zeros(people, np.int32),
             scale=np.zeros(people, np.float32),
-            rays=np.zeros((people, 17, 2), np.float32),
-            scores=np.zeros((people, 17), np.float32),
+            rays=np.zeros((people, NUM_JOINTS, 2), np.float32),
+            scores=np.zeros((people, NUM_JOINTS), np.float32),
             rotation=np.zeros((people, 3, 3), np.float32),
             coasting=np.zeros(people, bool),
             **longs,
@@ -121,7 +121,7 @@ class TrackedFrame:
     def add_coasting(self, ids: list[int], slots: list[int]) -> None:
         """Add people who are not in the frame."""
         self.coasting, self.ids, self.slots = len(ids), self.ids + ids, self.slots + slots
-        unseen = np.zeros((len(ids), 17, 3), np.float32)
+        unseen = np.zeros((len(ids), NUM_JOINTS, 3), np.float32)
         self.joints = np.concatenate([self.joints, unseen])
 
 

@@ -25,7 +25,9 @@ class PipelineConfig:
     )
     lookahead_ms: float = field(
         default=0.0,
-        metadata={"help": "future frames an answer waits for; more lookahead is more accurate"},
+        metadata={
+            "help": "time a pose waits for later frames; a longer lookahead is more accurate"
+        },
     )
     smoothing: str = field(
         default="low",

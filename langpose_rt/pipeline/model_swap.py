@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float, Int
 
-from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S, ROW_CHANNELS
+from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S, NUM_JOINTS, ROW_CHANNELS
 from langpose_rt.errors import BackendError
 from langpose_rt.runtime.backend import Backend
 
@@ -211,7 +211,7 @@ def warm_up_backend(backend: Backend) -> None:
     full = min(backend.slots, WARMUP_BATCH)
     for time_ns, people in ((0, 1), (20_000_000, 1), (40_000_000, full)):
         slots = np.arange(people, dtype=np.int32)
-        rows = np.zeros((people, 17, ROW_CHANNELS), np.float32)
+        rows = np.zeros((people, NUM_JOINTS, ROW_CHANNELS), np.float32)
         extras = np.zeros((people, EXTRA_CHANNELS), np.float32)
         embedding = backend.encode(rows, extras, slots, np.full(people, time_ns))
         pose, sigma = backend.lift(slots, np.zeros(people, np.int32), np.zeros(people, np.float32))

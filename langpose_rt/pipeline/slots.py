@@ -7,6 +7,7 @@ kept by each stream.
 import numpy as np
 from jaxtyping import Bool, Int
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.formats.gallery_npz import Gallery
 from langpose_rt.geometry.person_frame import AnchorState
 from langpose_rt.geometry.ray_refinement import RayRefiner
@@ -58,7 +59,7 @@ class SlotTable:
         chosen = smoothing_named(smoothing)
         self.filter: OneEuro | None = None
         if chosen is not None:
-            shares = [1.0] * 17 + [ROOT_SMOOTHING_SHARE]
+            shares = [1.0] * NUM_JOINTS + [ROOT_SMOOTHING_SHARE]
             cutoff_hz, rise_hz = ([value * share for share in shares] for value in chosen)
             self.filter = OneEuro(slots, cutoff_hz, rise_hz)
         self.actions = None if gallery is None else ActionScores(gallery, slots)

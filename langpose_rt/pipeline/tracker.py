@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 
-from langpose_rt.config import NS_PER_S
+from langpose_rt.config import NS_PER_S, NUM_JOINTS
 
 GATE_BODIES = 0.6
 """Detections further apart than this many body sizes are two people, in the next frame."""
@@ -32,8 +32,8 @@ TRACK = np.dtype(
     [
         ("id", np.int64),
         ("time_ns", np.int64),
-        ("joints", np.float64, (17, 2)),
-        ("known", np.bool_, (17,)),
+        ("joints", np.float64, (NUM_JOINTS, 2)),
+        ("known", np.bool_, (NUM_JOINTS,)),
         ("velocity", np.float64, (2,)),
         ("size", np.float64),
     ]

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from langpose_rt.config import ModelConfig
+from langpose_rt.config import NUM_JOINTS, ModelConfig
 from langpose_rt.errors import ConfigError, ModelError
 from langpose_rt.geometry.skeleton import FLIP_INDICES, INPUT_BONES, INPUT_BONES_M
 from langpose_rt.manifest import Manifest
@@ -147,8 +147,8 @@ class NativeBackend:
     ) -> tuple[Float[np.ndarray, "batch 17 3"], Float[np.ndarray, "batch 17"]]:
         """See `langpose_rt.runtime.backend.Backend.lift`."""
         window = self.window
-        poses = np.empty((len(slots), 17, 3), np.float32)
-        sigmas = np.empty((len(slots), 17), np.float32)
+        poses = np.empty((len(slots), NUM_JOINTS, 3), np.float32)
+        sigmas = np.empty((len(slots), NUM_JOINTS), np.float32)
         self._step.lift(
             window.features,
             window.head,

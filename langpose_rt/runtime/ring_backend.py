@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.errors import ConfigError
 from langpose_rt.manifest import Manifest
 from langpose_rt.window.native import Window, feature_at, key_bias, push, reset
@@ -108,7 +109,7 @@ class RingBackend:
     ) -> tuple[Float[np.ndarray, "batch 17 3"], Float[np.ndarray, "batch 17"]]:
         """See `langpose_rt.runtime.backend.Backend.lift`."""
         if not len(slots):
-            return np.empty((0, 17, 3), np.float32), np.empty((0, 17), np.float32)
+            return np.empty((0, NUM_JOINTS, 3), np.float32), np.empty((0, NUM_JOINTS), np.float32)
         newest = feature_at(self.window, slots, np.zeros_like(frames_back))
         target = feature_at(self.window, slots, frames_back) if frames_back.any() else newest
         poses, sigmas = [], []

@@ -6,9 +6,7 @@ All are float32 except the ring, which is FP16 on the GPU. The names are those o
 
 from dataclasses import dataclass
 
-from langpose_rt.config import EXTRA_CHANNELS, ROW_CHANNELS, ModelConfig
-
-JOINTS = 17
+from langpose_rt.config import EXTRA_CHANNELS, NUM_JOINTS, ROW_CHANNELS, ModelConfig
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ def encoder_io(config: ModelConfig) -> tuple[Tensors, Tensors]:
     ring = Tensor((config.blocks, config.window, config.channels), "float16")
     newest = Tensor((config.blocks, config.channels))
     inputs = {
-        "rows": Tensor((JOINTS, ROW_CHANNELS)), "extras": Tensor((EXTRA_CHANNELS,)),
+        "rows": Tensor((NUM_JOINTS, ROW_CHANNELS)), "extras": Tensor((EXTRA_CHANNELS,)),
         "cos": phases, "sin": phases, "ring_keys": ring, "ring_values": ring,
         "bias": Tensor((config.window,)),
     }  # fmt: skip
@@ -52,4 +50,4 @@ def lifter_io(config: ModelConfig) -> tuple[Tensors, Tensors]:
     """Return inputs and outputs of the lifter."""
     feature = Tensor((config.feature_channels,))
     inputs = {"newest": feature, "answered": feature, "lag_s": Tensor(())}
-    return inputs, {"pose": Tensor((JOINTS, 3)), "sigma": Tensor((JOINTS,))}
+    return inputs, {"pose": Tensor((NUM_JOINTS, 3)), "sigma": Tensor((NUM_JOINTS,))}

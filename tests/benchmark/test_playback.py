@@ -1,4 +1,4 @@
-"""Playing a clip: order, times, epochs and ids, with a publisher that only writes down."""
+"""Playback of a clip: order, times, epochs and ids, with a fake publisher."""
 
 from dataclasses import replace
 

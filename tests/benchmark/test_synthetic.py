@@ -1,4 +1,4 @@
-"""Synthetic rigs: what they send and when, with a clock that only sleep moves."""
+"""Synthetic rigs: their frames and send times, with a fake clock."""
 
 from collections import defaultdict
 

@@ -1,4 +1,4 @@
-"""Clips: what counts, who is there, and which reader a path gets."""
+"""Clips: valid joints, present persons, and the reader of a path."""
 
 from pathlib import Path
 

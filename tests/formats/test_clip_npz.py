@@ -1,4 +1,4 @@
-"""Clips as npz: what is written is read again, and every wrong file is one sentence."""
+"""Clips as npz: round trip, and one error for every invalid file."""
 
 from collections.abc import Callable
 from pathlib import Path

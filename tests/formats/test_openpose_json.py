@@ -1,4 +1,4 @@
-"""OpenPose folders: frames in the order of their numbers, people as they come, damage named."""
+"""OpenPose folders: frame order, persons, and errors for damaged files."""
 
 import json
 from pathlib import Path
@@ -119,7 +119,7 @@ def test_size_and_rate_have_to_be_said(tmp_path: Path) -> None:
             {"1.json": [], "99999999999.json": []},
             "frame numbers span 99999999998; expected at most",
         ),
-        ({"1.json": []}, "nobody is in any frame"),
+        ({"1.json": []}, "no frame has a person"),
         ({"1.json": [person(1, 21)]}, "no keypoint format has 21 keypoints"),
         ({"1.json": [person(1)], "2.json": [person(1, 18)]}, "2.json: found 18 keypoints; .* 25"),
         ({"1.json": [{"pose_keypoints_2d": [1.0] * 50}]}, "found 50 numbers a person"),

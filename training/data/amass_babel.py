@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.errors import ConfigError, LangPoseError
 from training.data.body_model import BodyModel, read_body_model
 
@@ -155,7 +156,7 @@ def read_regressor(path: Path) -> Float[np.ndarray, "17 vertex"]:
         raise ConfigError(
             f"cannot read {path}: {error}; expected an npy of shape (17, vertices)"
         ) from error
-    if regressor.ndim != 2 or len(regressor) != 17:
+    if regressor.ndim != 2 or len(regressor) != NUM_JOINTS:
         raise ConfigError(f"{path} has shape {regressor.shape}; expected (17, vertices)")
     return np.asarray(regressor, np.float32)
 

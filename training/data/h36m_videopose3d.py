@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.errors import ConfigError
 from langpose_rt.geometry.skeleton import SKELETONS, to_h36m17
 from training.data.h36m_cameras import H36mCamera, cameras_of_subject
@@ -100,7 +101,7 @@ def _views(
     path: Path, names: str, subject: str, joints_m: Any, seen: Any
 ) -> Iterator[tuple[H36mCamera, Float32[np.ndarray, "frame 17 3"], np.ndarray]]:
     world_m = np.asarray(joints_m, np.float64)
-    if world_m.ndim != 3 or world_m.shape[1:] not in ((32, 3), (17, 3)):
+    if world_m.ndim != 3 or world_m.shape[1:] not in ((32, 3), (NUM_JOINTS, 3)):
         raise ConfigError(f"{path}: {names} has shape {world_m.shape}; expected (T,32,3)")
     if world_m.shape[1] == 32:
         world_m = world_m[:, JOINTS_17]
@@ -119,7 +120,7 @@ def _views(
 def _to_h36m(
     path: Path, names: str, joints_px: np.ndarray, skeleton: str
 ) -> Float32[np.ndarray, "frame 17 2"]:
-    if joints_px.ndim != 3 or joints_px.shape[1:] != (17, 2):
+    if joints_px.ndim != 3 or joints_px.shape[1:] != (NUM_JOINTS, 2):
         raise ConfigError(f"{path}: {names} has shape {joints_px.shape}; expected (T,17,2)")
     if skeleton == "h36m17":
         return joints_px.astype(np.float32)

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.errors import ConfigError
 from training.data.plain_pickle import read_npz_object
 
@@ -93,7 +94,7 @@ def _sequence(
         raise ConfigError(f'{path}: "{name}" has no numbers in data_2d and data_3d') from None
     frames = len(pose_mm)
     shapes = (joints_px.shape, pose_mm.shape, valid.shape)
-    if shapes != ((frames, 17, 2), (frames, 17, 3), (frames,)):
+    if shapes != ((frames, NUM_JOINTS, 2), (frames, NUM_JOINTS, 3), (frames,)):
         raise ConfigError(
             f'{path}: data_2d, data_3d and valid of "{name}" have shapes '
             f"{', '.join(map(str, shapes))}; expected (F,17,2), (F,17,3) and (F,)"

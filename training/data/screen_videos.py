@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.errors import ConfigError
 from training.data.h36m_motionbert import ImageVideo, read_h36m_motionbert
 from training.data.h36m_videopose3d import (
@@ -122,7 +123,7 @@ def _from_camera(video: CameraVideo) -> ScreenVideo:
         name=f"{video.subject} {video.action} {video.camera.name}",
         action=video.action.split(" ")[0],
         fps=FPS,
-        rows=_rows(video.joints_px, video.camera.size_px, np.ones((count, 17), np.float32)),
+        rows=_rows(video.joints_px, video.camera.size_px, np.ones((count, NUM_JOINTS), np.float32)),
         target=target,
         mm_per_unit=np.full(count, 1000, np.float32),
         truth_mm=target * 1000,
@@ -137,7 +138,7 @@ def _from_3dhp(sequence: Sequence3dhp) -> ScreenVideo:
         name=sequence.name,
         action=sequence.name,
         fps=sequence.fps or 25.0,
-        rows=_rows(sequence.joints_px, sequence.size_px, np.ones((count, 17), np.float32)),
+        rows=_rows(sequence.joints_px, sequence.size_px, np.ones((count, NUM_JOINTS), np.float32)),
         target=truth_mm / np.float32(MM_PER_UNIT_3DHP),
         mm_per_unit=np.full(count, MM_PER_UNIT_3DHP, np.float32),
         truth_mm=truth_mm,

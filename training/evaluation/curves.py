@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.model.langpose import LangPose
 from training.data.mocap import Mocap
 from training.evaluation.benchmark_answers import scores_by_lookahead
@@ -136,9 +137,9 @@ def _hidden(rng: np.random.Generator, footage: Footage, what: str) -> Footage:
     """One clip without what is hidden; the draws do not depend on what it is."""
     frames = footage.time_ns.shape[1]
     limb = list(LIMB_GROUPS[rng.integers(0, len(LIMB_GROUPS))])
-    drawn = rng.random((1, frames, 17))
+    drawn = rng.random((1, frames, NUM_JOINTS))
     start_ns = rng.random() * footage.time_ns[0, -1]
-    gone = np.zeros((1, frames, 17), bool)
+    gone = np.zeros((1, frames, NUM_JOINTS), bool)
     if what.endswith("of joints"):
         gone = drawn < float(what.split(maxsplit=1)[0]) / 100
     elif what == "a limb always":

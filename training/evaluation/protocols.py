@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float32, Int
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.evaluation.metrics import auc, mpjpe_mm, p_mpjpe_mm, pck
 from langpose_rt.geometry.skeleton import FLIP_INDICES
 from training.data.screen_videos import Convention, ScreenVideo
@@ -29,7 +30,7 @@ Lift = Callable[[Rows], Rows]
 
 Table = dict[str, dict[str, float]]
 
-JOINTS_3DHP = tuple(joint for joint in range(17) if joint not in (0, 7, 9))
+JOINTS_3DHP = tuple(joint for joint in range(NUM_JOINTS) if joint not in (0, 7, 9))
 """The 14 joints that PCK and AUC count: without pelvis, spine and nose."""
 
 _CLIPS_AT_ONCE = 64
@@ -89,8 +90,8 @@ def _side_by_side(
         places = np.linspace(0, count - 1, frames).round().astype(np.int64)[None]
     found_mm = _lifted_mm(video, lift, places)
     kept, place = np.unique(places, return_inverse=True)
-    total = np.zeros((len(kept), 17, 3))
-    np.add.at(total, place.reshape(-1), found_mm.reshape(-1, 17, 3))
+    total = np.zeros((len(kept), NUM_JOINTS, 3))
+    np.add.at(total, place.reshape(-1), found_mm.reshape(-1, NUM_JOINTS, 3))
     return total / np.bincount(place.reshape(-1))[:, None, None], kept
 
 
@@ -102,7 +103,7 @@ def _every_frame(
     places = np.minimum(np.array(starts)[:, None] + np.arange(frames), count - 1)
     found_mm = _lifted_mm(video, lift, places)
     kept, first = np.unique(places, return_index=True)
-    return found_mm.reshape(-1, 17, 3)[first], kept
+    return found_mm.reshape(-1, NUM_JOINTS, 3)[first], kept
 
 
 def _scores_3dhp(videos: Sequence[ScreenVideo], lift: Lift, frames: int) -> Table:

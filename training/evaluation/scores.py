@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.evaluation.metrics import (
     best_constant_pose,
     jitter_mm,
@@ -60,7 +61,7 @@ def score_clip(clip: BenchmarkClip, answer: Answer) -> Scores:
     seen = footage.scores[0, frames] > 0
     time_ns = footage.time_ns[0, frames]
     first = time_ns < FIRST_S * 1e9
-    limbs = range(1, 17)
+    limbs = range(1, NUM_JOINTS)
     return {
         "mpjpe_mm": mpjpe_mm(found, truth),
         "p_mpjpe_mm": p_mpjpe_mm(found, truth),

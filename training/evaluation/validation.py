@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.evaluation.metrics import mpjpe_mm, p_mpjpe_mm
 from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M
 from langpose_rt.model.langpose import LangPose
@@ -61,7 +62,10 @@ def validation_mm(model: LangPose, batch: Batch) -> dict[str, float]:
         chosen = batch.source == source
         errors.append(
             [
-                measure(found[chosen].reshape(-1, 17, 3), true[chosen].reshape(-1, 17, 3))
+                measure(
+                    found[chosen].reshape(-1, NUM_JOINTS, 3),
+                    true[chosen].reshape(-1, NUM_JOINTS, 3),
+                )
                 for measure in (mpjpe_mm, p_mpjpe_mm)
             ]
         )

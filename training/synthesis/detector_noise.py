@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
+from langpose_rt.config import NUM_JOINTS
 from training.synthesis.random_processes import bursts, drift, steps_s
 
 Rng = np.random.Generator
@@ -107,7 +108,7 @@ def detect(
 
 
 def _offset(rng: Rng, clips: int) -> Float32[np.ndarray, "clip 17 2"]:
-    offset = rng.standard_normal((clips, 17, 2), dtype=np.float32) * OFFSET_SD[:, None]
+    offset = rng.standard_normal((clips, NUM_JOINTS, 2), dtype=np.float32) * OFFSET_SD[:, None]
     shared = rng.standard_normal((clips, 1, 2), dtype=np.float32) * np.float32(HIP_OFFSET_SD)
     offset[:, (0, 1, 4)] += shared
     offset[:, 7:8] += shared / 2
@@ -120,8 +121,8 @@ def _jitter(
     """Correlated error, mixed of fast and slow parts; lag-1 correlation near 0.75 at 50 Hz."""
     clips = len(dt_s)
     tau_s = np.exp(rng.uniform(np.log(0.03), np.log(0.25), clips))
-    spread = np.exp(0.3 * rng.standard_normal((clips, 1, 17, 1), dtype=np.float32))
-    return np.asarray(drift(rng, dt_s, tau_s, (17, 2)) * (spread * JITTER_SD[:, None]))
+    spread = np.exp(0.3 * rng.standard_normal((clips, 1, NUM_JOINTS, 1), dtype=np.float32))
+    return np.asarray(drift(rng, dt_s, tau_s, (NUM_JOINTS, 2)) * (spread * JITTER_SD[:, None]))
 
 
 def _burst(
@@ -129,8 +130,8 @@ def _burst(
 ) -> Float32[np.ndarray, "clip frame 17 2"]:
     """Large slow displacements where `away`; about 10 % of stature, with a heavy tail."""
     clips = len(dt_s)
-    size = 0.09 * np.exp(0.5 * rng.standard_normal((clips, 1, 17, 1), dtype=np.float32))
-    place = drift(rng, dt_s, rng.uniform(0.1, 0.5, clips), (17, 2))
+    size = 0.09 * np.exp(0.5 * rng.standard_normal((clips, 1, NUM_JOINTS, 1), dtype=np.float32))
+    place = drift(rng, dt_s, rng.uniform(0.1, 0.5, clips), (NUM_JOINTS, 2))
     return np.asarray(place * np.float32(1) * size * away[..., None])
 
 
@@ -164,10 +165,10 @@ def _scores(
     Source: the shape a / (a + d) from MotionBERT's generator; the rest ours.
     """
     clips = len(dt_s)
-    told = np.where(away & (rng.random((clips, 1, 17)) < config.lying), 0.01, distance)
+    told = np.where(away & (rng.random((clips, 1, NUM_JOINTS)) < config.lying), 0.01, distance)
     score = 0.05 / (0.05 + told)
     wander = rng.uniform(0.02, 0.12, (clips, 1, 1)).astype(np.float32)
-    score = score + wander * drift(rng, dt_s, np.full(clips, 0.2), (17,))
+    score = score + wander * drift(rng, dt_s, np.full(clips, 0.2), (NUM_JOINTS,))
     power = np.exp(0.5 * rng.standard_normal((clips, 1, 1), dtype=np.float32))
     score = np.clip(score, 0.02, 1.0) ** power
     score *= rng.uniform(0.75, 1.0, (clips, 1, 1)).astype(np.float32)

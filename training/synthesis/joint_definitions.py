@@ -8,6 +8,8 @@ network stays the mocap's own joint.
 import numpy as np
 from jaxtyping import Float32
 
+from langpose_rt.config import NUM_JOINTS
+
 Rng = np.random.Generator
 
 HIPS, SPINE, THORAX, NOSE, HEAD, SHOULDERS = (1, 4), 7, 8, 9, 10, (11, 14)
@@ -51,7 +53,7 @@ def redefine(
     moved = joints_m.copy()
     height_m = np.float32(1.7)
     for axis, table in ((up, UP_SD), (forward, FORWARD_SD)):
-        draws = np.clip(rng.standard_normal((clips, 17)), -2.5, 2.5) * chosen
+        draws = np.clip(rng.standard_normal((clips, NUM_JOINTS)), -2.5, 2.5) * chosen
         draws[:, HIPS[1]], draws[:, SHOULDERS[1]] = draws[:, HIPS[0]], draws[:, SHOULDERS[0]]
         for joint, spread in table.items():
             step = (draws[:, joint] * spread).astype(np.float32) * height_m

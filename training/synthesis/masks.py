@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.geometry.skeleton import PARTS
 from training.synthesis.random_processes import bursts, steps_s
 
@@ -61,7 +62,7 @@ def draw_masks(
     some = rng.random((4, clips)) < 0.6
     joint_share = rng.uniform(0, config.joint_rate, (clips, 1)) * some[0, :, None]
     log_s = rng.uniform(np.log(0.02), np.log(0.5), clips)
-    hidden = bursts(rng, dt_s, np.repeat(joint_share, 17, 1), np.exp(log_s))
+    hidden = bursts(rng, dt_s, np.repeat(joint_share, NUM_JOINTS, 1), np.exp(log_s))
     frame_share = rng.uniform(0, config.frame_rate, (clips, 1)) * some[1, :, None]
     hidden |= bursts(rng, dt_s, frame_share, rng.uniform(0.02, 0.15, clips))
     hidden |= _hide_parts(rng, dt_s, config.part_rate * some[2])
@@ -89,7 +90,7 @@ def _hide_parts(
     share *= rng.random((clips, len(LIMB_GROUPS))) < 0.4
     mean_s = np.exp(rng.uniform(np.log(0.1), np.log(2.0), clips))
     gone = bursts(rng, dt_s, share, mean_s)
-    hidden = np.zeros((clips, frames, 17), bool)
+    hidden = np.zeros((clips, frames, NUM_JOINTS), bool)
     for group, joints in enumerate(LIMB_GROUPS):
         hidden[:, :, joints] |= gone[:, :, group, None]
     return hidden
@@ -106,14 +107,14 @@ def _hide_window(
     time_s = time_ns * 1e-9
     within = (time_s >= start_s[:, None]) & (time_s < (start_s + length_s)[:, None])
     within &= (rng.random(clips) < share)[:, None]
-    gone = rng.random((clips, 17)) < np.where(rng.random((clips, 1)) < 0.5, 1.0, 0.6)
+    gone = rng.random((clips, NUM_JOINTS)) < np.where(rng.random((clips, 1)) < 0.5, 1.0, 0.6)
     return np.asarray(within[:, :, None] & gone[:, None])
 
 
 def _draw_never(rng: Rng, clips: int, share: float) -> Bool[np.ndarray, "clip 17"]:
     chances = NEVER_SEEN_CHANCES / NEVER_SEEN_CHANCES.sum()
     group = rng.choice(len(LIMB_GROUPS), clips, p=chances)
-    table = np.zeros((len(LIMB_GROUPS), 17), bool)
+    table = np.zeros((len(LIMB_GROUPS), NUM_JOINTS), bool)
     for row, joints in zip(table, LIMB_GROUPS, strict=True):
         row[list(joints)] = True
     return np.asarray(table[group] & (rng.random((clips, 1)) < share))

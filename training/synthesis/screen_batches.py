@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S
+from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S, NUM_JOINTS
 from langpose_rt.geometry.skeleton import FLIP_INDICES, REFERENCE_STATURE_M
 from training.data.screen_videos import ScreenVideo
 from training.synthesis.batches import Batch
@@ -32,7 +32,7 @@ def batch_from_videos(
     rng = np.random.default_rng([seed, number])
     lengths = np.array([len(video.rows) for video in videos])
     chosen = rng.choice(len(videos), clips, p=lengths / lengths.sum())
-    rows = np.empty((clips, frames, 17, 3), np.float32)
+    rows = np.empty((clips, frames, NUM_JOINTS, 3), np.float32)
     pose, time_ns = np.empty_like(rows), np.empty((clips, frames), np.int64)
     for clip, index in enumerate(chosen):
         video, length = videos[index], int(lengths[index])

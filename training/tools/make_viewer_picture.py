@@ -164,7 +164,7 @@ def main() -> None:
                 viewport={"width": 1280, "height": 720},
                 color_scheme="light" if arguments.light else "dark",
             )
-            url = f"http://127.0.0.1:{server.said['http_port']}/"
+            url = f"http://127.0.0.1:{server.announcement['http_port']}/"
             photograph(page, url, moment, arguments.out)
             browser.close()
     print(f"{arguments.out}: {arguments.out.stat().st_size / 1024:.0f} KB")

@@ -1,4 +1,4 @@
-"""`langpose-rt build-engine`: FP16 TensorRT engines of a model, proved before they are written."""
+"""`langpose-rt build-engine`: build and validate FP16 TensorRT engines of a model."""
 
 import argparse
 import json
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Build what is not there yet, and print what was proved."""
+    """Build the engine unless it exists, and print its validation."""
     if find_spec("onnx") is None:
         raise ConfigError(
             "build-engine needs onnx; install with 'pip install \"langpose-rt[rtx]\"' or [gpu]"
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _tools_and_config(arguments: argparse.Namespace) -> "tuple[Toolchain, BuildConfig]":
-    """What builds and for what; everything that can be wrong is found before TensorRT is used."""
+    """Return toolchain and build options; every input is checked before TensorRT is used."""
     from langpose_rt.engine.build_config import (
         BuildConfig,
         batches_from_text,
@@ -111,7 +111,7 @@ def _tools_and_config(arguments: argparse.Namespace) -> "tuple[Toolchain, BuildC
 
 
 def _run_engine(gpu: "Gpu") -> "RunEngine":
-    """Opens a built engine on this GPU, so that its parity is its own."""
+    """Return a function that opens a built engine on this GPU, to measure its own parity."""
     from langpose_rt.runtime.tensorrt import engine_backend
 
     def run(folder: Path, manifest: "Manifest", engine: "Engine") -> "Backend":
@@ -130,7 +130,7 @@ def _gpu() -> "tuple[Gpu | None, str]":
 
 
 def _command(arguments: argparse.Namespace, config: "BuildConfig") -> str:
-    """The command as it can be given again anywhere: no path but the model's name."""
+    """Return the command line for the record, with the model's name instead of its path."""
     words = ["build-engine", "--flavor", arguments.flavor, "--batch", arguments.batch]
     words += ["--arch", ",".join(config.targets)] if arguments.arch else []
     words += ["--model", arguments.model.resolve().name] if arguments.model else []

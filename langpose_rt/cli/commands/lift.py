@@ -1,6 +1,7 @@
-"""`langpose-rt lift`: a file of 2D keypoints becomes a file of 3D poses.
+"""`langpose-rt lift`: lift a file of 2D keypoints to a file of 3D poses.
 
-What a file is read and lifted with is here too, for the other commands that take files.
+Its clip and lifting flags are shared with the other commands that read files.
+
 """
 
 import argparse
@@ -28,10 +29,10 @@ SUMMARY = "lift a file of 2D keypoints to 3D poses, through the very pipeline th
 EXAMPLE = "langpose-rt lift openpose_json/ --size 1920x1080 --fps 60 -o poses.npz"
 
 NOT_FOR_FILES = ("name", "axes", "max_wait_ms", "max_streams", "idle_s")
-"""Options of the live pipeline that mean nothing for one file."""
+"""Options of the live pipeline that have no effect on a file."""
 
 SLOTS = 128
-"""As many people as a frame may have, twice: those who have just left are waited for."""
+"""Twice the most people of a frame: lost people keep their slot until the track timeout."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_clip_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what a file of keypoints may leave out."""
+    """Declare the flags that complete a file of keypoints."""
     group = parser.add_argument_group("what the file may leave out")
     group.add_argument("--format", metavar="NAME", help="keypoint format, such as coco17 or body25")
     group.add_argument("--size", metavar="WxH", help="image size in pixels, such as 1920x1080")
@@ -82,13 +83,13 @@ def run(arguments: argparse.Namespace) -> int:
         facts = {"frames": frames, "persons": columns, "poses": poses, "seconds": round(took_s, 3)}
         print(json.dumps({"out": str(arguments.out)} | facts))
     else:
-        rate = f"{poses / took_s:,.0f} poses/s" if poses else "nobody was seen"
+        rate = f"{poses / took_s:,.0f} poses/s" if poses else "no person was seen"
         print(f"{arguments.out}: {frames} frames, {columns} columns, {poses} poses, {rate}")
     return 0
 
 
 def clip_from_arguments(arguments: argparse.Namespace, path: Path) -> "Clip":
-    """The clip of a file, completed by the flags.
+    """Read the clip of a file, completed by the flags.
 
     Raises:
         ConfigError: If a flag is wrong, or the file cannot be read.
@@ -99,7 +100,7 @@ def clip_from_arguments(arguments: argparse.Namespace, path: Path) -> "Clip":
 
 
 def config_of_pipeline(arguments: argparse.Namespace) -> "PipelineConfig":
-    """The pipeline the flags describe."""
+    """Build the pipeline configuration that the flags describe."""
     from langpose_rt.pipeline.config import PipelineConfig
 
     return config_from_arguments(PipelineConfig, arguments)
@@ -108,7 +109,7 @@ def config_of_pipeline(arguments: argparse.Namespace) -> "PipelineConfig":
 def lift_with_progress(
     clip: "Clip", backend: "Backend", config: "PipelineConfig"
 ) -> "PoseSequence":
-    """The poses of a clip; a bar on a terminal, nothing elsewhere: it takes no longer than that."""
+    """Lift a clip, with a progress bar on a terminal."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -131,10 +132,10 @@ def _overrides(arguments: argparse.Namespace) -> "ClipOverrides":
 
 
 def size_from_text(text: str | None) -> tuple[int, int] | None:
-    """Width and height of words such as "1920x1080"; None stays None.
+    """Parse a size such as "1920x1080"; None stays None.
 
     Raises:
-        ConfigError: If they are none.
+        ConfigError: If the text is not a size.
     """
     if text is None:
         return None

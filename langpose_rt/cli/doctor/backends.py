@@ -1,4 +1,4 @@
-"""Which backends this Python could load, tried in a process of its own that may die of it."""
+"""Check of the backends: each library is imported in a child process, which may crash."""
 
 import importlib.util
 import subprocess
@@ -16,7 +16,7 @@ _NEEDS_DRIVER = ("tensorrt", "tensorrt_rtx")
 
 
 def check_backends() -> list[Check]:
-    """The default backend, which must load, and the others."""
+    """Check the default backend, which must load, and the optional ones."""
     optional = (_optional(module, extra) for module, extra in _OPTIONAL.items())
     return [_native(), _default(), *optional]
 
@@ -55,10 +55,10 @@ def _optional(module: str, extra: str) -> Check:
 
 
 def _imported(module: str) -> tuple[str, str]:
-    """Version of a module that could be imported, or else why not."""
+    """Return the version of a module that can be imported, or else the reason."""
     script = f"import {module}; print({module}.__version__)"
     try:
-        done = subprocess.run(  # noqa: S603 - ourselves
+        done = subprocess.run(  # noqa: S603 - this interpreter
             [sys.executable, "-W", "ignore", "-c", script],
             capture_output=True, text=True, check=False, timeout=_IMPORT_S,
         )  # fmt: skip
@@ -66,6 +66,6 @@ def _imported(module: str) -> tuple[str, str]:
         return "", f"{module} did not load within {_IMPORT_S:g} s"
     if done.returncode == 0:
         return done.stdout.strip(), ""
-    said = done.stderr.strip().splitlines()
-    why = said[-1] if said else f"its process ended with {done.returncode}"
-    return "", f"{module} does not load: {why}"
+    lines = done.stderr.strip().splitlines()
+    reason = lines[-1] if lines else f"its process ended with {done.returncode}"
+    return "", f"{module} does not load: {reason}"

@@ -1,4 +1,4 @@
-"""Flags from dataclasses, and the checks that come before any work."""
+"""Flags from dataclasses, and checks before any work."""
 
 import argparse
 from dataclasses import dataclass, field

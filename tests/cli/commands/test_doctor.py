@@ -1,4 +1,4 @@
-"""The doctor as a user calls it."""
+"""The `doctor` command end to end."""
 
 import json
 from pathlib import Path

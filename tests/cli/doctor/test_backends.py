@@ -1,4 +1,4 @@
-"""What loads, what does not, and that a library that dies takes only its own process along."""
+"""Check of the backends: loadable, missing and crashing libraries."""
 
 from pathlib import Path
 

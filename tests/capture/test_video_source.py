@@ -1,4 +1,4 @@
-"""Pictures and their times: a file that was just written, and a camera that is a stand-in."""
+"""Frames and their times: a file written by the test, and a fake camera."""
 
 import threading
 import time
@@ -8,8 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from langpose_rt.capture import footage
-from langpose_rt.capture.footage import Asked, LiveCamera, VideoFile, is_footage, open_footage
+from langpose_rt.capture import video_source
+from langpose_rt.capture.video_source import (
+    CaptureRequest,
+    LiveCamera,
+    VideoFile,
+    is_video_source,
+    open_video_source,
+)
 from langpose_rt.errors import ConfigError, LangPoseError
 
 SIZE = (64, 48)
@@ -77,7 +83,7 @@ class Camera:
 def test_a_word_that_means_pictures_is_told_from_one_that_means_keypoints(
     word: str, expected: bool
 ) -> None:
-    assert is_footage(word) is expected
+    assert is_video_source(word) is expected
 
 
 @pytest.mark.parametrize("speed", [1.0, 2.0])
@@ -85,8 +91,8 @@ def test_a_file_has_its_own_times_and_its_own_pace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speed: float
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(footage, "time", clock)
-    video = open_footage(str(written(tmp_path / "a.mp4")), Asked(), speed=speed)
+    monkeypatch.setattr(video_source, "time", clock)
+    video = open_video_source(str(written(tmp_path / "a.mp4")), CaptureRequest(), speed=speed)
     assert (video.size, video.fps) == (SIZE, 25.0)
     for _ in range(2):  # and again from its beginning
         clock.now_s, clock.slept_until_s = 100.0, []
@@ -101,7 +107,7 @@ def test_a_file_has_its_own_times_and_its_own_pace(
 def test_a_file_that_does_not_know_its_times_is_timed_by_its_rate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(footage, "_position_ms", lambda: cv2.CAP_PROP_FORMAT)  # always the same
+    monkeypatch.setattr(video_source, "_position_ms", lambda: cv2.CAP_PROP_FORMAT)  # constant
     video = VideoFile(str(written(tmp_path / "a.mp4")), speed=100.0)
     times = [t_ns for _, t_ns in video.pictures()]
     assert np.diff(times).tolist() == [40_000_000] * 5
@@ -122,14 +128,14 @@ def test_what_cannot_be_opened_is_one_sentence(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "damaged.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(100))
     with pytest.raises(ConfigError) as refused:
-        open_footage(source, Asked())
+        open_video_source(source, CaptureRequest())
     assert str(refused.value).startswith(sentence)
 
 
 def camera_of(monkeypatch: pytest.MonkeyPatch, pictures: int, **asked: float) -> LiveCamera:
     device = Camera(pictures)
-    monkeypatch.setattr(footage, "_opened", lambda *_: device)
-    camera = LiveCamera("0", Asked(**asked))  # type: ignore[arg-type]
+    monkeypatch.setattr(video_source, "_open", lambda *_: device)
+    camera = LiveCamera("0", CaptureRequest(**asked))  # type: ignore[arg-type]
     camera.device = device  # type: ignore[attr-defined]
     return camera
 
@@ -161,7 +167,7 @@ def test_who_is_slow_gets_the_newest_picture_and_the_others_are_counted(
 
 
 def test_a_camera_that_falls_silent_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(footage, "_SILENT_S", 0.05)
+    monkeypatch.setattr(video_source, "_TIMEOUT_S", 0.05)
     camera = camera_of(monkeypatch, pictures=1)
     with pytest.raises(LangPoseError, match=r"camera 0 sent nothing for 0\.05 s"):
         next(camera.pictures())
@@ -184,7 +190,7 @@ def test_the_wishes_for_a_camera_are_told_it(monkeypatch: pytest.MonkeyPatch) ->
             return True
 
     monkeypatch.setattr(cv2, "VideoCapture", Device)
-    footage._opened(0, Asked(size=(1280, 720), fps=60.0))
+    video_source._open(0, CaptureRequest(size=(1280, 720), fps=60.0))
     assert told == {
         cv2.CAP_PROP_FRAME_WIDTH: 1280,
         cv2.CAP_PROP_FRAME_HEIGHT: 720,

@@ -1,4 +1,4 @@
-"""The loop of a rig, over a real socket, with a detector and pictures that are stand-ins."""
+"""Publishing loop over a real socket, with a fake detector and fake frames."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import zmq
 
-from langpose_rt.capture.filming import PublishCounts, publish_detections
+from langpose_rt.capture.publish_loop import PublishCounts, publish_detections
 from langpose_rt.client.publisher import RigPublisher
 from langpose_rt.protocol.messages import decode_keypoints
 
@@ -48,29 +48,29 @@ def test_every_picture_is_published_with_its_time_and_its_people(
     server: "zmq.Socket[bytes]",
 ) -> None:
     port = server.bind_to_random_port("tcp://127.0.0.1")
-    tally = PublishCounts()
+    counts = PublishCounts()
     with RigPublisher(
         f"tcp://127.0.0.1:{port}", "r", "c", skeleton="coco17", size=Pictures.size
     ) as publisher:
         # a bound SUB attaches peers while it is polled
         assert any(server.poll(5) or publisher.wait_for_server(0.05) for _ in range(200))
-        publish_detections(Pictures(), Finder(), publisher, tally=tally)
+        publish_detections(Pictures(), Finder(), publisher, counts=counts)
         assert server.poll(10_000)
         messages = [decode_keypoints(server.recv_multipart(), now_ns=0) for _ in range(3)]
     assert [(len(m.ids), m.t_ns) for m in messages] == [(1, 1005), (0, 5), (2, 2005)]
     assert messages[2].keypoints[1, 16, 0] == 99
-    assert (tally.frames, tally.people) == (3, 3)
-    assert tally.detector_ms > 0
+    assert (counts.frames, counts.people) == (3, 3)
+    assert counts.detector_ms > 0
 
 
 def test_it_ends_when_it_is_told_to() -> None:
-    tally = PublishCounts()
+    counts = PublishCounts()
     with RigPublisher("tcp://127.0.0.1:1", "r", "c", size=Pictures.size) as publisher:
         publish_detections(
             Pictures(),
             Finder(),
             publisher,
-            tally=tally,
-            on_frame=lambda: tally.frames < 2,
+            counts=counts,
+            on_frame=lambda: counts.frames < 2,
         )
-    assert tally.frames == 2
+    assert counts.frames == 2
