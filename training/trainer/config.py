@@ -19,27 +19,28 @@ _Config = TypeVar("_Config")
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """One training run.
+    """Options of a training run.
 
     Args:
-        steps: Length of the run; 0 leaves it to minutes.
-        minutes: Length by the clock, where steps is 0; the schedule follows the clock too, so only
+        steps: Length of the run in steps; 0 uses minutes.
+        minutes: Length by the clock if steps is 0; the schedule follows the clock too, so only
             runs by steps repeat exactly.
-        learning_rate, matrix_learning_rate: Peaks of AdamW, and of Muon for the layers' matrices.
-        weight_decay, gradient_norm: Of both, and clipping.
-        warm_up: Share of the run with a rising learning rate; it falls as a cosine after that.
+        learning_rate, matrix_learning_rate: Peak rates of AdamW, and of Muon for the layers'
+            matrices.
+        weight_decay, gradient_norm: Weight decay of both, and the norm gradients are clipped to.
+        warm_up: Share of the run with a rising learning rate, which then decays as a cosine.
         ema: Decay of the averaged weights; shorter at the start.
         seed: Fixes weights and batches.
         half_until: Share of the run whose encoder computes in bfloat16; the rest is in float32.
-        align_only: Only the projections of motion and text learn: lifting stays as it is, and what
-            fine-tuning did to the motion embedding is mended.
+        align_only: Train only the projections of motion and text; lifting stays unchanged, and the
+            motion embedding is aligned again after fine-tuning.
         frame_numbers: For comparisons: phases by frame number at 50 Hz instead of by time.
-        device: ``auto``, ``cpu`` or ``cuda``; auto takes a GPU where there is one.
-        threads, workers: Cores for torch, and processes that make batches.
-        log_every, save_every, validate_every: In steps.
+        device: ``auto``, ``cpu`` or ``cuda``; auto uses a GPU if there is one.
+        threads, workers: Threads of torch, and processes that make batches.
+        log_every, save_every, validate_every: Intervals in steps.
 
     Source:
-        Weight decay as in MotionBERT; the rest ours, the paper's are not known.
+        Weight decay as in MotionBERT; the rest ours, because the paper does not publish its values.
     """
 
     steps: int = 0
@@ -72,12 +73,12 @@ class TrainConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected at least 1")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for a card."""
+        """Return plain values, for the model card."""
         return asdict(self)
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds one flag per field of TrainConfig and its parts, and those of the model."""
+    """Add one flag per field of TrainConfig and its parts, and those of the model."""
     group = parser.add_argument_group("training, one flag per field of the configuration")
     _add_fields(group, TrainConfig())
     model = parser.add_argument_group("model, instead of the preset's value")
@@ -89,10 +90,10 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def config_from_arguments(arguments: argparse.Namespace) -> tuple[TrainConfig, ModelConfig]:
-    """The configuration the flags describe.
+    """Build the configuration from the flags.
 
     Raises:
-        ConfigError: If values do not fit together.
+        ConfigError: If values contradict each other.
     """
     values = vars(arguments)
     preset = PRESETS[values["preset"]]
@@ -139,5 +140,5 @@ def _with_values(config: _Config, values: dict[str, Any]) -> _Config:
 
 
 def default_out(folder: Path | None, name: str) -> Path:
-    """Where a run writes when it is not told."""
+    """Return the default output folder of a run."""
     return folder if folder is not None else Path("runs") / name
