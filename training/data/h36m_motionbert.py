@@ -30,17 +30,17 @@ _EXPECTED = "h36m_sh_conf_cam_source_final.pkl of MotionBERT: a dict with train 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageVideo:
-    """One video of one camera, in image coordinates.
+    """Video of one camera, in image coordinates.
 
     Attributes:
-        source: Its name in the file.
-        action: As the file says; empty in the training split.
+        source: Name in the file.
+        action: Action in the file; empty in the training split.
         size_px: Width and height of the image.
         joints_px: Detections.
-        scores: Their confidence; 1 where the file has none.
+        scores: Confidence of the detections; 1 if the file has none.
         pose_image_px: x, y and root-relative depth, in pixels.
         pose_mm: The same in mm, root-relative; test split only.
-        mm_per_px: Turns answers in pixels into mm; test split only.
+        mm_per_px: Converts predictions in pixels to mm; test split only.
     """
 
     source: str
@@ -54,10 +54,10 @@ class ImageVideo:
 
 
 def read_h36m_motionbert(path: Path, split: Literal["train", "test"]) -> list[ImageVideo]:
-    """Every video of a split, in the file's order.
+    """Read every video of a split, in the file's order.
 
     Raises:
-        ConfigError: If the file is missing, damaged, or laid out otherwise.
+        ConfigError: If the file is missing, damaged, or has an unexpected layout.
     """
     whole = read_pickle(path, _EXPECTED)
     if not isinstance(whole, Mapping) or not isinstance(whole.get(split), Mapping):

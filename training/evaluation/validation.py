@@ -1,6 +1,6 @@
-"""A quick look at a model during training: errors in mm on one fixed batch of validation motion.
+"""Validation during training: errors in mm on one fixed batch of validation motion.
 
-Not the benchmark: that one is benchmark.py.
+The benchmark is in benchmark.py.
 """
 
 import numpy as np
@@ -21,9 +21,9 @@ _CLIPS_AT_ONCE = 64
 def validation_batch(
     mocap: Mocap, *, clips: int = 192, frames: int = 64, screen: bool = False
 ) -> Batch:
-    """A fixed batch over the validation motion as it was recorded, on the rigs' own bodies.
+    """Make a fixed batch of the recorded validation motion, on the recorded bodies.
 
-    Conditions are the defaults of training, whatever a run trains on, so that runs compare.
+    Conditions are the defaults of training, so that runs with different options are comparable.
     """
     config = DataConfig(
         clips=clips,
@@ -42,7 +42,7 @@ def validation_batch(
 def predict(
     model: LangPose, batch: Batch, frames_back: int = 0
 ) -> Float32[np.ndarray, "clip answered 17 3"]:
-    """Poses in body units, anchored axes, for all clips."""
+    """Predict poses in body units in the person frame, for all clips."""
     device = next(model.parameters()).device
     parts = []
     for start in range(0, len(batch.rows), _CLIPS_AT_ONCE):
@@ -54,7 +54,7 @@ def predict(
 
 
 def validation_mm(model: LangPose, batch: Batch) -> dict[str, float]:
-    """MPJPE and P-MPJPE in mm at lag 0, macro-averaged over sources; stature given."""
+    """Compute MPJPE and P-MPJPE in mm at lag 0 with true stature, macro-averaged over sources."""
     metres = (batch.stature_m / REFERENCE_STATURE_M)[:, None, None, None]
     found, true = predict(model, batch) * metres, batch.pose * metres
     errors = []

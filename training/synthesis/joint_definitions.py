@@ -1,8 +1,8 @@
-"""Other detectors' joints: where a keypoint format puts a joint on the body it looks at.
+"""Random joint definitions: shift joints as keypoint formats place them differently on the body.
 
 Hips, neck, nose and head are derived differently in every format. The offset is fixed to the
-body, not to the image, so it is drawn here in 3D, before projection. The answer asked of the
-network stays the mocap's own joint.
+body, not to the image, so it is applied in 3D, before projection. The target of the network stays
+the joint of the mocap.
 """
 
 import numpy as np
@@ -37,15 +37,16 @@ HIP_WIDTH_SD, SHOULDER_WIDTH_SD = 0.15, 0.08
 def redefine(
     rng: Rng, joints_m: Float32[np.ndarray, "clip frame 17 3"], share: float
 ) -> Float32[np.ndarray, "clip frame 17 3"]:
-    """The joints a detector with its own definitions would look for; a new array.
+    """Shift joints to random definitions of a detector; return a new array.
 
     Args:
         rng: Random numbers.
         joints_m: True joints, in any axes.
-        share: Part of the clips that get other definitions.
+        share: Share of the clips that get other definitions.
 
     Source:
-        Ours; sizes from the offsets per clip measured on two detectors (README, "noise").
+        Ours; sizes from the offsets per clip measured on two detectors (docs/model/training.md,
+        "Detector noise").
     """
     clips = len(joints_m)
     chosen = (rng.random(clips) < share)[:, None]
@@ -70,7 +71,7 @@ def redefine(
 def _trunk_axes(
     joints_m: Float32[np.ndarray, "clip frame 17 3"],
 ) -> tuple[Float32[np.ndarray, "clip frame 3"], Float32[np.ndarray, "clip frame 3"]]:
-    """Unit vectors along the trunk towards the head, and out of the chest."""
+    """Return unit vectors along the trunk towards the head, and out of the chest."""
     up = joints_m[:, :, 8] - joints_m[:, :, 0]
     left = joints_m[:, :, 11] - joints_m[:, :, 14]
     forward = np.cross(left, up)

@@ -18,27 +18,28 @@ from training.trainer.text_encoder import TextConfig
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """One training run.
+    """Options of a training run.
 
     Args:
-        steps: Length of the run; 0 leaves it to minutes.
-        minutes: Length by the clock, where steps is 0; the schedule follows the clock too, so only
+        steps: Length of the run in steps; 0 uses minutes.
+        minutes: Length by the clock if steps is 0; the schedule follows the clock too, so only
             runs by steps repeat exactly.
-        learning_rate, matrix_learning_rate: Peaks of AdamW, and of Muon for the layers' matrices.
-        weight_decay, gradient_norm: Of both, and clipping.
-        warm_up: Share of the run with a rising learning rate; it falls as a cosine after that.
+        learning_rate, matrix_learning_rate: Peak rates of AdamW, and of Muon for the layers'
+            matrices.
+        weight_decay, gradient_norm: Weight decay of both, and the norm gradients are clipped to.
+        warm_up: Share of the run with a rising learning rate, which then decays as a cosine.
         ema: Decay of the averaged weights; shorter at the start.
         seed: Fixes weights and batches.
         half_until: Share of the run whose encoder computes in bfloat16; the rest is in float32.
-        align_only: Only the projections of motion and text learn: lifting stays as it is, and what
-            fine-tuning did to the motion embedding is mended.
+        align_only: Train only the projections of motion and text; lifting stays unchanged, and the
+            motion embedding is aligned again after fine-tuning.
         frame_numbers: For comparisons: phases by frame number at 50 Hz instead of by time.
-        device: ``auto``, ``cpu`` or ``cuda``; auto takes a GPU where there is one.
-        threads, workers: Cores for torch, and processes that make batches.
-        log_every, save_every, validate_every: In steps.
+        device: ``auto``, ``cpu`` or ``cuda``; auto uses a GPU if there is one.
+        threads, workers: Threads of torch, and processes that make batches.
+        log_every, save_every, validate_every: Intervals in steps.
 
     Source:
-        Weight decay as in MotionBERT; the rest ours, the paper's are not known.
+        Weight decay as in MotionBERT; the rest ours, because the paper does not publish its values.
     """
 
     steps: int = 0
@@ -71,7 +72,7 @@ class TrainConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected at least 1")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for a card."""
+        """Return plain values, for the model card."""
         return asdict(self)
 
 
@@ -89,7 +90,7 @@ def config_from_arguments(arguments: argparse.Namespace) -> tuple[TrainConfig, M
     """Build the configurations that the flags describe.
 
     Raises:
-        ConfigError: If values do not fit together.
+        ConfigError: If values contradict each other.
     """
     values = vars(arguments)
     names = [item.name for item in fields(ModelConfig)]
@@ -99,5 +100,5 @@ def config_from_arguments(arguments: argparse.Namespace) -> tuple[TrainConfig, M
 
 
 def default_out(folder: Path | None, name: str) -> Path:
-    """Where a run writes when it is not told."""
+    """Return the default output folder of a run."""
     return folder if folder is not None else Path("runs") / name
