@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import SupportsFloat
 
 import numpy.typing as npt
 import zmq
@@ -60,10 +61,10 @@ class RigPublisher(Connection):
         camera: str,
         *,
         skeleton: str = "coco17",
-        size: tuple[int, int],
-        fps: float | None = None,
+        size: tuple[SupportsFloat, SupportsFloat],
+        fps: SupportsFloat | None = None,
         intrinsics: Intrinsics | RigCamera | None = None,
-        person_height_m: float | None = None,
+        person_height_m: SupportsFloat | None = None,
         clk: str = "unix",
         server_key: str | None = None,
         key_pair: tuple[str, str] | None = None,
@@ -96,7 +97,7 @@ class RigPublisher(Connection):
         self,
         keypoints: npt.ArrayLike,
         ids: npt.ArrayLike | None = None,
-        t_ns: int | None = None,
+        t_ns: SupportsFloat | None = None,
     ) -> int:
         """Send one frame.
 
@@ -110,7 +111,8 @@ class RigPublisher(Connection):
             The frame's number.
 
         Raises:
-            MessageError: If the arrays do not fit together; nothing is sent.
+            MessageError: If the arrays do not fit together, or the time has a fraction, as
+                seconds have; nothing is sent.
         """
         self._is_wanted()
         frame = frame_with_people(
