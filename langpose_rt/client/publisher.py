@@ -7,6 +7,7 @@ LangPoseError. The bytes are specified in `langpose_rt.protocol.keypoints`.
 import secrets
 import time
 from dataclasses import replace
+from typing import SupportsFloat
 
 import numpy.typing as npt
 import zmq
@@ -52,10 +53,10 @@ class RigPublisher(ClientSocket):
         camera: str,
         *,
         skeleton: str = "coco17",
-        size: tuple[int, int],
-        fps: float | None = None,
+        size: tuple[SupportsFloat, SupportsFloat],
+        fps: SupportsFloat | None = None,
         intrinsics: Intrinsics | RigCamera | None = None,
-        person_height_m: float | None = None,
+        person_height_m: SupportsFloat | None = None,
         clk: str = "unix",
         server_key: str | None = None,
         key_pair: tuple[str, str] | None = None,
@@ -88,7 +89,7 @@ class RigPublisher(ClientSocket):
         self,
         keypoints: npt.ArrayLike,
         ids: npt.ArrayLike | None = None,
-        t_ns: int | None = None,
+        t_ns: SupportsFloat | None = None,
     ) -> int:
         """Send one frame.
 
@@ -102,7 +103,8 @@ class RigPublisher(ClientSocket):
             The frame number.
 
         Raises:
-            MessageError: If the shapes of the arrays do not match; nothing is sent.
+            MessageError: If the shapes of the arrays do not match, or the time has a fraction, as
+                seconds have; nothing is sent.
         """
         self._has_subscriber()
         frame = frame_with_people(

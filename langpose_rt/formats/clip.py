@@ -60,6 +60,8 @@ class Clip:
         valid: Frames of pose3d that count; None for all.
         valid_joints: Joints of every frame of pose3d that count; None for all.
         joints: Indices of the joints of pose3d that count; None for all.
+        format_guessed: Nobody named the format: it is the usual one of its number of keypoints.
+        notes: What is odd about the clip, one sentence each, for the person who uses it.
     """
 
     keypoints: Float[np.ndarray, "frame person keypoint 3"]
@@ -74,6 +76,8 @@ class Clip:
     valid: Bool[np.ndarray, " frame"] | None = None
     valid_joints: Bool[np.ndarray, "frame 17"] | None = None
     joints: tuple[int, ...] | None = None
+    format_guessed: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def present(self) -> Bool[np.ndarray, "frame person"]:

@@ -1,144 +1,133 @@
 """Reader for a folder of OpenPose JSON, one file per frame.
 
-The number of a frame is the last run of digits in its file's name (`cam01.0035.json`,
-`video_000000000035_keypoints.json`); a missing number is a gap in time. The files have no image
-size, frame rate or keypoint format: the caller gives them.
+The number of a frame is the number in its file's name that differs from file to file
+(`cam01.0035.json`, `video_000000000035_keypoints.json`); a missing number is a gap in time, and so
+is a file that is cut off. Files of another name that hold no people are passed over. The files say
+neither image size, nor frame rate, nor keypoint format: whoever opens the folder does.
 """
 
-import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
-import numpy as np
-from jaxtyping import Float, Int
 
-from langpose_rt.errors import ConfigError
-from langpose_rt.formats.clip import Clip, ClipOverrides, keypoints_normalised, times_from_fps
-from langpose_rt.geometry.skeleton import Skeleton, skeleton_of_size
+from langpose_rt.errors import ConfigError, MessageError
+from langpose_rt.formats.bounded_file import MAX_FRAME_BYTES, read_bounded
+from langpose_rt.formats.clip import Clip, ClipOverrides
+from langpose_rt.formats.detected_people import (
+    OpenPosePerson,
+    check_people_named,
+    people_from_openpose,
+)
+from langpose_rt.formats.frame_files import files_by_frame
+from langpose_rt.formats.frames_of_people import FramePeople, check_given, clip_from_frames
+from langpose_rt.formats.json_text import json_from_bytes
 
-PEOPLE_MAX = 64
-"""A frame with more people than this is rejected as damaged."""
-
-_LONGEST_FRAMES = 10_000_000
-
-
-class _Person(msgspec.Struct):
-    pose_keypoints_2d: list[float | None]
-    person_id: list[int] = []
+WHAT = "OpenPose JSON"
+_NAMED_FILES = 3
 
 
 class _Frame(msgspec.Struct):
-    people: list[_Person]
+    people: list[OpenPosePerson]
 
 
-def clip_from_openpose(folder: Path, overrides: ClipOverrides) -> Clip:
+_FRAME = msgspec.json.Decoder(_Frame)
+
+
+class _CutOffError(ConfigError):
+    """A file that is no JSON: most often the program that wrote it was stopped."""
+
+
+def clip_from_openpose(folder: Path, given: ClipOverrides) -> Clip:
     """Read a clip from a folder of OpenPose JSON.
 
-    People have no fixed column: without a `person_id` for each of them, all ids are -1.
+    People have no fixed column: without a `person_id` for each of them, all ids are -1. Where
+    empty objects keep the places of people who were not seen, as Pose2Sim's association writes
+    them, the place is the id.
 
     Raises:
-        ConfigError: If a file is damaged, the numbers of frames or keypoints do not fit, or size or
-            frame rate is missing.
+        ConfigError: If a file is not what it should be, the numbers of frames or keypoints do not
+            fit, or size or frame rate was not given.
     """
-    if overrides.size is None:
-        raise ConfigError(
-            f"{folder}: OpenPose JSON has no image size; say it with --size 1920x1080"
-        )
-    if overrides.fps is None:
-        raise ConfigError(f"{folder}: OpenPose JSON has no frame rate; say it with --fps 30")
-    numbered = _frames_by_number(folder)
-    first = min(numbered)
-    frames = [_read(path) for path in numbered.values()]
-    count = _keypoint_count(list(numbered.values()), frames)
-    skeleton = overrides.skeleton or _skeleton_of(folder, count)
-    if count not in (0, len(skeleton.joints)):
-        wanted = f"{len(skeleton.joints)} of the format {skeleton.name}; say another with --format"
-        raise ConfigError(f"{folder}: found {count} keypoints a person; expected {wanted}")
-    keypoints, ids = _padded(frames, len(skeleton.joints))
-    return Clip(
-        keypoints=keypoints_normalised(keypoints),
-        skeleton=skeleton,
-        size=overrides.size,
-        t_ns=times_from_fps(np.array([n - first for n in numbered]), overrides.fps),
-        ids=ids,
-        intrinsics=overrides.intrinsics,
-    )
+    check_given(folder, given, WHAT)
+    numbered, strays = files_by_frame(folder, _is_frame)
+    frames, damaged = _read_all(numbered)
+    if any(not person.named for people in frames.values() for person in people):
+        found = {n: _by_place(numbered[n], people) for n, people in frames.items()}
+    else:
+        found = {n: _frame_people(numbered[n], people) for n, people in frames.items()}
+    notes = []
+    if strays:
+        notes.append(f"passed over {_named(strays)}: no OpenPose frames")
+    if damaged:
+        notes.append(f"{_named(damaged)} cannot be read: a gap in time")
+    return clip_from_frames(folder, found, given, what=WHAT, notes=notes)
 
 
-def _frames_by_number(folder: Path) -> dict[int, Path]:
-    numbered: dict[int, Path] = {}
-    for path in sorted(folder.glob("*.json")):
-        digits = re.findall(r"\d+", path.stem)
-        if not digits:
-            raise ConfigError(
-                f"{path}: found no frame number in the name; expected frame_0001.json"
-            )
-        number = int(digits[-1])
-        if number in numbered:
-            both = f"{numbered[number].name} and {path.name}"
-            raise ConfigError(f"{folder}: {both} are the same frame; give the folder of one camera")
-        numbered[number] = path
-    if not numbered:
-        raise ConfigError(f"{folder} has no .json files; expected one a frame, or give an npz file")
-    span = max(numbered) - min(numbered)
-    if span > _LONGEST_FRAMES:
-        raise ConfigError(
-            f"{folder}: frame numbers span {span}; expected at most {_LONGEST_FRAMES}"
-        )
-    return dict(sorted(numbered.items()))
+def _read_all(numbered: dict[int, Path]) -> tuple[dict[int, list[OpenPosePerson]], list[Path]]:
+    """Return the people of every frame, and the files that are cut off.
+
+    Raises:
+        ConfigError: If half of the files or more are cut off, or one is something else.
+    """
+    frames: dict[int, list[OpenPosePerson]] = {}
+    damaged: list[Path] = []
+    first: _CutOffError | None = None
+    for number, path in numbered.items():
+        try:
+            frames[number] = _read(path)
+        except _CutOffError as error:
+            damaged.append(path)
+            first = first or error
+    if first is not None and 2 * len(damaged) >= len(numbered):
+        raise first
+    return frames, damaged
 
 
-def _read(path: Path) -> list[_Person]:
+def _read(path: Path) -> list[OpenPosePerson]:
+    raw = read_bounded(path, MAX_FRAME_BYTES)
     try:
-        people = msgspec.json.decode(path.read_bytes(), type=_Frame).people
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        people = json_from_bytes(raw, _FRAME).people
+        check_people_named(people, raw)
+    except MessageError as error:
+        raise ConfigError(f"{path}: {error.detail}") from None
+    except msgspec.ValidationError as error:
         raise ConfigError(f"{path} is no OpenPose frame: {error}") from None
-    if len(people) > PEOPLE_MAX:
-        raise ConfigError(f"{path}: found {len(people)} people; expected at most {PEOPLE_MAX}")
-    return [person for person in people if person.pose_keypoints_2d]
+    except msgspec.DecodeError as error:
+        raise _CutOffError(f"{path} is no OpenPose frame: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is no OpenPose frame: {error}") from None
+    return people
 
 
-def _keypoint_count(paths: list[Path], frames: list[list[_Person]]) -> int:
-    """Return the keypoints per person, the same in every frame; 0 if no frame has a person."""
-    count = 0
-    for path, people in zip(paths, frames, strict=True):
-        for person in people:
-            numbers = len(person.pose_keypoints_2d)
-            if numbers % 3:
-                raise ConfigError(f"{path}: found {numbers} numbers a person; expected x, y, score")
-            if count and numbers != 3 * count:
-                raise ConfigError(f"{path}: found {numbers // 3} keypoints; expected {count}")
-            count = numbers // 3
-    return count
-
-
-def _skeleton_of(folder: Path, count: int) -> Skeleton:
-    if count == 0:
-        raise ConfigError(
-            f"{folder}: no frame has a person; expected people with pose_keypoints_2d"
-        )
+def _is_frame(path: Path) -> bool:
     try:
-        return skeleton_of_size(count)
-    except ConfigError as error:
-        raise ConfigError(f"{folder}: {error}") from None
+        _read(path)
+    except ConfigError:
+        return False
+    return True
 
 
-def _padded(
-    frames: list[list[_Person]], count: int
-) -> tuple[Float[np.ndarray, "frame person k 3"], Int[np.ndarray, "frame person"]]:
-    most = max(1, *map(len, frames))
-    keypoints = np.zeros((len(frames), most, count, 3))
-    ids = np.full((len(frames), most), -1, np.int64)
-    for frame, people in enumerate(frames):
-        for column, person in enumerate(people):
-            numbers = np.array(person.pose_keypoints_2d, np.float64)  # null becomes NaN
-            keypoints[frame, column] = numbers.reshape(count, 3)
-            ids[frame, column] = person.person_id[0] if person.person_id else -1
-    tracked = all(_ids_unique(ids[frame, : len(people)]) for frame, people in enumerate(frames))
-    return keypoints, ids if tracked else np.full_like(ids, -1)
+def _frame_people(path: Path, people: list[OpenPosePerson]) -> FramePeople:
+    for person in people:
+        if len(person.numbers) % 3:
+            raise ConfigError(
+                f"{path}: found {len(person.numbers)} numbers a person; expected x, y, score"
+            )
+    try:
+        found, ids = people_from_openpose(people)
+    except MessageError as error:
+        raise ConfigError(f"{path}: {error.detail}") from None
+    return FramePeople(source=str(path), people=found, ids=ids)
 
 
-def _ids_unique(ids: Int[np.ndarray, " person"]) -> bool:
-    return bool((ids >= 0).all()) and len(np.unique(ids)) == len(ids)
+def _by_place(path: Path, people: list[OpenPosePerson]) -> FramePeople:
+    found = _frame_people(path, people)
+    places = [place for place, person in enumerate(people) if person.numbers]
+    return FramePeople(source=found.source, people=found.people, ids=places)
+
+
+def _named(paths: Iterable[Path]) -> str:
+    names = [path.name for path in paths]
+    more = f" and {len(names) - _NAMED_FILES} more" if len(names) > _NAMED_FILES else ""
+    return ", ".join(names[:_NAMED_FILES]) + more

@@ -3,13 +3,15 @@
 from pathlib import Path
 
 from langpose_rt.errors import ConfigError
+from langpose_rt.formats.bounded_file import check_regular
 from langpose_rt.formats.clip import Clip, ClipOverrides
 from langpose_rt.formats.clip_npz import clip_from_npz
+from langpose_rt.formats.detector_json import clip_from_detector_json
 from langpose_rt.formats.openpose_json import clip_from_openpose
 
 
-def read_clip(path: str | Path, overrides: ClipOverrides | None = None) -> Clip:
-    """Read a clip from an npz file or from a folder of OpenPose JSON, one file per frame.
+def read_clip(path: str | Path, given: ClipOverrides | None = None) -> Clip:
+    """Read a clip from an npz file, a folder of OpenPose JSON, or JSON of AlphaPose or MMPose.
 
     Args:
         path: The file or folder.
@@ -23,8 +25,9 @@ def read_clip(path: str | Path, overrides: ClipOverrides | None = None) -> Clip:
         raise ConfigError(
             f"{path} does not exist; expected an npz file or a folder of OpenPose JSON"
         )
-    if path.suffix == ".json":
-        raise ConfigError(f"{path} is one JSON file; give the folder that has one a frame")
-    return (clip_from_openpose if path.is_dir() else clip_from_npz)(
-        path, overrides or ClipOverrides()
-    )
+    check_regular(path)
+    if path.is_dir():
+        return clip_from_openpose(path, given or ClipOverrides())
+    if path.suffix.lower() == ".json":
+        return clip_from_detector_json(path, given or ClipOverrides())
+    return clip_from_npz(path, given or ClipOverrides())

@@ -92,6 +92,11 @@ def _hand(side: str) -> str:
     return " ".join(f"{side}_hand_{point}" for point in range(21))
 
 
+def _fingers(side: str) -> str:
+    """Return a hand without its wrist, which is the body's own."""
+    return " ".join(f"{side}_hand_{point}" for point in range(1, 21))
+
+
 TABLE: dict[str, Format] = {
     "coco17": Format(COCO, SHOULDERS_AND_EARS, TRUNK_EDGES),
     "halpe26": Format(
@@ -99,12 +104,24 @@ TABLE: dict[str, Format] = {
         " left_heel right_heel",
         SHOULDERS_AND_EARS | WITH_NECK | WITH_HEAD | WITH_MID_HIP,
     ),
+    "halpe136": Format(
+        f"{COCO} head neck mid_hip left_big_toe right_big_toe left_small_toe right_small_toe"
+        f" left_heel right_heel {_face68()} {_hand('left')} {_hand('right')}",
+        SHOULDERS_AND_EARS | WITH_NECK | WITH_HEAD | WITH_MID_HIP,
+        "left_wrist-left_hand_0 right_wrist-right_hand_0",
+    ),
     "body25": Format(
         f"nose neck {OPENPOSE_ARMS} mid_hip {OPENPOSE_LEGS} {OPENPOSE_FACE} {FEET}",
         SHOULDERS_AND_EARS | WITH_NECK | WITH_MID_HIP,
     ),
     "body25b": Format(
         f"{COCO} neck head {FEET}",
+        SHOULDERS_AND_EARS | WITH_NECK | WITH_HEAD,
+        "left_shoulder-left_hip right_shoulder-right_hip left_hip-right_hip",
+    ),
+    "body135": Format(
+        f"{COCO} neck head {FEET} {_fingers('left')} {_fingers('right')} {_face68()}"
+        " right_pupil left_pupil",
         SHOULDERS_AND_EARS | WITH_NECK | WITH_HEAD,
         "left_shoulder-left_hip right_shoulder-right_hip left_hip-right_hip",
     ),
@@ -131,6 +148,8 @@ TABLE: dict[str, Format] = {
 }
 
 USUAL = {17: "coco17", 18: "openpose18", 25: "body25", 26: "halpe26", 33: "blazepose33"} | {
-    133: "coco133"
+    133: "coco133",
+    135: "body135",
+    136: "halpe136",
 }
 """Default format for a number of keypoints, where the sender names none."""

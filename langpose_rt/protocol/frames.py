@@ -4,7 +4,7 @@ The empty frame checks the options once; the others only add people to it.
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,12 @@ from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.geometry.skeleton import skeleton_named
 from langpose_rt.protocol.camera_info import RigCamera
-from langpose_rt.protocol.header import RejectReason, reject
+from langpose_rt.protocol.header import MAX_UINT, RejectReason, reject, time_from_wire
 from langpose_rt.protocol.keypoints import (
     KeypointMessage,
     encode_keypoints,
     keypoints_from_msgpack,
+    size_from_wire,
 )
 
 
@@ -27,10 +28,10 @@ def empty_frame(
     *,
     epoch: int,
     skeleton: str,
-    size: tuple[int, int],
-    fps: float | None = None,
+    size: tuple[SupportsFloat, SupportsFloat],
+    fps: SupportsFloat | None = None,
     intrinsics: Intrinsics | RigCamera | None = None,
-    person_height_m: float | None = None,
+    person_height_m: SupportsFloat | None = None,
     clk: str = "unix",
 ) -> KeypointMessage:
     """Build a frame without people, from which every frame of the camera is made.
@@ -41,6 +42,10 @@ def empty_frame(
     if isinstance(intrinsics, Intrinsics):
         intrinsics = rig_camera_from_intrinsics(intrinsics)
     joints = len(skeleton_named(skeleton).joints)
+    try:
+        wh = size_from_wire((_plain(size[0]), _plain(size[1])))
+    except MessageError as error:
+        raise ConfigError(f"a server would refuse this rig: {error.detail}") from None
     frame = KeypointMessage(
         rig=rig,
         camera=camera,
@@ -49,12 +54,12 @@ def empty_frame(
         t_ns=0,
         clk=clk,
         skeleton=skeleton,
-        wh=size,
+        wh=wh,
         keypoints=np.empty((0, joints, 3), np.float32),
         ids=np.empty(0, np.int64),
-        fps=fps,
+        fps=None if fps is None else float(fps),
         cam=intrinsics,
-        person_height_m=person_height_m,
+        person_height_m=None if person_height_m is None else float(person_height_m),
     )
     try:
         keypoints_from_msgpack(encode_keypoints(frame))
@@ -69,7 +74,7 @@ def frame_with_people(
     ids: npt.ArrayLike | None,
     *,
     seq: int,
-    t_ns: int,
+    t_ns: SupportsFloat,
 ) -> KeypointMessage:
     """Return the frame with other people in it.
 
@@ -81,7 +86,8 @@ def frame_with_people(
         t_ns: When it was captured.
 
     Raises:
-        MessageError: bad_shape or bad_ids, if these are not numbers of the right shape.
+        MessageError: bad_shape or bad_ids, if these are not numbers of the right shape; bad_time
+            if the time has a fraction, as seconds have.
     """
     people = _array_of(keypoints, np.float32)
     if people.size == 0:
@@ -95,12 +101,25 @@ def frame_with_people(
             RejectReason.BAD_SHAPE,
             f"got keypoints of shape {list(people.shape)}, expected {expected}",
         )
-    numbers = np.full(len(people), -1) if ids is None else _array_of(ids, None)
+    numbers = np.full(len(people), -1) if ids is None else _whole(_array_of(ids, None))
     if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
         raise reject(RejectReason.BAD_IDS, "ids must be a list of integers, one for every person")
     if len(numbers) != len(people):
         raise reject(RejectReason.BAD_IDS, f"got {len(numbers)} ids for {len(people)} people")
+    t_ns = time_from_wire(_plain(t_ns))
     return replace(frame, seq=seq, t_ns=t_ns, keypoints=people, ids=numbers.astype(np.int64))
+
+
+def _plain(number: Any) -> Any:
+    """Return a NumPy number as Python's own."""
+    return number.item() if isinstance(number, np.generic) else number
+
+
+def _whole(ids: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return ids as integers where they are floats without a fraction."""
+    if ids.dtype.kind == "f" and (ids == np.rint(ids)).all() and (abs(ids) <= MAX_UINT).all():
+        return ids.astype(np.int64)
+    return ids
 
 
 def _array_of(numbers: npt.ArrayLike, dtype: type[np.float32] | None) -> npt.NDArray[Any]:

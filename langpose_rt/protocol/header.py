@@ -32,6 +32,8 @@ MAX_UINT = (1 << 53) - 1
 """Largest unsigned integer on the wire: the largest one that JavaScript holds exactly."""
 MAX_TIME_NS = (1 << 62) - 1
 """Largest size of a time stamp, so that the difference of two still fits 64 bits."""
+MAX_TIME_S = 1e10
+"""A time that is no whole number and below this is taken for seconds."""
 MAX_IMAGE_PX = 1 << 16
 
 DTYPES: dict[str, np.dtype[Any]] = {"<f4": np.dtype("<f4"), "|u1": np.dtype("|u1")}
@@ -257,12 +259,14 @@ def check_stamp(stamp: Stamp, schema: str) -> None:
         raise reject(RejectReason.UNKNOWN_SCHEMA, f"got s {stamp.s[:64]!r}, expected {schema!r}")
 
 
-def time_from_wire(value: TimeNs) -> int:
-    """Return nanoseconds from an integer or a decimal string.
+def time_from_wire(value: TimeNs | float) -> int:
+    """Return nanoseconds from an integer, a whole float or a decimal string.
 
     Raises:
         MessageError: bad_time.
     """
+    if isinstance(value, float):
+        value = _whole_time(value)
     if isinstance(value, str):
         if not _DECIMAL.fullmatch(value):
             raise reject(
@@ -272,6 +276,29 @@ def time_from_wire(value: TimeNs) -> int:
     if abs(value) > MAX_TIME_NS:
         raise reject(RejectReason.BAD_TIME, f"got t {value}, expected less than 2^62 ns from zero")
     return value
+
+
+def _whole_time(value: float) -> int:
+    if value.is_integer():
+        return int(value)
+    unit = "; it looks like seconds, multiply by 1e9" if abs(value) < MAX_TIME_S else ""
+    raise reject(RejectReason.BAD_TIME, f"got t {value!r}, expected whole nanoseconds{unit}")
+
+
+def whole_numbers(
+    numbers: Sequence[int | float], least: int, most: int, name: str, reason: RejectReason
+) -> list[int]:
+    """Return integers from integers and whole floats, as languages without integers send them.
+
+    Raises:
+        MessageError: With that reason, if one has a fraction or is out of range.
+    """
+    for number in numbers:
+        if not (least <= number <= most and number == int(number)):
+            raise reject(
+                reason, f"got {name} {number}, expected whole numbers from {least} to {most}"
+            )
+    return [int(number) for number in numbers]
 
 
 def check_uints(**numbers: int) -> None:

@@ -37,6 +37,7 @@ from langpose_rt.protocol.header import (
     time_from_wire,
     topic_names,
     topic_of,
+    whole_numbers,
 )
 
 KEYPOINT_SCHEMA = "kp2d/1"
@@ -120,14 +121,14 @@ class KeypointMessage:
 class _Header(Stamp, kw_only=True, omit_defaults=True):
     epoch: UInt
     seq: UInt
-    t: TimeNs
+    t: TimeNs | float
     clk: Clock
     fmt: str
     unit: Unit
-    wh: tuple[Pixels, Pixels]
+    wh: tuple[Pixels | float, Pixels | float]
     shape: tuple[UInt, UInt, UInt]
     dtype: Literal["<f4"]
-    ids: Sequence[PersonId]
+    ids: Sequence[PersonId | float]
     fps: FramesPerSecond | None = None
     cam: RigCamera | None = None
     person_height_m: HeightM | None = None
@@ -135,6 +136,25 @@ class _Header(Stamp, kw_only=True, omit_defaults=True):
 
 
 _DECODER = msgspec.msgpack.Decoder(_Header)
+
+
+def size_from_wire(wh: tuple[int | float, int | float]) -> tuple[int, int]:
+    """Return width and height in pixels, which may have come as whole floats.
+
+    Raises:
+        MessageError: bad_header.
+    """
+    width, height = whole_numbers(wh, 1, MAX_IMAGE_PX, "wh", RejectReason.BAD_HEADER)
+    return width, height
+
+
+def ids_from_wire(ids: Sequence[int | float]) -> list[int]:
+    """Return the numbers of people, which may have come as whole floats.
+
+    Raises:
+        MessageError: bad_ids.
+    """
+    return whole_numbers(ids, -1, MAX_UINT, "ids", RejectReason.BAD_IDS)
 
 
 def encode_keypoints(message: KeypointMessage) -> list[bytes]:
@@ -195,7 +215,8 @@ def keypoints_from_msgpack(parts: Sequence[bytes]) -> KeypointMessage:
     if columns != 3:
         raise reject(RejectReason.BAD_SHAPE, f"got {columns} columns, expected 3: x, y, score")
     raw = array_from_bytes(parts[2], header.shape, header.dtype)
-    kept = detections_from_wire(raw, header.ids, header.wh, unit=header.unit)
+    wh = size_from_wire(header.wh)
+    kept = detections_from_wire(raw, ids_from_wire(header.ids), wh, unit=header.unit)
     t_ns = time_from_wire(header.t)
     return KeypointMessage(
         rig=rig,
@@ -205,11 +226,11 @@ def keypoints_from_msgpack(parts: Sequence[bytes]) -> KeypointMessage:
         t_ns=t_ns,
         clk=header.clk,
         skeleton=header.fmt,
-        wh=header.wh,
+        wh=wh,
         keypoints=kept.keypoints,
         ids=kept.ids,
         fps=header.fps,
-        cam=camera_checked(header.cam, header.wh),
+        cam=camera_checked(header.cam, wh),
         person_height_m=header.person_height_m,
         sync=sync_checked(header.sync, t_ns),
         clipped=kept.clipped,

@@ -3,6 +3,7 @@
 Keys that JSON leaves out are filled in here from arguments: receive time, image size, numbering.
 """
 
+import codecs
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +12,20 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from langpose_rt.formats.detected_people import (
+    Instance,
+    Landmarks,
+    Numbers,
+    OpenPosePerson,
+    check_people_named,
+    has_own_scores,
+    numbers_of_landmarks,
+    people_from_instances,
+    people_from_landmarks,
+    people_from_openpose,
+    people_with_scores,
+)
+from langpose_rt.formats.json_text import FIRST_BYTES, json_from_bytes
 from langpose_rt.geometry.keypoint_formats import USUAL
 from langpose_rt.geometry.skeleton import SKELETONS
 from langpose_rt.protocol.camera_info import RigCamera, camera_checked
@@ -42,16 +57,15 @@ from langpose_rt.protocol.keypoints import (
     Unit,
     check_joint_count,
     detections_from_wire,
+    ids_from_wire,
+    size_from_wire,
     sync_checked,
 )
 
-JSON_FIRST_BYTES = b"{[ \t\r\n"
+JSON_FIRST_BYTES = FIRST_BYTES
 """A msgpack map never begins with one of these."""
 
 _MAX_TOPICS = 1024
-
-Numbers = list[float | list[float | list[float | None] | None] | None]
-"""Nested lists of numbers; null is a missing one."""
 
 
 class JsonNumbering:
@@ -83,37 +97,26 @@ class JsonNumbering:
         return epoch, seq + 1
 
 
-class _OpenPosePerson(msgspec.Struct):
-    pose_keypoints_2d: list[float | None] = []
-    person_id: Any = None
-
-
-class _Instance(msgspec.Struct):
-    """A person of AlphaPose (flat x, y, score) or MMPose (pairs, and scores beside them)."""
-
-    keypoints: Numbers
-    keypoint_scores: list[float | None] | None = None
-    track_id: Any = None
-    idx: Any = None
-    image_id: Any = None
-
-
 class _Document(msgspec.Struct):
-    people: list[_OpenPosePerson] | None = None
-    instances: list[_Instance] | None = None
+    people: list[OpenPosePerson] | None = None
+    instances: list[Instance] | None = None
     keypoints: Numbers | None = None
     keypoint_scores: Numbers | None = None
+    scores: Any = None
+    landmarks: Landmarks | None = None
+    pose_landmarks: Landmarks | None = None
+    camel_landmarks: Landmarks | None = msgspec.field(default=None, name="poseLandmarks")
     p: str = PROTOCOL
     v: int = VERSION
     s: str = KEYPOINT_SCHEMA
     epoch: UInt | None = None
     seq: UInt | None = None
-    t: TimeNs | None = None
+    t: TimeNs | float | None = None
     clk: Clock = "unix"
     fmt: str | None = None
     unit: Unit = "px"
-    wh: tuple[Pixels, Pixels] | None = None
-    ids: Sequence[PersonId] | None = None
+    wh: tuple[Pixels | float, Pixels | float] | None = None
+    ids: Sequence[PersonId | float] | None = None
     fps: FramesPerSecond | None = None
     cam: RigCamera | None = None
     person_height_m: HeightM | None = None
@@ -121,7 +124,7 @@ class _Document(msgspec.Struct):
 
 
 _DOCUMENT = msgspec.json.Decoder(_Document)
-_INSTANCES = msgspec.json.Decoder(list[_Instance])
+_INSTANCES = msgspec.json.Decoder(list[Instance])
 
 
 def keypoints_from_json(
@@ -150,7 +153,7 @@ def keypoints_from_json(
     topic = parts[0].decode("ascii")
     document, keypoints, ids = _document_from_bytes(parts[1])
     skeleton, keypoints = _with_format(document.fmt, keypoints, numbering.format_of(topic))
-    wh = document.wh or _size_of(rig, camera, sizes or {})
+    wh = _size_of(rig, camera, sizes or {}) if document.wh is None else size_from_wire(document.wh)
     kept = detections_from_wire(keypoints, ids, wh, unit=document.unit)
     t_ns = now_ns if document.t is None else time_from_wire(document.t)
     cam = camera_checked(document.cam, wh)
@@ -182,11 +185,13 @@ def keypoints_from_json(
 
 def _document_from_bytes(raw: bytes) -> tuple[_Document, npt.NDArray[np.float32], Sequence[int]]:
     try:
-        if raw.lstrip()[:1] == b"[":
-            document = _Document(instances=_INSTANCES.decode(raw))
+        if raw.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"[":
+            document = _Document(instances=json_from_bytes(raw, _INSTANCES))
         else:
-            document = _DOCUMENT.decode(raw)
+            document = json_from_bytes(raw, _DOCUMENT)
         check_stamp(Stamp(p=document.p, v=document.v, s=document.s), KEYPOINT_SCHEMA)
+        if document.people is not None:
+            check_people_named(document.people, raw.removeprefix(codecs.BOM_UTF8))
         people, ids = _people_of(document)
         with np.errstate(over="ignore"):  # what overflows float32 becomes an impossible number
             return document, people.astype(np.float32), ids
@@ -195,67 +200,29 @@ def _document_from_bytes(raw: bytes) -> tuple[_Document, npt.NDArray[np.float32]
 
 
 def _people_of(document: _Document) -> tuple[npt.NDArray[np.float64], Sequence[int]]:
-    """Return people, joints and x, y, score of any layout, and the ids beside them."""
+    """Return people, joints and x, y, score in whichever layout they came, and the ids."""
+    ids: Sequence[int]
+    named = (document.landmarks, document.pose_landmarks, document.camel_landmarks)
+    landmarks = next((found for found in named if found is not None), None)
     if document.people is not None:
-        seen = [person for person in document.people if person.pose_keypoints_2d]
-        people = _with_columns([person.pose_keypoints_2d for person in seen], None)
-        ids = [_id_from_json(person.person_id) for person in seen]
+        people, ids = people_from_openpose(document.people)
     elif document.instances is not None:
-        images = {str(instance.image_id) for instance in document.instances}
-        if len(images) > 1:
-            raise reject(RejectReason.SEVERAL_FRAMES, f"got people of {len(images)} images")
-        scores = [item.keypoint_scores for item in document.instances]
-        unscored = all(score is None for score in scores)
-        found = [item.keypoints for item in document.instances]
-        people = _with_columns(found, None if unscored else scores)
-        ids = [_id_from_json(item.track_id, _alphapose_id(item.idx)) for item in document.instances]
+        people, ids = people_from_instances(document.instances)
     elif document.keypoints is not None:
-        people = _with_columns(document.keypoints, document.keypoint_scores)
+        found = numbers_of_landmarks(document.keypoints)
+        beside = document.keypoint_scores
+        if beside is None and not has_own_scores(found):
+            beside = document.scores  # rtmlib
+        people = people_with_scores(found, beside)
         ids = [-1] * len(people)
+    elif landmarks is not None:
+        people, ids = people_from_landmarks(landmarks)
+        document.unit = "norm"
     else:
         raise reject(RejectReason.BAD_JSON, "got none of people, instances and keypoints")
-    return people, ids if document.ids is None else document.ids
-
-
-def _with_columns(numbers: Sequence[Any], scores: Sequence[Any] | None) -> npt.NDArray[np.float64]:
-    """Return [P, K, 3] from nested lists of x, y, score, of x, y, or one row per person."""
-    found = np.array(numbers, np.float64)
-    if found.size == 0:
-        return np.empty((0, 0, 3))
-    if found.ndim == 1 or (found.ndim == 2 and found.shape[1] in (2, 3)):
-        found = found[None]  # one person without the outermost list
-    if found.ndim == 2 and found.shape[1] % 3 == 0:
-        found = found.reshape(len(found), -1, 3)
-    if found.ndim != 3 or found.shape[2] not in (2, 3):
-        shape = list(found.shape)
-        raise reject(RejectReason.BAD_SHAPE, f"got keypoints of shape {shape}, expected [P, K, 3]")
-    if found.shape[2] == 3 and scores is None:
-        return found
-    beside = np.ones(found.shape[:2]) if scores is None else np.array(scores, np.float64)
-    if found.shape[2] == 3 or beside.size != found[..., 0].size:
-        shapes = f"{list(found.shape)} and scores of shape {list(beside.shape)}"
-        raise reject(
-            RejectReason.BAD_SHAPE, f"got keypoints of shape {shapes}; they do not fit together"
-        )
-    return np.concatenate([found, beside.reshape(*found.shape[:2], 1)], -1)
-
-
-def _id_from_json(*candidates: object) -> int:
-    """Return the first candidate that is a person's number, alone or in lists; else -1."""
-    for value in candidates:
-        number = value
-        while isinstance(number, list) and number:  # AlphaPose: [[1.0], [1.0]] after merging boxes
-            number = number[0]
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            continue
-        if 0 <= number <= MAX_UINT and number == int(number):
-            return int(number)
-    return -1
-
-
-def _alphapose_id(idx: object) -> int | None:
-    """Return AlphaPose's number of a person; 0 means that it does not track."""
-    return _id_from_json(idx) or None
+    if document.ids is not None:
+        ids = ids_from_wire(document.ids)
+    return people, ids
 
 
 def _with_format(

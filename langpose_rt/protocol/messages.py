@@ -111,10 +111,14 @@ space, tells. UTF-8, null for a missing number. One of
     {"people": [{"pose_keypoints_2d": [x, y, score, ...], "person_id": [-1]}, ...]}      OpenPose
     [{"keypoints": [x, y, score, ...], "idx": 1}, ...]                                   AlphaPose
     {"instances": [{"keypoints": [[x, y], ...], "keypoint_scores": [...]}, ...]}         MMPose
-and objects may add any key of kp2d/1. What is left out is filled in: `t` is the time of receipt,
-`epoch` and `seq` are numbered by the server (unless both are given), `ids` are -1, `fmt` follows
-the number of joints (17 coco17, 18 openpose18, 25 body25, 26 halpe26, 33 blazepose33, 133
-coco133), `wh` comes from the server's camera file. One message is one frame.
+    {"landmarks": [[{"x": 0.5, "y": 0.5, "visibility": 0.9}, ...], ...]}              MediaPipe
+`scores` beside `keypoints` of two columns are those of rtmlib; a landmark may stand for any
+[x, y, score]. NaN and Infinity are null, a byte order mark is passed over, and `t`, `wh` and `ids`
+may be floats without a fraction. Objects may add any key of kp2d/1. What is left out is filled in:
+`t` is the time of receipt, `epoch` and `seq` are numbered by the server (unless both are given),
+`ids` are -1, `fmt` follows the number of joints (17 coco17, 18 openpose18, 25 body25, 26 halpe26,
+33 blazepose33, 133 coco133, 135 body135, 136 halpe136), `wh` comes from the server's camera file.
+One message is one frame.
 
 pose3d/1: the 3D people of that frame
 =====================================

@@ -124,8 +124,9 @@ def test_size_and_rate_have_to_be_said(tmp_path: Path) -> None:
         ({"1.json": [person(1)], "2.json": [person(1, 18)]}, "2.json: found 18 keypoints; .* 25"),
         ({"1.json": [{"pose_keypoints_2d": [1.0] * 50}]}, "found 50 numbers a person"),
         ({"1.json": [{"pose_keypoints_2d": ["x"] * 75}]}, "1.json is no OpenPose frame: Expected"),
-        ({"1.json": [{"keypoints": [1.0] * 75}]}, "missing required field `pose_keypoints_2d`"),
-        ({"1.json": [person(1)] * 65}, "found 65 people; expected at most 64"),
+        ({"1.json": [{"keypoints": [1.0] * 75}]}, "got people with keypoints; expected pose_key"),
+        ({"a_1.json": [], "a_2.json": [], "b_3.json": []}, "a_1.json and b_3.json are named diff"),
+        ({"1.json": [person(1), person(1, 17)]}, "got rows of 51, 75 numbers of different lengths"),
     ],
 )
 def test_a_wrong_folder_is_one_sentence(
@@ -136,6 +137,81 @@ def test_a_wrong_folder_is_one_sentence(
     with pytest.raises(ConfigError, match=sentence) as caught:
         read(tmp_path)
     assert str(tmp_path) in str(caught.value)
+
+
+PLAIN = json.dumps({"people": [person(1.0)]}).encode()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        b"\xef\xbb\xbf" + PLAIN,
+        json.dumps({"people": [person(1.0, person_id=3)]}).encode(),
+        json.dumps({"people": [person(1.0, person_id=None)]}).encode(),
+        json.dumps({"people": [{"pose_keypoints": [1.0, 2.0, 0.5] * 25}]}).encode(),
+    ],
+    ids=["byte order mark", "scalar id", "null id", "OpenPose before 1.2"],
+)
+def test_what_other_programs_write_is_read(tmp_path: Path, written: bytes) -> None:
+    (tmp_path / "1.json").write_bytes(written)
+    assert read(tmp_path).keypoints[0, 0].tolist() == [[1.0, 2.0, 0.5]] * 25
+
+
+def test_not_a_number_is_a_missing_keypoint(tmp_path: Path) -> None:
+    numbers = [float("nan")] * 3 + [1.0, 2.0, 0.5] * 24
+    write(tmp_path, "1.json", {"pose_keypoints_2d": numbers})
+    assert read(tmp_path).keypoints[0, 0, :2].tolist() == [[0, 0, 0], [1.0, 2.0, 0.5]]
+
+
+def test_utf_16_is_named(tmp_path: Path) -> None:
+    (tmp_path / "1.json").write_bytes(PLAIN.decode().encode("utf-16"))
+    with pytest.raises(ConfigError, match=r"1.json is no OpenPose frame: it is UTF-16 text; save"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", PLAIN[:40]])
+def test_a_file_that_is_cut_off_is_a_gap_and_is_named_once(tmp_path: Path, content: bytes) -> None:
+    for number in range(1, 5):
+        write(tmp_path, f"f_{number}.json", person(float(number)))
+    (tmp_path / "f_4.json").write_bytes(content)
+    clip = read(tmp_path)
+    assert clip.keypoints[:, 0, 0, 0].tolist() == [1, 2, 3]
+    assert clip.notes == ("f_4.json cannot be read: a gap in time",)
+
+
+def test_files_that_are_no_frames_are_passed_over_and_named(tmp_path: Path) -> None:
+    for number in range(1, 4):
+        write(tmp_path, f"cam01_{number}_keypoints_1080p.json", person(float(number)))
+        (tmp_path / f"._cam01_{number}_keypoints_1080p.json").write_bytes(b"\0\5\x16\7mac")
+    (tmp_path / "cam01_2_metadata.json").write_text('{"lens": 3}')
+    clip = read(tmp_path)
+    assert clip.keypoints[:, 0, 0, 0].tolist() == [1, 2, 3]
+    assert clip.t_ns.tolist() == [0, 20_000_000, 40_000_000]
+    assert clip.notes == ("passed over cam01_2_metadata.json: no OpenPose frames",)
+
+
+def test_of_a_crowd_the_64_best_are_used(tmp_path: Path) -> None:
+    faint = {"pose_keypoints_2d": [9.0, 9.0, 0.1] * 25}
+    write(tmp_path, "1.json", faint, *[person(1.0)] * 64)
+    clip = read(tmp_path)
+    assert clip.keypoints.shape[1] == 64
+    assert (clip.keypoints[..., 0] == 1.0).all()
+    assert clip.notes == ("found 65 people in a frame; the 64 best are used",)
+
+
+def test_empty_objects_keep_the_places_of_people_who_are_not_seen(tmp_path: Path) -> None:
+    write(tmp_path, "1.json", {}, person(2.0, person_id=[-1]))
+    write(tmp_path, "2.json", person(1.0, person_id=[-1]), person(2.0, person_id=[-1]))
+    clip = read(tmp_path)
+    assert clip.ids.tolist() == [[1, -1], [0, 1]]
+    assert clip.keypoints[0, 0, 0].tolist() == [2.0, 2.0, 0.5]
+
+
+def test_a_format_that_nobody_named_is_known_to_be_guessed(tmp_path: Path) -> None:
+    write(tmp_path, "1.json", person(1.0))
+    assert read(tmp_path).format_guessed
+    named = ClipOverrides(size=(640, 480), fps=50, skeleton=skeleton_named("body25b"))
+    assert not read(tmp_path, named).format_guessed
 
 
 def test_a_said_format_of_another_size_is_refused(tmp_path: Path) -> None:

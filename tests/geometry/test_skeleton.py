@@ -34,6 +34,8 @@ EVERY = pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS.ke
 DOCUMENTED = {
     "coco17": (6, 9, 12, 15, 0),
     "halpe26": (6, 9, 12, 15, 0),
+    "halpe136": (6, 9, 12, 15, 0),
+    "body135": (6, 9, 12, 15, 0),
     "body25": (2, 7, 9, 14, 0),
     "body25b": (6, 9, 12, 15, 0),
     "openpose18": (2, 7, 8, 13, 0),
@@ -83,6 +85,24 @@ def test_points_of_the_face_trade_places_across_its_middle() -> None:
     assert all(skeleton.joints[23 + point] == f"face_{point}" for point in middle)
 
 
+@pytest.mark.parametrize(
+    ("name", "joint", "place"),
+    [
+        ("halpe136", "right_face_0", 26),
+        ("halpe136", "left_hand_0", 94),
+        ("halpe136", "right_hand_0", 115),
+        ("body135", "left_hand_1", 25),
+        ("body135", "right_hand_1", 45),
+        ("body135", "right_face_0", 65),
+        ("body135", "left_pupil", 134),
+    ],
+)
+def test_the_parts_of_whole_body_formats_begin_where_they_are_documented(
+    name: str, joint: str, place: int
+) -> None:
+    assert skeleton_named(name).joints[place] == joint
+
+
 @EVERY
 def test_a_mirrored_person_gives_the_mirrored_joints(skeleton: Skeleton) -> None:
     keypoints = seen_keypoints(skeleton)
@@ -126,6 +146,10 @@ def test_limbs_are_where_the_format_documents_them(name: str) -> None:
         ("halpe26", "Head", 17),
         ("halpe26", "Thorax", 18),
         ("halpe26", "Hip", 19),
+        ("halpe136", "Head", 17),
+        ("halpe136", "Hip", 19),
+        ("body135", "Thorax", 17),
+        ("body135", "Head", 18),
         ("body25", "Thorax", 1),
         ("body25", "Hip", 8),
         ("body25b", "Thorax", 17),
@@ -250,7 +274,7 @@ def test_an_unknown_format_is_refused_with_those_there_are() -> None:
 
 
 def test_a_number_of_keypoints_means_its_usual_format() -> None:
-    names = {count: skeleton_of_size(count).name for count in (17, 18, 25, 26, 33, 133)}
+    names = {count: skeleton_of_size(count).name for count in (17, 18, 25, 26, 33, 133, 135, 136)}
     assert names == {
         17: "coco17",
         18: "openpose18",
@@ -258,6 +282,8 @@ def test_a_number_of_keypoints_means_its_usual_format() -> None:
         26: "halpe26",
         33: "blazepose33",
         133: "coco133",
+        135: "body135",
+        136: "halpe136",
     }
     with pytest.raises(ConfigError, match="no keypoint format has 21 keypoints; known are 17"):
         skeleton_of_size(21)

@@ -7,7 +7,11 @@ from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.protocol.camera_info import RigCamera
 from langpose_rt.protocol.frames import empty_frame, frame_with_people
-from langpose_rt.protocol.keypoints import KeypointMessage, encode_keypoints
+from langpose_rt.protocol.keypoints import (
+    KeypointMessage,
+    encode_keypoints,
+    keypoints_from_msgpack,
+)
 
 SIZE = (640, 480)
 
@@ -87,3 +91,32 @@ def test_options_no_server_would_accept_are_refused_at_once(options: dict[str, o
 def test_names_make_a_topic() -> None:
     with pytest.raises(ConfigError, match="letters, digits"):
         empty_frame("rig 0", "cam0", epoch=1, skeleton="coco17", size=SIZE)
+
+
+def test_numpy_numbers_are_taken_as_python_ones() -> None:
+    frame = empty_frame(
+        "rig0",
+        "cam0",
+        epoch=1,
+        skeleton="coco17",
+        size=(np.int64(640), np.float64(480)),
+        fps=np.float32(30),
+        person_height_m=np.float64(1.8),
+    )
+    assert (frame.wh, frame.fps, frame.person_height_m) == ((640, 480), 30.0, 1.8)
+    points = np.ones((1, 17, 3))
+    full = frame_with_people(
+        frame,
+        points,
+        np.array([3.0]),
+        seq=0,
+        t_ns=np.int64(17),
+    )
+    again = keypoints_from_msgpack(encode_keypoints(full))
+    assert (again.t_ns, again.ids.tolist(), again.wh) == (17, [3], (640, 480))
+
+
+def test_seconds_instead_of_nanoseconds_are_refused() -> None:
+    points = np.ones((1, 17, 3))
+    with pytest.raises(MessageError, match="it looks like seconds, multiply by 1e9"):
+        frame_with_people(empty(), points, None, seq=0, t_ns=1764365000.5)

@@ -15,6 +15,7 @@ from langpose_rt.geometry.keypoint_formats import USUAL
 from langpose_rt.geometry.skeleton import SKELETONS
 from langpose_rt.protocol.keypoints import ClockSync, KeypointMessage
 from langpose_rt.protocol.keypoints_json import JsonNumbering, keypoints_from_json
+from langpose_rt.protocol.messages import decode_keypoints
 
 ROOT = Path(__file__).parents[2]
 REAL_OPENPOSE = (
@@ -60,6 +61,75 @@ def test_every_layout_is_the_same_person(layout: str) -> None:
     assert message.keypoints.dtype == np.float32
     assert message.skeleton == "coco17"
     assert message.ids.tolist() == [-1]
+
+
+LANDMARKS = [{"x": x / 640, "y": y / 480, "visibility": s} for x, y, s in POINTS]
+LANDMARK_LAYOUTS = {
+    "tasks": {"landmarks": [LANDMARKS]},
+    "tasks in Python": {"pose_landmarks": [LANDMARKS]},
+    "solutions in Python": {"pose_landmarks": {"landmark": LANDMARKS}},
+    "solutions in JavaScript": {"poseLandmarks": LANDMARKS},
+}
+
+
+@pytest.mark.parametrize("layout", LANDMARK_LAYOUTS)
+def test_landmark_objects_of_mediapipe_are_fractions_of_the_image(layout: str) -> None:
+    message = read(LANDMARK_LAYOUTS[layout])
+    np.testing.assert_allclose(message.keypoints, [POINTS], rtol=1e-6)
+
+
+def test_landmarks_of_nobody_are_nobody() -> None:
+    assert read({"landmarks": []}).keypoints.shape == (0, 17, 3)
+
+
+def test_keypoint_objects_of_tensorflow_js_are_pixels() -> None:
+    named = [{"x": x, "y": y, "score": s, "name": "any"} for x, y, s in POINTS]
+    assert read([{"keypoints": named, "score": 0.9}]).keypoints.tolist() == [POINTS]
+    assert read({"keypoints": [named]}).keypoints.tolist() == [POINTS]
+
+
+def test_scores_beside_keypoints_are_taken_as_rtmlib_returns_them() -> None:
+    assert read({"keypoints": [PAIRS], "scores": [SCORES]}).keypoints.tolist() == [POINTS]
+    assert read([{"keypoints": PAIRS, "scores": SCORES}]).keypoints.tolist() == [POINTS]
+    assert read({"keypoints": [POINTS], "scores": [0.1]}).keypoints.tolist() == [POINTS]
+
+
+def test_openpose_before_1_2_is_read_by_its_old_key() -> None:
+    assert read({"people": [{"pose_keypoints": FLAT}]}).keypoints.tolist() == [POINTS]
+
+
+def test_people_with_unknown_keys_are_refused_by_their_keys() -> None:
+    with pytest.raises(MessageError, match=r"got people with pose, size; expected pose_keypoints"):
+        read({"people": [{"pose": FLAT, "size": 3}]})
+    assert len(read({"people": [{}]}).keypoints) == 0
+
+
+def test_a_byte_order_mark_is_passed_over() -> None:
+    raw = b"\xef\xbb\xbf" + json.dumps(LAYOUTS["openpose"]).encode()
+    message = decode_keypoints([TOPIC, raw], now_ns=NOW_NS, numbering=JsonNumbering(1), sizes=SIZES)
+    assert message.keypoints.tolist() == [POINTS]
+    listed = b"\xef\xbb\xbf" + json.dumps(LAYOUTS["alphapose"]).encode()
+    assert read(listed).keypoints.tolist() == [POINTS]
+
+
+def test_not_a_number_is_a_missing_number() -> None:
+    numbers = [float("nan"), float("inf"), -float("inf"), *FLAT[3:]]
+    message = read(json.dumps({"people": [{"pose_keypoints_2d": numbers}]}).encode())
+    assert message.keypoints.tolist() == [[[0, 0, 0], *POINTS[1:]]]
+
+
+def test_people_of_different_formats_are_one_sentence() -> None:
+    people = [{"pose_keypoints_2d": FLAT}, {"pose_keypoints_2d": FLAT[3:]}]
+    with pytest.raises(MessageError, match="got rows of 48, 51 numbers of different lengths"):
+        read({"people": people})
+
+
+def test_whole_floats_are_integers() -> None:
+    whole = {"wh": [640.0, 480.0], "ids": [3.0], "t": 1.7e18, "keypoints": [POINTS]}
+    message = read(whole)
+    assert (message.wh, message.ids.tolist(), message.t_ns) == ((640, 480), [3], 17 * 10**17)
+    with pytest.raises(MessageError, match="it looks like seconds, multiply by 1e9"):
+        read(whole | {"t": 1764365000.25})
 
 
 def test_what_is_left_out_is_filled_in() -> None:
@@ -263,7 +333,7 @@ def test_the_size_comes_from_the_message_the_rig_or_the_camera() -> None:
         (b"[", "bad_json"),
         (b"{}", "bad_json"),
         (b"[1]", "bad_json"),
-        (b'{"keypoints": [NaN]}', "bad_json"),
+        (b'{"keypoints": [NaN]}', "bad_shape"),
         (b'{"keypoints": "\xff"}', "bad_json"),
         (b'{"\xff": 1}', "bad_json"),
         (b'{"keypoints": [' + b"9" * 5000 + b"]}", "bad_json"),
@@ -274,10 +344,10 @@ def test_the_size_comes_from_the_message_the_rig_or_the_camera() -> None:
         (b'[{"keypoints": [1,1,1], "image_id": ' + b"9" * 9000 + b"}]", "bad_json"),
         ({"keypoints": [["1", "2", "3"]]}, "bad_json"),
         ({"keypoints": [[True, 1, 1]]}, "bad_json"),
-        ({"keypoints": [[1, 1, 1], [1, 1]]}, "bad_json"),
+        ({"keypoints": [[1, 1, 1], [1, 1]]}, "bad_shape"),
         ({"keypoints": [[[[1, 1, 1]]]]}, "bad_json"),
         ({"keypoints": {}}, "bad_json"),
-        ({"people": [{"pose_keypoints_2d": FLAT}, {"pose_keypoints_2d": FLAT[3:]}]}, "bad_json"),
+        ({"people": [{"pose_keypoints_2d": FLAT}, {"pose_keypoints_2d": FLAT[3:]}]}, "bad_shape"),
         ({"people": [{"pose_keypoints_2d": FLAT[1:]}]}, "bad_shape"),
         ({"keypoints": [[[1, 1, 1, 1]] * 17]}, "bad_shape"),
         ({"keypoints": [[1]] * 17}, "bad_shape"),
@@ -291,7 +361,12 @@ def test_the_size_comes_from_the_message_the_rig_or_the_camera() -> None:
         ({"keypoints": [POINTS], "ids": []}, "bad_ids"),
         ({"keypoints": [POINTS], "ids": [-2]}, "bad_json"),
         ({"keypoints": [POINTS], "wh": [0, 1]}, "bad_json"),
-        ({"keypoints": [POINTS], "t": 1.5}, "bad_json"),
+        ({"keypoints": [POINTS], "t": 1.5}, "bad_time"),
+        ({"keypoints": [POINTS], "wh": [640.5, 480]}, "bad_header"),
+        ({"keypoints": [POINTS], "ids": [0.5]}, "bad_ids"),
+        ({"people": [{"pose": FLAT}]}, "bad_json"),
+        ({"keypoints": [POINTS]}.__repr__().encode("utf-16"), "bad_json"),
+        (b'{"keypoints": [NaN, "NaN\\"]}', "bad_json"),
         ({"keypoints": [POINTS], "t": "now"}, "bad_time"),
         ({"keypoints": [POINTS], "cam": {"k": [0, 0, 0, 0]}}, "bad_camera"),
         ({"keypoints": [POINTS], "p": "other"}, "unknown_protocol"),

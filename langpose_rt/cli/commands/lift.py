@@ -38,7 +38,10 @@ SLOTS = 128
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "file", type=Path, metavar="FILE", help="npz clip, or a folder of OpenPose JSON"
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="npz clip, folder of OpenPose JSON, or JSON of AlphaPose or MMPose",
     )
     parser.add_argument(
         "-o", "--out", type=Path, required=True, metavar="OUT.npz", help="poses to write"
