@@ -24,6 +24,7 @@ from langpose_rt.runtime.cuda.backend import CudaBackend
 from langpose_rt.runtime.cuda.driver_registry import open_driver
 from langpose_rt.runtime.gpu_info import Gpu
 from langpose_rt.runtime.parity import ParityClip, demo_parity_clip, lift_clip, parity
+from langpose_rt.runtime.registry import open_backend
 from langpose_rt.runtime.tensorrt import EngineNetwork
 from langpose_rt.runtime.tensorrt_flavor import FLAVORS, import_tensorrt
 from tests.gpu.conftest import ON_CPU

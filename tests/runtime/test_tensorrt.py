@@ -16,6 +16,7 @@ from langpose_rt.runtime import tensorrt
 from langpose_rt.runtime.backend import DEFAULT_MODEL
 from langpose_rt.runtime.gpu_info import Gpu, no_gpu_reason
 from langpose_rt.runtime.parity import ParityClip, demo_parity_clip
+from langpose_rt.runtime.registry import open_backend
 from langpose_rt.runtime.tensorrt import EngineNetwork, batch_sizes, open_tensorrt
 from langpose_rt.runtime.tensorrt_flavor import FLAVORS
 
