@@ -45,10 +45,12 @@ class Answer:
     Attributes:
         pose_camera: Body units, camera axes.
         frames: Which frames of the clip they answer for, rising.
+        sigma: Standard deviation of every joint, body units; None where the model was not asked.
     """
 
     pose_camera: Float[np.ndarray, "answered 17 3"]
     frames: Int[np.ndarray, " answered"]
+    sigma: Float[np.ndarray, "answered 17"] | None = None
 
 
 def score_clip(clip: BenchmarkClip, answer: Answer) -> Scores:
