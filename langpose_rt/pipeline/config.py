@@ -19,7 +19,7 @@ class PipelineConfig:
     Args:
         name: Name of the server in the topic of the heartbeat.
         lookahead_ms: An answer waits for this much of the future, and is better for it.
-        smoothing: Output filter: ``off``, ``low`` (delay 32 ms at rest, 11 ms at 1 m/s) or ``high``
+        smoothing: Output filter: ``off``, ``low`` (delay 27 ms at rest, 2 ms at 1 m/s) or ``high``
             (106 ms, 35 ms).
         ray_refinement: How strongly joints are moved towards the 2D they were lifted from, if the
             model's manifest says how: 1 as it says, 0 leaves them where the network has them.
