@@ -45,7 +45,8 @@ class Answer:
 
     Attributes:
         pose_camera: Body units, camera axes.
-            frames: Indices of these frames, rising.
+        frames: Indices of these frames, rising.
+        sigma: Standard deviation of every joint, body units; None where it was not computed.
     """
 
     pose_camera: Float[np.ndarray, "answered 17 3"]
