@@ -156,6 +156,14 @@ int size_of(const nb::dict& sizes, const char* name) {
   return size;
 }
 
+void expect_joints(const char* name, const int32_t* joints, int count) {
+  for (int i = 0; i < count; ++i) {
+    if (joints[i] < 0 || joints[i] >= kJoints) {
+      throw nb::value_error(sentence("%s names joint %d of %d", name, joints[i], kJoints).c_str());
+    }
+  }
+}
+
 class FrameStep {
  public:
   FrameStep(const char* instruction_set, const nb::dict& sizes, int64_t max_age_ns,
@@ -278,6 +286,8 @@ class FrameStep {
     model_.opposite = store.numbers_of<int32_t>("opposite", {kJoints});
     model_.bone_joints = store.numbers_of<int32_t>("bone_joints", {model_.bones, 2});
     model_.bone_lengths_m = store.numbers_of<float>("bone_lengths_m", {model_.bones});
+    expect_joints("opposite", model_.opposite, kJoints);
+    expect_joints("bone_joints", model_.bone_joints, 2 * model_.bones);
     model_.embed = store.linear("encoder.embed", width, model_.inputs());
     model_.embed_up = store.linear("encoder.embed_mlp.0", width, width);
     model_.embed_down = store.linear("encoder.embed_mlp.2", width, width);
