@@ -187,8 +187,6 @@ class FrameStep {
     scratch_ = zeros<float>(kernels_.scratch_floats(model_));
   }
 
-  const char* instruction_set() const { return kernels_.name; }
-
   void encode(const Array<float, 4>& window_keys, const Array<float, 4>& window_values,
               const Array<float, 3>& window_features, const Array<int64_t, 2>& window_time_ns,
               const Array<int32_t, 1>& window_head, const Array<int32_t, 1>& window_fill,
@@ -326,7 +324,6 @@ void bind_frame_step(nb::module_& module) {
   nb::class_<FrameStep>(module, "FrameStep")
       .def(nb::init<const char*, const nb::dict&, int64_t, const nb::dict&>(),
            nb::arg("instruction_set"), nb::arg("sizes"), nb::arg("max_age_ns"), nb::arg("arrays"))
-      .def_prop_ro("instruction_set", &FrameStep::instruction_set)
       .def("encode", &FrameStep::encode, array("window_keys"), array("window_values"),
            array("window_features"), array("window_time_ns"), array("window_head"), array("window_fill"),
            array("rows"), array("extras"), array("slots"), array("time_ns"), array("embeddings"),
