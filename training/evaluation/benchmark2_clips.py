@@ -1,4 +1,4 @@
-"""What langpose-bench-2 asks: rare poses, new combinations of limbs, clean and noisy, drawn once.
+"""Clips of langpose-bench-2: rare poses, new combinations of limbs, clean and noisy, drawn once.
 
 Clips are drawn by pose group over the validation split and the held-out subjects. langpose-bench-1
 (benchmark_clips.py) asks how well common motion of few people is lifted, this one where a model

@@ -1,4 +1,4 @@
-"""Where an error lies: by pose group, by joint, in depth or in the picture, turned or misshapen."""
+"""Parts of an error: by pose group, by joint, in depth or in the picture, turned or misshapen."""
 
 from collections.abc import Sequence
 
