@@ -115,7 +115,7 @@ def test_a_publisher_says_what_the_clip_knows() -> None:
 
 def test_a_server_of_ours_that_stays_silent_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     clip = part_of_demo_clip(1)
-    monkeypatch.setattr(playback, "_OWN_SERVER_S", 0.01)
+    monkeypatch.setattr(playback, "_SERVER_TIMEOUT_S", 0.01)
     with (
         publisher_of_clip(clip, SERVER, "rig", "cam") as publisher,
         pytest.raises(LangPoseError, match=r"did not ask for keypoints within 0\.01 s"),
