@@ -307,7 +307,7 @@ def test_weights_that_do_not_fit_the_config_are_named(change: object, reason: st
 
 @built
 def test_an_exported_folder_opens_and_a_file_that_is_no_checkpoint_does_not(tmp_path: Path) -> None:
-    folder = exported(replace(SMALL, mirrored=True), tmp_path, ("fp32",))
+    folder = exported(replace(SMALL, mirrored=True), tmp_path)
     clip = random_clip(20)
     backend = open_backend(folder, "native")
     assert isinstance(backend, Backend)
