@@ -89,14 +89,23 @@ class Archive:
         return value
 
     def integers(self, key: str, *shapes: str) -> Int[np.ndarray, "..."]:
-        """Integers of one of those shapes, as int64.
+        """Return integers, or floats without a fraction, of one of those shapes, as int64.
 
         Raises:
             ConfigError: If the key is missing, or no integers, or of another shape.
         """
         array = self._array(key, shapes)
+        if array.dtype.kind == "f":
+            return self._whole(key, array)
         if array.dtype.kind not in "iu" or np.any(array > np.iinfo(np.int64).max):
             raise self.wrong(f'"{key}" of type {array.dtype}', "integers of at most 64 bits")
+        return array.astype(np.int64)
+
+    def _whole(self, key: str, array: np.ndarray) -> Int[np.ndarray, "..."]:
+        with np.errstate(invalid="ignore"):
+            whole = np.isfinite(array) & (array == np.rint(array)) & (abs(array) < 2.0**63)
+        if not whole.all():
+            raise self.wrong(f'"{key}" with fractions', "whole numbers")
         return array.astype(np.int64)
 
     def flags(self, key: str, *shapes: str) -> Bool[np.ndarray, "..."]:

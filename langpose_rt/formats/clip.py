@@ -21,7 +21,7 @@ Size = tuple[int, int]
 """Width and height of an image, pixels."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Given:
     """What whoever opens a clip says about it; None is left to the file.
 
@@ -33,6 +33,7 @@ class Given:
     size: Size | None = None
     fps: float | int | None = None
     intrinsics: Intrinsics | None = None
+    gravity: Float[np.ndarray, "3"] | None = None
 
     def __post_init__(self) -> None:
         if self.size is not None:
@@ -98,10 +99,14 @@ class Clip:
 def keypoints_normalised(
     keypoints: Float[np.ndarray, "*batch 3"],
 ) -> Float[np.ndarray, "*batch 3"]:
-    """A float32 copy where every missing keypoint (score not above 0, or not finite) is all 0."""
+    """Return a float32 copy where every missing keypoint is all 0.
+
+    One is missing where its score is not above 0, a number is not finite, or it lies exactly at
+    (0, 0): detectors of the YOLO family put there, with a score, what they did not find.
+    """
     with np.errstate(over="ignore"):
         copied = keypoints.astype(np.float32)
-    seen = np.isfinite(copied).all(-1) & (copied[..., 2] > 0)
+    seen = np.isfinite(copied).all(-1) & (copied[..., 2] > 0) & (copied[..., :2] != 0).any(-1)
     return np.where(seen[..., None], copied, np.float32(0))
 
 

@@ -89,6 +89,7 @@ def clip_from_frames(
         t_ns=times_from_fps(numbers, fps),
         ids=ids,
         intrinsics=given.intrinsics,
+        gravity=given.gravity,
         format_guessed=given.skeleton is None,
         notes=tuple(notes),
     )

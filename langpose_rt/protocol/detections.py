@@ -64,7 +64,8 @@ def detections_from_wire(
 ) -> Detections:
     """Missing joints, impossible numbers, crowds and twice-given ids, each dealt with and counted.
 
-    A joint is missing where any of its numbers is NaN or its score is not above 0. It is made
+    A joint is missing where any of its numbers is NaN, its score is not above 0, or it lies exactly
+    at (0, 0). It is made
     missing, and counted, where a number is infinite or a coordinate is more than MAX_IMAGE_SIZES
     images away. Scores above 1 become 1: some detectors report peak heights.
 
@@ -84,6 +85,7 @@ def detections_from_wire(
     x, y, score = (keypoints[..., column] for column in range(3))
     seen = (abs(x) <= limits[0]) & (abs(y) <= limits[1]) & (score > 0) & (score <= limits[2])
     clean, clipped = keypoints.copy(), 0
+    seen &= (x != 0) | (y != 0)  # where detectors of the YOLO family put what they did not find
     if not seen.all():
         clean[~seen] = 0
         clipped = int((abs(keypoints) > np.array(limits, np.float32)).any(-1).sum())

@@ -125,6 +125,15 @@ def model_flags(arguments: argparse.Namespace) -> list[str]:
     return flags + (["--model", str(arguments.model)] if arguments.model else [])
 
 
+def add_up_argument(parser: "argparse._ActionsContainer") -> None:
+    """Declare which way is up in the world of a calibration."""
+    parser.add_argument(
+        "--up",
+        choices=("x", "y", "z", "-x", "-y", "-z"),
+        help="which way is up in the world of --cameras (default: z if the cameras look like it)",
+    )
+
+
 def check_writable(path: Path, what: str, option: str = "--out") -> None:
     """Refuse a file that cannot be written, before the work it is meant for.
 
