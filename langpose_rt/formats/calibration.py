@@ -31,6 +31,7 @@ from jaxtyping import Float
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.bounded_file import MAX_FRAME_BYTES, read_bounded
 from langpose_rt.formats.plausibility import lens_finding
+from langpose_rt.formats.track import UP_AXES
 from langpose_rt.geometry.camera import Camera, Intrinsics
 
 if sys.version_info >= (3, 11):
@@ -43,12 +44,7 @@ Report = Callable[[str], None]
 log = logging.getLogger(__name__)
 
 CAMERA_KEYS = {"matrix", "distortions"}
-UP = {
-    f"{sign}{axis}": np.array([float(f"{sign}1") * (axis == a) for a in "xyz"])
-    for sign in ("", "-")
-    for axis in "xyz"
-}
-"""Directions that the world's up may have."""
+UP = UP_AXES
 
 FARTHEST_M = 100.0
 """A camera farther from the world's origin is taken for one measured in millimetres."""

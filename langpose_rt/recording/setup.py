@@ -46,6 +46,7 @@ class RecordedSetup:
         model: What computed, with the hash of its files.
         slots, threads: Of the backend.
         cameras: Text of the camera file; empty if there was none.
+        up: Which way was said to be up in the world of the cameras; empty if nobody did.
         gallery: The file of action sentences; empty if there was none.
         version: Of langpose-rt.
         machine: Processor and versions of the libraries; poses are equal bit for bit where these
@@ -59,6 +60,7 @@ class RecordedSetup:
     slots: int = 64
     threads: int = 1
     cameras: str = ""
+    up: str = ""
     gallery: bytes = b""
     version: str = langpose_rt.__version__
     machine: dict[str, str] = field(default_factory=this_machine)
@@ -73,6 +75,7 @@ class RecordedSetup:
         *,
         threads: int,
         cameras: str = "",
+        up: str = "",
         gallery: bytes = b"",
     ) -> "RecordedSetup":
         """The setup of a server that is about to start."""
@@ -82,6 +85,7 @@ class RecordedSetup:
             slots=backend.slots,
             threads=threads,
             cameras=cameras,
+            up=up,
             gallery=gallery,
         )
 
@@ -105,7 +109,7 @@ def setup_from_facts(facts: Mapping[str, str]) -> RecordedSetup:
             "the recording holds poses without the keypoints they came from; "
             "record with 'langpose-rt serve --record FILE.mcap' to replay"
         )
-    texts = ("cameras", "gallery", "version")
+    texts = ("cameras", "up", "gallery", "version")
     try:
         values = {
             name: text if name in texts else msgspec.json.decode(text)

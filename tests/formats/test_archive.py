@@ -1,5 +1,7 @@
 """Archives: arrays come out as asked for, or with one sentence that names the file."""
 
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -134,3 +136,23 @@ def test_words_are_a_row_of_text(tmp_path: Path) -> None:
         assert archive.words("words") == ("one", "two")
         with pytest.raises(ConfigError, match="text"):
             archive.words("n")
+
+
+def test_an_array_that_unpacks_to_gigabytes_is_refused_before_it_is_unpacked(
+    tmp_path: Path,
+) -> None:
+    header = io.BytesIO()
+    shape = {"descr": "<f8", "fortran_order": False, "shape": (1 << 28,)}
+    np.lib.format.write_array_header_1_0(header, shape)
+    blank = bytes(1 << 20)
+    bomb = tmp_path / "bomb.npz"
+    with (
+        zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file,
+        file.open("kp2d.npy", "w", force_zip64=True) as member,
+    ):
+        member.write(header.getvalue())
+        for _ in range(1100):
+            member.write(blank)
+    sentence = 'found "kp2d" of 1100 MB unpacked; expected at most 1024 MB'
+    with Archive(bomb) as archive, pytest.raises(ConfigError, match=sentence):
+        archive.numbers("kp2d", "n")

@@ -150,6 +150,16 @@ def check_writable(path: Path, what: str, option: str = "--out") -> None:
         raise ConfigError(f"{path} cannot be written; choose another {option} for the {what}")
 
 
+def check_not_input(out: Path, source: Path) -> None:
+    """Refuse to write over what is read.
+
+    Raises:
+        ConfigError: If both are one file.
+    """
+    if out.exists() and source.exists() and out.samefile(source):
+        raise ConfigError(f"{out} is the file that is read; choose another -o")
+
+
 def _add_flag(
     parser: "argparse._ActionsContainer", field: Field[Any], kind: Any, text: str
 ) -> None:

@@ -14,6 +14,7 @@ from langpose_rt.cli.arguments.options import (
     add_model_arguments,
     add_up_argument,
     backend_from_arguments,
+    check_not_input,
     check_writable,
     config_from_arguments,
 )
@@ -125,16 +126,6 @@ def check_npz(out: Path) -> None:
             f"{out} is an npz file by content; choose -o {out.stem}.npz, then "
             f"'langpose-rt convert {out.stem}.npz -o {out.name}'"
         )
-
-
-def check_not_input(out: Path, source: Path) -> None:
-    """Refuse to write over what is read.
-
-    Raises:
-        ConfigError: If both are one file.
-    """
-    if out.exists() and source.exists() and out.samefile(source):
-        raise ConfigError(f"{out} is the file that is read; choose another -o")
 
 
 def clip_from_arguments(arguments: argparse.Namespace, path: Path) -> "Clip":
