@@ -187,7 +187,9 @@ event/reject/ carries the reasons of `RejectReason`, rate-limited; event/drain/ 
 event/clock/ a step of a rig's clock; event/model/ says "changed" when another model answers, and
 "model_refused" when one could not and the old one stays; event/camera/ says once per stream, as
 assumed_intrinsics, that nobody knows its lens, so that distances are guesses; event/record/ says
-that a recording has ended before the server, as "disk", "too_slow" or "fault".
+that a recording has ended before the server, as "disk", "too_slow" or "fault"; event/suspect/ says
+once per stream and reason that numbers cannot be what they are said to be (bad_clock, fractions,
+wrong_size, other_format, refused) or are odd (small_size, other_format of a named format, used).
 
 Versions
 ========
