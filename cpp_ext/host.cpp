@@ -1,292 +1,212 @@
-// langpose_rt._sliding_window: the sliding window on the CPU, the C++ twin of window/reference.py.
+// langpose_rt._native: the sliding window on the CPU, the C++ twin of window/reference.py, and the module
+// that holds it and the step of native_step.cpp.
 //
-// Here: the five operations, on arrays that arrays.hpp has checked. The arithmetic is in
-// sliding_window.cuh; what the functions mean and give is said in reference.py; host.py calls them.
-// They work with the GIL released. Each holds its buffers until it returns, so that no array can be freed
-// meanwhile, but two threads must not use one window at a time.
-#include "arrays.hpp"
+// Here: the four operations, on typed arrays. nanobind refuses a wrong dtype, number of axes, layout or
+// a read-only array; what it cannot know, sizes that belong together and slots that exist, is checked by
+// checked_arrays.hpp. The arithmetic is in sliding_window.cuh; what the functions mean
+// and give is said in reference.py; host.py calls them. They work with the GIL released. Each holds its
+// arrays until it returns, but two threads must not use one window at a time.
+#include <cstring>
+
+#include "checked_arrays.hpp"
+#include "native_step.hpp"
 #include "sliding_window.cuh"
+
+namespace nb = nanobind;
+
+// A half as NumPy stores it; unsigned short, which the arithmetic works on, would be uint16.
+struct StoredHalf {
+  langpose::Half bits;
+};
+
+namespace nanobind::detail {
+template <>
+struct dtype_traits<StoredHalf> {
+  static constexpr dlpack::dtype value{static_cast<uint8_t>(dlpack::dtype_code::Float), 16, 1};
+  static constexpr auto name = const_name("float16");
+};
+}  // namespace nanobind::detail
 
 namespace {
 
-using langpose::Arrays;
-using langpose::Field;
-using langpose::Half;
+using langpose::Array;
+using langpose::expect;
+using langpose::expect_one_window;
+using langpose::numbers;
+using langpose::sentence;
+using langpose::Slots;
 
-// The state of every slot that an operation reads, checked: an index from outside must not become an
-// address.
-struct Slots {
-  const int32_t* slots;
-  const int32_t* head;  // null where the operation does not need it
-  const int32_t* fill;
-  Py_ssize_t persons, count, frames;
-
-  bool check() const {
-    for (Py_ssize_t i = 0; i < persons; ++i) {
-      const int32_t slot = slots[i];
-      if (slot < 0 || slot >= count) {
-        PyErr_Format(PyExc_IndexError, "slot %d is outside the window of %zd slots", slot, count);
-        return false;
-      }
-      const int32_t at = head == nullptr ? 0 : head[slot];
-      if (at < 0 || at >= frames || fill[slot] < 0 || fill[slot] > frames) {
-        PyErr_Format(PyExc_ValueError, "slot %d is damaged: head %d and fill %d of %zd frames", slot,
-                     at, fill[slot], frames);
-        return false;
-      }
-    }
-    return true;
-  }
-
-  bool check_distinct() const {
-    char* seen = static_cast<char*>(PyMem_Calloc(static_cast<size_t>(count), 1));
-    if (seen == nullptr) {
-      PyErr_NoMemory();
-      return false;
-    }
-    bool twice = false;
-    for (Py_ssize_t i = 0; i < persons; ++i) twice |= seen[slots[i]]++ != 0;
-    PyMem_Free(seen);
-    if (twice) {
-      PyErr_SetString(PyExc_ValueError,
-                      "a slot is given twice in one push; a step holds one frame per person");
-    }
-    return !twice;
-  }
-
-  // `frames_back` null asks for the newest.
-  bool check_held(const int32_t* frames_back) const {
-    for (Py_ssize_t i = 0; i < persons; ++i) {
-      const int32_t back = frames_back == nullptr ? 0 : frames_back[i], held = fill[slots[i]];
-      if (back < 0 || back >= held) {
-        PyErr_Format(PyExc_IndexError, "slot %d holds %d frames, the frame %d back was asked for",
-                     slots[i], held, back);
-        return false;
-      }
-    }
-    return true;
-  }
-};
-
-template <typename Stored>
-void store_row(Stored* to, const float* from, Py_ssize_t count) {
-  for (Py_ssize_t i = 0; i < count; ++i) to[i] = langpose::stored<Stored>(from[i]);
+void store_row(float* to, const float* from, size_t count) {
+  if (count != 0) std::memcpy(to, from, count * sizeof(float));
 }
 
-template <>
-void store_row<float>(float* to, const float* from, Py_ssize_t count) {
-  std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
+void store_row(StoredHalf* to, const float* from, size_t count) {
+  for (size_t i = 0; i < count; ++i) to[i].bits = langpose::half_from_float(from[i]);
 }
 
 // Writes `blocks` rows of `channels` numbers into one cell of a slot's ring.
 template <typename Stored>
-void write_cell(Stored* ring, const float* newest, Py_ssize_t blocks, Py_ssize_t frames,
-                Py_ssize_t channels, Py_ssize_t cell) {
-  for (Py_ssize_t block = 0; block < blocks; ++block) {
+void write_cell(Stored* ring, const float* newest, size_t blocks, size_t frames, size_t channels,
+                size_t cell) {
+  for (size_t block = 0; block < blocks; ++block) {
     store_row(ring + (block * frames + cell) * channels, newest + block * channels, channels);
   }
 }
 
-constexpr Field kPush[] = {
-    {"window.keys", "fe", "sbwc", true}, {"window.values", "fe", "sbwc", true},
-    {"window.features", "f", "swd", true}, {"window.time_ns", "q", "sw", true},
-    {"window.head", "i", "s", true},     {"window.fill", "i", "s", true},
-    {"slots", "i", "n", false},          {"keys", "f", "nbc", false},
-    {"values", "f", "nbc", false},       {"features", "f", "nd", false},
-    {"time_ns", "q", "n", false}};
-
 template <typename Stored>
-void push_all(const Arrays& arrays) {
-  const Py_ssize_t blocks = arrays.size('b'), frames = arrays.size('w'), channels = arrays.size('c'),
-                   features = arrays.size('d'), ring = blocks * frames * channels;
-  int32_t *head = arrays.data<int32_t>(4), *fill = arrays.data<int32_t>(5);
-  for (Py_ssize_t i = 0; i < arrays.size('n'); ++i) {
-    const Py_ssize_t slot = arrays.data<int32_t>(6)[i];
-    const int32_t cell = head[slot];
-    write_cell(arrays.data<Stored>(0) + slot * ring, arrays.data<float>(7) + i * blocks * channels,
-               blocks, frames, channels, cell);
-    write_cell(arrays.data<Stored>(1) + slot * ring, arrays.data<float>(8) + i * blocks * channels,
-               blocks, frames, channels, cell);
-    write_cell(arrays.data<float>(2) + slot * frames * features, arrays.data<float>(9) + i * features,
-               1, frames, features, cell);
-    arrays.data<int64_t>(3)[slot * frames + cell] = arrays.data<int64_t>(10)[i];
-    head[slot] = langpose::next_cell(cell, static_cast<int>(frames));
-    fill[slot] += fill[slot] < frames ? 1 : 0;
+void push(const Array<Stored, 4>& window_keys, const Array<Stored, 4>& window_values,
+          const Array<float, 3>& window_features, const Array<int64_t, 2>& window_time_ns,
+          const Array<int32_t, 1>& window_head, const Array<int32_t, 1>& window_fill,
+          const Array<const int32_t, 1>& slots, const Array<const float, 3>& keys,
+          const Array<const float, 3>& values, const Array<const float, 2>& features,
+          const Array<const int64_t, 1>& time_ns) {
+  const size_t count = window_keys.shape(0), blocks = window_keys.shape(1),
+               frames = window_keys.shape(2), channels = window_keys.shape(3),
+               feature_channels = window_features.shape(2), persons = slots.shape(0);
+  expect_one_window(window_keys, window_values, window_features, window_time_ns, window_head, window_fill);
+  const size_t newest[] = {persons, blocks, channels};
+  for (size_t axis = 0; axis < 3; ++axis) {
+    expect(keys, "keys", axis, newest[axis]);
+    expect(values, "values", axis, newest[axis]);
+  }
+  expect(features, "features", 0, persons);
+  expect(features, "features", 1, feature_channels);
+  expect(time_ns, "time_ns", 0, persons);
+
+  Stored *ring_keys = numbers(window_keys, "window_keys"),
+         *ring_values = numbers(window_values, "window_values");
+  float* ring_features = numbers(window_features, "window_features");
+  int64_t* ring_time_ns = numbers(window_time_ns, "window_time_ns");
+  int32_t *head = numbers(window_head, "window_head"), *fill = numbers(window_fill, "window_fill");
+  const float *new_keys = numbers(keys, "keys"), *new_values = numbers(values, "values"),
+              *new_features = numbers(features, "features");
+  const int64_t* new_time_ns = numbers(time_ns, "time_ns");
+  const Slots given(slots, head, fill, count, frames);
+  given.check_distinct();
+
+  nb::gil_scoped_release released;
+  const size_t ring = blocks * frames * channels;
+  for (size_t i = 0; i < persons; ++i) {
+    const auto slot = static_cast<size_t>(given.slots[i]), cell = static_cast<size_t>(head[slot]);
+    write_cell(ring_keys + slot * ring, new_keys + i * blocks * channels, blocks, frames, channels, cell);
+    write_cell(ring_values + slot * ring, new_values + i * blocks * channels, blocks, frames, channels,
+               cell);
+    store_row(ring_features + (slot * frames + cell) * feature_channels,
+              new_features + i * feature_channels, feature_channels);
+    ring_time_ns[slot * frames + cell] = new_time_ns[i];
+    head[slot] = langpose::next_cell(head[slot], static_cast<int>(frames));
+    fill[slot] += fill[slot] < static_cast<int32_t>(frames) ? 1 : 0;
   }
 }
 
-PyObject* push(PyObject*, PyObject* const* args, Py_ssize_t given) {
-  Arrays arrays;
-  if (!arrays.take(args, given, kPush)) return nullptr;
-  if (arrays.type(0) != arrays.type(1)) {
-    PyErr_SetString(PyExc_TypeError, "window.keys and window.values must have one dtype");
-    return nullptr;
-  }
-  const Slots slots{arrays.data<int32_t>(6), arrays.data<int32_t>(4), arrays.data<int32_t>(5),
-                    arrays.size('n'),        arrays.size('s'),        arrays.size('w')};
-  if (!slots.check() || !slots.check_distinct()) return nullptr;
-  Py_BEGIN_ALLOW_THREADS;
-  if (arrays.type(0) == 'e') {
-    push_all<Half>(arrays);
-  } else {
-    push_all<float>(arrays);
-  }
-  Py_END_ALLOW_THREADS;
-  Py_RETURN_NONE;
-}
-
-constexpr Field kKeyBias[] = {{"window.time_ns", "q", "sw", false},
-                              {"window.fill", "i", "s", false},
-                              {"slots", "i", "n", false},
-                              {"time_ns", "q", "n", false},
-                              {"bias", "f", "nw", true}};
-
-PyObject* key_bias(PyObject*, PyObject* const* args, Py_ssize_t given) {
-  Arrays arrays;
-  if (!arrays.take(args, given, kKeyBias, 1)) return nullptr;
-  const long long max_age_ns = PyLong_AsLongLong(args[5]);
-  if (max_age_ns == -1 && PyErr_Occurred()) return nullptr;
+void key_bias(const Array<const int64_t, 2>& window_time_ns, const Array<const int32_t, 1>& window_fill,
+              const Array<const int32_t, 1>& slots, const Array<const int64_t, 1>& time_ns,
+              const Array<float, 2>& bias, int64_t max_age_ns) {
+  const size_t frames = window_time_ns.shape(1), persons = slots.shape(0);
+  expect(window_fill, "window_fill", 0, window_time_ns.shape(0));
+  expect(time_ns, "time_ns", 0, persons);
+  expect(bias, "bias", 0, persons);
+  expect(bias, "bias", 1, frames);
   if (max_age_ns < 0) {
-    return PyErr_Format(PyExc_ValueError, "max_age_ns must not be negative, got %lld", max_age_ns);
+    throw nb::value_error(sentence("max_age_ns must not be negative, got %lld",
+                                   static_cast<long long>(max_age_ns))
+                              .c_str());
   }
-  const Py_ssize_t frames = arrays.size('w'), persons = arrays.size('n');
-  const int32_t *fill = arrays.data<int32_t>(1), *slot = arrays.data<int32_t>(2);
-  if (!Slots{slot, nullptr, fill, persons, arrays.size('s'), frames}.check()) return nullptr;
-  Py_BEGIN_ALLOW_THREADS;
-  for (Py_ssize_t i = 0; i < persons; ++i) {
-    const int64_t* then = arrays.data<int64_t>(0) + slot[i] * frames;
-    const int64_t now = arrays.data<int64_t>(3)[i];
-    float* bias = arrays.data<float>(4) + i * frames;
-    for (int cell = 0; cell < frames; ++cell) {
-      bias[cell] = langpose::key_bias(cell, fill[slot[i]], now, then[cell], max_age_ns);
-    }
-  }
-  Py_END_ALLOW_THREADS;
-  Py_RETURN_NONE;
-}
+  const int32_t* fill = numbers(window_fill, "window_fill");
+  const int64_t *then = numbers(window_time_ns, "window_time_ns"), *now = numbers(time_ns, "time_ns");
+  float* out = numbers(bias, "bias");
+  const Slots given(slots, nullptr, fill, window_time_ns.shape(0), frames);
 
-constexpr Field kFeatureAt[] = {{"window.features", "f", "swd", false}, {"window.head", "i", "s", false},
-                                {"window.fill", "i", "s", false},       {"slots", "i", "n", false},
-                                {"frames_back", "i", "n", false},       {"out", "f", "nd", true}};
-
-PyObject* feature_at(PyObject*, PyObject* const* args, Py_ssize_t given) {
-  Arrays arrays;
-  if (!arrays.take(args, given, kFeatureAt)) return nullptr;
-  const Py_ssize_t frames = arrays.size('w'), channels = arrays.size('d');
-  const Slots slots{arrays.data<int32_t>(3), arrays.data<int32_t>(1), arrays.data<int32_t>(2),
-                    arrays.size('n'),        arrays.size('s'),        frames};
-  const int32_t* back = arrays.data<int32_t>(4);
-  if (!slots.check() || !slots.check_held(back)) return nullptr;
-  Py_BEGIN_ALLOW_THREADS;
-  for (Py_ssize_t i = 0; i < slots.persons; ++i) {
-    const Py_ssize_t slot = slots.slots[i];
-    const int cell = langpose::cell_back(slots.head[slot], back[i], static_cast<int>(frames));
-    store_row(arrays.data<float>(5) + i * channels,
-              arrays.data<float>(0) + (slot * frames + cell) * channels, channels);
-  }
-  Py_END_ALLOW_THREADS;
-  Py_RETURN_NONE;
-}
-
-constexpr Field kGather[] = {{"window.features", "f", "swd", false}, {"window.head", "i", "s", false},
-                             {"window.fill", "i", "s", false},       {"slots", "i", "n", false},
-                             {"out", "fe", "nwd", true}};
-
-template <typename Out>
-void gather_all(const Arrays& arrays, const Slots& slots) {
-  const Py_ssize_t channels = arrays.size('d');
-  const int frames = static_cast<int>(slots.frames);
-  for (Py_ssize_t i = 0; i < slots.persons; ++i) {
-    const Py_ssize_t slot = slots.slots[i];
-    for (int position = 0; position < frames; ++position) {
-      const int cell = langpose::cell_in_order(slots.head[slot], slots.fill[slot], position, frames);
-      store_row(arrays.data<Out>(4) + (i * frames + position) * channels,
-                arrays.data<float>(0) + (slot * frames + cell) * channels, channels);
+  nb::gil_scoped_release released;
+  for (size_t i = 0; i < persons; ++i) {
+    const auto slot = static_cast<size_t>(given.slots[i]);
+    for (size_t cell = 0; cell < frames; ++cell) {
+      out[i * frames + cell] = langpose::key_bias(static_cast<int>(cell), fill[slot], now[i],
+                                                  then[slot * frames + cell], max_age_ns);
     }
   }
 }
 
-PyObject* gather(PyObject*, PyObject* const* args, Py_ssize_t given) {
-  Arrays arrays;
-  if (!arrays.take(args, given, kGather)) return nullptr;
-  const Slots slots{arrays.data<int32_t>(3), arrays.data<int32_t>(1), arrays.data<int32_t>(2),
-                    arrays.size('n'),        arrays.size('s'),        arrays.size('w')};
-  if (!slots.check() || !slots.check_held(nullptr)) return nullptr;
-  Py_BEGIN_ALLOW_THREADS;
-  if (arrays.type(4) == 'e') {
-    gather_all<Half>(arrays, slots);
-  } else {
-    gather_all<float>(arrays, slots);
-  }
-  Py_END_ALLOW_THREADS;
-  Py_RETURN_NONE;
-}
+void feature_at(const Array<const float, 3>& window_features, const Array<const int32_t, 1>& window_head,
+                const Array<const int32_t, 1>& window_fill, const Array<const int32_t, 1>& slots,
+                const Array<const int32_t, 1>& frames_back, const Array<float, 2>& out) {
+  const size_t count = window_features.shape(0), frames = window_features.shape(1),
+               channels = window_features.shape(2), persons = slots.shape(0);
+  expect(window_head, "window_head", 0, count);
+  expect(window_fill, "window_fill", 0, count);
+  expect(frames_back, "frames_back", 0, persons);
+  expect(out, "out", 0, persons);
+  expect(out, "out", 1, channels);
+  const int32_t *head = numbers(window_head, "window_head"), *fill = numbers(window_fill, "window_fill"),
+                *back = numbers(frames_back, "frames_back");
+  const float* features = numbers(window_features, "window_features");
+  float* found = numbers(out, "out");
+  const Slots given(slots, head, fill, count, frames);
+  given.check_held(back);
 
-constexpr Field kReset[] = {
-    {"window.keys", "fe", "sbwc", true},   {"window.values", "fe", "sbwc", true},
-    {"window.features", "f", "swd", true}, {"window.time_ns", "q", "sw", true},
-    {"window.head", "i", "s", true},       {"window.fill", "i", "s", true},
-    {"slots", "i", "n", false}};
+  nb::gil_scoped_release released;
+  for (size_t i = 0; i < persons; ++i) {
+    const auto slot = static_cast<size_t>(given.slots[i]);
+    const int cell = langpose::cell_back(head[slot], back[i], static_cast<int>(frames));
+    store_row(found + i * channels, features + (slot * frames + static_cast<size_t>(cell)) * channels,
+              channels);
+  }
+}
 
 // Zeroes the first `used` cells of every block; the others have been zero since the last reset.
-void clear(char* ring, Py_ssize_t slot, Py_ssize_t blocks, Py_ssize_t frames, Py_ssize_t cell_bytes,
-           int32_t used) {
-  for (Py_ssize_t block = 0; block < blocks; ++block) {
-    std::memset(ring + (slot * blocks + block) * frames * cell_bytes, 0,
-                static_cast<size_t>(used * cell_bytes));
+template <typename T>
+void clear(T* ring, size_t slot, size_t blocks, size_t frames, size_t channels, size_t used) {
+  if (used * channels == 0) return;
+  for (size_t block = 0; block < blocks; ++block) {
+    std::memset(ring + (slot * blocks + block) * frames * channels, 0, used * channels * sizeof(T));
   }
 }
 
-PyObject* reset(PyObject*, PyObject* const* args, Py_ssize_t given) {
-  Arrays arrays;
-  if (!arrays.take(args, given, kReset)) return nullptr;
-  const Py_ssize_t blocks = arrays.size('b'), frames = arrays.size('w');
-  const auto bytes = [&arrays](int i) { return arrays.type(i) == 'e' ? 2 : 4; };
-  int32_t *head = arrays.data<int32_t>(4), *fill = arrays.data<int32_t>(5);
-  const Slots slots{arrays.data<int32_t>(6), head, fill, arrays.size('n'), arrays.size('s'), frames};
-  if (!slots.check()) return nullptr;
-  Py_BEGIN_ALLOW_THREADS;
-  for (Py_ssize_t i = 0; i < slots.persons; ++i) {
-    const Py_ssize_t slot = slots.slots[i];
-    const int32_t used = fill[slot];
-    clear(arrays.data<char>(0), slot, blocks, frames, arrays.size('c') * bytes(0), used);
-    clear(arrays.data<char>(1), slot, blocks, frames, arrays.size('c') * bytes(1), used);
-    clear(arrays.data<char>(2), slot, 1, frames, arrays.size('d') * 4, used);
-    clear(arrays.data<char>(3), slot, 1, frames, 8, used);
+template <typename Stored>
+void reset(const Array<Stored, 4>& window_keys, const Array<Stored, 4>& window_values,
+           const Array<float, 3>& window_features, const Array<int64_t, 2>& window_time_ns,
+           const Array<int32_t, 1>& window_head, const Array<int32_t, 1>& window_fill,
+           const Array<const int32_t, 1>& slots) {
+  const size_t count = window_keys.shape(0), blocks = window_keys.shape(1),
+               frames = window_keys.shape(2), channels = window_keys.shape(3);
+  expect_one_window(window_keys, window_values, window_features, window_time_ns, window_head, window_fill);
+  Stored *keys = numbers(window_keys, "window_keys"), *values = numbers(window_values, "window_values");
+  float* features = numbers(window_features, "window_features");
+  int64_t* time_ns = numbers(window_time_ns, "window_time_ns");
+  int32_t *head = numbers(window_head, "window_head"), *fill = numbers(window_fill, "window_fill");
+  const Slots given(slots, head, fill, count, frames);
+
+  nb::gil_scoped_release released;
+  for (int64_t i = 0; i < given.persons; ++i) {
+    const auto slot = static_cast<size_t>(given.slots[i]), used = static_cast<size_t>(fill[slot]);
+    clear(keys, slot, blocks, frames, channels, used);
+    clear(values, slot, blocks, frames, channels, used);
+    clear(features, slot, 1, frames, window_features.shape(2), used);
+    clear(time_ns, slot, 1, frames, 1, used);
     head[slot] = fill[slot] = 0;
   }
-  Py_END_ALLOW_THREADS;
-  Py_RETURN_NONE;
 }
-
-PyCFunction as_method(PyObject* (*function)(PyObject*, PyObject* const*, Py_ssize_t)) {
-  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
-}
-
-PyMethodDef methods[] = {
-    {"push", as_method(push), METH_FASTCALL, "Write the newest frame of every given person."},
-    {"key_bias", as_method(key_bias), METH_FASTCALL, "Fill the bias of the cached keys."},
-    {"feature_at", as_method(feature_at), METH_FASTCALL, "Copy the features of earlier frames."},
-    {"gather", as_method(gather), METH_FASTCALL, "Copy whole windows in time order."},
-    {"reset", as_method(reset), METH_FASTCALL, "Forget persons."},
-    {nullptr, nullptr, 0, nullptr}};
-
-PyModuleDef_Slot module_slots[] = {
-#if defined(Py_mod_gil)
-    {Py_mod_gil, Py_MOD_GIL_NOT_USED},  // no state outside the arrays
-#endif
-    {0, nullptr}};
-
-PyModuleDef module = {PyModuleDef_HEAD_INIT,
-                      "_sliding_window",
-                      "C++ twin of langpose_rt.window.reference; called by langpose_rt.window.native.",
-                      0,
-                      methods,
-                      module_slots,
-                      nullptr,
-                      nullptr,
-                      nullptr};
 
 }  // namespace
 
-PyMODINIT_FUNC PyInit__sliding_window() { return PyModuleDef_Init(&module); }
+NB_MODULE(_native, module) {
+  const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
+  module.doc() = "C++ for langpose_rt.window.native and langpose_rt.runtime.native; called by nobody else.";
+  const auto both = [&module, &array](auto push_frames, auto forget) {
+    module.def("push", push_frames, array("window_keys"), array("window_values"),
+               array("window_features"), array("window_time_ns"), array("window_head"),
+               array("window_fill"), array("slots"), array("keys"), array("values"), array("features"),
+               array("time_ns"), "Write the newest frame of every given person.");
+    module.def("reset", forget, array("window_keys"), array("window_values"), array("window_features"),
+               array("window_time_ns"), array("window_head"), array("window_fill"), array("slots"),
+               "Forget persons.");
+  };
+  both(push<float>, reset<float>);
+  both(push<StoredHalf>, reset<StoredHalf>);
+  module.def("key_bias", key_bias, array("window_time_ns"), array("window_fill"), array("slots"),
+             array("time_ns"), array("bias"), nb::arg("max_age_ns"), "Fill the bias of the cached keys.");
+  module.def("feature_at", feature_at, array("window_features"), array("window_head"),
+             array("window_fill"), array("slots"), array("frames_back"), array("out"),
+             "Copy the features of earlier frames.");
+  langpose::bind_frame_step(module);
+}

@@ -12,15 +12,15 @@
 // < slots, or slot < 0 for a padded row of a step captured for a larger batch: it changes no ring, is
 // masked everywhere and reads as zeros.
 //
-// Grids: push, reset, look, gather and feature_at (chunks, persons), key_bias (chunks).
-// Threads stride over the work, so any number of chunks is right; kThreads threads a block.
+// Grids: push (1, persons); reset, look and feature_at (chunks, persons), any number of chunks, because
+// threads stride over the work; kThreads threads a block. One block pushes the frame of one person: it
+// may move `head` on as soon as all its threads have read it.
 //
 // Floor of push, in bytes of memory traffic for one person:
 //   read   4 x (2 x blocks x channels + channel_f) + 8 (time) + 4 (slot) + 8 (head, fill)
 //   write  sizeof(Stored) x 2 x blocks x channels + 4 x channel_f + 8 (time) + 8 (head, fill)
 // With B blocks x C channels in half that is 12 B C + 8 channel_f bytes and a few more: 5 blocks of one
-// 128-wide token 7.7 kB, 10 blocks of 17 such tokens 261 kB. key_bias reads 8 and writes 4 bytes a cell;
-// gather reads 4 and writes sizeof(Out) bytes a number. look, all a step needs of the past in one launch,
+// 128-wide token 7.7 kB, 10 blocks of 17 such tokens 261 kB. look, all a step needs of the past in one launch,
 // copies 2 x blocks x frames x channels x sizeof(Stored) bytes a person, read and written: a network wants
 // its batch in one piece. Computed, not measured: at 4 TB/s such pushes of
 // 64 persons (0.5 and 16.7 MB) take 0.1 and 4.2 us, beside about 2 us for the launch.
@@ -74,20 +74,9 @@ __device__ __forceinline__ void write_any(Stored* ring, const float* newest, int
   }
 }
 
-// True in one thread of the last thread block of this person to get here. What every block has read of
-// head and fill it has read before, so that this thread may change them within the same launch.
-__device__ __forceinline__ bool is_last_block(int* arrived) {
-  __syncthreads();
-  if (threadIdx.x != 0) return false;
-  __threadfence();
-  if (atomicAdd(arrived, 1) != static_cast<int>(gridDim.x) - 1) return false;
-  *arrived = 0;  // ready for the next launch
-  return true;
-}
-
 template <typename Stored>
 __device__ __forceinline__ void push(Stored* keys, Stored* values, float* features, long long* time_ns,
-                                     int* head, int* fill, int* arrived, const int* slots,
+                                     int* head, int* fill, const int* slots,
                                      const float* new_keys, const float* new_values,
                                      const float* new_features, const long long* new_time_ns,
                                      int blocks, int frames, int channels, int feature_channels) {
@@ -101,36 +90,11 @@ __device__ __forceinline__ void push(Stored* keys, Stored* values, float* featur
   write_any(values + ring, new_values + newest, blocks, frames, channels, cell);
   write_any(features + static_cast<long long>(slot) * frames * feature_channels,
             new_features + person * feature_channels, 1, frames, feature_channels, cell);
-  if (is_last_block(arrived + slot)) {
+  __syncthreads();
+  if (threadIdx.x == 0) {
     time_ns[static_cast<long long>(slot) * frames + cell] = new_time_ns[person];
     head[slot] = next_cell(cell, frames);
     if (fill[slot] < frames) fill[slot] += 1;
-  }
-}
-
-template <typename Out, int N>
-__device__ __forceinline__ void gather_packs(Out* out, const float* ring, int head, int fill, int frames,
-                                             int channels) {
-  const int packs = channels / N;
-  for (int i = first_item(); i < frames * packs; i += item_stride()) {
-    const int cell = cell_in_order(head, fill, i / packs, frames), channel = i % packs * N;
-    const float* from = ring + static_cast<long long>(cell) * channels + channel;
-    store<Out, N>(out + static_cast<long long>(i) * N, load<float, N>(from));
-  }
-}
-
-template <typename Out>
-__device__ __forceinline__ void gather(Out* out, const float* features, const int* head, const int* fill,
-                                       const int* slots, int frames, int channels) {
-  const long long person = blockIdx.y, size = static_cast<long long>(frames) * channels;
-  const int slot = slots[person];
-  out += person * size;
-  if (slot < 0) {
-    for (long long i = first_item(); i < size; i += item_stride()) out[i] = stored<Out>(0.0f);
-  } else if (channels % 4 == 0) {
-    gather_packs<Out, 4>(out, features + slot * size, head[slot], fill[slot], frames, channels);
-  } else {
-    gather_packs<Out, 1>(out, features + slot * size, head[slot], fill[slot], frames, channels);
   }
 }
 
@@ -208,22 +172,16 @@ __device__ __forceinline__ void look(Stored* out_keys, Stored* out_values, float
 
 }  // namespace langpose
 
-// The arguments of push and reset, spelled once for both precisions. `arrived` is int [slot], zero before
-// the first launch; the kernel leaves it zero.
+// The arguments of push and reset, spelled once for both precisions.
 #define LANGPOSE_KERNEL extern "C" __global__ void __launch_bounds__(langpose::kThreads)
 #define LANGPOSE_DEFINE(Stored, suffix)                                                                \
   LANGPOSE_KERNEL window_push_##suffix(                                                                \
       Stored* keys, Stored* values, float* features, long long* time_ns, int* head, int* fill,         \
-      int* arrived, const int* slots, const float* new_keys, const float* new_values,                  \
+      const int* slots, const float* new_keys, const float* new_values,                                \
       const float* new_features, const long long* new_time_ns, int blocks, int frames, int channels,   \
       int feature_channels) {                                                                          \
-    langpose::push(keys, values, features, time_ns, head, fill, arrived, slots, new_keys, new_values,  \
+    langpose::push(keys, values, features, time_ns, head, fill, slots, new_keys, new_values,           \
                    new_features, new_time_ns, blocks, frames, channels, feature_channels);             \
-  }                                                                                                    \
-  LANGPOSE_KERNEL window_gather_##suffix(Stored* out, const float* features, const int* head,          \
-                                         const int* fill, const int* slots, int frames,                \
-                                         int feature_channels) {                                       \
-    langpose::gather(out, features, head, fill, slots, frames, feature_channels);                      \
   }                                                                                                    \
   LANGPOSE_KERNEL window_reset_##suffix(Stored* keys, Stored* values, float* features,                 \
                                         long long* time_ns, int* head, int* fill, const int* slots,    \
@@ -242,19 +200,6 @@ __device__ __forceinline__ void look(Stored* out_keys, Stored* out_values, float
 
 LANGPOSE_DEFINE(float, float)
 LANGPOSE_DEFINE(langpose::Half, half)
-
-// bias [person][frame]: 0 where the cell is seen from now_ns[person], kMasked elsewhere.
-LANGPOSE_KERNEL window_key_bias(float* bias, const long long* time_ns, const int* fill, const int* slots,
-                                const long long* now_ns, int persons, int frames,
-                                long long max_age_ns) {
-  for (int i = langpose::first_item(); i < persons * frames; i += langpose::item_stride()) {
-    const int person = i / frames, cell = i % frames;
-    const long long slot = slots[person];
-    bias[i] = slot < 0 ? langpose::kMasked
-                       : langpose::key_bias(cell, fill[slot], now_ns[person],
-                                            time_ns[slot * frames + cell], max_age_ns);
-  }
-}
 
 // out [person][channel_f]: the frame `frames_back` before the newest; beyond the ring, its oldest frame.
 LANGPOSE_KERNEL window_feature_at(float* out, const float* features, const int* head, const int* fill,

@@ -34,12 +34,6 @@ LANGPOSE_BOTH int clamp_back(int back, int fill) {
   return back < 0 ? 0 : (back > oldest ? oldest : back);
 }
 
-// The cell at `position` of a window in time order whose last position is the newest frame; positions
-// before the first frame repeat it.
-LANGPOSE_BOTH int cell_in_order(int head, int fill, int position, int frames) {
-  return cell_back(head, clamp_back(frames - 1 - position, fill), frames);
-}
-
 // Whether a frame of `then_ns` is at most `max_age_ns` (>= 0) old at `now_ns`, and not from the future.
 // Unsigned: the difference of any two int64 in this order fits, that of signed ones may not.
 LANGPOSE_BOTH bool is_seen(long long now_ns, long long then_ns, long long max_age_ns) {

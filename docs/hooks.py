@@ -3,15 +3,18 @@
 <!-- commands -->          the help text of every command of `langpose-rt`
 <!-- docstring MODULE -->  the docstring of a module, its underlined titles as headings
 <!-- file PATH -->         a Python file of the repository
+<!-- config CLASS -->      a configuration dataclass: its docstring, and a table of its fields
 """
 
 import argparse
+import dataclasses
 import html
 import importlib
 import inspect
 import os
 import re
 import textwrap
+import typing
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -25,6 +28,7 @@ ROOT = Path(__file__).parent.parent
 
 _FILE = re.compile(r"<!-- file ([\w./]+\.py) -->")
 _DOCSTRING = re.compile(r"<!-- docstring ([\w.]+) -->")
+_CONFIG = re.compile(r"<!-- config ([\w.]+) -->")
 _TITLE = re.compile(r"^(.+)\n=+$", re.MULTILINE)
 
 
@@ -32,6 +36,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """Replace the markers of one page."""
     if "<!-- commands -->" in markdown:
         markdown = markdown.replace("<!-- commands -->", commands_as_markdown())
+    markdown = _CONFIG.sub(lambda found: config_as_markdown(found[1]), markdown)
     markdown = _FILE.sub(lambda found: file_as_markdown(ROOT / found[1]), markdown)
     return _DOCSTRING.sub(lambda found: docstring_as_markdown(found[1]), markdown)
 
@@ -57,6 +62,28 @@ def docstring_as_markdown(module: str) -> str:
         f"```text\n{textwrap.dedent(part)}\n```" if indented else _escaped(part)
         for indented, part in _parts(text)
     )
+
+
+def config_as_markdown(name: str) -> str:
+    """Return a configuration dataclass as a heading, its docstring and a table of its fields."""
+    module, _, class_name = name.rpartition(".")
+    config = getattr(importlib.import_module(module), class_name)
+    summary, *sections = (inspect.getdoc(config) or "").split("\n\n")
+    lines = [f"### {class_name}", "", summary, "", "| field | type | default | meaning |"]
+    lines.append("|---|---|---|---|")
+    for field in dataclasses.fields(config):
+        help_text = _escaped(field.metadata.get("help", "see below")).replace("|", "\\|")
+        plain = isinstance(field.type, type) and not typing.get_args(field.type)
+        kind = field.type.__name__ if plain else str(field.type)
+        kind = kind.replace("typing.", "").replace("pathlib.", "").replace("|", "\\|")
+        lines.append(f"| `{field.name}` | `{kind}` | {_default_of(field)} | {help_text} |")
+    return "\n".join([*lines, *("\n" + _escaped(" ".join(part.split())) for part in sections)])
+
+
+def _default_of(field: "dataclasses.Field[Any]") -> str:
+    if field.default is not dataclasses.MISSING:
+        return f"`{field.default!r}`"
+    return "" if field.default_factory is dataclasses.MISSING else "its own"
 
 
 def file_as_markdown(path: Path) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from langpose_rt.client.control import ControlClient
-    from langpose_rt.client.subscriber import PoseSubscriber, RigPublisher
+    from langpose_rt.client.publisher import RigPublisher
+    from langpose_rt.client.subscriber import PoseSubscriber
     from langpose_rt.pipeline.offline import lift_clip
     from langpose_rt.runtime.registry import open_backend
 
@@ -21,7 +22,7 @@ __all__ = ["ControlClient", "PoseSubscriber", "RigPublisher", "lift_clip", "open
 _HOMES = {
     "ControlClient": "langpose_rt.client.control",
     "PoseSubscriber": "langpose_rt.client.subscriber",
-    "RigPublisher": "langpose_rt.client.subscriber",
+    "RigPublisher": "langpose_rt.client.publisher",
     "lift_clip": "langpose_rt.pipeline.offline",
     "open_backend": "langpose_rt.runtime.registry",
 }

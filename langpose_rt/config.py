@@ -1,7 +1,7 @@
-"""What a model is: sizes, attention, input. Checkpoints, manifests and engines carry one."""
+"""Model configuration: sizes, attention and input; checkpoints, manifests and engines carry one."""
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 import msgspec
@@ -9,6 +9,9 @@ import msgspec
 from langpose_rt.errors import ConfigError
 
 NS_PER_S = 1_000_000_000
+
+NUM_JOINTS = 17
+"""Joints of a pose, in the Human3.6M order of `geometry.skeleton.JOINTS`."""
 
 ROW_CHANNELS = 3
 """Channels of one joint of one input row: x, y, score."""
@@ -20,48 +23,76 @@ whether it is known."""
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Sizes and attention of one pose encoder and its lifter.
-
-    Args:
-        name: What people call it.
-        input: ``anchored`` rays in the person's own frame (ours) or ``screen`` coordinates (paper).
-        tokens: One token per joint (paper) or one per frame (ours, for small CPUs).
-        bone_input: Whether the extent and foreshortening of every bone are input too (one token a
-            frame and anchored rows only).
-        mirrored: Whether an answer is the mean of a frame's own and its mirror image's. Weights do
-            not depend on it and training never does it: it doubles the encoder's work and the ring.
-        streams: 2 for spatial-temporal and temporal-spatial streams with learned fusion, 1 for the
-            first alone.
-        depth: Layers; each has one temporal attention per stream.
-        width: Channels of a token.
-        heads: Attention heads; they divide the width.
-        mlp_ratio: Hidden channels of an MLP over the width.
-        window: Causal: earlier frames that temporal attention sees beside the newest; 0 is a
-            single-frame model. Bidirectional: frames of the clip the model sees at once.
-        causal: Whether a frame sees only itself and its past.
-        max_age_s: Keys older than this are not seen (causal only).
-        representation: Channels of the motion representation the lifter reads.
-        embedding: Channels of the projected motion embedding.
+    """Sizes and attention of an encoder and its lifter; see the help of each field.
 
     Raises:
-        ConfigError: If the numbers do not fit together.
+        ConfigError: If the values do not fit together.
     """
 
-    name: str = "live"
-    input: Literal["anchored", "screen"] = "anchored"
-    tokens: Literal["joint", "frame"] = "frame"
-    bone_input: bool = False
-    mirrored: bool = False
-    streams: int = 1
-    depth: int = 4
-    width: int = 256
-    heads: int = 8
-    mlp_ratio: int = 2
-    window: int = 32
-    causal: bool = True
-    max_age_s: float = 2.0
-    representation: int = 256
-    embedding: int = 128
+    name: str = field(default="live", metadata={"help": "name of the model"})
+    input: Literal["anchored", "screen"] = field(
+        default="anchored",
+        metadata={
+            "help": "anchored rays in the person's own frame (ours) or screen coordinates (paper)"
+        },
+    )
+    tokens: Literal["joint", "frame"] = field(
+        default="frame",
+        metadata={"help": "one token per joint (paper) or one per frame (ours, for small CPUs)"},
+    )
+    bone_input: bool = field(
+        default=False,
+        metadata={
+            "help": (
+                "extent and foreshortening of every bone are input too (needs one token per frame "
+                "and anchored input)"
+            )
+        },
+    )
+    mirrored: bool = field(
+        default=False,
+        metadata={
+            "help": (
+                "flip averaging: an answer is the mean of a frame's own and its mirror image's; "
+                "weights do not depend on it and training never does it; doubles the encoder's "
+                "work and the ring"
+            )
+        },
+    )
+    streams: int = field(
+        default=1,
+        metadata={
+            "help": (
+                "2 for spatial-temporal and temporal-spatial streams with learned fusion, 1 for "
+                "the first alone"
+            )
+        },
+    )
+    depth: int = field(
+        default=4, metadata={"help": "layers; each has one temporal attention per stream"}
+    )
+    width: int = field(default=256, metadata={"help": "channels of a token"})
+    heads: int = field(default=8, metadata={"help": "attention heads; a divisor of the width"})
+    mlp_ratio: int = field(default=2, metadata={"help": "hidden channels of an MLP over the width"})
+    window: int = field(
+        default=32,
+        metadata={
+            "help": (
+                "causal: earlier frames that temporal attention sees, 0 for a single-frame model; "
+                "bidirectional: frames of the clip the model sees at once"
+            )
+        },
+    )
+    causal: bool = field(default=True, metadata={"help": "a frame sees only itself and its past"})
+    max_age_s: float = field(
+        default=2.0, metadata={"help": "keys older than this are masked (causal only)"}
+    )
+    representation: int = field(
+        default=256, metadata={"help": "channels of the motion representation the lifter reads"}
+    )
+    embedding: int = field(
+        default=128, metadata={"help": "channels of the projected motion embedding"}
+    )
 
     def __post_init__(self) -> None:
         if self.width % (2 * self.heads):
@@ -80,16 +111,16 @@ class ModelConfig:
     @property
     def token_count(self) -> int:
         """Tokens of one frame."""
-        return 17 if self.tokens == "joint" else 1
+        return NUM_JOINTS if self.tokens == "joint" else 1
 
     @property
     def blocks(self) -> int:
-        """Temporal attentions of the whole encoder, all sides; each keeps keys and values."""
+        """Temporal attention blocks of the whole encoder, all views; each has keys and values."""
         return self.depth * self.streams * self.sides
 
     @property
     def sides(self) -> int:
-        """How often a frame is looked at: 2 with its mirror image."""
+        """Views of a frame: 2 with flip averaging, else 1."""
         return 2 if self.mirrored else 1
 
     @property
@@ -99,29 +130,57 @@ class ModelConfig:
 
     @property
     def feature_channels(self) -> int:
-        """Channels of one frame's motion representation, all tokens, all sides."""
+        """Channels of one frame's motion representation, all tokens, all views."""
         return self.token_count * self.representation * self.sides
 
     @property
     def rotary_pairs(self) -> int:
-        """Channel pairs of one head, each turned by a phase of its own."""
+        """Channel pairs of one head, each rotated by its own phase."""
         return self.width // self.heads // 2
 
     @property
     def max_age_ns(self) -> int:
-        """Age beyond which a key is not seen, in nanoseconds."""
+        """Age beyond which a key is masked, in nanoseconds."""
         return round(self.max_age_s * NS_PER_S)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for a manifest or a checkpoint header."""
+        """Return plain values, for a manifest or a checkpoint header."""
         return asdict(self)
 
 
-def config_from_dict(values: dict[str, Any]) -> ModelConfig:
-    """The config a manifest or checkpoint header describes.
+@dataclass(frozen=True, kw_only=True)
+class RayRefinement:
+    """Parameters of the refinement of a pose towards its 2D input, at the predicted depth.
+
+    Args:
+        strength: Share of the way to its ray that a joint goes where all else speaks for it.
+        jitter_m: Running jitter of a person's 2D, at the person, at which half of it is left.
+        sigma_m: Standard deviation of a joint at which half of it is left: what the model is sure
+            of stays where it is.
+        cutoff_hz: Low pass of the move without jitter.
 
     Raises:
-        ConfigError: If a value is unknown to this version, or is none.
+        ConfigError: If a number is out of range.
+    """
+
+    strength: float = 0.9
+    jitter_m: float = 0.006
+    sigma_m: float = 0.01
+    cutoff_hz: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength <= 1:
+            raise ConfigError(f"strength is {self.strength:g}; expected 0 to 1")
+        for name in ("jitter_m", "sigma_m", "cutoff_hz"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ConfigError(f"{name} is {getattr(self, name):g}; expected more than 0")
+
+
+def config_from_dict(values: dict[str, Any]) -> ModelConfig:
+    """Build the model configuration of a manifest or checkpoint header.
+
+    Raises:
+        ConfigError: If a value is unknown to this version, or invalid.
     """
     unknown = set(values) - {field.name for field in fields(ModelConfig)}
     if unknown:
@@ -149,7 +208,7 @@ PRESETS = {
     "paper": _paper("paper", 512, 2),
     "lite": _paper("lite", 256, 4),
 }
-"""``live`` is what is served, ``live-l`` needs a GPU, ``paper`` and ``lite`` are the published
+"""``live`` is the served default, ``live-l`` needs a GPU, ``paper`` and ``lite`` are the published
 setting.
 
 Source: five dual-stream layers and T = 243 second-hand from the paper; widths from MotionBERT (its

@@ -1,13 +1,13 @@
-"""Every error that langpose-rt raises on purpose.
+"""Exceptions that langpose-rt raises on purpose.
 
     LangPoseError
     ├── ConfigError      a wrong option, file or calibration; found before anything starts
     │   └── ModelError   a missing, damaged or mismatched model
-    ├── BuildError       an engine that could not be built, or did not prove what it must
-    ├── MessageError     one message from the network is not acceptable; costs that message
-    └── BackendError     the thing that computes poses failed while running
+    ├── BuildError       an engine that could not be built, or failed its acceptance
+    ├── MessageError     a message from the network is invalid; only that message is dropped
+    └── BackendError     the backend that computes poses failed while running
 
-Sentences are lower case and say what was found, what was expected, and what to do next.
+Messages are lower case: what was found, what was expected, and what to do next.
 """
 
 from dataclasses import dataclass
@@ -26,20 +26,20 @@ class ConfigError(LangPoseError):
 
 
 class ModelError(ConfigError):
-    """A model that is missing, damaged, or not what its manifest says."""
+    """A model that is missing, damaged, or does not match its manifest."""
 
 
 class BuildError(LangPoseError):
-    """An engine that could not be built, or did not prove what it must."""
+    """An engine that could not be built, or failed its acceptance."""
 
 
 @dataclass
 class MessageError(LangPoseError):
-    """One message from the network is not acceptable.
+    """A message from the network is invalid.
 
     Args:
-        reason: Short snake_case label; it names the counter and the event.
-        detail: One sentence for a person: what was found and what was expected.
+        reason: Short snake_case label, the name of the counter and the event.
+        detail: One readable sentence: what was found and what was expected.
     """
 
     reason: str

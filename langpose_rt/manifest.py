@@ -1,8 +1,8 @@
-"""What every product says of itself: one JSON file beside the files it vouches for.
+"""Model manifest: metadata, hashes and parity of a model folder.
 
-A *product* is a folder: ``manifest.json`` and the files it names with their hashes. Opening a
-product checks the manifest first, so that a damaged or mismatched file is one sentence and never a
-wrong pose.
+A model folder has a ``manifest.json`` and the files it names with their hashes. Opening a model
+checks the manifest first, so that a damaged or mismatched file is an error, never a wrong pose.
+
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from langpose_rt.config import ModelConfig, config_from_dict
+from langpose_rt.config import ModelConfig, RayRefinement, config_from_dict
 from langpose_rt.errors import ConfigError, ModelError
 
 MANIFEST_NAME = "manifest.json"
@@ -21,7 +21,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
 class Parity(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a product's poses are from float32 torch, on a clip of real keypoints."""
+    """Deviation of a product's poses from float32 torch, on a clip of real keypoints."""
 
     clip: str
     frames: int
@@ -30,7 +30,7 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Product(msgspec.Struct, frozen=True, kw_only=True):
-    """One precision of a model: which file does what, and how exact it is."""
+    """Files and parity of one precision of a model."""
 
     encoder: str
     lifter: str
@@ -38,7 +38,7 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """One latency class of an engine: the batches it takes, and the one it is fastest at."""
+    """An optimization profile of an engine: smallest, typical and largest batch."""
 
     smallest: int
     typical: int
@@ -46,14 +46,14 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EnginePart(msgspec.Struct, frozen=True, kw_only=True):
-    """Encoder or lifter as a built file.
+    """Encoder or lifter as a built engine file.
 
     Attributes:
-        file, sha256, size_bytes: The engine.
-        graph_sha256: Of the FP16 ONNX graph it was built from.
+        file, sha256, size_bytes: The engine file.
+        graph_sha256: Hash of the FP16 ONNX graph it was built from.
         build_s: Seconds the builder took.
-        network_half: Share of half among the layer outputs of the network that was parsed.
-        engine_half: The same of the built engine; None where no GPU could open it to look.
+        network_half: Share of FP16 among the layer outputs of the parsed network.
+        engine_half: The same of the built engine; None where no GPU could open it.
         inputs, outputs: Type and shape of every tensor, as ``float32[batch,17,3]``.
         flags: Builder flags that were set.
     """
@@ -71,17 +71,17 @@ class EnginePart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Engine(msgspec.Struct, frozen=True, kw_only=True):
-    """What an engine was built from, for and with; it runs nowhere else.
+    """Build record of an engine: model, builder, targets and files.
 
     Attributes:
         flavor: ``tensorrt`` or ``rtx``.
-        version: Of the TensorRT that built it.
+        version: Version of the TensorRT that built it.
         targets: Compute capabilities it runs on, as ``8.9``.
         gpu: Name of the GPU it was built on; None where there was none (rtx only).
-        driver: Of that machine, likewise.
-        model_sha256: Of the model, `Manifest.sha256`.
-        optimization_level: Of the builder.
-        profiles: Latency classes, in the order the engine holds them.
+        driver: Driver of that machine, likewise.
+        model_sha256: `Manifest.sha256` of the model.
+        optimization_level: Optimization level of the builder.
+        profiles: Optimization profiles, in the order of the engine.
         encoder, lifter: The two files.
         made_by, command, date: As of a manifest.
     """
@@ -102,11 +102,11 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EngineParity(Parity, frozen=True, kw_only=True):
-    """Parity of an engine, and on what it was measured.
+    """Parity of an engine, with the names of the evaluators.
 
     Attributes:
-        evaluator: What computed the engine's poses: the engine itself on a GPU, or a stand-in.
-        reference: What computed the float32 poses.
+        evaluator: Evaluator of the engine's poses: the engine on a GPU, or its FP16 graph.
+        reference: Evaluator of the float32 poses.
     """
 
     evaluator: str
@@ -114,28 +114,29 @@ class EngineParity(Parity, frozen=True, kw_only=True):
 
 
 class EngineProduct(msgspec.Struct, frozen=True, kw_only=True):
-    """An engine, and the proof without which it is not written."""
+    """An engine with the parity that its acceptance requires."""
 
     engine: Engine
     parity: EngineParity
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Everything that is known of a model folder.
+    """Metadata, file hashes and products of a model folder.
 
     Attributes:
         version: Layout of this file.
-        name: What people call the model.
+        name: Name of the model.
         made_by: langpose-rt version that wrote it.
         command: Command that wrote it.
         date: ISO date of writing.
         config: `ModelConfig` as plain values.
-        card: Of the weights: data, licences, seed, command, validation.
+        card: Model card of the weights: data, licences, seed, command, validation.
         files: SHA-256 of every file.
         products: Precision (``fp32``) to its files and parity.
         opset: ONNX operator set.
-        engines: Name to what `build-engine` made. Their files are not in ``files``: an engine that
-            does not fit this machine leaves the model whole.
+        ray_refinement: Parameters of the refinement towards the 2D; None turns it off.
+        engines: Name to engine, made by `build-engine`. Their files are not in ``files``: an engine
+            that does not fit this machine leaves the model usable.
     """
 
     version: int
@@ -148,16 +149,17 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     files: dict[str, str]
     products: dict[str, Product]
     opset: int
+    ray_refinement: RayRefinement | None = None
     engines: dict[str, EngineProduct] = {}
 
     @property
     def model_config(self) -> ModelConfig:
-        """The model's config."""
+        """Model configuration."""
         return config_from_dict(self.config)
 
     @property
     def sha256(self) -> str:
-        """One hash for the whole model: of its files' hashes."""
+        """Hash of the whole model: the hash of its files' hashes."""
         return hashlib.sha256("".join(sorted(self.files.values())).encode()).hexdigest()
 
     @property
@@ -173,19 +175,19 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
+    """Return the SHA-256 of a file, in hex."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest of a folder, whole or not at all."""
+    """Write the manifest of a folder atomically."""
     part = folder / (MANIFEST_NAME + ".part")
     part.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
     part.replace(folder / MANIFEST_NAME)
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a model folder, after checking that its files are the ones it names.
+    """Read the manifest of a model folder and check its files against their hashes.
 
     Raises:
         ModelError: If the folder, the manifest or a file is missing, damaged or changed.
@@ -198,7 +200,7 @@ def read_manifest(folder: Path) -> Manifest:
         )
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ConfigError) as error:
         raise ModelError(f"{path} is damaged ({error}); export the model again") from error
     if manifest.version != MANIFEST_VERSION:
         raise ModelError(
@@ -206,7 +208,7 @@ def read_manifest(folder: Path) -> Manifest:
             "export the model again"
         )
     try:
-        manifest.model_config  # noqa: B018 - said now or never
+        manifest.model_config  # noqa: B018 - checks the configuration
     except ConfigError as error:
         raise ModelError(f"{path} is damaged ({error}); export the model again") from error
     for name, expected in manifest.files.items():
@@ -219,16 +221,16 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def check_file(folder: Path, name: str, expected: str, *, repair: str) -> None:
-    """Refuse a file that is missing, damaged or outside its folder.
+    """Check that a file is present, undamaged and inside its folder.
 
     Args:
-        folder: Where it must be.
-        name: A plain name.
-        expected: Its SHA-256.
-        repair: What the sentence ends with.
+        folder: Folder of the file.
+        name: File name without a path.
+        expected: Expected SHA-256.
+        repair: Next step, the end of the error message.
 
     Raises:
-        ModelError: If it is not the file the manifest names.
+        ModelError: If it is missing or differs from the manifest.
     """
     if not _PLAIN_NAME.fullmatch(name) or not (folder / name).is_file():
         raise ModelError(f"model file {name!r} is missing from {folder}; {repair}")

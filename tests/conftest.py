@@ -21,7 +21,7 @@ with patch.object(random, "getrandbits", random.Random().getrandbits):
 install_import_hook("langpose_rt", "beartype.beartype")
 
 from langpose_rt.formats.clip_npz import clip_to_npz  # noqa: E402
-from langpose_rt.runtime.gpu_info import why_no_gpu  # noqa: E402
+from langpose_rt.runtime.gpu_info import no_gpu_reason  # noqa: E402
 from tests.commands import Done, exported_checkpoint, part_of_demo_clip  # noqa: E402
 from tests.left_behind import nothing_left_behind  # noqa: E402, F401
 
@@ -40,7 +40,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a `gpu` test where there is no GPU, or fail it if one was promised."""
     if item.get_closest_marker("gpu") is None:
         return
-    reason = why_no_gpu()
+    reason = no_gpu_reason()
     if reason is None:
         return
     if os.environ.get("LANGPOSE_REQUIRE_GPU") == "1":

@@ -1,4 +1,4 @@
-"""Model configs: presets, derived sizes, and what they refuse."""
+"""Model configurations: presets, derived sizes, and invalid values."""
 
 import pytest
 

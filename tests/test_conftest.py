@@ -19,7 +19,7 @@ def item(*, marked: bool) -> Mock:
 
 @pytest.fixture
 def without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conftest, "why_no_gpu", lambda: NO_GPU)
+    monkeypatch.setattr(conftest, "no_gpu_reason", lambda: NO_GPU)
     monkeypatch.delenv("LANGPOSE_REQUIRE_GPU", raising=False)
 
 
@@ -44,7 +44,7 @@ def test_other_tests_run_without_a_driver() -> None:
 
 
 def test_a_gpu_test_runs_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conftest, "why_no_gpu", lambda: None)
+    monkeypatch.setattr(conftest, "no_gpu_reason", lambda: None)
     conftest.pytest_runtest_setup(item(marked=True))
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 import functools
 import importlib
 import importlib.util
@@ -19,6 +20,10 @@ from typing import NamedTuple
 import pytest
 
 from langpose_rt.cli.main import COMMANDS, build_parser
+from langpose_rt.config import ModelConfig
+from langpose_rt.engine.build_config import BuildConfig
+from langpose_rt.pipeline.config import PipelineConfig
+from langpose_rt.server.config import ServerConfig
 from tests.commands import COMMAND, ENVIRONMENT, ROOT
 
 LONGEST_RUN_S = 120
@@ -266,6 +271,16 @@ def test_the_page_of_commands_shows_the_help_of_every_command() -> None:
         assert f"\n## {name}\n" in f"\n{page}"
         assert f"usage: langpose-rt {name} " in page
     assert "\n### keys new\n" in page
+
+
+def test_the_page_of_the_configuration_explains_every_field() -> None:
+    page = (ROOT / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
+    shown = hooks().on_page_markdown(page)
+    for config in (PipelineConfig, ServerConfig, ModelConfig, BuildConfig):
+        assert f"### {config.__name__}\n" in shown
+        for field in dataclasses.fields(config):
+            row = next(line for line in shown.splitlines() if line.startswith(f"| `{field.name}` "))
+            assert len(row.rsplit("|", 2)[1].split()) >= 2, row
 
 
 def test_a_guide_shows_the_very_example() -> None:

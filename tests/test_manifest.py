@@ -1,11 +1,11 @@
-"""Manifests: a product is what its manifest says, or it is refused in one sentence."""
+"""Manifests: model folders are checked against their manifest."""
 
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from langpose_rt.config import PRESETS
+from langpose_rt.config import PRESETS, RayRefinement
 from langpose_rt.errors import ModelError
 from langpose_rt.manifest import (
     MANIFEST_NAME,
@@ -48,6 +48,16 @@ def test_the_licence_is_the_one_the_card_states() -> None:
     manifest = manifest_of({})
     assert manifest.licence == "not stated"
     assert msgspec.structs.replace(manifest, card={"licence": "MIT"}).licence == "MIT"
+
+
+def test_ray_refinement_reads_back_and_nonsense_is_damage(folder: Path) -> None:
+    path = folder / MANIFEST_NAME
+    manifest = msgspec.structs.replace(read_manifest(folder), ray_refinement=RayRefinement())
+    write_manifest(folder, manifest)
+    assert read_manifest(folder) == manifest
+    path.write_text(path.read_text().replace('"strength": 0.9', '"strength": 9'))
+    with pytest.raises(ModelError, match="strength is 9"):
+        read_manifest(folder)
 
 
 def test_a_changed_file_is_named_with_both_hashes(folder: Path) -> None:

@@ -1,4 +1,7 @@
-"""Tests mirror the source: tests/window/test_native.py is about langpose_rt/window/native.py."""
+"""Tests mirror the source in both directions, and are no fewer lines than it.
+
+tests/window/test_native.py is about langpose_rt/window/native.py, and every module has such a file.
+"""
 
 from pathlib import Path
 
@@ -17,12 +20,21 @@ WITHOUT_SOURCE = {
     "test_left_behind.py": "about tests/left_behind.py",
     "test_mirror.py": "about the tests",
     "test_packaging.py": "about setup.py and pyproject.toml",
+    "test_structure.py": "about the package as a whole and docs/development/architecture.md",
     "pipeline/test_pipeline_faults.py": "more of pipeline.py: overload, faults, another model",
     "pipeline/test_pipeline_order.py": "more of pipeline.py: order, epochs, clocks, lookahead",
     "training/test_weights.py": "about training/weights and the weights that ship",
-    "pipeline/test_pipeline_people.py": "more of pipeline.py: who is who, and who is held",
+    "pipeline/test_pipeline_people.py": "more of pipeline.py: ids, coasting and expiry",
 }
 """The only tests that are about no single source file, and why."""
+
+WITHOUT_TEST = {
+    "langpose_rt/__main__.py": "one call; tests/end_to_end/test_commands.py runs it",
+    "langpose_rt/errors.py": "exceptions without behaviour; every test of a refusal names one",
+    "langpose_rt/assets/examples/consumer.py": "run by tests/end_to_end/test_examples.py",
+    "langpose_rt/assets/examples/rig.py": "run by tests/end_to_end/test_examples.py",
+}
+"""The only modules without a test of their name, and why; packages themselves need none."""
 
 NO_MIRRORS = {"benchmarks", "end_to_end", "gpu"}
 """Measurements, journeys through the whole package, and what needs a device."""
@@ -36,6 +48,26 @@ def source_of(test: Path) -> Path:
         stem, _, ending = name.rpartition("_")
         return home / test.parent / f"{stem}.{ending}"
     return home / test.parent / f"{name}.py"
+
+
+def sources() -> list[Path]:
+    """Every Python file of the package and the trainer, from the root."""
+    found = (path for home in ("langpose_rt", "training") for path in (ROOT / home).rglob("*.py"))
+    return sorted(path.relative_to(ROOT) for path in found)
+
+
+def its_test(source: Path) -> Path:
+    """The test file that a module must have, from tests/."""
+    folder = source.parent.relative_to("langpose_rt") if source.parts[0] != "training" else None
+    return (source.parent if folder is None else folder) / f"test_{source.name}"
+
+
+def line_count(home: str) -> int:
+    """Lines of all Python files below a folder, without those of benchmarks, which test nothing."""
+    files = (
+        path for path in (ROOT / home).rglob("*.py") if TESTS / "benchmarks" not in path.parents
+    )
+    return sum(len(path.read_bytes().splitlines()) for path in files)
 
 
 def mirrors() -> list[Path]:
@@ -53,3 +85,23 @@ def test_a_test_file_is_about_one_source_file(test: Path) -> None:
 
 def test_the_list_of_exceptions_names_only_tests_that_exist() -> None:
     assert set(WITHOUT_SOURCE) <= {path.as_posix() for path in mirrors()}
+
+
+@pytest.mark.parametrize(
+    "source", [path for path in sources() if path.name != "__init__.py"], ids=str
+)
+def test_a_module_has_a_test_of_its_name(source: Path) -> None:
+    test = its_test(source)
+    if source.as_posix() in WITHOUT_TEST:
+        assert not (TESTS / test).exists(), "it has a test; take it off the list"
+    else:
+        assert (TESTS / test).is_file(), f"expected tests/{test}"
+
+
+def test_the_list_of_modules_without_a_test_names_only_modules_that_exist() -> None:
+    assert set(WITHOUT_TEST) <= {path.as_posix() for path in sources()}
+
+
+def test_there_are_no_fewer_lines_of_tests_than_of_source() -> None:
+    source, tests = line_count("langpose_rt") + line_count("training"), line_count("tests")
+    assert tests >= source, f"{tests} lines of tests for {source} lines of source"

@@ -13,13 +13,15 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 CUDA = ("sliding_window.cu", "sliding_window.cuh")
-EXTENSION = f"langpose_rt/_sliding_window{sysconfig.get_config_var('EXT_SUFFIX')}"
+EXTENSION = f"langpose_rt/_native{sysconfig.get_config_var('EXT_SUFFIX')}"
 NOT_PACKAGED = shutil.ignore_patterns("__pycache__", "*.so", "*.pyd")
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     """A copy of what is built, beside folders that must stay out of a wheel."""
+    (tmp_path / "without_nanobind").mkdir()
+    (tmp_path / "without_nanobind" / "nanobind.py").write_text("raise ImportError\n")
     for name in ("langpose_rt", "cpp_ext"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=NOT_PACKAGED)
     for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
@@ -48,8 +50,12 @@ def package_files(source: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     "environment",
-    [{"LANGPOSE_NO_EXT": "1"}, {"CC": "no-compiler", "CXX": "no-compiler"}],
-    ids=["extension forbidden", "no compiler"],
+    [
+        {"LANGPOSE_NO_EXT": "1"},
+        {"CC": "no-compiler", "CXX": "no-compiler"},
+        {"PYTHONPATH": "without_nanobind"},
+    ],
+    ids=["extension forbidden", "no compiler", "no nanobind"],
 )
 def test_a_wheel_without_the_extension_holds_the_whole_package_and_nothing_else(
     source: Path, environment: dict[str, str]
@@ -71,7 +77,7 @@ def test_a_wheel_built_with_a_compiler_holds_the_extension(source: Path) -> None
 
 def test_the_source_archive_holds_what_a_build_needs(source: Path) -> None:
     expected = package_files(source) | {
-        f"cpp_ext/{name}" for name in ("host.cpp", "arrays.hpp", "README.md", *CUDA)
+        path.relative_to(ROOT).as_posix() for path in (ROOT / "cpp_ext").iterdir() if path.is_file()
     }
     with tarfile.open(build(source, "sdist")) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}

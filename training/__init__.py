@@ -1,4 +1,4 @@
-"""The trainer of langpose-rt; run from a checkout, never part of the wheel.
+"""Train and evaluate langpose-rt models; run from a checkout, not part of the wheel.
 
 May import langpose_rt; langpose_rt never imports this package.
 """

@@ -1,8 +1,8 @@
-"""``python -m training.ablate``: what each choice buys, every variant trained alike, several seeds.
+"""Command ``python -m training.ablate``: train variants with several seeds and compare them.
 
-Variants and their flags stand in a TOML file (ablations.toml). Each is trained once per
-seed by the command of its stage, then asked every curve of `curves.py`. What is done is kept, so
-the command may be killed and given again.
+A TOML file (ablations.toml) lists the variants and their flags. Each is trained once per seed by
+the command of its stage and then evaluated on every curve of `curves.py`. Finished results are
+kept, so the command can be interrupted and restarted.
 """
 
 import argparse
@@ -32,12 +32,12 @@ Curves = dict[str, list[tuple[str, dict[str, float]]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One variant with one seed.
+    """Training run of a variant with a seed.
 
     Attributes:
-        variant: Its name.
-        folder: Where its weights go.
-        command: What trains it, or goes on with it.
+        variant: Name of the variant.
+        folder: Output folder of the weights.
+        command: Command that trains it or resumes its training.
     """
 
     variant: str
@@ -46,7 +46,7 @@ class Run:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Run the command and return its exit code."""
     try:
         run(_parser().parse_args(argv))
     except LangPoseError as error:
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Trains what is not trained yet, scores what is not scored yet, and prints."""
+    """Train and score the runs that are not finished, and print all results."""
     runs = runs_from_matrix(arguments)
     with ThreadPoolExecutor(arguments.jobs) as pool:
         found = list(pool.map(lambda one: _trained_and_scored(one, arguments), runs))
@@ -73,10 +73,10 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def runs_from_matrix(arguments: argparse.Namespace) -> list[Run]:
-    """Every variant with every seed, seeds first, so that early results can be compared.
+    """List every variant with every seed, seed by seed, so that early results are comparable.
 
     Raises:
-        ConfigError: If the file is none, names an unknown stage, or lacks a variant asked for.
+        ConfigError: If the file is invalid, names an unknown stage, or lacks a requested variant.
     """
     matrix = read_toml(arguments.matrix)
     variants: dict[str, dict[str, Any]] = matrix.get("variants", {})
@@ -97,7 +97,7 @@ def runs_from_matrix(arguments: argparse.Namespace) -> list[Run]:
 
 
 def table(found: Mapping[str, list[Curves]]) -> Iterable[str]:
-    """Markdown: conditions down, variants across, mean and half the spread of the seeds."""
+    """Format a Markdown table: conditions by variants, mean and half the spread of the seeds."""
     for column in SHOWN:
         yield f"\n**{column}**, mean ± half the spread of the seeds\n"
         yield "| | " + " | ".join(found) + " |"
@@ -119,7 +119,7 @@ def _run(arguments: argparse.Namespace, name: str, values: dict[str, Any], seed:
 
 
 def _trained_and_scored(one: Run, arguments: argparse.Namespace) -> Curves:
-    """The curves of a run, from its file if it is whole."""
+    """Train and score a run, or return its kept curves."""
     from training.trainer.loop import WEIGHTS_FILE
 
     one.folder.mkdir(parents=True, exist_ok=True)
@@ -164,7 +164,7 @@ def _check(returncode: int, failure: str, log: TextIO) -> None:
 
 
 def _values(runs: list[Curves], column: str) -> dict[str, list[float]]:
-    """Figures of all seeds by condition."""
+    """Collect the values of all seeds by condition."""
     found: dict[str, list[float]] = {}
     for curves in runs:
         for name, points in curves.items():

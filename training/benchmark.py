@@ -1,7 +1,7 @@
-"""``python -m training.benchmark``: checkpoints on the frozen benchmark, side by side.
+"""Command ``python -m training.benchmark``: score checkpoints on the frozen benchmark.
 
-Lag 0 and 130 ms of lookahead; best constant pose beside them. Give the single-frame baseline's
-checkpoint as one of the checkpoints. What is asked stands in benchmark_clips.py.
+Scores at lag 0 and 130 ms of lookahead, beside the best constant pose. To compare with the
+single-frame baseline, pass its checkpoint too. The clips are defined in benchmark_clips.py.
 """
 
 import argparse
@@ -54,7 +54,7 @@ COLUMNS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Run the command and return its exit code."""
     parser = _parser()
     try:
         run(parser.parse_args(argv))
@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Draws the benchmark, scores every checkpoint and prints."""
+    """Draw the benchmark, score every checkpoint and print the scores."""
     import torch
 
     from training.trainer.frame_numbers import load_as_trained
@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def score_model(model: "LangPose", clips: list[BenchmarkClip]) -> dict[str, dict[str, Scores]]:
-    """Scores per lag and source; a single-frame model has no lookahead to offer."""
+    """Return scores per lag and source; a single-frame model has lag 0 only."""
     lags = {"lag 0": 0.0}
     if model.config.causal and model.config.window > 0:
         lags[f"lag {1000 * LOOKAHEAD_S:.0f} ms"] = LOOKAHEAD_S
@@ -100,7 +100,7 @@ def score_model(model: "LangPose", clips: list[BenchmarkClip]) -> dict[str, dict
 
 
 def table(report: dict[str, Any], *, sources: bool) -> Iterable[str]:
-    """Lines for a person."""
+    """Format the report as lines of text."""
     yield f"{report['version']}  {report['clips']} clips, {report['frames']} frames"
     yield f"hash {report['hash']}" + ("" if report["comparable"] else "  (not the published one)")
     yield "mm; per clip, then per source, then over sources; true stature given but for 'no height'"

@@ -1,7 +1,7 @@
-"""``python -m training.evaluate``: published protocols, and curves of our own.
+"""Command ``python -m training.evaluate``: score a checkpoint by published protocols and curves.
 
-With a published data set: that data set's protocol, for a checkpoint that learned its convention.
-With ``--mocap``: error against one condition at a time, and how honest sigma is (`curves.py`).
+With a published data set: its protocol, for a checkpoint trained with its convention.
+With ``--mocap``: error against one condition at a time, and calibration of sigma (`curves.py`).
 The frozen benchmark is `benchmark.py`; zero-shot actions are `recognise.py`.
 """
 
@@ -31,7 +31,7 @@ SHOWN = ("mpjpe_mm", "p_mpjpe_mm", "velocity_error_mm_s", "jitter_mm")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Run the command and return its exit code."""
     try:
         run(_parser().parse_args(argv))
     except LangPoseError as error:
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Scores a checkpoint, prints, and draws."""
+    """Score a checkpoint, print the scores, and plot the curves."""
     import torch
 
     from langpose_rt.model.checkpoint import load
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def lift_of_model(model: "LangPose") -> "Lift":
-    """A bidirectional model as the protocols call it."""
+    """Wrap a bidirectional model as a function for the protocols."""
     import torch
 
     from langpose_rt.config import EXTRA_CHANNELS
@@ -77,7 +77,7 @@ def lift_of_model(model: "LangPose") -> "Lift":
 
 
 def table_of_protocol(convention: str, table: "Table") -> Iterable[str]:
-    """Lines for a person."""
+    """Format the scores as lines of text."""
     names = list(next(iter(table.values())))
     yield f"{convention}  (MPJPE, P1 and P2 in mm, PCK and AUC in %)"
     yield f"{'':<24}" + "".join(f"{name:>10}" for name in names)
@@ -86,14 +86,14 @@ def table_of_protocol(convention: str, table: "Table") -> Iterable[str]:
 
 
 def table_of_curve(name: str, points: "Iterable[Point]") -> Iterable[str]:
-    """Lines for a person."""
+    """Format the scores as lines of text."""
     yield f"{name:<24}" + "".join(f"{column:>22}" for column in SHOWN)
     for place, scores in points:
         yield f"  {place:<22}" + "".join(f"{scores[column]:>22.1f}" for column in SHOWN)
 
 
 def picture(path: Path, found: "Mapping[str, list[Point]]") -> None:
-    """Draw every curve: MPJPE and P-MPJPE over what was changed.
+    """Plot every curve: MPJPE and P-MPJPE over the varied condition.
 
     Raises:
         ConfigError: If the file cannot be written.

@@ -1,4 +1,4 @@
-"""``python -m training.finetune``, stage 2: the pose branch alone, for 3D, without labels.
+"""Command ``python -m training.finetune``, stage 2: train lifting alone, without labels or text.
 
 From a stage 1 checkpoint (`--start-from`) or from scratch.
 
@@ -14,7 +14,7 @@ EXAMPLE = """python -m training.finetune --mocap data/mocap --commercial-only --
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Run the command and return its exit code."""
     parser = stage_parser(
         "finetune", "Stage 2: learn to lift what random cameras and detectors see.", EXAMPLE
     )

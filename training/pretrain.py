@@ -1,4 +1,4 @@
-"""``python -m training.pretrain``, stage 1: align motion with text while learning to lift.
+"""Command ``python -m training.pretrain``, stage 1: align motion with text while learning to lift.
 
 Source: LangPose (contrastive alignment, and position and velocity reconstruction from masked and
     noisy 2D, both at once); weights and rates ours.
@@ -14,7 +14,7 @@ EXAMPLE = (
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Run the command and return its exit code."""
     parser = stage_parser(
         "pretrain",
         "Stage 1: learn to lift masked, noisy 2D, and what the motion is called, at once.",

@@ -1,8 +1,8 @@
-"""``python -m training.recognise``: does a motion find the sentence that names it, unseen?
+"""Command ``python -m training.recognise``: evaluate zero-shot action recognition.
 
-Zero-shot: every validation clip is filmed by a random camera and a noisy detector, its mean motion
-embedding is compared with the sentences of all actions of the validation split, and the nearest
-ones are counted. Figures are means over a clip's action, then over actions.
+Every validation clip is rendered with a random camera and a noisy detector, its mean motion
+embedding is compared with the sentences of all actions of the validation split, and the rank of
+the right sentence is scored. Scores are means over the clips of an action, then over actions.
 """
 
 import argparse
@@ -32,7 +32,7 @@ EXAMPLE = """python -m training.recognise runs/one/model.safetensors \\
 SEED = 31
 RATE_HZ = 30.0
 MOST_FRAMES = 128
-"""At most the middle four seconds of a clip."""
+"""Frames used of a clip: at most the middle four seconds."""
 
 _BEST = 5
 _DRAWS = 2000
@@ -40,7 +40,7 @@ _CONDITIONS = replace(DataConfig(), masks=MaskConfig(whole=1.0))
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Run the command and return its exit code."""
     try:
         run(_parser().parse_args(argv))
     except LangPoseError as error:
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Scores a checkpoint and prints."""
+    """Score a checkpoint and print the scores."""
     from langpose_rt.model.checkpoint import load
     from training.trainer.text_encoder import load_text
 
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def sentence_of_action(action: str) -> str:
-    """An action label in words."""
+    """Turn an action label into a sentence."""
     return action.replace("-", " ").replace("_", " ").replace("  ", " ")
 
 
@@ -75,7 +75,7 @@ def recognition(
     truth: Int64[np.ndarray, " clip"],
     gallery: Sequence[str],
 ) -> dict[str, Any]:
-    """Macro-averaged top 1 and recall at 5, with 95 % intervals over clips drawn again."""
+    """Compute macro-averaged top 1 and recall at 5, with 95 % bootstrap intervals over clips."""
     rank = (similarity > similarity[np.arange(len(truth)), truth][:, None]).sum(1)
     rng = np.random.default_rng(SEED)
     report: dict[str, Any] = {
@@ -93,7 +93,7 @@ def recognition(
 
 
 def _motion(model: "LangPose", mocap: Mocap, index: int) -> Float32[np.ndarray, " embedding"]:
-    """Mean motion embedding of the middle of a clip, of unit length."""
+    """Return the mean motion embedding of the middle of a clip, of unit length."""
     import torch
 
     batch = _footage(mocap, index)

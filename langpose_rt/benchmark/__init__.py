@@ -1,1 +1,1 @@
-"""Load generation and measurement."""
+"""Load generation and performance measurement."""

@@ -1,4 +1,4 @@
-"""A real server in a process of its own, for commands that measure one: `demo` and `bench`."""
+"""A server in a child process, for commands that measure one: `demo`, `bench` and `doctor`."""
 
 import contextlib
 import json
@@ -18,38 +18,38 @@ from langpose_rt.errors import ConfigError, LangPoseError
 _START_S = 60.0
 _STOP_S = 5.0
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-"""NumPy's own thread pool only gets in the way of arrays as small as a pose."""
+"""NumPy's thread pool only slows down arrays as small as a pose."""
 
 
 @dataclass(frozen=True)
 class ChildServer:
-    """Where the child listens, and what it runs.
+    """Ports, model and process of a running child server.
 
     Attributes:
-        said: What ``serve --json`` printed.
-        pid: Of the process.
+        announcement: Ports and model as ``serve --json`` printed them.
+        pid: Process id.
     """
 
-    said: dict[str, str | int]
+    announcement: dict[str, str | int]
     pid: int
 
     @property
     def keypoint_endpoint(self) -> str:
-        """Where keypoints go."""
-        return f"tcp://127.0.0.1:{self.said['port']}"
+        """Endpoint of the keypoints."""
+        return f"tcp://127.0.0.1:{self.announcement['port']}"
 
     @property
     def pose_endpoint(self) -> str:
-        """Where poses come from."""
-        return f"tcp://127.0.0.1:{self.said['output_port']}"
+        """Endpoint of the poses."""
+        return f"tcp://127.0.0.1:{self.announcement['output_port']}"
 
     def resident_mb(self) -> float | None:
-        """Memory the process holds, MB of 2^20 bytes; None where the system does not say."""
+        """Return the resident memory, MB of 2^20 bytes; None where it is unknown."""
         return resident_mb(self.pid)
 
 
 def resident_mb(pid: int | str = "self") -> float | None:
-    """Memory a process holds, MB of 2^20 bytes; None where there is no /proc."""
+    """Return the resident memory of a process, MB of 2^20 bytes; None without /proc."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
@@ -65,14 +65,14 @@ def child_server(options: Sequence[str]) -> Iterator[ChildServer]:
         options: Further options of ``serve``.
 
     Raises:
-        ConfigError: If the child refuses an option or the model; the sentence is its own.
-        LangPoseError: If it does not come up for another reason.
+        ConfigError: If the child rejects an option or the model; the sentence is its own.
+        LangPoseError: If it does not start for another reason.
     """
     words = ("serve", "--port", "0", "--http-port", "0", "--json", *options)
-    with tempfile.TemporaryFile("w+") as log:  # a pipe that nobody reads would fill up
-        process = subprocess.Popen(  # noqa: S603 - ourselves
+    with tempfile.TemporaryFile("w+") as log:  # a pipe without a reader would fill up
+        process = subprocess.Popen(  # noqa: S603 - this package
             [sys.executable, "-m", "langpose_rt", *words],
-            stdin=subprocess.DEVNULL,  # a hangup then reads the model anew, wherever we run
+            stdin=subprocess.DEVNULL,  # without a terminal SIGHUP reloads the model
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
@@ -105,16 +105,16 @@ def _first_line(process: "subprocess.Popen[str]", log: TextIO) -> dict[str, str 
     except queue.Empty:
         raise LangPoseError(f"the server did not come up within {_START_S:g} s") from None
     if not line:
-        raise _why_not(process.wait(_STOP_S), log)
+        raise _start_error(process.wait(_STOP_S), log)
     answer: dict[str, str | int] = json.loads(line)
     return answer
 
 
-def _why_not(code: int, log: TextIO) -> LangPoseError:
-    """What the child said last, as an error of ours."""
+def _start_error(code: int, log: TextIO) -> LangPoseError:
+    """Return the last log line of the child as an error."""
     log.seek(0)
-    said = log.read().strip().splitlines()
-    sentence = said[-1].removeprefix("langpose-rt: ") if said else f"it ended with code {code}"
+    lines = log.read().strip().splitlines()
+    sentence = lines[-1].removeprefix("langpose-rt: ") if lines else f"it ended with code {code}"
     if code == ConfigError.exit_code:
         return ConfigError(sentence)
     return LangPoseError(f"the server did not start: {sentence}")

@@ -1,4 +1,4 @@
-"""A crowd for load: one real clip, every person at another moment of it and another place."""
+"""Synthetic crowd: one real clip, played at a different time and place for every person."""
 
 from collections.abc import Iterator
 
@@ -17,11 +17,11 @@ _PX_APART = 9.0
 
 
 class Crowd:
-    """Endless frames of so many tracked people, from the demo clip's real detections.
+    """Endless frames of tracked people, from the detections of the demo clip.
 
     Args:
         persons: People in every frame.
-        rate_hz: Frame rate the capture times say.
+        rate_hz: Frame rate of the capture times.
         first_ns: Capture time of frame 0.
     """
 
@@ -32,7 +32,7 @@ class Crowd:
         self._first_ns = first_ns
 
     def keypoints(self, frame: int) -> Float[np.ndarray, "person joint 3"]:
-        """Keypoints [person, joint, 3] of one frame; the clip is played to and fro."""
+        """Return the keypoints [person, joint, 3] of one frame; the clip plays forward and back."""
         frames = len(self.clip.t_ns)
         moments = (frame + _MOMENTS_APART * self._ids) % (2 * frames - 2)
         people = self.clip.keypoints[np.minimum(moments, 2 * frames - 2 - moments), 0].copy()
@@ -40,12 +40,12 @@ class Crowd:
         return np.asarray(people)
 
     def t_ns(self, frame: int) -> int:
-        """Capture time of one frame."""
+        """Return the capture time of one frame."""
         return self._first_ns + round(frame * self._step_ns)
 
     def messages(self, frames: int) -> Iterator[KeypointMessage]:
-        """The first frames as a rig would send them."""
-        nobody = empty_frame(
+        """Iterate over the first frames as keypoint messages of a rig."""
+        empty = empty_frame(
             "bench",
             "cam0",
             epoch=1,
@@ -55,4 +55,4 @@ class Crowd:
         )
         for frame in range(frames):
             people, t_ns = self.keypoints(frame), self.t_ns(frame)
-            yield frame_with_people(nobody, people, self._ids, seq=frame, t_ns=t_ns)
+            yield frame_with_people(empty, people, self._ids, seq=frame, t_ns=t_ns)

@@ -1,6 +1,7 @@
-"""Step latency on a GPU: as a CUDA graph, piece by piece, in torch eager, and without a ring.
+"""Step latency on a GPU: CUDA graph, single launches, torch eager, and window recompute.
 
-All of it takes turns in one run, on the same people, so that nobody's clock or heat decides.
+All variants take turns in one run on the same people, so that clock and temperature are equal.
+
 """
 
 import subprocess
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import langpose_rt
-from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S, ROW_CHANNELS, ModelConfig
+from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S, NUM_JOINTS, ROW_CHANNELS, ModelConfig
 from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,17 +21,17 @@ if TYPE_CHECKING:
     from langpose_rt.runtime.backend import Backend
 
 Step = Callable[[], None]
-"""One new frame of everybody, from rows to poses on the host."""
+"""One frame of all persons, from input rows to poses on the host."""
 
 _WARM_UP_STEPS = 40
 _FRAME_NS = NS_PER_S // 60
 
 
 def step_of(backend: "Backend", persons: int) -> Step:
-    """A step of a backend for so many people, whose time goes on with every call."""
+    """Return a step of a backend for a number of persons; time advances with every call."""
     random = np.random.default_rng(0)
-    slots, nobody = np.arange(persons, dtype=np.int32), np.zeros(persons, np.int32)
-    rows = random.standard_normal((persons, 17, ROW_CHANNELS), np.float32)
+    slots, lags = np.arange(persons, dtype=np.int32), np.zeros(persons, np.int32)
+    rows = random.standard_normal((persons, NUM_JOINTS, ROW_CHANNELS), np.float32)
     extras = random.standard_normal((persons, EXTRA_CHANNELS), np.float32)
     lag_s, time_ns = np.zeros(persons, np.float32), np.zeros(persons, np.int64)
     backend.reset(slots)
@@ -38,13 +39,13 @@ def step_of(backend: "Backend", persons: int) -> Step:
     def step() -> None:
         time_ns[:] += _FRAME_NS
         backend.encode(rows, extras, slots, time_ns)
-        backend.lift(slots, nobody, lag_s)
+        backend.lift(slots, lags, lag_s)
 
     return step
 
 
 def quantiles_ms(steps: dict[str, Step], repeats: int) -> dict[str, float]:
-    """Median and tails of every step, taking turns; keys as ``graph_p50_ms``."""
+    """Return median and tail latencies of the steps, timed in turns; keys as ``graph_p50_ms``."""
     took_ms: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(repeats + _WARM_UP_STEPS):
         for name, step in steps.items():
@@ -59,7 +60,7 @@ def quantiles_ms(steps: dict[str, Step], repeats: int) -> dict[str, float]:
 
 
 def window_bytes(config: ModelConfig, stored_bytes: int, persons: int) -> dict[str, int]:
-    """Memory traffic the window cannot do without in a step, as sliding_window.cu counts it."""
+    """Return the minimum memory traffic of the window in a step, as sliding_window.cu counts it."""
     newest = config.blocks * config.channels
     ring = newest * config.window
     push = (8 + 2 * stored_bytes) * newest + 8 * config.feature_channels + 36
@@ -67,10 +68,13 @@ def window_bytes(config: ModelConfig, stored_bytes: int, persons: int) -> dict[s
     return {"push_bytes": push * persons, "look_bytes": look * persons}
 
 
-def contenders(
+def open_variants(
     folder: Path, manifest: "Manifest", backend_name: str, slots: int
 ) -> tuple[dict[str, "Backend"], list[str]]:
-    """The backend with and without graphs, torch eager, and why one is missing.
+    """Open the backend with and without graphs, and torch eager.
+
+    Returns:
+        The backends by name, and the reasons for the missing ones.
 
     Raises:
         ConfigError: If the backend itself cannot be opened.
@@ -106,14 +110,14 @@ def contenders(
 def device_report(
     folder: Path, manifest: "Manifest", backend_name: str, persons: Sequence[int], repeats: int
 ) -> dict[str, Any]:
-    """Everything `bench` prints for a GPU backend.
+    """Measure everything `bench` prints for a GPU backend.
 
     Args:
-        folder: Of the model.
-        manifest: Of that folder.
+        folder: Model folder.
+        manifest: Its manifest.
         backend_name: ``torch``, ``tensorrt`` or ``tensorrt-rtx``.
-        persons: How many people, row by row.
-        repeats: Timed steps of each contender.
+        persons: Number of people of every row.
+        repeats: Timed steps of each variant.
 
     Raises:
         ConfigError: If there is no GPU, or the backend cannot be opened.
@@ -121,7 +125,7 @@ def device_report(
     from langpose_rt.runtime.gpu_info import probe
 
     gpu = probe()
-    found, missing = contenders(folder, manifest, backend_name, max(persons))
+    found, missing = open_variants(folder, manifest, backend_name, max(persons))
     model = _torch_model(folder, manifest)
     rows = []
     for count in persons:
@@ -148,17 +152,17 @@ def device_report(
 
 
 def commit() -> str | None:
-    """Of the checkout this runs from; None where it is no checkout."""
+    """Return the commit of the checkout this runs from; None outside of a checkout."""
     git = ["git", "-C", str(Path(langpose_rt.__file__).parent), "describe", "--always", "--dirty"]
     try:
-        done = subprocess.run(git, capture_output=True, text=True, check=True)  # noqa: S603 - fixed words
+        done = subprocess.run(git, capture_output=True, text=True, check=True)  # noqa: S603 - fixed arguments
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip() or None
 
 
 def device_table(report: dict[str, Any]) -> str:
-    """The report as lines: medians, and the floor of the window's traffic."""
+    """Format the report as lines: medians, and the memory traffic of the window."""
     device, rows = report["device"], report["rows"]
     names = [key for key in rows[0] if key.endswith("_p50_ms")]
     head = ["persons", *(f"{name.removesuffix('_p50_ms')} ms p50" for name in names), "window MB"]
@@ -171,11 +175,11 @@ def device_table(report: dict[str, Any]) -> str:
         moved_mb = (row["push_bytes"] + row["look_bytes"]) / 1e6
         cells = [str(row["persons"]), *(f"{row[name]:.3f}" for name in names), f"{moved_mb:.2f}"]
         lines.append("  ".join(c.rjust(len(h)) for c, h in zip(cells, head, strict=True)))
-    return "\n".join([*lines, *(f"not measured: {why}" for why in report["not_measured"])])
+    return "\n".join([*lines, *(f"not measured: {reason}" for reason in report["not_measured"])])
 
 
 def _torch_model(folder: Path, manifest: "Manifest") -> Any:
-    """The model in torch, or why there is none that could run on this GPU."""
+    """Return the model in torch, or the reason why it cannot run on this GPU."""
     try:
         from langpose_rt.model.checkpoint import load
         from langpose_rt.runtime.torch import CHECKPOINT_NAME, has_cuda

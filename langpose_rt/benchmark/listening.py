@@ -1,4 +1,4 @@
-"""Collecting the poses of a server, and what they say of its latency."""
+"""Collection of a server's pose messages, and their latency."""
 
 import threading
 import time
@@ -18,10 +18,10 @@ class Listener:
     """A thread that collects every pose message of a rig while the block runs.
 
     Attributes:
-        endpoint: Where the poses come from.
-        rig: Whose.
-        messages: In the order they came.
-        arrived_s: When each came, seconds of `time.perf_counter`.
+        endpoint: Pose endpoint of the server.
+        rig: Name of the rig.
+        messages: Messages in the order of arrival.
+        arrived_s: Arrival time of each, seconds of `time.perf_counter`.
     """
 
     endpoint: str
@@ -40,18 +40,18 @@ class Listener:
         self._thread.join()
 
     def wait_for_server(self, timeout_s: float) -> bool:
-        """Wait for a sign of life: from then on no poses are missed; False if none came."""
+        """Wait for a heartbeat, after which no poses are missed; return False if none came."""
         return self._heard.wait(timeout_s)
 
     def wait_for(self, count: int, timeout_s: float) -> bool:
-        """Wait until so many messages have come; False if they did not."""
+        """Wait until a number of messages has arrived; return False if they have not."""
         until_s = time.monotonic() + timeout_s
         while len(self.messages) < count and time.monotonic() < until_s:
             time.sleep(_POLL_S)
         return len(self.messages) >= count
 
     def latency(self, *, skip_s: float = 1.0) -> "LatencySummary":
-        """Server-added latency of what came, without the first seconds."""
+        """Return the server-added latency of the messages, without the first seconds."""
         first_s = self.arrived_s[0] if self.arrived_s else 0.0
         kept = [
             message
@@ -61,7 +61,7 @@ class Listener:
         return latency_summary(kept)
 
     def poses_per_s(self) -> float:
-        """Poses that came per second, over the whole time."""
+        """Return the poses per second over the whole time."""
         if len(self.arrived_s) < 2:
             return 0.0
         poses = sum(len(message.ids) for message in self.messages[1:])
@@ -80,7 +80,7 @@ class Listener:
 
 @dataclass(frozen=True, kw_only=True)
 class LatencySummary:
-    """Server-added latency in milliseconds: from a frame's arrival to the sending of its poses."""
+    """Quantiles of the server-added latency, from a frame's arrival to the sending of its poses."""
 
     frames: int
     p50_ms: float
@@ -89,7 +89,7 @@ class LatencySummary:
 
 
 def latency_summary(messages: list[PoseMessage]) -> LatencySummary:
-    """Quantiles over messages; NaN if there are none."""
+    """Return the latency quantiles of messages; NaN if there are none."""
     if not messages:
         return LatencySummary(frames=0, p50_ms=np.nan, p95_ms=np.nan, p99_ms=np.nan)
     added_ns = [m.lat.rx + m.lat.win + m.lat.lift + m.lat.post + m.lat.tx for m in messages]

@@ -1,4 +1,4 @@
-"""A load on a real server: so many people at camera rate, and what became of every frame."""
+"""Load test of a server: a crowd at camera rate, and the outcome of every frame."""
 
 import time
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ from langpose_rt.benchmark.listening import LatencySummary, Listener
 from langpose_rt.benchmark.playback import publisher_of_clip, wait_for_server
 from langpose_rt.client.address import Connection
 
-_LAST_ANSWERS_S = 3.0
+_LAST_POSES_S = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """One camera with so many people."""
+    """A camera with a number of people."""
 
     persons: int
     rate_hz: float
@@ -23,12 +23,12 @@ class Load:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadResult:
-    """What came of it.
+    """Result of a load test.
 
     Attributes:
-        frames_sent, frames_answered, shed: Counted at the rig, at the consumer, and by the server.
-        latency: Server-added, without the first second.
-        resident_mb: Memory of the server, once a second.
+        frames_sent, frames_answered, shed: Counted by the rig, the consumer and the server.
+        latency: Server-added latency, without the first second.
+        resident_mb: Resident memory of the server, sampled once a second.
     """
 
     frames_sent: int
@@ -39,10 +39,10 @@ class LoadResult:
 
 
 def run_load(server: ChildServer, load: Load) -> LoadResult:
-    """Publish at the true rate until the time is over, and wait for the last answers.
+    """Publish at camera rate for the given time, and wait for the last poses.
 
     Raises:
-        LangPoseError: If the server does not want the stream.
+        LangPoseError: If the server does not subscribe to the stream.
     """
     crowd = Crowd(load.persons, rate_hz=load.rate_hz, first_ns=time.time_ns())
     clip, ids = crowd.clip, list(range(load.persons))
@@ -63,7 +63,7 @@ def run_load(server: ChildServer, load: Load) -> LoadResult:
             publisher.publish(crowd.keypoints(frame), ids, time.time_ns())
             if frame % max(1, round(load.rate_hz)) == 0:
                 memory += [value for value in (server.resident_mb(),) if value is not None]
-        listener.wait_for(frames, _LAST_ANSWERS_S)
+        listener.wait_for(frames, _LAST_POSES_S)
     return LoadResult(
         frames_sent=frames,
         frames_answered=len(listener.messages),

@@ -1,4 +1,4 @@
-"""Playing a clip as a rig would: at its true rate, with its own capture times."""
+"""Playback of a clip as a rig: at its own frame rate, with its own capture times."""
 
 import itertools
 import time
@@ -6,18 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from langpose_rt.client.address import Connection
-from langpose_rt.client.subscriber import RigPublisher
+from langpose_rt.client.publisher import RigPublisher
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import LangPoseError
 from langpose_rt.formats.clip import Clip
 from langpose_rt.pipeline.offline import rig_camera_of_clip
 
-_OWN_SERVER_S = 10.0
+_SERVER_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Playback:
-    """How a clip is played.
+    """Speed and repetitions of a playback.
 
     Args:
         speed: 2 plays twice as fast; capture times stay the file's own.
@@ -29,7 +29,7 @@ class Playback:
 
 
 def publisher_of_clip(clip: Clip, server: Connection, rig: str, camera: str) -> RigPublisher:
-    """A publisher that says of its camera what the clip knows."""
+    """Return a publisher with the camera data of the clip."""
     return RigPublisher(
         server.endpoint,
         rig,
@@ -43,14 +43,14 @@ def publisher_of_clip(clip: Clip, server: Connection, rig: str, camera: str) -> 
 
 
 def wait_for_server(publisher: RigPublisher) -> None:
-    """Wait for a server of our own, which is there.
+    """Wait for a server that this process started.
 
     Raises:
-        LangPoseError: If it does not ask for keypoints.
+        LangPoseError: If it does not subscribe to keypoints.
     """
-    if not publisher.wait_for_server(_OWN_SERVER_S):
+    if not publisher.wait_for_server(_SERVER_TIMEOUT_S):
         raise LangPoseError(
-            f"the server did not ask for keypoints within {_OWN_SERVER_S:g} s; "
+            f"the server did not ask for keypoints within {_SERVER_TIMEOUT_S:g} s; "
             "is something blocking loopback?"
         )
 
@@ -62,15 +62,15 @@ def play(
     *,
     on_frame: Callable[[int], object] | None = None,
 ) -> int:
-    """Publish a clip frame by frame, in its own time.
+    """Publish a clip frame by frame, at its own frame rate.
 
-    Every loop is a new epoch: the same capture times come again, which no running stream may do.
+    Every loop is a new epoch: it repeats the capture times, which a running stream may not do.
 
     Args:
-        clip: What is played.
-        publisher: From `publisher_of_clip`, already wanted by a server.
+        clip: The clip.
+        publisher: From `publisher_of_clip`, with a server subscribed to it.
         playback: Speed and loops.
-        on_frame: Called with the number of frames sent; False ends it.
+        on_frame: Called with the number of frames sent; False ends the playback.
 
     Returns:
         Frames sent.
@@ -96,6 +96,6 @@ def play(
 
 
 def loop_ns_of_clip(clip: Clip) -> int:
-    """From the first frame to when it comes again; the last one lasts as long as that before."""
+    """Return the duration of a loop; the last frame lasts as long as the one before."""
     last_step_ns = int(clip.t_ns[-1] - clip.t_ns[-2]) if len(clip.t_ns) > 1 else NS_PER_S
     return int(clip.t_ns[-1] - clip.t_ns[0]) + last_step_ns

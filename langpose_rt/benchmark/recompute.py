@@ -1,6 +1,7 @@
-"""What a lifter without a ring would pay: the same weights over a whole window for every new frame.
+"""Cost of a lifter without a ring: the same weights over a whole window for every new frame.
 
-For `bench` alone; needs torch to export the window's graph.
+Only for `bench`; needs torch to export the window's graph.
+
 """
 
 import tempfile
@@ -33,11 +34,11 @@ _WARM_UP = 20
 
 @dataclass(frozen=True, kw_only=True)
 class RecomputeRatio:
-    """One person's encoder, one thread, ONNX Runtime, float32: step against window.
+    """Encoder time of one person, one thread, ONNX Runtime, float32: step against window.
 
     Attributes:
-        frames: Of the recomputed window.
-        step_ms, window_ms: Medians of one call.
+        frames: Frames of the recomputed window.
+        step_ms, window_ms: Median time of one call.
         time_ratio: Window time over step time.
         mac_ratio: The same of multiply-accumulates.
     """
@@ -50,10 +51,10 @@ class RecomputeRatio:
 
 
 def recompute_ratio(folder: Path, manifest: Manifest, *, repeats: int = 100) -> RecomputeRatio:
-    """Time one step against a window of as many frames as the ring holds, taking turns in one run.
+    """Time one step against a window of the ring's length, in turns in one run.
 
     Args:
-        folder: Of the model; it must carry its checkpoint.
+        folder: Model folder with its checkpoint.
         manifest: Its manifest.
         repeats: Timed calls of each.
 
@@ -82,9 +83,11 @@ def recompute_ratio(folder: Path, manifest: Manifest, *, repeats: int = 100) -> 
 
 
 def _window_session(model: LangPose) -> tuple[ort.InferenceSession, dict[str, np.ndarray]]:
-    """The whole window as a graph, and one person's input: the example frame in all its frames."""
+    """Return a session of the whole window and its inputs: the example frame in all its frames."""
     frames = model.config.window
-    rows, extras, cos, sin, *_ = example_inputs(model, batch=2)[0]  # two, so that any number fits
+    rows, extras, cos, sin, *_ = example_inputs(model, batch=2)[
+        0
+    ]  # a batch of two keeps the batch axis dynamic
     bias = rows.new_full((frames, frames), MASKED).triu(1).expand(2, -1, -1)
     over_time = [v.unsqueeze(1).expand(-1, frames, *v.shape[1:]) for v in (rows, extras, cos, sin)]
     inputs = tuple(value.contiguous() for value in (*over_time, bias))

@@ -1,4 +1,4 @@
-"""Many rigs out of one process, for load: every camera at its true rate, none in step.
+"""Synthetic rigs for load tests: many unsynchronised cameras in one process.
 
 plan = plan_from_text("16x2@60")
 with SyntheticRigs(Connection(endpoint="tcp://127.0.0.1:5555"), plan) as rigs:
@@ -28,17 +28,17 @@ _PATTERN = re.compile(r"(\d{1,4})x(\d{1,2})@(\d{1,4}(?:\.\d{1,3})?)")
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """So many rigs of one camera each.
+    """Number of synthetic rigs, persons and frames per second; one camera per rig.
 
     Args:
-        rigs: Rigs.
-        persons: People every camera sees.
+        rigs: Number of rigs.
+        persons: People in view of every camera.
         rate_hz: Frames per second of every camera.
-        seed: Decides when in a frame's time every rig sends, and where in the motion it begins.
-        prefix: Rigs are named this and their number.
+        seed: Seed of every rig's phase within a frame and of its start in the motion.
+        prefix: Prefix of the rig names, before their number.
 
     Raises:
-        ConfigError: If a number is impossible.
+        ConfigError: If a number is out of range.
     """
 
     rigs: int
@@ -58,13 +58,13 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """What became of a plan.
+    """Result of playing a plan.
 
     Attributes:
         frames: Frames sent by all rigs together.
-        seconds: How long that took.
-        late: Frames that were sent more than one frame's time after they were due.
-        worst_late_ms: How late the latest was.
+        seconds: Duration.
+        late: Frames that were sent more than one frame interval after they were due.
+        worst_late_ms: Largest delay of a frame.
     """
 
     frames: int
@@ -74,10 +74,10 @@ class Sent:
 
 
 def plan_from_text(text: str, *, seed: int = 0, prefix: str = "synth") -> Plan:
-    """The plan of words such as "16x2@60": rigs, persons, frames per second.
+    """Parse a plan such as "16x2@60": rigs, persons, frames per second.
 
     Raises:
-        ConfigError: If it is none.
+        ConfigError: If the text is not a plan.
     """
     match = _PATTERN.fullmatch(text)
     if match is None:
@@ -92,15 +92,15 @@ class SyntheticRigs:
     """Publishers of a plan, one socket each; close them, or use `with`.
 
     Args:
-        server: Where they send.
-        plan: How many, and how fast.
+        server: The server they connect to.
+        plan: Number and rates.
     """
 
     def __init__(self, server: Connection, plan: Plan) -> None:
         rng = np.random.default_rng(plan.seed)
         self.plan = plan
         self._crowd = Crowd(plan.persons, rate_hz=plan.rate_hz, first_ns=0)
-        # In the order they send within a frame's time, so that due times only rise.
+        # Sorted, so that due times only rise.
         self._phases_s = np.sort(rng.uniform(0, 1 / plan.rate_hz, plan.rigs)).tolist()
         self._moments = rng.integers(0, 2 * len(self._crowd.clip.t_ns), plan.rigs).tolist()
         self._ids = list(range(plan.persons))
@@ -119,11 +119,11 @@ class SyntheticRigs:
         self.close()
 
     def close(self) -> None:
-        """Close every socket; what is queued is sent for a second at most."""
+        """Close every socket; queued messages are sent for a second at most."""
         self._opened.close()
 
     def wait_for_server(self, timeout_s: float) -> bool:
-        """Wait until a server wants every stream, and say whether one does."""
+        """Wait until a server has subscribed to every stream; return False if it has not."""
         until_s = time.monotonic() + timeout_s
         left_s = (max(0.0, until_s - time.monotonic()) for _ in self._publishers)
         return all(
@@ -134,14 +134,14 @@ class SyntheticRigs:
     def play(
         self, *, seconds: float | None = None, on_round: Callable[[Sent], None] | None = None
     ) -> Sent:
-        """Send every frame when it is due, with the time it was due as its capture time.
+        """Send every frame when it is due; its capture time is its due time.
 
-        What could not be sent in time is sent at once: the schedule never shifts, so the rate is
-        true over any time, and lateness is counted.
+        A late frame is sent at once: the schedule never shifts, so the rate is exact over any time,
+        and lateness is counted.
 
         Args:
-            seconds: How long; None sends until interrupted (KeyboardInterrupt ends it as well).
-            on_round: Called after every frame of all rigs with what was sent so far.
+            seconds: Duration; None sends until interrupted (KeyboardInterrupt ends it as well).
+            on_round: Called after every frame of all rigs with the result so far.
         """
         rate_hz = self.plan.rate_hz
         frames = None if seconds is None else max(1, round(seconds * rate_hz))
@@ -165,7 +165,7 @@ class SyntheticRigs:
         return _sent(sent, start_s, late, worst_s)
 
     def _schedule(self, frames: int | None) -> Iterator[tuple[int, int]]:
-        """Rig and frame in the order they are due."""
+        """Iterate over (rig, frame) in the order they are due."""
         for frame in itertools.count() if frames is None else range(frames):
             for rig in range(self.plan.rigs):
                 yield rig, frame

@@ -1,4 +1,4 @@
-"""What a lifter without a ring computes for every new frame, in torch: for `bench` alone."""
+"""Window pass of a lifter without a ring, in torch; only for `bench`."""
 
 from collections.abc import Callable
 
@@ -10,12 +10,12 @@ from langpose_rt.window.reference import MASKED
 
 
 def window_pass(model: LangPose, persons: int, device: str) -> Callable[[], None]:
-    """One pass over a whole window of every person, float32, eager; it returns when it is done.
+    """Return a synchronous pass over a whole window of every person, float32, eager.
 
     Args:
-        model: Moved to the device.
-        persons: In one batch.
-        device: As torch calls it.
+        model: The model; it is moved to the device.
+        persons: Batch size.
+        device: Name of the torch device.
     """
     frames, on = model.config.window, model.to(device).eval()
     encoder, lifter = EncoderWindow(on), LifterStep(on)
@@ -30,6 +30,6 @@ def window_pass(model: LangPose, persons: int, device: str) -> Callable[[], None
     def run() -> None:
         feature = encoder(*over_time, bias)
         pose, _ = lifter(feature, feature, lag_s)
-        pose.cpu()  # waits, and brings the answer as a step does
+        pose.cpu()  # synchronises, and copies the poses to the host as a step does
 
     return run

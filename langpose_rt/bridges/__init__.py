@@ -1,1 +1,1 @@
-"""Poses in the words of other programs: what is said, not how it is sent."""
+"""Conversion of pose messages to the formats of other programs; the commands do the sending."""

@@ -1,15 +1,15 @@
-"""One person out of many, for receivers that know only one."""
+"""Follower: selection of one person, for receivers that show only one."""
 
 from langpose_rt.protocol.messages import PoseMessage
 
 
 class Follower:
-    """Stays with a person as long as they are there, then takes the next.
+    """Tracks one person until they are lost, then the next.
 
-    The first stream that is heard is the one that is followed: two cameras see two of everybody.
+    Only one stream is followed, the first one that arrives: two cameras see every person twice.
 
     Args:
-        person_id: Only this person; None for whoever is there first.
+        person_id: Only this person; None for the first one.
     """
 
     def __init__(self, person_id: int | None = None) -> None:
@@ -17,14 +17,14 @@ class Follower:
         self._id = person_id
         self._topic: str | None = None
 
-    def hears(self, message: PoseMessage) -> bool:
-        """Whether a message is of the stream that is followed."""
+    def accepts(self, message: PoseMessage) -> bool:
+        """Return True if a message belongs to the followed stream."""
         if self._topic is None:
             self._topic = message.topic
         return message.topic == self._topic
 
     def person(self, message: PoseMessage) -> int | None:
-        """Index of the person in a message; None if nobody is there to follow."""
+        """Return the index of the followed person in a message; None if there is none."""
         here = {
             int(number): index
             for index, (number, state) in enumerate(zip(message.ids, message.state, strict=True))

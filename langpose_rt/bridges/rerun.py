@@ -1,4 +1,4 @@
-"""Everybody of every stream as entities of a Rerun recording.
+"""Pose messages as entities of a Rerun recording.
 
     /<rig>/<camera>/<id>/{bones,joints}        camera axes: x right, y down, z forward
     /world/<rig>/<camera>/<id>/{bones,joints}  a calibration's world, z up
@@ -6,7 +6,7 @@
 
 Time lines: `capture`, the capture time on the server's unix clock, and `sequence`, the number of
 the message in its stream. Positions are metres; the radius of a joint is its predicted standard
-deviation. Where the recording goes is the command's business.
+deviation. The command chooses the destination of the recording.
 """
 
 from typing import TYPE_CHECKING
@@ -20,12 +20,12 @@ from langpose_rt.protocol.messages import PoseMessage
 if TYPE_CHECKING:
     from rerun import RecordingStream
 
-_TRUNK, _LEFT, _RIGHT, _DOUBTFUL = (233, 226, 208), (255, 138, 92), (76, 184, 255), (120, 130, 150)
+_TRUNK, _LEFT, _RIGHT, _UNTRACKED = (233, 226, 208), (255, 138, 92), (76, 184, 255), (120, 130, 150)
 _BONE_RADIUS_M = 0.02
 _WORLD = "world"
 
 Path = list[object]
-"""An entity's path in parts; Rerun escapes what has to be."""
+"""An entity path in parts; Rerun escapes them."""
 
 
 def _colours() -> UInt8[np.ndarray, "17 3"]:
@@ -37,10 +37,10 @@ def _colours() -> UInt8[np.ndarray, "17 3"]:
 
 
 class RerunScene:
-    """Logs pose messages; remembers who is shown, so that who has gone disappears.
+    """Logger of pose messages that clears the entities of lost persons.
 
     Args:
-        recording: Where entities are logged to.
+        recording: Rerun recording the entities are logged to.
     """
 
     def __init__(self, recording: "RecordingStream") -> None:
@@ -52,7 +52,7 @@ class RerunScene:
         self._colours = _colours()
 
     def log(self, message: PoseMessage) -> None:
-        """Show one frame: its people, how many they are, and what the server added."""
+        """Log one frame: its people, their number, and the server-added latency."""
         rerun, recording = self._rerun, self._recording
         names: Path = [message.rig, message.camera]
         space = [_WORLD, *names] if message.frame == "world" else names
@@ -60,8 +60,8 @@ class RerunScene:
         recording.set_time("sequence", sequence=message.seq)
         self._enter(message, space)
         here = set(message.ids.tolist())
-        for gone in self._shown.get(message.topic, set()) - here:
-            recording.log([*space, str(gone)], rerun.Clear(recursive=True))
+        for lost in self._shown.get(message.topic, set()) - here:
+            recording.log([*space, str(lost)], rerun.Clear(recursive=True))
         self._shown[message.topic] = here
         for person, number in enumerate(message.ids.tolist()):
             self._log_person([*space, str(number)], message, person)
@@ -76,7 +76,7 @@ class RerunScene:
         if message.root is not None:
             pose = pose + message.root[person]
         known = state in ("ok", "warmup")
-        colours = self._colours if known else np.full_like(self._colours, _DOUBTFUL)
+        colours = self._colours if known else np.full_like(self._colours, _UNTRACKED)
         parents, joints = np.array(BONES).T
         strips: Float[np.ndarray, "16 2 3"] = np.stack([pose[parents], pose[joints]], 1)
         bones = rerun.LineStrips3D(strips, colors=colours[joints], radii=_BONE_RADIUS_M)
@@ -88,7 +88,7 @@ class RerunScene:
         self._recording.log([*path, "joints"], points)
 
     def _enter(self, message: PoseMessage, space: Path) -> None:
-        """Say the axes of a stream that is new, or has changed them, and give it a view."""
+        """Log the axes of a new or changed stream, and add a view for it."""
         rerun, before = self._rerun, self._spaces.get(message.topic)
         if before == space:
             return
@@ -102,7 +102,7 @@ class RerunScene:
         self._arrange()
 
     def _arrange(self) -> None:
-        """One 3D view for the world and for each camera without it, and the figures below."""
+        """Lay out one 3D view for the world and for each other camera, with the plots below."""
         import rerun.blueprint as rrb
 
         spaces = {tuple(s[:1] if s[0] == _WORLD else s) for s in self._spaces.values()}

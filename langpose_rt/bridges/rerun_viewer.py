@@ -1,7 +1,7 @@
-"""The Rerun viewer of this machine as a process: the one that runs, or one that is started.
+"""The Rerun viewer process on this machine: use a running one or start one.
 
-Not `rerun.spawn`: its viewer listens on every address, and where it cannot open a window nobody is
-told. It is started in a session of its own and stays when the command ends, with what it was shown.
+`rerun.spawn` is not used: its viewer listens on every address and reports no error where it cannot
+open a window. The viewer runs in its own session and stays open when the command ends.
 """
 
 import contextlib
@@ -16,37 +16,37 @@ from langpose_rt.errors import LangPoseError
 
 _LOOPBACK = "127.0.0.1"
 _PORT = 9876
-"""Rerun's own, at which its viewers are looked for."""
+"""Default port of Rerun viewers."""
 
 _START_S = 20.0
 _STAYS_S = 0.5
-"""A viewer without a display listens first and ends then."""
+"""A viewer without a display listens first and exits then."""
 
 
 class RerunViewer:
-    """A viewer that takes what is logged.
+    """Connection data of a viewer, started if none is running.
 
     Args:
-        port: Where it listens on loopback; one that listens there already is used.
+        port: Loopback port; a viewer that listens there already is used.
 
     Raises:
-        LangPoseError: If none can be started.
+        LangPoseError: If no viewer can be started.
     """
 
     def __init__(self, port: int = _PORT) -> None:
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
         if not self._listens():
-            with tempfile.TemporaryFile() as said:
-                self._process = self._start(said)
+            with tempfile.TemporaryFile() as errors:
+                self._process = self._start(errors)
 
     @property
     def url(self) -> str:
-        """Where the SDK connects to."""
+        """Address for the SDK to connect to."""
         return f"rerun+http://{_LOOPBACK}:{self._port}/proxy"
 
     def check(self) -> None:
-        """See whether the viewer that was started is still there.
+        """Check that the started viewer is still running.
 
         Raises:
             LangPoseError: If it has ended.
@@ -54,11 +54,11 @@ class RerunViewer:
         if self._process is not None and self._process.poll() is not None:
             raise LangPoseError("the Rerun viewer was closed")
 
-    def _start(self, said: IO[bytes]) -> "subprocess.Popen[bytes]":
+    def _start(self, errors: IO[bytes]) -> "subprocess.Popen[bytes]":
         words = ("--bind", _LOOPBACK, "--port", str(self._port))
         viewer = subprocess.Popen(  # noqa: S603 - Rerun's own
             [sys.executable, "-m", "rerun_cli", *words],
-            stdout=subprocess.DEVNULL, stderr=said, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True,
         )  # fmt: skip
         until_s = time.monotonic() + _START_S
         while viewer.poll() is None and not self._listens():
@@ -68,7 +68,7 @@ class RerunViewer:
         with contextlib.suppress(subprocess.TimeoutExpired):
             viewer.wait(_STAYS_S)
             raise LangPoseError(
-                f"the Rerun viewer cannot start ({_last_words(said)}); write a file with --save"
+                f"the Rerun viewer cannot start ({_last_error(errors)}); write a file with --save"
             )
         return viewer
 
@@ -81,7 +81,7 @@ class RerunViewer:
         return True
 
 
-def _last_words(said: IO[bytes]) -> str:
-    said.seek(0)
-    lines = said.read().decode(errors="replace").split("\n")
+def _last_error(errors: IO[bytes]) -> str:
+    errors.seek(0)
+    lines = errors.read().decode(errors="replace").split("\n")
     return next((line.rpartition(": ")[2] for line in reversed(lines) if line), "no reason")

@@ -1,13 +1,13 @@
-"""One person as messages of the VMC protocol, for avatars in Unity, Unreal, Blender or VSeeFace.
+"""VMC protocol messages of one person, for avatars in Unity, Unreal, Blender or VSeeFace.
 
 Frames:
     pose: camera axes, x right, y down, z forward; or a calibration's world, z up.
     upright: x right, y up, z towards the viewer; right-handed. `segment_rotations` are read in it.
-    unity: x right, y up, z forward; left-handed, as VMC wants it: upright with x mirrored. A person
-        who faces the camera looks along +z.
+    unity: x right, y up, z forward; left-handed, as VMC requires: upright with x mirrored. A person
+        facing the camera looks along +z.
 
-Every bone has the rotation in its parent's axes and the offset from its parent as it was measured,
-so that a receiver who applies both has every joint where the pose has it.
+Every bone has its rotation in the axes of its parent and its measured offset from the parent, so
+that a receiver that applies both reproduces the joint positions of the pose.
 
 Source: VMC protocol, marionette specification (protocol.vmc.info).
 """
@@ -30,10 +30,10 @@ UPRIGHT = {
 
 ANKLE_HEIGHT_M = 0.08
 _FLOOR_RISES = 0.01
-"""Share of the way to lifted feet that the floor rises in a frame; it sinks at once."""
+"""Share of the distance to lifted feet that the floor rises per frame; it sinks at once."""
 
 _BONES = (
-    # name, parent, joint it begins at, segment it turns with
+    # name, parent, start joint, segment whose rotation it has
     ("Hips", None, "Hip", "pelvis"),
     ("Spine", "Hips", "Spine", "chest"),
     ("Neck", "Spine", "Thorax", "chest"),
@@ -55,18 +55,18 @@ _BONES = (
 
 
 class Avatar:
-    """Turns pose messages into VMC messages; remembers where the floor is."""
+    """Converter of pose messages to VMC messages; keeps the height of the floor."""
 
     def __init__(self) -> None:
         self._floor_m: float | None = None
 
     def messages(self, message: PoseMessage, person: int | None, time_s: float) -> list[Message]:
-        """What a marionette is told of one frame.
+        """Return the VMC messages of one frame.
 
         Args:
-            message: Everybody in the frame.
-            person: Which of them is the avatar; None for nobody.
-            time_s: Of the sender, from wherever.
+            message: Pose message of the frame.
+            person: Index of the person that drives the avatar; None for none.
+            time_s: Time of the sender, from any origin.
         """
         found: list[Message] = [
             ("/VMC/Ext/OK", (1, 3, 0, int(person is not None))),  # loaded, calibrated, normal
@@ -81,7 +81,7 @@ class Avatar:
         return found + _bones(pose, floor_m)
 
     def _floor_below(self, pose: Float[np.ndarray, "17 3"]) -> float:
-        """Height of the floor in upright axes: just below the lowest ankle of late."""
+        """Return the height of the floor in upright axes: just below the recently lowest ankle."""
         lowest = float(pose[[JOINTS.index("LAnkle"), JOINTS.index("RAnkle")], 1].min())
         lowest -= ANKLE_HEIGHT_M
         known = lowest if self._floor_m is None else self._floor_m
@@ -90,7 +90,7 @@ class Avatar:
 
 
 def _bones(pose: Float[np.ndarray, "17 3"], floor_m: float) -> list[Message]:
-    """Root and bones of a pose in upright axes, mirrored into Unity's."""
+    """Return root and bones of a pose in upright axes, mirrored into Unity's."""
     from scipy.spatial.transform import Rotation
 
     rotations = segment_rotations(pose)
@@ -98,17 +98,17 @@ def _bones(pose: Float[np.ndarray, "17 3"], floor_m: float) -> list[Message]:
     local = dict(zip(SEGMENTS, local_rotations(rotations), strict=True))
     at = dict(zip(JOINTS, pose, strict=True))
     ground = np.array([at["Hip"][0], floor_m, at["Hip"][2]])
-    nothing = np.eye(3)
+    identity = np.eye(3)
     segments = {name: segment for name, _, _, segment in _BONES}
     joints = {name: joint for name, _, joint, _ in _BONES}
-    offsets, turns = [ground * [1, 0, 1]], [nothing]
+    offsets, turns = [ground * [1, 0, 1]], [identity]
     for _, parent, joint, segment in _BONES:
         if parent is None:
             offsets.append(at[joint] - ground)
             turns.append(local[segment])
         else:
             offsets.append(turned[segments[parent]].T @ (at[joint] - at[joints[parent]]))
-            turns.append(nothing if segments[parent] == segment else local[segment])
+            turns.append(identity if segments[parent] == segment else local[segment])
     mirrored = np.array(offsets) * [-1, 1, 1]
     quaternions = Rotation.from_matrix(np.array(turns)).as_quat() * [1, -1, -1, 1]
     numbers = np.concatenate([mirrored, quaternions], 1).tolist()

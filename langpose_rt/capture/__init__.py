@@ -1,1 +1,1 @@
-"""A rig of our own: a camera or video and a 2D detector."""
+"""Capture rig: video source, 2D detector and publishing loop."""

@@ -1,7 +1,8 @@
-"""People in a picture: what a detector is, and rtmlib as one.
+"""Detector interface and its rtmlib (RTMPose) implementation.
 
-Everything else of a rig knows only `Detector`. rtmlib is imported when it is asked for; its models
-are its own to download, and their licences the user's to read.
+The other modules of a rig only use `Detector`. rtmlib is imported when a detector is opened; it
+downloads its own models, which have licences of their own.
+
 """
 
 import contextlib
@@ -20,36 +21,36 @@ Kind = Literal["body", "feet", "whole"]
 Mode = Literal["lightweight", "balanced", "performance"]
 Device = Literal["cpu", "cuda", "mps"]
 Picture = UInt8[np.ndarray, "height width 3"]
-"""An image as OpenCV has it: blue, green, red."""
+"""An image as in OpenCV: blue, green, red."""
 
 _SOLUTIONS: dict[Kind, tuple[str, str]] = {
     "body": ("Body", "coco17"),
     "feet": ("BodyWithFeet", "halpe26"),
     "whole": ("Wholebody", "coco133"),
 }
-"""Class of rtmlib and the keypoint format it answers in."""
+"""Class of rtmlib and its keypoint format."""
 
 
 @runtime_checkable
 class Detector(Protocol):
-    """Finds the keypoints of everybody in a picture."""
+    """Detector of people: an image in, keypoints out."""
 
     @property
     def skeleton(self) -> str:
         """Name of the keypoint format."""
 
     def __call__(self, picture: Picture) -> Float[np.ndarray, "person joint 3"]:
-        """Give x and y in pixels and the score of every joint of every person; none is legal."""
+        """Return x and y in pixels and the score of every joint of every person; may be empty."""
 
 
 class RtmlibDetector:
-    """RTMPose of rtmlib behind its person detector.
+    """RTMPose pose model of rtmlib behind its person detector.
 
     Args:
         solution: An rtmlib `Body`, `BodyWithFeet` or `Wholebody`: anything with a `det_model` that
-            finds boxes and a `pose_model` that answers keypoints [P, K, 2] and scores [P, K].
-        skeleton: The keypoint format it answers in.
-        joints: How many keypoints that format has.
+            returns boxes and a `pose_model` that returns keypoints [P, K, 2] and scores [P, K].
+        skeleton: Keypoint format of the solution.
+        joints: Number of keypoints of that format.
     """
 
     def __init__(self, solution: Any, skeleton: str, joints: int) -> None:
@@ -58,9 +59,9 @@ class RtmlibDetector:
         self.skeleton = skeleton
 
     def __call__(self, picture: Picture) -> Float[np.ndarray, "person joint 3"]:
-        """See `Detector`."""
+        """Return the keypoints of all people in the image; see `Detector`."""
         boxes = self._solution.det_model(picture)
-        if len(boxes) == 0:  # rtmlib would take the whole picture for a person
+        if len(boxes) == 0:  # without boxes rtmlib treats the whole image as a person
             return np.empty((0, self._joints, 3), np.float32)
         keypoints, scores = self._solution.pose_model(picture, bboxes=boxes)
         found = np.concatenate([keypoints, np.asarray(scores)[..., None]], -1)
@@ -70,29 +71,29 @@ class RtmlibDetector:
 def open_detector(
     kind: Kind = "body", mode: Mode = "balanced", device: Device = "cpu"
 ) -> RtmlibDetector:
-    """An rtmlib detector; downloads its models the first time.
+    """Open an rtmlib detector; the first call downloads its models.
 
     Raises:
         ConfigError: If rtmlib is not installed.
-        LangPoseError: If its models cannot be had or opened.
+        LangPoseError: If its models cannot be downloaded or opened.
     """
     from langpose_rt.geometry.skeleton import skeleton_named
 
     name, skeleton = _SOLUTIONS[kind]
     rtmlib = _rtmlib()
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # it prints what it loads
+        with contextlib.redirect_stdout(sys.stderr):  # rtmlib prints the files it loads
             solution = getattr(rtmlib, name)(mode=mode, backend="onnxruntime", device=device)
-    except OSError as error:  # URLError is one
+    except OSError as error:  # URLError is a subclass
         reason = getattr(error, "reason", None) or error.strerror or error
         raise LangPoseError(
             f"rtmlib could not download its {mode} {kind} models: {reason}; run the same command "
             "once with a connection to the internet, or copy its cache, ~/.cache/rtmlib, here"
         ) from None
-    except Exception as error:  # noqa: BLE001 - onnxruntime names damage in many ways
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:  # noqa: BLE001 - onnxruntime raises many types
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise LangPoseError(
-            f"rtmlib could not open its {mode} {kind} models on {device}: {said}; delete "
+            f"rtmlib could not open its {mode} {kind} models on {device}: {reason}; delete "
             "~/.cache/rtmlib to download them again, or choose --device cpu"
         ) from None
     return RtmlibDetector(solution, skeleton, len(skeleton_named(skeleton).joints))

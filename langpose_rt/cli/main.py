@@ -1,4 +1,4 @@
-"""`langpose-rt`: picks a command, and turns errors into one line and an exit code.
+"""Entry point of `langpose-rt`: selects a command and turns errors into one line and an exit code.
 
 Exit codes: 0 done, 1 failed while running, 2 wrong option, file or model, 130 interrupted.
 """
@@ -56,25 +56,25 @@ COMMANDS = {
     "vmc": vmc,
     "lsl": lsl,
 }
-"""In the order a newcomer meets them."""
+"""Commands in the order of the help text."""
 
 _FAILED, _WRONG, _INTERRUPTED = 1, 2, 130
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one line, as every other error."""
+    """An argument parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong, where to read on, and leave."""
+        """Print the error and a pointer to the help, and exit."""
         self.exit(_WRONG, f"langpose-rt: {message}; see '{self.prog} --help'\n")
 
 
 def build_parser(chosen: str | None) -> argparse.ArgumentParser:
-    """The parser of the whole command line.
+    """Build the parser of the whole command line.
 
     Args:
-        chosen: The one command whose options are declared; the others cost no import.
+        chosen: The command whose options are declared; the others import nothing.
     """
     parser = _Parser(
         prog="langpose-rt",
@@ -107,23 +107,23 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
         )
         if name == chosen:
             module.add_arguments(command)
-        command.set_defaults(run=module.run, complain=command.error)
+        command.set_defaults(run=module.run, fail=command.error)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the return value is the exit code."""
+    """Run one command and return the exit code."""
     words = sys.argv[1:] if argv is None else argv
     _ready_output()
     try:
         try:
             return _run(words)
         finally:
-            sys.stdout.flush()  # now, so that a reader who has left is no traceback at the end
+            sys.stdout.flush()  # flush here, so that a closed pipe causes no traceback at exit
     except OSError as error:
         with contextlib.suppress(OSError):  # a stdout in memory, as in a notebook, has no fileno
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):  # `langpose-rt ... | head` is no mistake
+        if isinstance(error, BrokenPipeError):  # `langpose-rt ... | head` is legal
             return _FAILED
         print(f"langpose-rt: {error}", file=sys.stderr)
         return _WRONG if error.errno in _DISK_FULL else _FAILED
@@ -146,7 +146,7 @@ def _run(words: Sequence[str]) -> int:
     chosen = next((word for word in words if word in COMMANDS), None)
     arguments, unknown = build_parser(chosen).parse_known_args(words)
     if unknown:
-        arguments.complain(f"unknown arguments: {' '.join(unknown)}")
+        arguments.fail(f"unknown arguments: {' '.join(unknown)}")
     try:
         with logged(arguments.log_level, arguments.log_format):
             return int(arguments.run(arguments))

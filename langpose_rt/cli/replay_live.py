@@ -1,4 +1,4 @@
-"""The keypoints of a recording to a running server, with the bytes and the timing of the rigs."""
+"""Live replay: send a recording's keypoints to a server, with the original bytes and timing."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from langpose_rt.cli.arguments.connection import IS_THE_KEY_KNOWN, connection_from_arguments
+from langpose_rt.cli.arguments.connection import KEY_ADVICE, connection_from_arguments
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import ConfigError, LangPoseError
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 def replay_live(recording: "Recording", arguments: argparse.Namespace) -> int:
     """Send every received message of a recording again.
 
-    The server sees the rigs' own epochs and numbers, so one that has seen them takes every frame
-    for a duplicate: replay to a server that was started since. One with keys takes only the rig
-    that the key is named after.
+    The messages keep their epochs and sequence numbers, so a server that has already received them
+    drops every frame as a duplicate: replay to a freshly started server. A server with keys accepts
+    only the rig the key is named after.
 
     Args:
-        recording: From `serve --record`.
-        arguments: With to, speed, wait_s, key, server_key and json.
+        recording: Recording of `serve --record`.
+        arguments: Parsed flags to, speed, wait_s, key, server_key and json.
 
     Raises:
         ConfigError: If an option is wrong.
@@ -41,7 +41,7 @@ def replay_live(recording: "Recording", arguments: argparse.Namespace) -> int:
         if not publisher.wait_for_server(arguments.wait_s):
             raise LangPoseError(
                 f"no server asked for keypoints at {arguments.to} within {arguments.wait_s:g} s; "
-                + (IS_THE_KEY_KNOWN if server.keys else "start one with 'langpose-rt serve'")
+                + (KEY_ADVICE if server.keys else "start one with 'langpose-rt serve'")
             )
         print(f"replaying {recording.path} to {arguments.to}", file=sys.stderr, flush=True)
         for entry in _in_time(recording, arguments.speed):
@@ -64,7 +64,7 @@ def replay_live(recording: "Recording", arguments: argparse.Namespace) -> int:
 
 
 def _in_time(recording: "Recording", speed: float) -> "Iterator[Entry]":
-    """Received messages, each at the moment it is due."""
+    """Iterate over received messages, each when it is due."""
     start_s, first_ns = time.perf_counter(), None
     for entry in recording.entries():
         if entry.direction != "received":

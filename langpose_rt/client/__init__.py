@@ -1,1 +1,1 @@
-"""Client sockets: publish keypoints, subscribe to poses, send control requests."""
+"""Provide client sockets: publish keypoints, subscribe to poses, send control requests."""

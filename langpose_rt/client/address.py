@@ -1,4 +1,4 @@
-"""Address of a running server, and the keys to connect with."""
+"""Address of a running server and the keys to connect with."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Connection:
-    """Where a server is, and how it is spoken to.
+    """Endpoint of a server and the key arguments of the client classes.
 
     Attributes:
         endpoint: Such as "tcp://127.0.0.1:5555".
-        keys: Further arguments of the client classes, which encrypt; empty where nothing is.
+        keys: Keyword arguments of the client classes that enable CURVE; empty without encryption.
     """
 
     endpoint: str

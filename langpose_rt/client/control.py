@@ -1,6 +1,6 @@
-"""Asks a server: who it is, how it is, what time it has; changes its model; ends it.
+"""Control client: query a server's identity, status and clock; reload its model; drain it.
 
-The messages are specified in `control_message.py`.
+The messages are specified in `langpose_rt.protocol.control`.
 """
 
 import time
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 import zmq
 
-from langpose_rt.client.socket import Connection
+from langpose_rt.client.socket import ClientSocket
 from langpose_rt.errors import LangPoseError, MessageError
 from langpose_rt.protocol.control import (
     ClockReading,
@@ -21,36 +21,36 @@ from langpose_rt.protocol.control import (
     encode_control,
 )
 from langpose_rt.protocol.header import VERSIONS_SPOKEN, time_from_wire
-from langpose_rt.protocol.provenance import ModelStamp
+from langpose_rt.protocol.poses import ModelStamp
 from langpose_rt.protocol.status import SchemaMessage
 
 RELOAD_TIMEOUT_S = 120.0
-"""Opening a model, on a GPU above all, takes its time."""
+"""Least timeout of a reload: opening a model is slow, on a GPU above all."""
 
 
 class ClockOffset(NamedTuple):
-    """What to add to this machine's unix time to have the server's, and how wrong that may be.
+    """Offset from this machine's unix time to the server's, and its uncertainty.
 
-    The uncertainty is half the round trip: delays that differ between the ways are within it.
+    The uncertainty is half the round trip, which bounds the effect of asymmetric delays.
     """
 
     offset_ns: int
     uncertainty_ns: int
 
 
-class ControlClient(Connection):
-    """Asks the control socket of a server.
+class ControlClient(ClientSocket):
+    """Sends requests to the control socket of a server.
 
         with ControlClient("tcp://127.0.0.1:5557") as control:
             print(control.hello().model, control.clock())
 
     Args:
-        endpoint: Where the server takes control requests.
-        timeout_s: How long an answer may take.
+        endpoint: Control endpoint of the server.
+        timeout_s: Time to wait for a reply.
         server_key, key_pair: As of `RigPublisher`.
 
     Raises:
-        ConfigError: If one of these cannot be.
+        ConfigError: If an argument is invalid.
     """
 
     def __init__(
@@ -65,84 +65,84 @@ class ControlClient(Connection):
         self._endpoint, self._timeout_s, self._id = endpoint, timeout_s, 0
 
     def hello(self) -> Hello:
-        """Agree on a protocol version, and hear what the server is.
+        """Agree on a protocol version and return the server's description.
 
         Raises:
-            LangPoseError: If it does not answer, or speaks no version that this package speaks.
+            LangPoseError: If it does not reply, or shares no protocol version with this package.
         """
-        hello: Hello = self._ask(Hello, "hello", versions=VERSIONS_SPOKEN)
+        hello: Hello = self._request(Hello, "hello", versions=VERSIONS_SPOKEN)
         return hello
 
     def status(self) -> dict[str, Any]:
-        """What the server's status page shows.
+        """Return the content of the server's status page.
 
         Raises:
-            LangPoseError: If it does not answer.
+            LangPoseError: If it does not reply.
         """
-        status: dict[str, Any] = self._ask(dict[str, Any], "status")
+        status: dict[str, Any] = self._request(dict[str, Any], "status")
         return status
 
     def schema(self, name: str | None = None) -> list[SchemaMessage]:
-        """One keypoint format, or all that the server knows.
+        """Return one keypoint format, or all that the server supports.
 
         Raises:
-            LangPoseError: If it does not answer, or there is no such format.
+            LangPoseError: If it does not reply, or there is no such format.
         """
-        schemas: list[SchemaMessage] = self._ask(list[SchemaMessage], "schema", name=name)
+        schemas: list[SchemaMessage] = self._request(list[SchemaMessage], "schema", name=name)
         return schemas
 
     def clock(self, probes: int = 8) -> ClockOffset:
-        """Compare this machine's unix clock with the server's; the best of some probes.
+        """Measure the offset to the server's unix clock; the best of several probes.
 
         Raises:
-            LangPoseError: If it does not answer.
+            LangPoseError: If it does not reply.
         """
         return min((self._probe() for _ in range(probes)), key=lambda found: found.uncertainty_ns)
 
     def reload(self, model: Path | None = None) -> ModelStamp:
-        """Change the model, and wait until the new one answers.
+        """Replace the model and wait until the new one is active.
 
         Args:
-            model: Folder on the server's machine; None reads the one it was started with anew.
+            model: Folder on the server's machine; None reloads the one it was started with.
 
         Raises:
-            LangPoseError: If the new model is refused, in the server's words, and the old one
-                stays; or if there is no answer.
+            LangPoseError: If the new model is rejected (with the server's reason; the old one
+                stays active), or if there is no reply.
         """
         folder = None if model is None else str(model)
         timeout_s = max(self._timeout_s, RELOAD_TIMEOUT_S)
-        stamp: ModelStamp = self._ask(ModelStamp, "reload", timeout_s=timeout_s, model=folder)
+        stamp: ModelStamp = self._request(ModelStamp, "reload", timeout_s=timeout_s, model=folder)
         return stamp
 
     def drain(self) -> None:
-        """Make the server say goodbye, answer what waits, and end.
+        """Make the server lift the queued frames, announce its end, and stop.
 
         Raises:
-            LangPoseError: If it does not answer, or does not take this from here.
+            LangPoseError: If it does not reply, or does not accept this request from this address.
         """
-        self._ask(dict[str, Any], "drain")
+        self._request(dict[str, Any], "drain")
 
     def _probe(self) -> ClockOffset:
         sent_ns = time.time_ns()
-        reading: ClockReading = self._ask(ClockReading, "clock", t=sent_ns)
+        reading: ClockReading = self._request(ClockReading, "clock", t=sent_ns)
         back_ns = time.time_ns()
         rx_ns, tx_ns = time_from_wire(reading.t_rx), time_from_wire(reading.t_tx)
         offset_ns = ((rx_ns - sent_ns) + (tx_ns - back_ns)) // 2
         return ClockOffset(offset_ns, max(back_ns - sent_ns - (tx_ns - rx_ns), 0) // 2 + 1)
 
-    def _ask(self, kind: Any, op: str, *, timeout_s: float | None = None, **keys: Any) -> Any:
-        """Send a request, and wait for its answer, which msgspec makes one of this kind."""
+    def _request(self, kind: Any, op: str, *, timeout_s: float | None = None, **keys: Any) -> Any:
+        """Send a request, wait for its reply and convert the reply's data to a type."""
         timeout_s = timeout_s or self._timeout_s
         deadline_s = time.monotonic() + timeout_s
-        self._arrived()  # late answers to questions that were given up
+        self._receive_available()  # drop late replies to requests that timed out
         self._id += 1
         request = Request.of(op, id=self._id, **keys)
         try:
             self._socket.send(encode_control(request), zmq.NOBLOCK)
             while True:
-                for parts in self._arrived():
+                for parts in self._receive_available():
                     if (reply := decode_reply(parts[-1])).id == self._id:
-                        return self._granted(reply, kind)
+                        return self._result(reply, kind)
                 if not self._wait(deadline_s):
                     break
         except (MessageError, msgspec.ValidationError) as error:
@@ -155,7 +155,7 @@ class ControlClient(Connection):
         )
 
     @staticmethod
-    def _granted(reply: Reply, kind: Any) -> Any:
+    def _result(reply: Reply, kind: Any) -> Any:
         if not reply.ok:
             raise LangPoseError(f"the server refuses {reply.op or 'this'}: {reply.detail}")
         return msgspec.convert(reply.data, kind)

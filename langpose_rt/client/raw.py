@@ -1,6 +1,6 @@
-"""Whole messages as they are, to a server and from it: for recording and replaying.
+"""Send and receive encoded messages without decoding them, for recording and replay.
 
-Rigs and consumers that know what they say are in `client.py`.
+`publisher.py` and `subscriber.py` are the clients for rigs and consumers.
 """
 
 import time
@@ -8,19 +8,19 @@ from collections.abc import Sequence
 
 import zmq
 
-from langpose_rt.client.socket import Connection
+from langpose_rt.client.socket import ClientSocket
 
 
-class RawPublisher(Connection):
-    """Sends messages of any rig to a server.
+class RawPublisher(ClientSocket):
+    """Sends encoded messages of any rig to a server.
 
     Args:
-        endpoint: Where the server takes keypoints.
+        endpoint: Keypoint endpoint of the server.
         server_key: Public CURVE key of the server.
         key_pair: Public and secret CURVE key of this sender.
 
     Raises:
-        ConfigError: If one of these cannot be.
+        ConfigError: If an argument is invalid.
     """
 
     def __init__(
@@ -33,25 +33,25 @@ class RawPublisher(Connection):
         super().__init__(zmq.XPUB, endpoint, server_key, key_pair)
 
     def wait_for_server(self, timeout_s: float) -> bool:
-        """Wait until a server has subscribed; False if none did."""
+        """Wait until a server has subscribed; return False if none did in time."""
         return self._wait(time.monotonic() + timeout_s)
 
     def send(self, parts: Sequence[bytes]) -> None:
-        """Send one message, or lose it if the server does not keep up."""
-        self._arrived()
+        """Send one message, or drop it if the server does not keep up."""
+        self._receive_available()
         self._socket.send_multipart(parts, zmq.NOBLOCK)
 
 
-class RawSubscriber(Connection):
-    """Receives everything a server publishes.
+class RawSubscriber(ClientSocket):
+    """Receives every message a server publishes.
 
     Args:
-        endpoint: Where the server publishes.
+        endpoint: Pose endpoint of the server.
         server_key: Public CURVE key of the server.
         key_pair: Public and secret CURVE key of this consumer.
 
     Raises:
-        ConfigError: If one of these cannot be.
+        ConfigError: If an argument is invalid.
     """
 
     def __init__(
@@ -65,6 +65,6 @@ class RawSubscriber(Connection):
         self._socket.subscribe(b"")
 
     def receive(self, timeout_s: float) -> list[list[bytes]]:
-        """All messages that are there, after waiting for the first; none if none came in time."""
+        """Wait for a message and return all that have arrived; empty after the timeout."""
         self._wait(time.monotonic() + timeout_s)
-        return self._arrived()
+        return self._receive_available()

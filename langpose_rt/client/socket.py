@@ -1,6 +1,6 @@
-"""One connected socket of the client library: its options, its keys, its life cycle.
+"""Base class of the client sockets: socket options, CURVE keys and life cycle.
 
-Publishers, subscribers and control clients are made of it; what their bytes mean is theirs.
+Publishers, subscribers and control clients derive from it and encode and decode the messages.
 """
 
 import contextlib
@@ -25,14 +25,15 @@ _OPTIONS = {
     zmq.TCP_KEEPALIVE_CNT: 3,
 }
 _HEARTBEATS = {zmq.HEARTBEAT_IVL: 500, zmq.HEARTBEAT_TIMEOUT: 1500}
-"""Not for consumers: one that does not read hears no heartbeat either, and libzmq aborts the
-process when a full socket reconnects [libzmq#3937]. TCP and the server's heartbeats remain."""
+"""ZMTP heartbeats; not for consumers: one that does not read receives no heartbeat either, and
+libzmq aborts the process when a full socket reconnects [libzmq#3937]. TCP keepalive and the
+server's heartbeat messages remain."""
 
-ConnectionT = TypeVar("ConnectionT", bound="Connection")
+ClientSocketT = TypeVar("ClientSocketT", bound="ClientSocket")
 
 
-class Connection:
-    """One connected socket with a life cycle."""
+class ClientSocket:
+    """Connected ZeroMQ socket with a life cycle."""
 
     def __init__(
         self,
@@ -43,14 +44,14 @@ class Connection:
     ) -> None:
         port = endpoint.rpartition(":")[2]
         if endpoint.startswith("tcp:") and port.isdecimal() and int(port) > 65535:
-            # ZeroMQ would take it for another one without a word
+            # ZeroMQ would silently connect to another port
             raise ConfigError(f'cannot connect to "{endpoint}": ports end at 65535')
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(socket_type)
         try:
             heartbeats = {} if socket_type == zmq.SUB else _HEARTBEATS
             for option, value in (_OPTIONS | heartbeats).items():
                 self._socket.set(option, value)
-            # a rig forgets a server that has gone; a consumer subscribes without being polled
+            # drops a rig's messages while no server is connected; a consumer must subscribe at once
             self._socket.set(zmq.IMMEDIATE, int(socket_type == zmq.XPUB))
             if server_key is not None:
                 public, secret = key_pair or (key.decode() for key in zmq.curve_keypair())
@@ -63,17 +64,17 @@ class Connection:
             raise ConfigError(f'cannot connect to "{endpoint}": {error}') from None
 
     def close(self) -> None:
-        """Close the socket; what is queued is sent for a second at most. Twice is harmless."""
+        """Close the socket; queued messages are sent for at most a second. Idempotent."""
         self._socket.close()
 
-    def __enter__(self: ConnectionT) -> ConnectionT:
+    def __enter__(self: ClientSocketT) -> ClientSocketT:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _arrived(self) -> list[list[bytes]]:
-        """Whole messages that are there already, at most MOST_WAITING."""
+    def _receive_available(self) -> list[list[bytes]]:
+        """Return the messages that have arrived, at most MAX_WAITING_MESSAGES."""
         if self._socket.closed:
             raise LangPoseError(f"this {type(self).__name__} is closed; make a new one")
         messages: list[list[bytes]] = []
@@ -83,6 +84,6 @@ class Connection:
         return messages
 
     def _wait(self, deadline_s: float | None) -> bool:
-        """Wait for a message; False once the deadline, in seconds of time.monotonic, is over."""
+        """Wait for a message; return False after the deadline, in seconds of time.monotonic."""
         left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
         return bool(self._socket.poll(None if left_s is None else math.ceil(1000 * left_s)))

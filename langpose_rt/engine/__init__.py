@@ -1,1 +1,1 @@
-"""From a checkpoint to what runs: export, quantisation, and the proof that they still agree."""
+"""Export a checkpoint to ONNX, build TensorRT engines, and validate both against float32."""

@@ -1,7 +1,7 @@
-"""What an engine must prove before it is written: its types, its tensors, and its poses.
+"""Acceptance checks of a built engine: share of FP16, inputs and outputs, and parity in mm.
 
-TensorRT has built float32 engines where half was asked for and said nothing. So nothing here trusts
-a setting: types are counted, tensors are compared, and poses are measured in mm.
+TensorRT can silently build a float32 engine although FP16 was requested, so no setting is trusted:
+types are counted, tensors are compared, and the distance of the poses is measured.
 """
 
 import json
@@ -13,12 +13,15 @@ from langpose_rt.runtime.parity import MAX_MEAN_MM, MAX_WORST_MM, within_limits
 from langpose_rt.runtime.tensors import Tensors
 
 MIN_FP16_SHARE = 0.2
-"""Share of half among the outputs of layers that compute in floating point. The graph's islands
-leave 0.25 to 0.4; an engine that is float32 throughout has none."""
+"""Least share of FP16 among the floating-point layer outputs. The float32 islands of the graph
+leave 0.25 to 0.4; an engine that is float32 throughout has 0."""
 
 
 def fp16_share_of_network(trt: Any, network: Any) -> float:
-    """Share of half among the floating-point layer outputs of a network; constants do not count."""
+    """Return the share of FP16 among the floating-point layer outputs of a network.
+
+    Constants are not counted.
+    """
     counted = {trt.DataType.HALF: 0, trt.DataType.FLOAT: 0}
     for layer in (network.get_layer(index) for index in range(network.num_layers)):
         if layer.type == trt.LayerType.CONSTANT:
@@ -31,28 +34,28 @@ def fp16_share_of_network(trt: Any, network: Any) -> float:
 
 
 def fp16_share_of_engine(information: str, tensors: set[str]) -> float | None:
-    """The same of a built engine, from its inspector.
+    """Return the share of FP16 in a built engine, from its inspector.
 
     Args:
-        information: Of the engine inspector, as JSON, of an engine built with detailed verbosity.
-        tensors: Inputs and outputs of the network, whose types are given and prove nothing.
+        information: JSON of the engine inspector; the engine was built with detailed verbosity.
+        tensors: Inputs and outputs of the network, which are not counted.
 
     Returns:
-        The share, or None if the inspector names no tensor within.
+        The share, or None if the inspector reports no inner tensor.
     """
-    half = full = 0
+    fp16 = fp32 = 0
     for layer in json.loads(information).get("Layers", []):
         outputs = layer.get("Outputs", []) if isinstance(layer, dict) else []
         for output in outputs:
             kind = output.get("Format/Datatype", "")
             inner = output.get("Name") not in tensors
-            half += inner and ("FP16" in kind or "Half" in kind)
-            full += inner and ("FP32" in kind or "Float" in kind)
-    return half / (half + full) if half + full else None
+            fp16 += inner and ("FP16" in kind or "Half" in kind)
+            fp32 += inner and ("FP32" in kind or "Float" in kind)
+    return fp16 / (fp16 + fp32) if fp16 + fp32 else None
 
 
 def io_of_network(trt: Any, network: Any) -> tuple[dict[str, str], dict[str, str]]:
-    """Inputs and outputs of a parsed network, as type and shape by name."""
+    """Return inputs and outputs of a parsed network, as type and shape by name."""
     inputs = (network.get_input(index) for index in range(network.num_inputs))
     outputs = (network.get_output(index) for index in range(network.num_outputs))
     return (
@@ -62,10 +65,10 @@ def io_of_network(trt: Any, network: Any) -> tuple[dict[str, str], dict[str, str
 
 
 def check_fp16_share(name: str, share: float | None, where: str) -> None:
-    """Refuse what computes in float32.
+    """Reject a network or engine that computes in float32.
 
     Raises:
-        BuildError: If the share is too small; None is no answer and is let pass.
+        BuildError: If the share is too small; None (unknown) passes.
     """
     if share is not None and share < MIN_FP16_SHARE:
         raise BuildError(
@@ -75,25 +78,25 @@ def check_fp16_share(name: str, share: float | None, where: str) -> None:
 
 
 def check_io(name: str, found: dict[str, str], expected: Tensors) -> None:
-    """Refuse tensors that a backend would not find, in order.
+    """Reject inputs or outputs that differ from those a backend binds.
 
     Raises:
-        BuildError: With the first one that differs.
+        BuildError: With the first difference.
     """
-    wanted = {tensor: str(shape) for tensor, shape in expected.items()}
-    for tensor in (*wanted, *found):
-        if found.get(tensor) != wanted.get(tensor):
+    required = {tensor: str(shape) for tensor, shape in expected.items()}
+    for tensor in (*required, *found):
+        if found.get(tensor) != required.get(tensor):
             raise BuildError(
                 f"the {name} has {tensor!r} as {found.get(tensor, 'nothing')}, "
-                f"expected {wanted.get(tensor, 'nothing')}; nothing was written"
+                f"expected {required.get(tensor, 'nothing')}; nothing was written"
             )
 
 
 def check_parity(parity: EngineParity) -> None:
-    """Refuse an engine whose poses are too far from float32.
+    """Reject an engine whose parity is beyond the limits.
 
     Raises:
-        BuildError: With what was measured and what is allowed.
+        BuildError: With the measured parity and the limits.
     """
     if not within_limits(parity):
         raise BuildError(

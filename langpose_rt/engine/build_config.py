@@ -1,7 +1,7 @@
-"""What an engine is built for: batches, architectures, and how long the builder may search."""
+"""Engine build options: batches, architectures, optimization level."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.manifest import Profile
@@ -15,20 +15,20 @@ _CAPABILITY = re.compile(r"(?:sm_?)?(\d{1,2})\.?(\d)")
 
 @dataclass(frozen=True, kw_only=True)
 class BuildConfig:
-    """How engines are built.
-
-    Args:
-        batch: Largest batch of every latency class, rising.
-        targets: Compute capabilities, as ``8.9``.
-        optimization_level: How hard the builder searches, 0 to 5.
+    """Options of an engine build; see the help of each field.
 
     Raises:
         ConfigError: If a value is out of range.
     """
 
-    batch: tuple[int, ...] = (1, 8, 64, 256)
-    targets: tuple[str, ...]
-    optimization_level: int = 5
+    batch: tuple[int, ...] = field(
+        default=(1, 8, 64, 256),
+        metadata={"help": "largest batch of every optimization profile, rising"},
+    )
+    targets: tuple[str, ...] = field(metadata={"help": "compute capabilities, such as 8.9"})
+    optimization_level: int = field(
+        default=5, metadata={"help": "builder optimization level, 0 to 5"}
+    )
 
     def __post_init__(self) -> None:
         rising = list(self.batch) == sorted(set(self.batch))
@@ -48,7 +48,7 @@ class BuildConfig:
 
     @property
     def profiles(self) -> list[Profile]:
-        """One profile per latency class; every batch belongs to exactly one."""
+        """Optimization profiles, one per largest batch; every batch size belongs to exactly one."""
         smallest = (1, *(size + 1 for size in self.batch[:-1]))
         return [
             Profile(smallest=low, typical=high, largest=high)
@@ -57,10 +57,10 @@ class BuildConfig:
 
 
 def batches_from_text(text: str) -> tuple[int, ...]:
-    """Numbers of a list as ``1,8,64``.
+    """Parse batch sizes such as ``1,8,64``.
 
     Raises:
-        ConfigError: If one of them is no number.
+        ConfigError: If one of them is not a number.
     """
     try:
         return tuple(int(word) for word in text.split(","))
@@ -69,10 +69,10 @@ def batches_from_text(text: str) -> tuple[int, ...]:
 
 
 def capabilities_from_text(text: str) -> tuple[str, ...]:
-    """Compute capabilities of a list as ``sm_89,12.0``, each once, in order.
+    """Parse compute capabilities such as ``sm_89,12.0``, each once, in order.
 
     Raises:
-        ConfigError: If one of them is none.
+        ConfigError: If one of them is not a compute capability.
     """
     found = []
     for word in text.split(","):

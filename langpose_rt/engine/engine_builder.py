@@ -1,7 +1,7 @@
-"""Engines of a model: built in a scratch folder, proved, and only then put into the manifest.
+"""Build the engines of a model in a scratch folder, validate them, and register them.
 
-The product is the model folder itself with engines beside its graphs, so one folder serves with and
-without a GPU.
+Engines are stored in the model folder beside the ONNX graphs, so the folder runs with and without a
+GPU.
 """
 
 import datetime
@@ -48,18 +48,18 @@ from langpose_rt.runtime.tensorrt_flavor import Flavor
 from langpose_rt.runtime.tensors import encoder_io, lifter_io
 
 RunEngine = Callable[[Path, Manifest, Engine], Backend]
-"""Opens an engine whose files lie in a folder; it has no parity yet and is in no manifest."""
+"""Opens an engine from its files in a folder; it is not in a manifest yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Toolchain:
-    """What builds.
+    """TensorRT module, flavor and GPU of a build.
 
     Attributes:
-        trt: The imported module.
-        flavor: Which one it is.
-        gpu: Of this machine, if any.
-        run_engine: How a built engine is run here; None where nothing can.
+        trt: Imported TensorRT module.
+        flavor: Flavor of trt.
+        gpu: GPU of this machine, if any.
+        run_engine: Opens a built engine on this machine; None if that is not possible.
     """
 
     trt: Any
@@ -68,29 +68,29 @@ class Toolchain:
     run_engine: RunEngine | None = None
 
     def runs(self, targets: Sequence[str]) -> bool:
-        """Whether an engine for these compute capabilities can be opened here."""
+        """Return True if an engine for these compute capabilities runs on this machine."""
         return self.gpu is not None and self.gpu.compute_capability in targets
 
 
 def engine_name(flavor: Flavor, config: BuildConfig) -> str:
-    """What an engine is called in the manifest and in its files' names."""
+    """Return the name of an engine in the manifest and in its file names."""
     targets = (target.replace(".", "") for target in config.targets)
     return "-".join((flavor.name, *(f"sm{target}" for target in targets)))
 
 
-def present_engine(
+def existing_engine(
     source: Path, folder: Path, tools: Toolchain, config: BuildConfig
 ) -> tuple[EngineProduct | None, list[str]]:
-    """What a build of a model would replace.
+    """Find the engine a build would replace.
 
     Returns:
-        The engine of that name in the folder, if any, and why it must be built again, each with
-        what it was and what is wanted; no reason means that it is the one wanted.
+        The engine of that name in the folder, if any, and the reasons to build it again, each with
+        the present and the requested value; without a reason it is up to date.
 
     Raises:
         ModelError: If a model is missing or damaged.
     """
-    purpose = _purpose(read_manifest(source), tools, config)
+    requested = _build_fields(read_manifest(source), tools, config)
     if not (folder / MANIFEST_NAME).is_file():
         return None, []
     product = read_manifest(folder).engines.get(engine_name(tools.flavor, config))
@@ -99,7 +99,7 @@ def present_engine(
     engine = product.engine
     reasons = [
         f"{name} was {getattr(engine, name)}, is {value}"
-        for name, value in purpose.items()
+        for name, value in requested.items()
         if getattr(engine, name) != value
     ]
     try:
@@ -110,7 +110,7 @@ def present_engine(
     return product, reasons
 
 
-def build_product(
+def build_engine_folder(
     source: Path,
     folder: Path,
     tools: Toolchain,
@@ -120,46 +120,46 @@ def build_product(
     command: str,
     progress: Progress | None = None,
 ) -> EngineProduct:
-    """Build, prove and install the engine of a model.
+    """Build, validate and register the engine of a model.
 
     Args:
         source: Model folder.
-        folder: Where the engine goes, with the model; may be the source. Made if missing.
-        tools: What builds.
-        config: What for.
+        folder: Target folder for model and engine; may be the source. Created if missing.
+        tools: TensorRT module and GPU.
+        config: Build options.
         clip: Real keypoints the parity is measured on.
-        command: Written into the manifest.
-        progress: Told how far it is.
+        command: Command line, written into the manifest.
+        progress: Receives the progress of the build.
 
     Raises:
         ModelError: If the model is damaged, or the folder holds another one.
         ConfigError: If the folder cannot be written.
-        BuildError: If an engine cannot be built or does not prove what it must.
+        BuildError: If an engine cannot be built or fails an acceptance check.
     """
     _copy_model(source, folder, read_manifest(source))
-    job = _Job(folder, read_manifest(folder), tools, config, progress or _silent)
+    build = _EngineBuild(folder, read_manifest(folder), tools, config, progress or _no_progress)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as scratch:
         built = Path(scratch)
-        graphs = job.half_graphs()
-        plans = {name: job.plan(name, graph) for name, graph in graphs.items()}
-        parts = {name: job.part(name, plan, graphs[name], built) for name, plan in plans.items()}
+        graphs = build.fp16_graphs()
+        plans = {name: build.plan(name, graph) for name, graph in graphs.items()}
+        parts = {name: build.part(name, plan, graphs[name], built) for name, plan in plans.items()}
         engine = Engine(
-            **_purpose(job.manifest, tools, config), encoder=parts["encoder"],
+            **_build_fields(build.manifest, tools, config), encoder=parts["encoder"],
             lifter=parts["lifter"], command=command, date=datetime.date.today().isoformat(),
         )  # fmt: skip
-        measured = job.parity(engine, graphs, built, clip)
+        measured = build.parity(engine, graphs, built, clip)
         check_parity(measured)
         product = EngineProduct(engine=engine, parity=measured)
-        job.install(built, product)
+        build.install(built, product)
     return product
 
 
-def _silent(_doing: str, _done: int, _steps: int) -> None:
-    """Progress that nobody watches."""
+def _no_progress(_phase: str, _done: int, _steps: int) -> None:
+    """Ignore progress."""
 
 
 def _copy_model(source: Path, folder: Path, manifest: Manifest) -> None:
-    """The model's own files, so that the folder is a model without the one it came from."""
+    """Copy the model's files and manifest, so that the target folder is complete by itself."""
     if (folder / MANIFEST_NAME).is_file():
         other = read_manifest(folder)
         if other.sha256 != manifest.sha256:
@@ -179,8 +179,8 @@ def _copy_model(source: Path, folder: Path, manifest: Manifest) -> None:
         ) from None
 
 
-def _purpose(manifest: Manifest, tools: Toolchain, config: BuildConfig) -> dict[str, Any]:
-    """Everything that decides what the builder makes, as fields of `Engine`."""
+def _build_fields(manifest: Manifest, tools: Toolchain, config: BuildConfig) -> dict[str, Any]:
+    """Return the fields of `Engine` that determine the result of a build."""
     return {
         "flavor": tools.flavor.name,
         "version": tools.trt.__version__,
@@ -195,8 +195,8 @@ def _purpose(manifest: Manifest, tools: Toolchain, config: BuildConfig) -> dict[
 
 
 @dataclass(frozen=True)
-class _Job:
-    """One build: what, where, for what, with what."""
+class _EngineBuild:
+    """Build of one engine: model folder, manifest, toolchain and options."""
 
     folder: Path
     manifest: Manifest
@@ -208,14 +208,14 @@ class _Job:
     def name(self) -> str:
         return engine_name(self.tools.flavor, self.config)
 
-    def half_graphs(self) -> dict[str, onnx.ModelProto]:
-        """Encoder and lifter as FP16 graphs."""
+    def fp16_graphs(self) -> dict[str, onnx.ModelProto]:
+        """Convert encoder and lifter to FP16 graphs."""
         product = self.manifest.products["fp32"]
         files = {"encoder": product.encoder, "lifter": product.lifter}
         return {name: onnx_to_fp16(onnx.load(self.folder / file)) for name, file in files.items()}
 
     def plan(self, network: str, graph: onnx.ModelProto) -> Plan:
-        """The built network; what the builder measured stays in the folder for the next build."""
+        """Build one network; the timing cache stays in the folder for the next build."""
 
         def report(phase: str, done: int, steps: int) -> None:
             self.progress(f"{network}: {phase.lower()}", done, steps)
@@ -232,17 +232,17 @@ class _Job:
         return plan
 
     def part(self, network: str, plan: Plan, graph: onnx.ModelProto, built: Path) -> EnginePart:
-        """Write one built network, after checking its types and tensors."""
+        """Write one built network after the checks of its types and tensors."""
         io = {"encoder": encoder_io, "lifter": lifter_io}[network]
         inputs, outputs = io(self.manifest.model_config)
-        check_fp16_share(network, plan.half_share, "network")
+        check_fp16_share(network, plan.fp16_share, "network")
         check_io(network, plan.inputs, inputs)
         check_io(network, plan.outputs, outputs)
-        engine_half = None
+        engine_fp16 = None
         if self.tools.runs(self.config.targets):
             information = engine_information(self.tools.trt, plan.data)
-            engine_half = fp16_share_of_engine(information, {*inputs, *outputs})
-            check_fp16_share(network, engine_half, "engine")
+            engine_fp16 = fp16_share_of_engine(information, {*inputs, *outputs})
+            check_fp16_share(network, engine_fp16, "engine")
         file = f"{network}.{self.name}.engine"
         (built / file).write_bytes(plan.data)
         return EnginePart(
@@ -251,8 +251,8 @@ class _Job:
             size_bytes=len(plan.data),
             graph_sha256=hashlib.sha256(_bytes(graph)).hexdigest(),
             build_s=round(plan.build_s, 2),
-            network_half=plan.half_share,
-            engine_half=engine_half,
+            network_half=plan.fp16_share,
+            engine_half=engine_fp16,
             inputs=plan.inputs,
             outputs=plan.outputs,
             flags=plan.flags,
@@ -261,7 +261,7 @@ class _Job:
     def parity(
         self, engine: Engine, graphs: dict[str, onnx.ModelProto], built: Path, clip: ParityClip
     ) -> EngineParity:
-        """Distance in mm from float32: of the engine where it runs, else of its graphs."""
+        """Measure the parity of the engine if it runs on this machine, else of its FP16 graphs."""
         self.progress("parity", 0, 1)
         gpu, run_engine = self.tools.gpu, self.tools.run_engine
         if gpu is not None and run_engine is not None and self.tools.runs(self.config.targets):
@@ -283,9 +283,9 @@ class _Job:
         )
 
     def _reference(self) -> tuple[Backend, str]:
-        """Float32: torch where it and the checkpoint are, else the float32 graph.
+        """Open the float32 reference: torch if it and the checkpoint exist, else the ONNX graph.
 
-        They are equal to 0.01 mm, see tests/runtime/test_parity.py.
+        They agree to 0.01 mm, see tests/runtime/test_parity.py.
         """
         checkpoint = any(name.endswith(".safetensors") for name in self.manifest.files)
         if checkpoint and find_spec("torch") and find_spec("safetensors"):
@@ -293,7 +293,7 @@ class _Job:
         return open_backend(self.folder, "onnx", slots=1), "float32 ONNX Runtime"
 
     def install(self, built: Path, product: EngineProduct) -> None:
-        """Move finished files into place; the manifest names an engine only while it is whole."""
+        """Move finished files into place; the manifest lists an engine only if its files exist."""
         others = {k: v for k, v in self.manifest.engines.items() if k != self.name}
         write_manifest(self.folder, msgspec.structs.replace(self.manifest, engines=others))
         for part in (product.engine.encoder, product.engine.lifter):

@@ -1,17 +1,17 @@
-"""The FP16 graph of a model, from its float32 graph: types are in the graph, casts are explicit.
+"""Convert a float32 ONNX graph to FP16 with explicit types and casts.
 
-TensorRT 11 computes in the types it finds; no flag makes a graph half. Here every number is half
-except on the *islands*, where half would lose what the pose needs or overflow:
+TensorRT 11 computes in the types of the graph; no builder flag selects FP16. Every value is FP16
+except on the *islands*, the float32 regions where FP16 would lose accuracy or overflow:
 
-- the rows and extras up to and including the product that embeds them,
-- whatever meets time or the mask before the next product: rotary, softmax, lag,
-- temporal attention from the product that makes query, key and value to the mixture: logits may
-  leave the range of half, and on real keypoints half queries cost 2 mm,
+- rows and extras (joint and frame inputs) up to and including the product that embeds them,
+- values that depend on time or the mask up to the next product: rotary, softmax, lag,
+- temporal attention from the product of query, key and value to the weighted sum: logits may
+  exceed the FP16 range, and on real keypoints FP16 queries cost 2 mm,
 - LayerNorm, softmax and means,
-- the head: the last product before every output of the network, and all after it.
+- the head: the last product before every output of the network, and everything after it.
 
-Inputs and outputs stay float32, except the ring: it lives on the GPU in half, and converting it
-would move it once more each step.
+Inputs and outputs stay float32, except the ring: it is FP16 on the GPU, and converting it would
+copy it once more each step.
 """
 
 from collections.abc import Iterable
@@ -28,27 +28,27 @@ _EMBEDDED = frozenset({"rows", "extras"})
 _TIMED = frozenset({"cos", "sin", "bias", "lag_s"})
 _HEADS = frozenset({"pose", "sigma", "feature", "embedding"})
 _PRODUCTS = frozenset({"MatMul", "Gemm"})
-_ALWAYS_FLOAT = frozenset({"LayerNormalization", "Softmax", "ReduceMean"})
+_ALWAYS_FP32 = frozenset({"LayerNormalization", "Softmax", "ReduceMean"})
 _FP16_MAX = float(np.finfo(np.float16).max)
 
 
 def onnx_to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same network computing in half outside its islands.
+    """Convert a network to FP16 outside its islands.
 
     Args:
-        model: Encoder or lifter as `langpose_rt.engine.onnx_export` writes it; not changed.
+        model: Encoder or lifter from `langpose_rt.engine.onnx_export`; not changed.
 
     Returns:
-        A new model whose types have been checked.
+        A new model that passed the ONNX checker.
 
     Raises:
-        ModelError: If a weight does not fit into half.
+        ModelError: If a weight exceeds the FP16 range.
     """
-    return _Retyped(model).model()
+    return _Conversion(model).model()
 
 
-class _Retyped:
-    """One conversion: which value has which type, and the nodes written so far."""
+class _Conversion:
+    """State of one conversion: type of every value and the nodes written so far."""
 
     def __init__(self, source: onnx.ModelProto) -> None:
         self._source = source
@@ -60,10 +60,10 @@ class _Retyped:
         self._written: list[onnx.NodeProto] = []
 
     def model(self) -> onnx.ModelProto:
-        """The converted model."""
+        """Return the converted model."""
         outputs = {value.name for value in self._source.graph.output}
         for index, node in enumerate(self._nodes):
-            self._write(node, _FLOAT if index in self._islands else _HALF, outputs)
+            self._write(node, _FP32 if index in self._islands else _FP16, outputs)
         source = self._source.graph
         inputs = [_retyped_input(value) for value in source.input]
         graph = helper.make_graph(
@@ -80,22 +80,22 @@ class _Retyped:
         new.CopyFrom(node)
         new.input[:] = [self._as(name, wanted) for name in node.input]
         self._written.append(new)
-        for place, name in enumerate(node.output):
+        for position, name in enumerate(node.output):
             if name not in self._floats:
                 continue
             self._types[name] = wanted
-            if name in outputs and wanted == _HALF:
-                new.output[place] = f"{name}.half"
-                self._types |= {name: _FLOAT, f"{name}.half": _HALF}
-                self._written.append(_cast(f"{name}.half", name, _FLOAT))
+            if name in outputs and wanted == _FP16:
+                new.output[position] = f"{name}.half"
+                self._types |= {name: _FP32, f"{name}.half": _FP16}
+                self._written.append(_cast(f"{name}.half", name, _FP32))
 
     def _as(self, name: str, wanted: int) -> str:
-        """The name under which a value has the wanted type."""
+        """Return the name under which a value has the wanted type, adding a cast if needed."""
         if name in self._weights:
             return self._weight(name, wanted)
         if name not in self._floats or self._types[name] == wanted:
             return name
-        other = f"{name}.{'half' if wanted == _HALF else 'float'}"
+        other = f"{name}.{'half' if wanted == _FP16 else 'float'}"
         if other not in self._types:
             self._types[other] = wanted
             self._written.append(_cast(name, other, wanted))
@@ -106,8 +106,8 @@ class _Retyped:
         if values.dtype != np.float32:
             self._initializers[name] = numpy_helper.from_array(values, name)
             return name
-        typed = f"{name}.{'half' if wanted == _HALF else 'float'}"
-        if wanted == _HALF:
+        typed = f"{name}.{'half' if wanted == _FP16 else 'float'}"
+        if wanted == _FP16:
             largest = float(np.abs(values).max(initial=0))
             if not largest <= _FP16_MAX:
                 raise ModelError(
@@ -119,11 +119,11 @@ class _Retyped:
         return typed
 
 
-_HALF, _FLOAT = int(TensorProto.FLOAT16), int(TensorProto.FLOAT)
+_FP16, _FP32 = int(TensorProto.FLOAT16), int(TensorProto.FLOAT)
 
 
 def _input_type(name: str) -> int:
-    return _HALF if name in FP16_INPUTS else _FLOAT
+    return _FP16 if name in FP16_INPUTS else _FP32
 
 
 def _retyped_input(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
@@ -140,7 +140,7 @@ def _cast(name: str, to: str, wanted: int) -> onnx.NodeProto:
 def _weights_and_nodes(
     graph: onnx.GraphProto,
 ) -> tuple[dict[str, np.ndarray], list[onnx.NodeProto]]:
-    """Weights by name as float32, and the nodes without the casts that widen stored ones."""
+    """Return weights by name as float32, and the nodes without the casts of stored FP16 weights."""
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     nodes = []
     for node in graph.node:
@@ -152,15 +152,15 @@ def _weights_and_nodes(
 
 
 def _float_values(model: onnx.ModelProto) -> set[str]:
-    """Names of the values that are float32 in the source."""
+    """Return the names of the values that are float32 in the source."""
     graph = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
     values = (*graph.input, *graph.value_info, *graph.output)
-    return {v.name for v in values if v.type.tensor_type.elem_type == _FLOAT}
+    return {v.name for v in values if v.type.tensor_type.elem_type == _FP32}
 
 
 def _islands(nodes: list[onnx.NodeProto], outputs: set[str]) -> set[int]:
-    """Indices of the nodes that compute in float32; nodes come in an order that can be run."""
-    found = {index for index, node in enumerate(nodes) if node.op_type in _ALWAYS_FLOAT}
+    """Return the indices of the nodes that compute in float32; nodes are in topological order."""
+    found = {index for index, node in enumerate(nodes) if node.op_type in _ALWAYS_FP32}
     embedded, timed = set(_EMBEDDED), set(_TIMED)
     for index, node in enumerate(nodes):
         product = node.op_type in _PRODUCTS
@@ -176,7 +176,7 @@ def _islands(nodes: list[onnx.NodeProto], outputs: set[str]) -> set[int]:
 
 
 def _back_to_product(nodes: list[onnx.NodeProto], values: Iterable[str]) -> Iterable[int]:
-    """Nodes from some values back to, and with, the first product on every path."""
+    """Yield the nodes from some values back to the first product on every path, inclusive."""
     wanted = set(values)
     for index in range(len(nodes) - 1, -1, -1):
         if wanted & set(nodes[index].output):

@@ -1,8 +1,8 @@
-"""The FP16 graph evaluated on the CPU in real half: the stand-in for an engine where no GPU is.
+"""FP16 reference on the CPU: evaluates the FP16 graph in true FP16, without a GPU.
 
-ONNX's own reference evaluator rounds every number of the graph to the type the graph gives it, so
-overflow and lost digits show. ONNX Runtime on a CPU computes half graphs in float32 and would hide
-both. Sums inside one product are NumPy's, which adds half products in float32 as tensor cores do.
+ONNX's reference evaluator rounds every value to its type in the graph, so overflow and rounding are
+visible. ONNX Runtime on a CPU computes FP16 graphs in float32 and would hide both. Sums inside a
+matrix product are NumPy's, which accumulates in float32 as tensor cores do.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from langpose_rt.manifest import Manifest
 from langpose_rt.runtime.ring_backend import RingBackend
 
 EVALUATOR = "the FP16 graph in onnx's reference evaluator on the CPU"
-"""What a parity is said to be measured on when this stood in for the engine."""
+"""Evaluator name recorded in the manifest when no GPU could run the engine."""
 
 
 class Fp16Network:
@@ -46,13 +46,13 @@ def fp16_backend(
     *,
     slots: int = 1,
 ) -> RingBackend:
-    """A backend over the FP16 graphs with the ring in half, as it is on the device."""
+    """Return a backend that evaluates the FP16 graphs with an FP16 ring, as on the device."""
     network = Fp16Network(encoder, lifter)
     return RingBackend(network, manifest, slots=slots, stored=np.float16)
 
 
 def _run(evaluator: ReferenceEvaluator, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-    with np.errstate(over="ignore", invalid="ignore"):  # seen in the outputs, and said there
+    with np.errstate(over="ignore", invalid="ignore"):  # the outputs are checked below
         outputs = [np.asarray(value) for value in evaluator.run(None, inputs)]
     for name, value in zip(evaluator.output_names, outputs, strict=True):
         if not np.isfinite(value).all():

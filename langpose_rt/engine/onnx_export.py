@@ -1,7 +1,7 @@
-"""A checkpoint becomes a model folder: ONNX encoder and lifter, hashes, and parity in mm.
+"""Export a checkpoint to a model folder: ONNX encoder and lifter, hashes, and parity in mm.
 
-Weights are stored in half precision and computed in float32: ONNX Runtime widens them once, on
-loading. The shipped checkpoint is rounded the same way, so torch and ONNX run the same numbers.
+Weights are stored as FP16 and computed in float32: ONNX Runtime casts them once, on loading. The
+exported checkpoint is rounded the same way, so torch and ONNX use the same weights.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ import torch
 from onnx import numpy_helper
 
 import langpose_rt
+from langpose_rt.config import RayRefinement
 from langpose_rt.errors import ConfigError
 from langpose_rt.manifest import (
     MANIFEST_NAME,
@@ -30,7 +31,7 @@ from langpose_rt.manifest import (
     write_manifest,
 )
 from langpose_rt.model import checkpoint
-from langpose_rt.model.langpose import LangPose, sided
+from langpose_rt.model.langpose import LangPose, with_flip_averaging
 from langpose_rt.model.step_graphs import (
     ENCODER_INPUTS,
     ENCODER_OUTPUTS,
@@ -46,7 +47,7 @@ from langpose_rt.runtime.ring_backend import RingBackend
 from langpose_rt.runtime.torch import CHECKPOINT_NAME, TorchNetwork
 
 OPSET = 20  # the first with GELU as one node
-_SMALLEST_STORED_HALF = 64
+_MIN_FP16_SIZE = 64
 _FILES = (CHECKPOINT_NAME, "encoder.onnx", "lifter.onnx")
 
 
@@ -58,21 +59,21 @@ def model_folder_from_checkpoint(
     command: str,
     mirrored: bool | None = None,
 ) -> Manifest:
-    """Export a checkpoint and prove the result on a clip.
+    """Export a checkpoint and measure the parity of the result on a clip.
 
     Args:
         path: Checkpoint.
-        folder: Made if missing; files of an earlier export are replaced.
+        folder: Target folder; created if missing, files of an earlier export are replaced.
         clip: Real keypoints the parity is measured on.
-        command: Written into the manifest.
-        mirrored: Whether it answers with the mirror image; None: as the checkpoint says.
+        command: Command line, written into the manifest.
+        mirrored: Flip averaging on or off; None keeps the checkpoint's setting.
 
     Returns:
-        The manifest, already written.
+        The written manifest.
 
     Raises:
         ModelError: If the checkpoint cannot be read.
-        ConfigError: If the model keeps no ring, and so cannot be served.
+        ConfigError: If the model keeps no ring and cannot be served.
     """
     model, card = checkpoint.load(path)
     if not model.config.causal or model.config.window < 1:
@@ -80,7 +81,7 @@ def model_folder_from_checkpoint(
             f"model {model.config.name!r} keeps no ring; only causal models are exported"
         )
     if mirrored is not None:
-        model = sided(model, mirrored=mirrored)
+        model = with_flip_averaging(model, mirrored=mirrored)
     _check_target(path, folder)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as scratch:
         built = Path(scratch)
@@ -100,7 +101,7 @@ def _check_target(path: Path, folder: Path) -> None:
 
 
 def _install(built: Path, folder: Path, manifest: Manifest) -> None:
-    """Move finished files into place; until the new manifest is written there is no model there."""
+    """Move finished files into place; the manifest is removed first and written last."""
     (folder / MANIFEST_NAME).unlink(missing_ok=True)
     for name in _FILES:
         (folder / name).unlink(missing_ok=True)
@@ -118,7 +119,7 @@ def _built(
     *,
     command: str,
 ) -> Manifest:
-    checkpoint.save(folder / CHECKPOINT_NAME, model, card, half=True)
+    checkpoint.save(folder / CHECKPOINT_NAME, model, card, fp16=True)
     model, _ = checkpoint.load(folder / CHECKPOINT_NAME)
     _write_graphs(model, folder)
     files = {name: file_sha256(folder / name) for name in _FILES}
@@ -133,6 +134,7 @@ def _built(
         files=files,
         products={},
         opset=OPSET,
+        ray_refinement=RayRefinement() if model.config.input == "anchored" else None,
     )
     product = _product(folder, manifest, clip, model)
     return msgspec.structs.replace(manifest, products={"fp32": product})
@@ -155,8 +157,8 @@ def _write_graphs(model: LangPose, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Silence the exporter's report of its own passes; errors are raised anyway."""
+def _exporter_silenced() -> Iterator[None]:
+    """Silence the log and warnings of the exporter; errors are still raised."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -173,16 +175,16 @@ def onnx_from_module(
     input_names: tuple[str, ...],
     output_names: tuple[str, ...],
 ) -> onnx.ModelProto:
-    """The ONNX graph of a module, any batch, with nothing of this machine in it.
+    """Export a module to an ONNX graph with a dynamic batch and no paths of this machine.
 
     Args:
-        module: What is exported.
+        module: Module to export.
         inputs: Example inputs with a batch of two.
-        input_names: In order.
-        output_names: In order.
+        input_names: Names of the inputs, in order.
+        output_names: Names of the outputs, in order.
     """
     batch = torch.export.Dim("batch", min=1, max=4096)
-    with _without_chatter():
+    with _exporter_silenced():
         program = torch.onnx.export(
             module.eval(),
             inputs,
@@ -196,7 +198,7 @@ def onnx_from_module(
     assert program is not None
     graph = program.model_proto
     del graph.graph.value_info[:]
-    for node in graph.graph.node:  # the exporter leaves file paths of this machine in here
+    for node in graph.graph.node:  # the exporter stores source file paths here
         del node.metadata_props[:]
         node.doc_string = ""
     onnx.checker.check_model(graph)
@@ -207,12 +209,12 @@ def _store_weights_fp16(model: onnx.ModelProto) -> None:
     """Replace large float32 weights by float16 ones and a cast, in place."""
     casts = []
     for tensor in model.graph.initializer:
-        large = int(np.prod(tensor.dims)) >= _SMALLEST_STORED_HALF
+        large = int(np.prod(tensor.dims)) >= _MIN_FP16_SIZE
         if tensor.data_type != onnx.TensorProto.FLOAT or not large:
             continue
         name, stored = tensor.name, tensor.name + ".half"
-        half = numpy_helper.to_array(tensor).astype(np.float16)
-        tensor.CopyFrom(numpy_helper.from_array(half, stored))
+        rounded = numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(numpy_helper.from_array(rounded, stored))
         casts.append(onnx.helper.make_node("Cast", [stored], [name], to=onnx.TensorProto.FLOAT))
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]

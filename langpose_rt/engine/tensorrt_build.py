@@ -1,8 +1,8 @@
-"""An ONNX graph becomes an engine; for both TensorRTs, the imported module is an argument.
+"""Build an engine from an ONNX graph with TensorRT or TensorRT-RTX, passed as an imported module.
 
-Written for TensorRT 11 and TensorRT-RTX 1.7: strongly typed networks only, so that precision is in
-the graph and no flag asks for it. The same calls exist in TensorRT from 10.12 on. TensorRT reports
-failures as log lines and an empty answer; here they become one `BuildError`.
+Written for TensorRT 11 and TensorRT-RTX 1.7: networks are strongly typed, so the graph sets the
+precision and no flag does. The same calls exist in TensorRT from 10.12 on. TensorRT reports
+failures as log lines and an empty result; here they become one `BuildError`.
 """
 
 import time
@@ -18,25 +18,25 @@ from langpose_rt.manifest import Profile
 from langpose_rt.runtime.tensorrt_flavor import Flavor
 
 Progress = Callable[[str, int, int], None]
-"""Called with the outermost phase of the builder, its steps done, and its steps."""
+"""Receives the outermost phase of the builder, its finished steps, and its number of steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """One built engine.
+    """Result of building one network (TensorRT calls it a plan).
 
     Attributes:
-        data: The serialised engine.
-        timing_cache: To be given to the next build; empty where there is none.
-        half_share: Share of half among the layer outputs of the parsed network.
+        data: Serialised engine.
+        timing_cache: Timing cache for the next build; may be empty.
+        fp16_share: Share of FP16 among the layer outputs of the parsed network.
         inputs, outputs: Type and shape by name.
         flags: Builder flags that were set.
-        build_s: Seconds it took.
+        build_s: Duration of the build in seconds.
     """
 
     data: bytes
     timing_cache: bytes
-    half_share: float
+    fp16_share: float
     inputs: dict[str, str]
     outputs: dict[str, str]
     flags: list[str]
@@ -56,18 +56,17 @@ def engine_from_onnx(
     """Build one network.
 
     Args:
-        trt: ``tensorrt`` or ``tensorrt_rtx``; a driver must have been found before, except for
-            the latter.
-        graph: Serialised ONNX model whose every input has a batch in front.
-        config: Profiles, architectures, effort.
-        flavor: Of trt.
-        name: What errors call the network.
-        timing_cache: From an earlier build on this machine; ignored where it does not fit.
-        progress: Told how far the builder is.
+        trt: ``tensorrt``, which needs a driver, or ``tensorrt_rtx``.
+        graph: Serialised ONNX model; the first dimension of every input is the batch.
+        config: Profiles, architectures, optimization level.
+        flavor: Flavor of trt.
+        name: Name of the network in errors.
+        timing_cache: Timing cache of an earlier build on this machine; ignored if it does not fit.
+        progress: Receives the progress of the builder.
 
     Raises:
-        BuildError: With everything TensorRT complained about.
-        KeyboardInterrupt: As soon as the builder notices.
+        BuildError: With all errors TensorRT logged.
+        KeyboardInterrupt: When the builder has stopped after an interrupt.
     """
     started_s = time.monotonic()
     log = _build_log(trt, f"{flavor.title} cannot build the {name}")
@@ -85,7 +84,7 @@ def engine_from_onnx(
     return Plan(
         data=bytes(data),
         timing_cache=b"" if cache is None else bytes(cache.serialize()),
-        half_share=fp16_share_of_network(trt, network),
+        fp16_share=fp16_share_of_network(trt, network),
         inputs=inputs,
         outputs=outputs,
         flags=_flags(trt, settings),
@@ -94,9 +93,9 @@ def engine_from_onnx(
 
 
 def timing_cache_of(settings: Any, earlier: bytes) -> Any:
-    """The timing cache a build starts from: an earlier one if it fits, else an empty one.
+    """Set the timing cache of a build: an earlier one if it fits, else an empty one.
 
-    TensorRT itself compares GPU, version and flags, and refuses what was measured elsewhere.
+    TensorRT compares GPU, version and flags, and rejects a cache from another machine.
     """
     for data in (earlier, b""):
         cache = settings.create_timing_cache(data)
@@ -106,7 +105,7 @@ def timing_cache_of(settings: Any, earlier: bytes) -> Any:
 
 
 def engine_information(trt: Any, data: bytes) -> str:
-    """What the inspector says of a built engine, as JSON; needs the GPU it was built for.
+    """Return the inspector's JSON of a built engine; needs the GPU it was built for.
 
     Raises:
         BuildError: If the engine cannot be opened.
@@ -119,8 +118,8 @@ def engine_information(trt: Any, data: bytes) -> str:
     return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
 
 
-def _build_log(trt: Any, what: str) -> Any:
-    """A logger that keeps what was wrong; its class needs the module for its base."""
+def _build_log(trt: Any, failure: str) -> Any:
+    """Return a logger that collects errors; its base class comes from the imported module."""
 
     class BuildLog(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -133,7 +132,7 @@ def _build_log(trt: Any, what: str) -> Any:
 
         def error(self, detail: str = "") -> BuildError:
             reasons = "; ".join(dict.fromkeys(self._lines)) or "it gave no reason"
-            return BuildError(f"{what}{detail}: {reasons}")
+            return BuildError(f"{failure}{detail}: {reasons}")
 
     return BuildLog()
 
@@ -149,7 +148,9 @@ def _parsed(trt: Any, builder: Any, graph: bytes, log: Any) -> Any:
 def _configure(trt: Any, settings: Any, config: BuildConfig, flavor: Flavor) -> None:
     settings.builder_optimization_level = config.optimization_level
     settings.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    settings.clear_flag(trt.BuilderFlag.TF32)  # islands are float32, and TF32 has half's digits
+    settings.clear_flag(
+        trt.BuilderFlag.TF32
+    )  # the islands need float32; TF32 has the precision of FP16
     if flavor.builds_anywhere:
         settings.num_compute_capabilities = len(config.targets)
         for index, target in enumerate(config.targets):
@@ -162,17 +163,17 @@ def _add_profile(builder: Any, network: Any, settings: Any, profile: Profile, lo
     sizes = (profile.smallest, profile.typical, profile.largest)
     for tensor in (network.get_input(index) for index in range(network.num_inputs)):
         added.set_shape(tensor.name, *([size, *tuple(tensor.shape)[1:]] for size in sizes))
-    if settings.add_optimization_profile(added) < 0:  # and no exception
+    if settings.add_optimization_profile(added) < 0:  # TensorRT raises no exception here
         raise log.error(f" for batches {sizes}")
 
 
 def _built(
     trt: Any, builder: Any, network: Any, settings: Any, progress: Progress | None
 ) -> Any | None:
-    """Build on a thread of its own, and let an interrupt end it in an orderly way.
+    """Build on a separate thread, so that an interrupt can stop the builder.
 
-    TensorRT swallows an exception that is raised while it calls back, and an interrupt would be
-    lost there; so this thread only waits for one, and tells the monitor.
+    TensorRT swallows exceptions raised in its callbacks, which would lose an interrupt; so this
+    thread waits for the result and passes an interrupt on to the monitor.
     """
     stopped: list[BaseException] = []
     settings.progress_monitor = _monitor(trt, progress, stopped)
@@ -188,7 +189,7 @@ def _built(
 
 
 def _monitor(trt: Any, progress: Progress | None, stopped: list[BaseException]) -> Any:
-    """Reports the outermost phase, and ends the build once something has been stopped."""
+    """Return a monitor that reports the outermost phase and stops the build on request."""
     phases: dict[str, int] = {}
 
     def report(phase: str, done: int) -> None:

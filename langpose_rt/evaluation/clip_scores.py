@@ -1,4 +1,4 @@
-"""Figures of lifted poses against the 3D a clip carries; `evaluate` and `demo` print them."""
+"""Scores of lifted poses against the 3D ground truth of a clip."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -22,16 +22,16 @@ from langpose_rt.formats.clip import Clip
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Errors of one clip; see `langpose_rt.evaluation.metrics` for each definition.
+    """Errors of one clip; see `langpose_rt.evaluation.metrics` for the definitions.
 
     Attributes:
         frames: Frames that were compared.
-        mpjpe_mm: Roots laid on each other.
+        mpjpe_mm: With aligned roots.
         n_mpjpe_mm, p_mpjpe_mm: With the best scale; with the best similarity.
-        constant_mpjpe_mm, constant_p_mpjpe_mm: The same of the best pose that never moves.
+        constant_mpjpe_mm, constant_p_mpjpe_mm: The same of the best constant pose.
         velocity_error_mm_s: Of joint velocities relative to the root.
-        still_velocity_error_mm_s: The same of a pose that never moves.
-        jitter_mm, true_jitter_mm: Of the poses and of the truth.
+        still_velocity_error_mm_s: The same of a constant pose.
+        jitter_mm, true_jitter_mm: Of the poses and of the ground truth.
         pck_150mm, auc: Shares, 0 to 1.
     """
 
@@ -49,7 +49,7 @@ class Scores:
     auc: float
 
     def to_dict(self) -> dict[str, float | int | None]:
-        """Rounded for printing; None where there are too few frames for a figure."""
+        """Return the scores rounded for printing; None where there are too few frames."""
         return {
             name: round(value, 4) if math.isfinite(value) else None
             for name, value in asdict(self).items()
@@ -57,14 +57,14 @@ class Scores:
 
 
 def scores_of_poses(poses: Float[np.ndarray, "frame 17 3"], clip: Clip) -> Scores:
-    """Compare poses with the 3D of a clip.
+    """Compare poses with the 3D ground truth of a clip.
 
     Args:
         poses: Root-relative metres in camera axes; NaN where there is none.
         clip: With `pose3d`.
 
     Raises:
-        ConfigError: If the clip has no 3D, or nothing of it can be compared.
+        ConfigError: If the clip has no 3D, or no frame can be compared.
     """
     if clip.pose3d is None:
         raise ConfigError('found no "pose3d"; expected (F,17,3) metres in camera axes')

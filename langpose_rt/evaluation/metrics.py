@@ -1,10 +1,10 @@
-"""How far poses are from the truth, in millimetres.
+"""Error metrics of 3D poses, in millimetres.
 
-Every function takes the two clips as [frame, joint, 3] metres and compares them with the roots
-laid on each other (joint 0, Hip), so that absolute and root-relative poses may be mixed. What
-does not count is named once, by `valid` (frames, or joints of frames) and `joints` (indices). A
-number is a mean over all joints of all frames that count; where none does it is NaN. Reports live
-elsewhere.
+Every function takes the two clips as [frame, joint, 3] metres and compares them with their roots
+aligned (joint 0, Hip), so that absolute and root-relative poses may be mixed. `valid` (frames, or
+joints of frames) and `joints` (indices) select what counts. A result is a mean over all joints of
+all frames that count; NaN where none does.
+
 """
 
 from collections.abc import Sequence
@@ -26,14 +26,14 @@ _NEAREST_M = 1e-4
 
 
 class Similarity(NamedTuple):
-    """What lays one pose on another: scale * pose @ rotation.T + shift."""
+    """Similarity transform of every frame: scale * pose @ rotation.T + shift."""
 
     scale: Float[np.ndarray, " frame"]
     rotation: Float[np.ndarray, "frame 3 3"]
     shift: Float[np.ndarray, "frame 3"]
 
     def apply(self, pose: Poses) -> Poses:
-        """The pose, laid."""
+        """Return the transformed pose."""
         turned = pose @ self.rotation.swapaxes(-1, -2)
         return np.asarray(self.scale[:, None, None] * turned + self.shift[:, None])
 
@@ -41,7 +41,7 @@ class Similarity(NamedTuple):
 def mpjpe_mm(
     predicted: Poses, target: Poses, *, valid: Valid = None, joints: Sequence[int] | None = None
 ) -> float:
-    """Mean distance of a joint from the truth, roots laid on each other (protocol 1)."""
+    """Return the mean per-joint position error with aligned roots (protocol 1)."""
     predicted, target, counts = _compared(predicted, target, valid, joints)
     return _mean(_distance_mm(predicted, target), counts)
 
@@ -49,7 +49,7 @@ def mpjpe_mm(
 def n_mpjpe_mm(
     predicted: Poses, target: Poses, *, valid: Valid = None, joints: Sequence[int] | None = None
 ) -> float:
-    """As `mpjpe_mm`, after every predicted pose got the scale that suits it best.
+    """Return the mean per-joint position error after the best scale for every predicted pose.
 
     Source: Rhodin et al. 2018, "Unsupervised geometry-aware representation", section 5.
     """
@@ -63,14 +63,15 @@ def n_mpjpe_mm(
 def p_mpjpe_mm(
     predicted: Poses, target: Poses, *, valid: Valid = None, joints: Sequence[int] | None = None
 ) -> float:
-    """Mean distance after every predicted pose was moved, turned and scaled onto the truth.
+    """Return the mean per-joint position error after the best similarity for every predicted pose.
 
-    Frames with fewer than three joints that count are left out: they fit anything.
+    Frames with fewer than three joints that count are left out: a similarity fits them exactly.
+
     """
     predicted, target, counts = _compared(predicted, target, valid, joints)
     counts = counts & (counts.sum(-1, keepdims=True) >= 3)
-    laid = similarity_between(predicted, target, counts.astype(np.float64)).apply(predicted)
-    return _mean(_distance_mm(laid, target), counts)
+    aligned = similarity_between(predicted, target, counts.astype(np.float64)).apply(predicted)
+    return _mean(_distance_mm(aligned, target), counts)
 
 
 def velocity_error_mm_s(
@@ -81,7 +82,7 @@ def velocity_error_mm_s(
     valid: Valid = None,
     joints: Sequence[int] | None = None,
 ) -> float:
-    """Mean difference of joint velocities relative to the root, between successive frames.
+    """Return the mean error of joint velocities relative to the root, between successive frames.
 
     Divide by the frame rate for the mm per frame of the literature (MPJVE).
 
@@ -96,10 +97,10 @@ def velocity_error_mm_s(
 
 
 def jitter_mm(poses: Poses, *, valid: Valid = None, joints: Sequence[int] | None = None) -> float:
-    """Mean distance of a joint from the middle of where it is one frame earlier and one later.
+    """Return the mean distance of a joint from the midpoint of its previous and next position.
 
-    It has a real motion's curvature in it and depends on the frame rate: compare it only with the
-    same number of the truth, or of another method, on the same clip.
+    It contains the curvature of the real motion and depends on the frame rate: compare it only with
+    that of the ground truth, or of another method, on the same clip.
 
     Source: ours; half the norm of the second difference.
     """
@@ -116,7 +117,7 @@ def pck(
     valid: Valid = None,
     joints: Sequence[int] | None = None,
 ) -> float:
-    """Share of joints, 0 to 1, closer to the truth than the threshold, roots laid on each other."""
+    """Return the share of joints, 0 to 1, with an error below the threshold, roots aligned."""
     predicted, target, counts = _compared(predicted, target, valid, joints)
     return _mean((_distance_mm(predicted, target) < threshold_mm).astype(np.float64), counts)
 
@@ -124,7 +125,7 @@ def pck(
 def auc(
     predicted: Poses, target: Poses, *, valid: Valid = None, joints: Sequence[int] | None = None
 ) -> float:
-    """Mean of `pck`, 0 to 1, over the 31 thresholds from 0 to 150 mm."""
+    """Return the mean of `pck`, 0 to 1, over the 31 thresholds from 0 to 150 mm."""
     predicted, target, counts = _compared(predicted, target, valid, joints)
     within = _distance_mm(predicted, target)[..., None] < AUC_MM
     return _mean(within.mean(-1), counts)
@@ -133,7 +134,7 @@ def auc(
 def similarity_between(
     source: Poses, target: Poses, weights: Float[np.ndarray, "frame joint"]
 ) -> Similarity:
-    """Scale, rotation and shift of every frame that bring source closest to target.
+    """Return the similarity of every frame that brings source closest to target.
 
     Least squares over the joints, weighted; never a reflection.
 
@@ -160,11 +161,11 @@ def best_constant_pose(
     valid: Valid = None,
     joints: Sequence[int] | None = None,
 ) -> Float[np.ndarray, "joint 3"]:
-    """The one root-relative pose that comes closest to a whole clip: the floor to compare with.
+    """Return the root-relative pose closest to a whole clip: the baseline of a constant prediction.
 
     Args:
         target: The clip.
-        aligned: Make `p_mpjpe_mm` small rather than `mpjpe_mm`.
+        aligned: Minimise `p_mpjpe_mm` rather than `mpjpe_mm`.
 
     Returns:
         The best pose found, in metres, root at 0; joints that never count are 0.
@@ -185,7 +186,7 @@ def best_constant_pose(
         if aligned:
             turn = similarity_between(clip, target, counts.astype(np.float64))
         pose = _reweighted_mean(clip, target, counts, turn)
-    if aligned:  # any size and turn would do: take those of the clip
+    if aligned:  # size and rotation are arbitrary: take those of the clip
         weights = (seen.T > 0).astype(np.float64)
         pose = similarity_between(pose[None], mean[None], weights).apply(pose[None])[0]
     return np.where(seen > 0, pose - pose[:1], 0.0)
@@ -194,13 +195,13 @@ def best_constant_pose(
 def _reweighted_mean(
     clip: Poses, target: Poses, counts: Bool[np.ndarray, "frame joint"], turn: Similarity
 ) -> Float[np.ndarray, "joint 3"]:
-    """The pose whose laid copies have the least sum of squares over last time's distances."""
+    """Return the pose whose transformed copies minimise the reweighted sum of squares."""
     distance = np.linalg.norm(turn.apply(clip) - target, axis=-1)
     scale = turn.scale[:, None]
     w = (counts / np.maximum(distance, _NEAREST_M))[..., None]
-    unturned = (target - turn.shift[:, None]) @ turn.rotation
+    unrotated = (target - turn.shift[:, None]) @ turn.rotation
     total = (w * scale[..., None] ** 2).sum(0)
-    mean = (w * scale[..., None] * unturned).sum(0) / np.where(total > 0, total, 1.0)
+    mean = (w * scale[..., None] * unrotated).sum(0) / np.where(total > 0, total, 1.0)
     return np.asarray(mean - mean[:1])
 
 
@@ -212,7 +213,7 @@ def _still(frames: int) -> Similarity:
 def _compared(
     predicted: Poses, target: Poses, valid: Valid, joints: Sequence[int] | None
 ) -> tuple[Poses, Poses, Bool[np.ndarray, "frame joint"]]:
-    """Both clips in float64 with the root at 0, and which joints count; the rest become 0."""
+    """Return both clips in float64 with the root at 0, and a mask of the joints that count."""
     counts = np.zeros(target.shape[:2], bool)
     counts[:, slice(None) if joints is None else list(joints)] = True
     if valid is not None:
@@ -222,8 +223,8 @@ def _compared(
         relative = clip.astype(np.float64) - clip[:, :1]
         counts &= np.isfinite(relative).all(-1)
         clips.append(relative)
-    laid = [np.where(counts[..., None], clip, 0.0) for clip in clips]
-    return laid[0], laid[1], counts
+    masked = [np.where(counts[..., None], clip, 0.0) for clip in clips]
+    return masked[0], masked[1], counts
 
 
 def _distance_mm(a: Poses, b: Poses) -> Float[np.ndarray, "frame joint"]:

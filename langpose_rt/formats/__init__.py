@@ -1,6 +1,6 @@
-"""Other people's files: clips of keypoints, calibrations, and the file of lifted poses.
+"""Readers and writers of files: keypoint clips, calibrations, poses, motion files and recordings.
 
-Every reader answers with checked dataclasses or raises one ConfigError that names the file, what
-was found and what was expected. Nothing is unpickled. What goes over the wire lives in
+Every reader returns checked dataclasses or raises one ConfigError that names the file, what was
+found and what was expected. Nothing is unpickled. Messages of the wire are in
 `langpose_rt.protocol`.
 """

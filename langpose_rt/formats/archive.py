@@ -1,6 +1,6 @@
-"""Arrays from npz files that anyone may have written, checked as they are taken out.
+"""Checked reading of arrays from untrusted npz files.
 
-What the arrays mean is the business of `clip_npz.py` and `lifted_npz.py`. Nothing is unpickled.
+The meaning of the arrays is in `clip_npz.py` and `lifted_npz.py`. Nothing is unpickled.
 """
 
 from collections.abc import Mapping
@@ -20,9 +20,9 @@ MAX_ARRAY_BYTES = 1 << 30
 
 
 class Archive:
-    """An npz file, open for reading; a context manager.
+    """An npz file open for reading; a context manager.
 
-    Shapes are written as in the documents: "F,17,3" is any number of frames, 17 and 3.
+    Shapes are written as in the documentation: "F,17,3" is any number of frames, 17 and 3.
 
     Raises:
         ConfigError: If the file cannot be read or is no npz file.
@@ -33,14 +33,14 @@ class Archive:
         check_regular(path)
         try:
             self._file = path.open("rb")
-            self._arrays = self._opened()
+            self._arrays = self._open()
         except OSError as error:
             raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
 
-    def _opened(self) -> NpzFile:
+    def _open(self) -> NpzFile:
         try:
             loaded = np.load(self._file, allow_pickle=False)
-        except Exception:  # noqa: BLE001 - zipfile, zlib and numpy name damage in a dozen ways
+        except Exception:  # noqa: BLE001 - zipfile, zlib and numpy raise many types on damage
             self._file.close()
             raise ConfigError(
                 f"{self.path} is damaged or no npz file; write it with numpy.savez"
@@ -68,11 +68,11 @@ class Archive:
         return key in self._arrays.files
 
     def wrong(self, found: str, expected: str) -> ConfigError:
-        """The sentence that names the file, to be raised."""
+        """Return the error that names the file, what was found and what was expected."""
         return ConfigError(f"{self.path}: found {found}; expected {expected}")
 
     def numbers(self, key: str, *shapes: str) -> Float[np.ndarray, "..."]:
-        """Numbers of one of those shapes, as float64; they may be NaN or infinite.
+        """Return numbers of one of those shapes, as float64; they may be NaN or infinite.
 
         Raises:
             ConfigError: If the key is missing, or no numbers, or of another shape.
@@ -84,7 +84,7 @@ class Archive:
             return array.astype(np.float64)
 
     def number(self, key: str) -> float:
-        """One finite number.
+        """Return one finite number.
 
         Raises:
             ConfigError: If the key is missing, or is something else.
@@ -122,7 +122,7 @@ class Archive:
         return array.astype(np.int64)
 
     def flags(self, key: str, *shapes: str) -> Bool[np.ndarray, "..."]:
-        """True and False, or 1 and 0, of one of those shapes.
+        """Return booleans, stored as true and false or 1 and 0, of one of those shapes.
 
         Raises:
             ConfigError: If the key is missing, or is something else.
@@ -133,7 +133,7 @@ class Archive:
         return array.astype(bool)
 
     def text(self, key: str) -> str:
-        """One word.
+        """Return one string.
 
         Raises:
             ConfigError: If the key is missing, or is something else.
@@ -145,7 +145,7 @@ class Archive:
         return word.decode("ascii", "replace") if isinstance(word, bytes) else str(word)
 
     def words(self, key: str) -> tuple[str, ...]:
-        """A row of texts.
+        """Return a list of strings.
 
         Raises:
             ConfigError: If the key is missing, or is something else.
@@ -161,7 +161,7 @@ class Archive:
         self._check_size(key)
         try:
             array = np.asarray(self._arrays[key])
-        except Exception:  # noqa: BLE001 - as above
+        except Exception:  # noqa: BLE001 - any damage of the archive
             raise ConfigError(f'{self.path} is damaged: "{key}" cannot be read') from None
         if not any(_matches(array.shape, shape) for shape in shapes):
             raise self.wrong(f'"{key}" of shape {array.shape}', f"shape {_shapes_named(shapes)}")
@@ -177,18 +177,18 @@ def _limit_named(found: int) -> str:
 
 
 def arrays_to_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write named arrays, compressed; a file of that name is replaced whole or not at all.
+    """Write named arrays, compressed; an existing file is replaced atomically.
 
     Raises:
         ConfigError: If the file cannot be written.
     """
-    unfinished = path.with_name(path.name + ".part")
+    part = path.with_name(path.name + ".part")
     try:
-        with unfinished.open("wb") as file:
+        with part.open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        unfinished.replace(path)
+        part.replace(path)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
 
 

@@ -1,18 +1,18 @@
-"""BVH motion files, as Blender and other animation programs read them.
+"""Writer for BVH motion files (Blender and other animation programs).
 
-    axes    y up; who faces the camera faces +z, with +x to their left. Blender's defaults (forward
-            -Z, up Y) then make z up and the person face -y
+    axes    y up; a person facing the camera faces +z, with +x to their left. Blender's defaults
+            (forward -Z, up Y) then make z up and the person face -y
     units   cm (import into Blender with a scale of 0.01)
     bones   of fixed length: the median of each over the recording
     rest    a T-pose; joints start where the bone starts, and the zero-length joints (LowerBack,
             Neck, collars, hip joints) turn bones that leave one joint in several directions
-    missing BVH knows no missing frame: the person stays as before
+    missing BVH has no missing frames: the last pose is repeated
 
-Twist rule. Positions say where a bone points, not how it is turned about itself. The pelvis is
-turned by the line of the hips, the upper trunk by the line of the shoulders; every other bone takes
-the shortest arc from where it would point without a rotation of its own: no twist against its
-parent. That is continuous everywhere but for a bone that points exactly opposite to its rest
-direction in its parent's axes, which in a T-pose no healthy joint does.
+Twist rule. Positions give the direction of a bone, not its twist. The twist of the pelvis comes
+from the line of the hips, that of the upper trunk from the line of the shoulders; every other bone
+takes the shortest arc from the direction it has without a rotation of its own: no twist relative to
+its parent. That is continuous except where a bone points exactly opposite to its rest direction in
+its parent's axes, which no healthy joint does from a T-pose.
 
 Source: the format as in Meredith and Maddock, "Motion Capture File Formats Explained", 2001;
 channels Zrotation Xrotation Yrotation, applied as R = Rz Rx Ry.
@@ -38,7 +38,7 @@ _LEFT, _RIGHT, _UP, _DOWN = (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0)
 
 @dataclass(frozen=True)
 class _Bone:
-    """A joint of the file: where it is, what it points at, and how that is in the T-pose."""
+    """A joint of the file: start and end joint, parent and direction in the T-pose."""
 
     name: str
     parent: int
@@ -70,17 +70,17 @@ _SKELETON = (
     _bone("RightUpLeg", 14, "RHip", "RKnee", _DOWN),
     _bone("RightLeg", 15, "RKnee", "RAnkle", _DOWN),
 )
-"""Parents come before their children; the first is the root and points nowhere."""
+"""Parents come before their children; the first is the root and has no direction."""
 
 _HIPS, _SHOULDERS = ("LHip", "RHip"), ("LShoulder", "RShoulder")
 
 
 def motion_to_bvh(path: Path, motion: Motion) -> None:
-    """Write one person.
+    """Write the motion of one person.
 
     Args:
         path: The file.
-        motion: Somebody who is there in at least one frame.
+        motion: Motion of a person who is present in at least one frame.
 
     Raises:
         ConfigError: If the file cannot be written.
@@ -90,18 +90,18 @@ def motion_to_bvh(path: Path, motion: Motion) -> None:
     lengths_cm[[joint for _, joint in BONES]] = np.median(
         bone_lengths(joints_cm[motion.present]), axis=0
     )
-    held = joints_cm[_last_present(motion.present)]
+    filled = joints_cm[_last_present(motion.present)]
     channels = np.concatenate(
-        [held[:, :1], _angles_deg(_local_rotations(held))], axis=1
+        [filled[:, :1], _angles_deg(_local_rotations(filled))], axis=1
     )  # position of the root, then three angles of every joint
     rows = ["HIERARCHY", *_hierarchy(0, lengths_cm, ""), "MOTION"]
-    rows += [f"Frames: {len(held)}", f"Frame Time: {1 / motion.rate_hz:.8f}"]
-    rows += [" ".join(f"{n:.5f}" for n in frame) for frame in channels.reshape(len(held), -1)]
+    rows += [f"Frames: {len(filled)}", f"Frame Time: {1 / motion.rate_hz:.8f}"]
+    rows += [" ".join(f"{n:.5f}" for n in frame) for frame in channels.reshape(len(filled), -1)]
     text_to_file(path, "\n".join(rows) + "\n")
 
 
 def _last_present(present: Bool[np.ndarray, " frame"]) -> Int[np.ndarray, " frame"]:
-    """For every frame the last one in which the person was there; at first, the first one."""
+    """Return for every frame the last one with the person; before that, the first one."""
     latest = np.maximum.accumulate(np.where(present, np.arange(len(present)), -1))
     return np.asarray(np.where(latest < 0, int(present.argmax()), latest))
 
@@ -134,24 +134,24 @@ def _numbers(vector: Float[np.ndarray, "3"]) -> str:
 
 
 def _local_rotations(joints: Float[np.ndarray, "frame 17 3"]) -> list[Rotation]:
-    """Rotation of every joint of the file against its parent."""
-    whole: list[Rotation] = []
+    """Return the rotation of every joint of the file relative to its parent."""
+    absolute: list[Rotation] = []
     local: list[Rotation] = []
     for bone in _SKELETON:
         if bone.parent < 0:
             up = joints[:, JOINTS.index("Spine")] - joints[:, bone.start]
             left = _line(joints, _HIPS)
-            whole.append(_frame(np.cross(np.cross(left, up), left), left))
-            local.append(whole[0])
+            absolute.append(_frame(np.cross(np.cross(left, up), left), left))
+            local.append(absolute[0])
             continue
-        parent = whole[bone.parent]
+        parent = absolute[bone.parent]
         direction = joints[:, bone.end] - joints[:, bone.start]
         if bone.name == "Spine":
             own = parent.inv() * _frame(direction, _line(joints, _SHOULDERS))
         else:
             own = _shortest_arc(np.array(bone.rest, np.float64), parent.inv().apply(direction))
         local.append(own)
-        whole.append(parent * own)
+        absolute.append(parent * own)
     return local
 
 
@@ -163,7 +163,7 @@ def _line(
 
 
 def _frame(up: Float[np.ndarray, "frame 3"], left: Float[np.ndarray, "frame 3"]) -> Rotation:
-    """The rotation whose y is exactly ``up`` and whose x is as near to ``left`` as can be."""
+    """Return the rotation whose y is exactly ``up`` and whose x is closest to ``left``."""
     y = _unit(up)
     z = _unit(np.cross(left, y))
     return Rotation.from_matrix(np.stack([np.cross(y, z), y, z], axis=-1))
@@ -172,7 +172,7 @@ def _frame(up: Float[np.ndarray, "frame 3"], left: Float[np.ndarray, "frame 3"])
 def _shortest_arc(
     rest: Float[np.ndarray, "3"], direction: Float[np.ndarray, "frame 3"]
 ) -> Rotation:
-    """The smallest rotation that turns ``rest`` to every direction."""
+    """Return the smallest rotation that takes ``rest`` to every direction."""
     to = _unit(direction)
     w = 1 + to @ rest
     opposite = w < 1e-9
@@ -186,6 +186,6 @@ def _unit(vectors: Float[np.ndarray, "frame 3"]) -> Float[np.ndarray, "frame 3"]
 
 
 def _angles_deg(local: list[Rotation]) -> Float[np.ndarray, "frame joint 3"]:
-    """Angles about z, x and y, without jumps of whole turns."""
+    """Return angles about z, x and y, without jumps of whole turns."""
     angles = np.stack([rotation.as_euler("ZXY", degrees=True) for rotation in local], axis=1)
     return np.asarray(np.unwrap(angles, period=360.0, axis=0))

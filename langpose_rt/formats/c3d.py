@@ -1,9 +1,9 @@
-"""C3D files, as Mokka, Vicon, Visual3D and OpenSim read them; written with ezc3d.
+"""Writer for C3D files (Mokka, Vicon, Visual3D, OpenSim), through ezc3d.
 
-axes      z up (POINT:X_SCREEN +X, POINT:Y_SCREEN +Z); who faces the camera faces +x
-units     mm, said in POINT:UNITS
+axes      z up (POINT:X_SCREEN +X, POINT:Y_SCREEN +Z); a person facing the camera faces +x
+units     mm, in POINT:UNITS
 points    the 17 joint centres by their Human3.6M names
-residual  -1 where the person was not there, else 0: readers disagree on where others are kept
+residual  -1 where the person is missing, else 0; readers disagree on where other values are stored
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ _POINT_BYTES = 16
 
 
 def motion_to_c3d(path: Path, motion: Motion) -> None:
-    """Write one person; a file of that name is replaced whole or not at all.
+    """Write the motion of one person; an existing file is replaced atomically.
 
     Raises:
         ConfigError: If ezc3d is not installed, there are more frames than the format holds, or the
@@ -53,7 +53,7 @@ def motion_to_c3d(path: Path, motion: Motion) -> None:
     file.add_parameter("POINT", "Y_SCREEN", ["+Z"])
     data["points"] = points
     data["meta_points"]["residuals"] = residuals
-    part = path.with_name(path.stem + ".part.c3d")  # it insists on the ending
+    part = path.with_name(path.stem + ".part.c3d")  # ezc3d requires the suffix
     try:
         file.write(str(part))
         if part.stat().st_size < frames * len(JOINTS) * _POINT_BYTES:  # ezc3d reports no full disk

@@ -1,6 +1,6 @@
-"""Calibration files: the TOML that Pose2Sim, caliscope, anipose and FreeMoCap users have.
+"""Reader for TOML calibration files (Pose2Sim, caliscope, anipose, FreeMoCap).
 
-One table a camera, at the top level (`[cam_01]`) or under `[cameras]` (caliscope's own file):
+One table per camera, at the top level (`[cam_01]`) or under `[cameras]` (caliscope's own file):
 
     name           optional; else the table's name
     size           width, height, pixels
@@ -10,9 +10,9 @@ One table a camera, at the top level (`[cam_01]`) or under `[cameras]` (caliscop
     translation    optional; x_camera = R x_world + t, metres; millimetres are found out
     fisheye        optional; true is refused
 
-Tables that describe no camera (`[metadata]`, `[stereo_0_1]`) are passed over. A camera that cannot
-be used costs itself: it is left out and reported. Without rotation and translation a camera has
-intrinsics only. What a camera is lives in `camera.py`.
+Tables that describe no camera (`[metadata]`, `[stereo_0_1]`) are skipped. A camera that cannot be
+used is left out and reported, the others are read. Without rotation and translation a camera has
+intrinsics only. The camera model is in `geometry/camera.py`.
 """
 
 import codecs
@@ -36,7 +36,7 @@ from langpose_rt.geometry.camera import Camera, Intrinsics
 
 if sys.version_info >= (3, 11):
     import tomllib
-else:  # the same parser under its older name
+else:  # tomllib is tomli under its older name
     import tomli as tomllib
 
 Report = Callable[[str], None]
@@ -45,9 +45,10 @@ log = logging.getLogger(__name__)
 
 CAMERA_KEYS = {"matrix", "distortions"}
 UP = UP_AXES
+"""Directions the up axis of the world may have."""
 
 FARTHEST_M = 100.0
-"""A camera farther from the world's origin is taken for one measured in millimetres."""
+"""A camera farther from the world's origin is assumed to be in millimetres, and rejected."""
 
 _MM_PER_M = 1000.0
 _NEAREST_MM = 10.0
@@ -61,13 +62,13 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+", re.ASCII)
 def cameras_from_toml(
     path: str | Path, up: str | None = None, *, report: Report | None = None
 ) -> dict[str, Camera]:
-    """Read every camera of a calibration file, by name.
+    """Return every camera of a calibration file, by name.
 
     Args:
         path: The file.
-        up: Which way is up in the world, a key of UP. Nothing said, it is z if the cameras look
-            like it (their own up is on average within 53 degrees of z), else unknown: a file whose
-            world is its first camera gives intrinsics and no gravity.
+        up: Up axis of the world, a key of UP. None takes z if the mean up direction of the cameras
+            is within 53 degrees of it, else unknown: a file whose world is its first camera gives
+            intrinsics and no gravity.
         report: Receives one sentence for everything that is left out, converted or not known; by
             default they are logged as warnings.
 
@@ -216,7 +217,10 @@ def _in_metres(path: Path, cameras: dict[str, Camera], report: Report) -> dict[s
 
 
 def _rotation_from_vector(vector: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
-    """Source: Rodrigues' formula, with the sign of cv2.Rodrigues."""
+    """Convert a rotation vector to a matrix.
+
+    Source: Rodrigues' formula, with the sign of cv2.Rodrigues.
+    """
     angle = float(np.linalg.norm(vector))
     x, y, z = vector / angle if angle > 0 else vector
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])

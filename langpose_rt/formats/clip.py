@@ -1,7 +1,7 @@
-"""A clip: the keypoints of one camera over time, and what is known about them.
+"""Clip: the keypoints of one camera over time, with optional calibration and 3D ground truth.
 
-Here lives what every clip file becomes once read; the files themselves are `clip_npz.py` and
-`openpose_json.py`. `read_clip` tells them apart.
+The file formats are in `clip_npz.py` and `openpose_json.py`; `readers.py` chooses between them.
+
 """
 
 from dataclasses import dataclass
@@ -10,20 +10,21 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.errors import ConfigError
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.geometry.skeleton import Skeleton
 
 DEMO_CLIP = Path(__file__).parents[1] / "assets" / "demo" / "pose2sim_balancing_cam01.npz"
-"""The clip that ships with the package; its licence and README lie beside it."""
+"""The clip that ships with the package; its licence and README are in the same folder."""
 
 Size = tuple[int, int]
 """Width and height of an image, pixels."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Given:
-    """What whoever opens a clip says about it; None is left to the file.
+class ClipOverrides:
+    """Values that override or complete what a clip file says; None leaves it to the file.
 
     Raises:
         ConfigError: If the frame rate or the image size is impossible.
@@ -50,11 +51,11 @@ class Clip:
         keypoints: x, y in pixels and score; a missing keypoint, or person, is all 0.
         skeleton: The format of the keypoints.
         size: Width and height of the image.
-        t_ns: When each frame was captured; strictly rising.
-        ids: Who is in which column; -1 where that is not known, or nobody is there.
+        t_ns: Capture time of every frame; strictly rising.
+        ids: Person id of every column; -1 where it is not known, or no person is there.
         intrinsics: The lens, if the file knows it.
         gravity: Unit vector that points down, in camera axes, if the file knows it.
-        person_height_m: How tall the people are, if the file knows it.
+        person_height_m: Stature of the people, if the file knows it.
         pose3d: True joints of the person in column 0: metres, camera axes, absolute or relative to
             the root; NaN where unknown.
         valid: Frames of pose3d that count; None for all.
@@ -81,13 +82,13 @@ class Clip:
 
     @property
     def present(self) -> Bool[np.ndarray, "frame person"]:
-        """Whose keypoints there are in which frame."""
+        """Persons with at least one keypoint, per frame."""
         return np.asarray((self.keypoints[..., 2] > 0).any(-1))
 
     @property
     def counted(self) -> Bool[np.ndarray, "frame 17"]:
-        """Which joints of which frames of pose3d count, by valid, valid_joints and joints."""
-        counts = np.zeros((len(self.t_ns), 17), bool)
+        """Joints of pose3d that count, per frame, by valid, valid_joints and joints."""
+        counts = np.zeros((len(self.t_ns), NUM_JOINTS), bool)
         counts[:, slice(None) if self.joints is None else list(self.joints)] = True
         if self.valid is not None:
             counts &= self.valid[:, None]
@@ -113,12 +114,12 @@ def keypoints_normalised(
 def times_from_fps(
     frames: Int[np.ndarray, " frame"], fps: float | int
 ) -> Int[np.ndarray, " frame"]:
-    """When frames of those numbers were captured, in ns from the first one on."""
+    """Return the capture times of frames with those numbers, in ns from the first one on."""
     return np.asarray(np.rint((frames - frames[:1]) * (1e9 / fps)), np.int64)
 
 
 def check_fps(fps: float | int, where: str) -> float:
-    """The same frame rate.
+    """Return the frame rate if it is valid.
 
     Raises:
         ConfigError: If it is not from 1 to 1000 frames per second.
@@ -129,7 +130,7 @@ def check_fps(fps: float | int, where: str) -> float:
 
 
 def check_size(size: Size, where: str) -> Size:
-    """The same image size.
+    """Return the image size if it is valid.
 
     Raises:
         ConfigError: If a side is not from 1 to 100000 pixels.

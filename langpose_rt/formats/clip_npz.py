@@ -1,4 +1,4 @@
-"""Clips as npz files: what `lift`, `evaluate` and `publish` read, and what the demo ships.
+"""Reader and writer of keypoint clips as npz files.
 
     kp2d            (F,K,3) or (F,P,K,3)  x, y in pixels and score; NaN or score 0 is missing
     format          text                  name of the keypoint format, such as "coco17"
@@ -13,7 +13,7 @@
     valid_joints    (F,17) bool           optional; the joints of every frame that count
     joints          (n) integer           optional; the joints that count
 
-Other keys are ignored. Lifted poses are another file: `lifted_npz.py`.
+Other keys are ignored. Lifted poses are in another file: `lifted_npz.py`.
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ from langpose_rt.errors import ConfigError
 from langpose_rt.formats.archive import Archive, arrays_to_npz
 from langpose_rt.formats.clip import (
     Clip,
-    Given,
+    ClipOverrides,
     check_fps,
     check_size,
     keypoints_normalised,
@@ -35,11 +35,11 @@ from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.geometry.skeleton import JOINTS, Skeleton, skeleton_named
 
 HEIGHT_RANGE_M = (0.3, 3.0)
-"""How tall a person may be said to be."""
+"""Accepted stature of a person."""
 
 
-def clip_from_npz(path: Path, given: Given) -> Clip:
-    """A clip from an npz file.
+def clip_from_npz(path: Path, overrides: ClipOverrides) -> Clip:
+    """Read a clip from an npz file.
 
     Raises:
         ConfigError: If the file is damaged, or a key is missing or not what it should be.
@@ -49,17 +49,17 @@ def clip_from_npz(path: Path, given: Given) -> Clip:
         if keypoints.ndim == 3:
             keypoints = keypoints[:, None]
         frames = len(keypoints)
-        size = given.size or _size(archive)
+        size = overrides.size or _size(archive)
         f = str(frames)
         return Clip(
             keypoints=keypoints_normalised(keypoints),
-            skeleton=_skeleton(archive, keypoints, given.skeleton),
+            skeleton=_skeleton(archive, keypoints, overrides.skeleton),
             size=size,
-            t_ns=_times(archive, frames, given.fps),
+            t_ns=_times(archive, frames, overrides.fps),
             ids=_ids(archive, keypoints),
-            intrinsics=given.intrinsics or _intrinsics(archive, size),
-            gravity=given.gravity
-            if given.gravity is not None
+            intrinsics=overrides.intrinsics or _intrinsics(archive, size),
+            gravity=overrides.gravity
+            if overrides.gravity is not None
             else _gravity(archive)
             if "gravity" in archive
             else None,
@@ -74,7 +74,7 @@ def clip_from_npz(path: Path, given: Given) -> Clip:
 
 
 def clip_to_npz(path: Path, clip: Clip) -> None:
-    """Write a clip so that `clip_from_npz` reads the same again.
+    """Write a clip so that `clip_from_npz` returns it unchanged.
 
     Raises:
         ConfigError: If the file cannot be written.
@@ -100,14 +100,14 @@ def clip_to_npz(path: Path, clip: Clip) -> None:
 
 
 def _skeleton(
-    archive: Archive, keypoints: Float[np.ndarray, "f p k 3"], given: Skeleton | None
+    archive: Archive, keypoints: Float[np.ndarray, "f p k 3"], overrides: Skeleton | None
 ) -> Skeleton:
     frames, persons, count, _ = keypoints.shape
     if 0 in (frames, persons):
         raise archive.wrong(f"{frames} frames of {persons} persons", "at least one of each")
-    name = given.name if given else archive.text("format")
+    name = overrides.name if overrides else archive.text("format")
     try:
-        skeleton = given or skeleton_named(name)
+        skeleton = overrides or skeleton_named(name)
     except ConfigError as error:
         raise ConfigError(f"{archive.path}: {error}") from None
     if count != len(skeleton.joints):

@@ -19,7 +19,7 @@ import msgspec
 
 from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.formats.bounded_file import MAX_CLIP_BYTES, read_bounded
-from langpose_rt.formats.clip import Clip, Given
+from langpose_rt.formats.clip import Clip, ClipOverrides
 from langpose_rt.formats.detected_people import (
     Instance,
     OpenPosePerson,
@@ -37,13 +37,13 @@ _ANY: "msgspec.json.Decoder[Any]" = msgspec.json.Decoder()
 _MAX_FRAME = 10_000_000
 
 
-def clip_from_detector_json(path: Path, given: Given) -> Clip:
+def clip_from_detector_json(path: Path, overrides: ClipOverrides) -> Clip:
     """Read a clip from one file.
 
     Raises:
         ConfigError: If it is none of the layouts, or size or frame rate was not given.
     """
-    check_given(path, given, WHAT)
+    check_given(path, overrides, WHAT)
     try:
         document = json_from_bytes(read_bounded(path, MAX_CLIP_BYTES), _ANY)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -62,7 +62,7 @@ def clip_from_detector_json(path: Path, given: Given) -> Clip:
         frames[number] = FramePeople(source=source, people=people, ids=ids)
     if not frames:
         raise ConfigError(f"{path} has no frames; expected those of {LAYOUTS}")
-    return clip_from_frames(path, frames, given, what=WHAT)
+    return clip_from_frames(path, frames, overrides, what=WHAT)
 
 
 def _frames(path: Path, document: Any) -> Iterator[tuple[int, Any]]:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.formats.clip import Clip, Given, keypoints_normalised, times_from_fps
+from langpose_rt.formats.clip import Clip, ClipOverrides, keypoints_normalised, times_from_fps
 from langpose_rt.geometry.skeleton import Skeleton, skeleton_of_size
 
 MAX_PEOPLE = 64
@@ -35,23 +35,25 @@ class FramePeople:
     ids: Sequence[int]
 
 
-def check_given(path: Path, given: Given, what: str) -> tuple[tuple[int, int], float | int]:
+def check_given(
+    path: Path, overrides: ClipOverrides, what: str
+) -> tuple[tuple[int, int], float | int]:
     """Return image size and frame rate.
 
     Raises:
         ConfigError: If one was not given.
     """
-    if given.size is None:
+    if overrides.size is None:
         raise ConfigError(f"{path}: {what} has no image size; say it with --size 1920x1080")
-    if given.fps is None:
+    if overrides.fps is None:
         raise ConfigError(f"{path}: {what} has no frame rate; say it with --fps 30")
-    return given.size, given.fps
+    return overrides.size, overrides.fps
 
 
 def clip_from_frames(
     path: Path,
     frames: Mapping[int, FramePeople],
-    given: Given,
+    overrides: ClipOverrides,
     *,
     what: str,
     notes: Sequence[str] = (),
@@ -70,10 +72,10 @@ def clip_from_frames(
     Raises:
         ConfigError: If sizes do not fit together, or size or rate was not given.
     """
-    size, fps = check_given(path, given, what)
+    size, fps = check_given(path, overrides, what)
     kept = [_best(frame) for frame in frames.values()]
     count = _keypoint_count(kept)
-    skeleton = given.skeleton or _skeleton_of(path, count)
+    skeleton = overrides.skeleton or _skeleton_of(path, count)
     if count not in (0, len(skeleton.joints)):
         wanted = f"{len(skeleton.joints)} of the format {skeleton.name}; say another with --format"
         raise ConfigError(f"{path}: found {count} keypoints a person; expected {wanted}")
@@ -88,9 +90,9 @@ def clip_from_frames(
         size=size,
         t_ns=times_from_fps(numbers, fps),
         ids=ids,
-        intrinsics=given.intrinsics,
-        gravity=given.gravity,
-        format_guessed=given.skeleton is None,
+        intrinsics=overrides.intrinsics,
+        gravity=overrides.gravity,
+        format_guessed=overrides.skeleton is None,
         notes=tuple(notes),
     )
 

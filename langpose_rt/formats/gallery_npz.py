@@ -1,4 +1,7 @@
-"""Action sentences embedded beforehand: the file of `training.tools.embed_actions`."""
+"""Reader for action galleries: sentences with their text embeddings.
+
+`training.tools.embed_actions` writes the file.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +19,12 @@ LONGEST_LABEL = 80
 
 @dataclass(frozen=True, kw_only=True)
 class Gallery:
-    """Sentences, and where they lie among the motions.
+    """Sentences and their embeddings.
 
     Attributes:
         labels: The sentences.
         embeddings: Of unit length.
-        text_sha256: Names the text encoder, and so the models it belongs to.
+        text_sha256: Hash of the text encoder; a model aligned with another one is rejected.
     """
 
     labels: tuple[str, ...]
@@ -30,10 +33,10 @@ class Gallery:
 
 
 def gallery_from_file(path: Path) -> Gallery:
-    """The gallery that `training.tools.embed_actions` wrote.
+    """Read a gallery written by `training.tools.embed_actions`.
 
     Raises:
-        ConfigError: If the file is none.
+        ConfigError: If the file is not a gallery.
     """
     with Archive(path) as archive:
         labels = archive.words("labels")
@@ -44,10 +47,10 @@ def gallery_from_file(path: Path) -> Gallery:
 
 
 def check_gallery(gallery: Gallery, manifest: Manifest) -> None:
-    """That a model's motions may be compared with these sentences.
+    """Check that a model's motion embeddings can be compared with the gallery.
 
     Raises:
-        ConfigError: If the model knows no text, or another text encoder's.
+        ConfigError: If the model has no text alignment, or one with another text encoder.
     """
     expected, name = manifest.card.get("text_sha256"), manifest.name
     if expected is None:

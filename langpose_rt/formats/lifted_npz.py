@@ -1,12 +1,12 @@
-"""The file of lifted poses: what `lift` writes, and `convert` from a recording.
+"""Reader and writer of lifted poses as npz files.
 
     pose     (F,P,17,3)  joints relative to the root: metres, camera axes
-    root     (F,P,3)     where the root is: metres, camera axes
+    root     (F,P,3)     root position: metres, camera axes
     sigma_m  (F,P,17)    standard deviation that the model predicts for each joint, metres
-    ids      (F,P)       who is in which column, -1 for nobody
+    ids      (F,P)       person id of every column, -1 for no person
     t_ns     (F)         capture time of every frame
 
-Nobody there is NaN. Clips of keypoints are another file: `clip_npz.py`.
+A missing person is NaN. Keypoint clips are in another file: `clip_npz.py`.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.formats.archive import Archive, arrays_to_npz
 from langpose_rt.formats.track import Track
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PoseSequence:
-    """The poses of a clip; the names and units are those of the file."""
+    """The poses of a clip; names and units are those of the file."""
 
     pose: Float[np.ndarray, "frame person 17 3"]
     root: Float[np.ndarray, "frame person 3"]
@@ -32,12 +33,12 @@ class PoseSequence:
 
     @classmethod
     def empty(cls, t_ns: Int[np.ndarray, " frame"], persons: int) -> "PoseSequence":
-        """A clip with nobody in it yet, to be filled in place."""
+        """Return a sequence without persons, to be filled in place."""
         shape = (len(t_ns), persons)
         return cls(
-            pose=np.full((*shape, 17, 3), np.nan, np.float32),
+            pose=np.full((*shape, NUM_JOINTS, 3), np.nan, np.float32),
             root=np.full((*shape, 3), np.nan, np.float32),
-            sigma_m=np.full((*shape, 17), np.nan, np.float32),
+            sigma_m=np.full((*shape, NUM_JOINTS), np.nan, np.float32),
             ids=np.full(shape, -1, np.int64),
             t_ns=t_ns.copy(),
         )
@@ -54,7 +55,7 @@ def lifted_to_npz(path: str | Path, lifted: PoseSequence) -> None:
 
 
 def lifted_from_npz(path: str | Path) -> PoseSequence:
-    """Read the poses of a clip again.
+    """Read the poses of a clip.
 
     Raises:
         ConfigError: If the file is damaged, or no file of poses.
@@ -72,7 +73,7 @@ def lifted_from_npz(path: str | Path) -> PoseSequence:
 
 
 def tracks_from_lifted(lifted: PoseSequence, stream: str) -> list[Track]:
-    """Everybody of a clip, by their ids."""
+    """Return one track per person id."""
     tracks = []
     for person in sorted(set(lifted.ids[lifted.ids >= 0].tolist())):
         frames, columns = np.nonzero(lifted.ids == person)
@@ -91,7 +92,7 @@ def tracks_from_lifted(lifted: PoseSequence, stream: str) -> list[Track]:
 
 
 def lifted_from_tracks(tracks: Sequence[Track]) -> PoseSequence:
-    """People of one stream, a column each; the root is the hip."""
+    """Return the tracks of one stream as a sequence, one column per person; the root is the hip."""
     t_ns = np.unique(np.concatenate([track.t_ns for track in tracks]))
     lifted = PoseSequence.empty(t_ns, len(tracks))
     for column, track in enumerate(tracks):

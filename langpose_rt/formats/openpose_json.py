@@ -1,4 +1,4 @@
-"""A folder of OpenPose JSON, one file a frame, as OpenPose, Pose2Sim and rtmlib users have it.
+"""Reader for a folder of OpenPose JSON, one file per frame.
 
 The number of a frame is the number in its file's name that differs from file to file
 (`cam01.0035.json`, `video_000000000035_keypoints.json`); a missing number is a gap in time, and so
@@ -13,7 +13,7 @@ import msgspec
 
 from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.formats.bounded_file import MAX_FRAME_BYTES, read_bounded
-from langpose_rt.formats.clip import Clip, Given
+from langpose_rt.formats.clip import Clip, ClipOverrides
 from langpose_rt.formats.detected_people import (
     OpenPosePerson,
     check_people_named,
@@ -38,7 +38,7 @@ class _CutOffError(ConfigError):
     """A file that is no JSON: most often the program that wrote it was stopped."""
 
 
-def clip_from_openpose(folder: Path, given: Given) -> Clip:
+def clip_from_openpose(folder: Path, overrides: ClipOverrides) -> Clip:
     """Read a clip from a folder of OpenPose JSON.
 
     People have no fixed column: without a `person_id` for each of them, all ids are -1. Where
@@ -49,7 +49,7 @@ def clip_from_openpose(folder: Path, given: Given) -> Clip:
         ConfigError: If a file is not what it should be, the numbers of frames or keypoints do not
             fit, or size or frame rate was not given.
     """
-    check_given(folder, given, WHAT)
+    check_given(folder, overrides, WHAT)
     numbered, strays = files_by_frame(folder, _is_frame)
     frames, damaged = _read_all(numbered)
     if any(not person.named for people in frames.values() for person in people):
@@ -61,7 +61,7 @@ def clip_from_openpose(folder: Path, given: Given) -> Clip:
         notes.append(f"passed over {_named(strays)}: no OpenPose frames")
     if damaged:
         notes.append(f"{_named(damaged)} cannot be read: a gap in time")
-    return clip_from_frames(folder, found, given, what=WHAT, notes=notes)
+    return clip_from_frames(folder, found, overrides, what=WHAT, notes=notes)
 
 
 def _read_all(numbered: dict[int, Path]) -> tuple[dict[int, list[OpenPosePerson]], list[Path]]:

@@ -1,11 +1,11 @@
-"""Poses as CSV, as pandas and spreadsheets load them: one row a frame and person.
+"""Writer for poses as CSV (pandas, spreadsheets): one row per frame and person.
 
     stream, person, t_ns, time_s    time_s counts from the first frame of the recording
     frame                           axes: "camera" (x right, y down, z forward) or "world"
     Hip_x, Hip_y, Hip_z, Hip_sigma  metres, and so on for the 17 joints
 
-Nothing is resampled or turned: these are the poses as they were published. A time at which nobody
-was there has no row.
+Nothing is resampled or rotated: these are the poses as published. A time without a person has no
+row.
 """
 
 import csv
@@ -25,7 +25,7 @@ COLUMNS = ["stream", "person", "t_ns", "time_s", "frame"] + [
 
 
 def tracks_to_csv(path: Path, tracks: Sequence[Track], *, origin_ns: int | None = None) -> None:
-    """Write everybody, in the order of time.
+    """Write all tracks, in the order of time.
 
     Args:
         path: The file.

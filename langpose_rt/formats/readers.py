@@ -1,24 +1,24 @@
-"""Read a clip from whatever file or folder it is in."""
+"""Clip reader that chooses the format by the path."""
 
 from pathlib import Path
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.bounded_file import check_regular
-from langpose_rt.formats.clip import Clip, Given
+from langpose_rt.formats.clip import Clip, ClipOverrides
 from langpose_rt.formats.clip_npz import clip_from_npz
 from langpose_rt.formats.detector_json import clip_from_detector_json
 from langpose_rt.formats.openpose_json import clip_from_openpose
 
 
-def read_clip(path: str | Path, given: Given | None = None) -> Clip:
+def read_clip(path: str | Path, overrides: ClipOverrides | None = None) -> Clip:
     """Read a clip from an npz file, a folder of OpenPose JSON, or JSON of AlphaPose or MMPose.
 
     Args:
         path: The file or folder.
-        given: What the file may leave out; it holds against the file.
+        overrides: Values that complete the file; they win over those of the file.
 
     Raises:
-        ConfigError: If it is neither, is damaged, or leaves out what nobody gave.
+        ConfigError: If it is neither, is damaged, or a value is missing from file and overrides.
     """
     path = Path(path)
     if not path.exists():
@@ -27,7 +27,7 @@ def read_clip(path: str | Path, given: Given | None = None) -> Clip:
         )
     check_regular(path)
     if path.is_dir():
-        return clip_from_openpose(path, given or Given())
+        return clip_from_openpose(path, overrides or ClipOverrides())
     if path.suffix.lower() == ".json":
-        return clip_from_detector_json(path, given or Given())
-    return clip_from_npz(path, given or Given())
+        return clip_from_detector_json(path, overrides or ClipOverrides())
+    return clip_from_npz(path, overrides or ClipOverrides())

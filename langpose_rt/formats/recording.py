@@ -1,21 +1,20 @@
-"""Recordings: what a server heard, said and decided, in one MCAP file.
+"""Reader and writer of server recordings: received and published messages in one MCAP file.
 
-    received     every message from the network exactly as it came, the bad ones too
+    received     every message from the network byte for byte, rejected ones included
     published    every message that was sent
-    journal      what the server did, and after how many messages: "step", "silent", "flush"
+    journal      actions of the server and the messages received before: "step", "silent", "flush"
 
-One channel a topic, in the order of events; its metadata says "direction", and where the server had
-keys the "sender": the name the key was pinned to, "" if to none any more. Messages from the network
-whose topic is none of lprt/1 share the channel "unreadable", one for every sender. The data of
+One channel per topic, in the order of events; its metadata has "direction", and where the server
+had keys the "sender": the name the key was pinned to, "" if it is pinned no more. Messages from the
+network whose topic is not of lprt/1 share the channel "unreadable", one per sender. The data of
 every message is a msgpack list of its parts, byte strings; an entry of the journal has the parts
-(what, messages heard). log_time is the server's clock (unix ns): when the message arrived, was
-sent, or the decision fell. publish_time is the capture time in the rig's clock where the message
-has one.
+(action, messages received). log_time is the server's clock (unix ns) at arrival, sending or action.
+publish_time is the capture time in the rig's clock where the message has one.
 
 Metadata "langpose-rt" holds what the poses depend on: version, pipeline, model and its hash, the
-text of the camera file, epoch, and the names and public keys that were let in at the start.
-Metadata "end" says that the file was closed in order. A file without it (disk full, power cut) is
-read as far as it goes.
+text of the camera file, epoch, and the names and public keys that were accepted at the start.
+Metadata "end" marks a file that was closed properly. A file without it (disk full, power cut) is
+read up to its last whole record.
 """
 
 import contextlib
@@ -55,15 +54,15 @@ _pack = msgspec.msgpack.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One message of a recording.
+    """A message of a recording.
 
     Attributes:
-        direction: Whether it was received, published, or is of the journal.
-        topic: Of its channel.
-        parts: Of the message.
-        log_ns: When, by the server's clock.
-        publish_ns: Capture time by the rig's clock, or again ``log_ns``.
-        sender: What the sender's key was named after, see above; None where there were no keys.
+        direction: Received, published, or of the journal.
+        topic: Topic of its channel.
+        parts: Parts of the message.
+        log_ns: Time by the server's clock.
+        publish_ns: Capture time by the rig's clock, or ``log_ns`` where there is none.
+        sender: Name of the sender's key, see above; None where the server had no keys.
     """
 
     direction: Direction
@@ -75,12 +74,12 @@ class Entry:
 
 
 class RecordingWriter:
-    """Writes a recording; belongs to one thread.
+    """Writer of a recording; belongs to one thread.
 
     Args:
         path: The file.
-        facts: What the poses depend on.
-        force: Replace a file that is there.
+        facts: Metadata the poses depend on.
+        force: Replace an existing file.
 
     Raises:
         ConfigError: If the file exists or cannot be written, or mcap is not installed.
@@ -113,7 +112,7 @@ class RecordingWriter:
         """Write one message.
 
         Raises:
-            OSError: If the disk is full, or the like; then only `abandon` makes sense.
+            OSError: If writing fails, as on a full disk; then only `abandon` may be called.
         """
         name = (entry.direction, entry.topic, entry.sender)
         if name not in self._channels:
@@ -127,7 +126,7 @@ class RecordingWriter:
         )
 
     def flush(self) -> None:
-        """Hand all there is to the system, in a form that can be read.
+        """Hand everything written so far to the operating system, in a readable state.
 
         Raises:
             OSError: As `add`.
@@ -136,7 +135,7 @@ class RecordingWriter:
         self._good_bytes = self._file.tell()
 
     def finish(self) -> None:
-        """Close the file in order.
+        """Mark the file as complete and close it.
 
         Raises:
             OSError: As `add`.
@@ -146,7 +145,7 @@ class RecordingWriter:
         self._file.close()
 
     def abandon(self) -> None:
-        """Close the file after an error: whole up to the last `flush`, where that is possible."""
+        """Close the file after an error; it stays readable up to the last `flush`, if possible."""
         with contextlib.suppress(OSError):
             self._file.close()
         with contextlib.suppress(OSError), Path(self._file.name).open("r+b") as file:
@@ -156,7 +155,7 @@ class RecordingWriter:
 
 
 class Recording:
-    """A recording that is read from its beginning.
+    """Reader of a recording, from its beginning.
 
     Args:
         path: The file.
@@ -165,8 +164,8 @@ class Recording:
         ConfigError: If it cannot be read, or is no recording.
 
     Attributes:
-        facts: What the poses depend on.
-        complete: Whether it was closed in order; known once the entries are read.
+        facts: Metadata the poses depend on.
+        complete: True if the file was closed properly; known once the entries are read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -176,10 +175,10 @@ class Recording:
             break
 
     def entries(self) -> Iterator[Entry]:
-        """Every message in the order of recording, up to the end or to where the file breaks off.
+        """Iterate over the messages in the order of recording, up to the end or to a truncation.
 
         Raises:
-            ConfigError: If the file is damaged within.
+            ConfigError: If a record within the file is damaged.
         """
         from mcap.records import Channel, Message
 
@@ -191,7 +190,7 @@ class Recording:
                 yield self._entry(channels[record.channel_id], record)
 
     def _records(self) -> Iterator[object]:
-        """Records from the facts on, until the end or where the file breaks off."""
+        """Iterate over the records from the facts on, up to the end or to a truncation."""
         known = False
         try:
             with self.path.open("rb") as file:
@@ -219,9 +218,9 @@ class Recording:
         while True:
             try:
                 record = next(records)
-            except Exception as error:  # noqa: BLE001 - mcap, struct, zstandard: damage has many names
+            except Exception as error:  # noqa: BLE001 - mcap, struct and zstandard raise many types
                 if not file.read(1):
-                    return  # it breaks off within a record: it was not closed in order
+                    return  # truncated within a record: it was not closed properly
                 raise self._wrong(f"it is damaged ({error})") from None
             if isinstance(record, Footer):
                 return
@@ -253,12 +252,12 @@ class Recording:
             channel.metadata.get("sender"),
         )
 
-    def _wrong(self, why: str) -> ConfigError:
-        return ConfigError(f"{self.path} is no recording: {why}; make one with 'serve --record'")
+    def _wrong(self, reason: str) -> ConfigError:
+        return ConfigError(f"{self.path} is no recording: {reason}; make one with 'serve --record'")
 
 
 def needs_mcap(error: ModuleNotFoundError) -> ConfigError:
-    """The sentence about a library that is not installed."""
+    """Return the error for a library that is not installed."""
     return ConfigError(
         f"recordings need {error.name}, which is not installed; "
         "install with 'pip install \"langpose-rt[record]\"'"

@@ -1,12 +1,12 @@
-"""One person of one stream over time: what every converter writes.
+"""Track: one person of one stream over time, the input of every file writer.
 
-Where tracks come from is in `lifted_npz.py` and `recording/tracks.py`.
+Tracks are made in `lifted_npz.py` and `recording/tracks.py`.
 
-Files of other programs are regular in time and upright, so before writing a track is
+Motion files need a fixed frame rate and an upright axis, so before writing a track is
 
     resampled   linearly to a fixed rate; nothing is invented across a gap of more than 0.2 s
-    turned      from the recorded axes to axes with z up: x forward, y left, z up of somebody who
-                faces the camera. Poses in world axes are turned so that the world's up is z
+    rotated     from the recorded axes to axes with z up: x forward, y left, z up of a person facing
+                the camera. Poses in world axes are rotated so that the world's up is z
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import ConfigError
 
 LONGEST_GAP_S = 0.2
-"""Frames farther apart are not joined by a line."""
+"""Frames farther apart are not interpolated."""
 
 USUAL_RATES_HZ = (10, 12, 12.5, 15, 20, 24, 25, 30, 48, 50, 60, 75, 90, 100, 120, 150, 200, 240)
 TELEVISION_RATES_HZ = tuple(rate * 1000 / 1001 for rate in (24, 30, 60, 120, 240))
@@ -43,11 +43,11 @@ UP_AXES = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Track:
-    """One person of one stream, at the capture times, in metres.
+    """A person of one stream, at the capture times, in metres.
 
     Attributes:
         stream: "rig/camera".
-        person: Number of the person.
+        person: Id of the person.
         t_ns: Rising capture times.
         joints: Absolute positions where the root is known, else relative to it.
         sigma_m: Predicted standard deviation of every joint.
@@ -68,9 +68,9 @@ class Motion:
 
     Attributes:
         rate_hz: Frames a second.
-        first_s: Time of the first frame since that of the recording.
-        joints: In metres; NaN where the person was not there.
-        sigma_m: Likewise.
+        first_s: Time of the first frame since the first one of the recording.
+        joints: In metres; NaN where the person is missing.
+        sigma_m: Predicted standard deviation of every joint; NaN likewise.
     """
 
     rate_hz: float
@@ -80,7 +80,7 @@ class Motion:
 
     @property
     def present(self) -> Bool[np.ndarray, " frame"]:
-        """Where the person was there."""
+        """Frames in which the person is present."""
         return np.asarray(np.isfinite(self.joints).all((1, 2)))
 
 
@@ -92,7 +92,7 @@ def motion_from_track(
     from_origin: bool = False,
     up: str = "z",
 ) -> Motion:
-    """Return a track resampled and turned upright.
+    """Resample a track to a fixed rate and rotate it to z up.
 
     Args:
         track: At least two frames.
@@ -103,7 +103,8 @@ def motion_from_track(
         up: Which way is up in world axes, a key of UP_AXES.
 
     Raises:
-        ConfigError: If the track is too short, the rate is none, or there would be too many frames.
+        ConfigError: If the track is too short, the rate is out of range, or there would be too many
+            frames.
     """
     if len(track.t_ns) < 2:
         raise ConfigError(f"person {track.person} of {track.stream} has a single frame; expected 2")
@@ -112,7 +113,7 @@ def motion_from_track(
     rate_hz = rate_of_times(track.t_ns) if rate_hz is None else rate_hz
     if not 0.1 <= rate_hz <= 10_000:
         raise ConfigError(f"--rate is {rate_hz:g}; expected 0.1 to 10000 Hz")
-    # a hair of tolerance, so that the last frame of a regular clip is not lost to rounding
+    # the tolerance keeps the last frame of a regular clip in spite of rounding
     frames = int(t_s[-1] * rate_hz + 1e-6) + 1
     if frames > MOST_FRAMES:
         raise ConfigError(
@@ -120,8 +121,8 @@ def motion_from_track(
             "choose a lower --rate"
         )
     turn = Z_UP_FROM_CAMERA if track.frame == "camera" else z_up_from_world(up)
-    upright = track.joints.astype(np.float64) @ turn.T
-    values = np.concatenate([upright, track.sigma_m[..., None].astype(np.float64)], -1)
+    joints_z_up = track.joints.astype(np.float64) @ turn.T
+    values = np.concatenate([joints_z_up, track.sigma_m[..., None].astype(np.float64)], -1)
     found = _resampled(values, t_s, np.arange(frames) / rate_hz)
     first_s = (start_ns - origin_ns) / NS_PER_S
     return Motion(rate_hz=rate_hz, first_s=first_s, joints=found[..., :3], sigma_m=found[..., 3])
@@ -173,7 +174,7 @@ def usual_rate_hz(rate_hz: float) -> float:
 
 
 def in_axes(motion: Motion, R: Float[np.ndarray, "3 3"]) -> Motion:
-    """A motion turned from z up to other axes."""
+    """Return a motion rotated from z up to other axes."""
     return replace(motion, joints=motion.joints @ R.T)
 
 
@@ -182,7 +183,7 @@ def _resampled(
     t_s: Float[np.ndarray, " frame"],
     wanted_s: Float[np.ndarray, " wanted"],
 ) -> Float[np.ndarray, "wanted 17 4"]:
-    """Values at other times, linearly; NaN within long gaps."""
+    """Interpolate values at other times, linearly; NaN within long gaps."""
     after = np.clip(np.searchsorted(t_s, wanted_s), 1, len(t_s) - 1)
     before = after - 1
     step_s = t_s[after] - t_s[before]

@@ -1,8 +1,8 @@
-"""TRC marker files, as OpenSim's scaling and inverse kinematics read them (and Mokka).
+"""Writer for TRC marker files (OpenSim, Mokka).
 
-    axes    OpenSim's: y up, and somebody who faces the camera faces +x, with +z to their right
-    units   mm, said in the header
-    missing nothing between the tabs
+    axes    OpenSim's: y up, and a person facing the camera faces +x, with +z to their right
+    units   mm, in the header
+    missing empty cells
     rate    fixed; the time column counts from the beginning of the recording
 
 Markers are the 17 joint centres by their Human3.6M names.
@@ -28,7 +28,7 @@ _HEADINGS = (
 
 
 def motion_to_trc(path: Path, motion: Motion) -> None:
-    """Write one person.
+    """Write the motion of one person.
 
     Raises:
         ConfigError: If the file cannot be written.
@@ -51,7 +51,7 @@ def motion_to_trc(path: Path, motion: Motion) -> None:
 
 
 def text_to_file(path: Path, text: str) -> None:
-    """Write a text; a file of that name is replaced whole or not at all.
+    """Write a text file; an existing file is replaced atomically.
 
     Raises:
         ConfigError: If the file cannot be written.

@@ -1,1 +1,1 @@
-"""Skeletons, cameras, and the frames of reference poses live in."""
+"""Skeletons, keypoint formats, cameras and the person frame."""

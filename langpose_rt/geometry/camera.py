@@ -1,4 +1,4 @@
-"""Cameras: pixels and rays, where a person stands, and the way from camera to world.
+"""Pinhole cameras: pixels to rays, root position, camera to world.
 
 Camera axes are x right, y down, z forward, in metres. OpenCV is imported only where a lens has
 distortion. Reading calibration files lives in `formats/calibration.py`.
@@ -20,30 +20,30 @@ DISTORTION_COUNTS = (0, 4, 5, 8, 12, 14)
 """How many distortion coefficients OpenCV's model may have."""
 
 ASSUMED_FOV_DEG = 60.0
-"""Field of view of the long side of an image nobody gave intrinsics for."""
+"""Field of view of the long side of an image without known intrinsics."""
 
 NEAREST_M = 0.1
 """A root is never placed closer to the camera plane than this."""
 
 _PRIOR_DEPTH_M = 4.0
 _PRIOR_WEIGHT = 1e-6
-"""In squared ray units: a person 10 m away spans 1e-3, and is drawn to the prior by 0.1 %."""
+"""In squared ray units: a person 10 m away spans 1e-3, so the prior moves the depth by 0.1 %."""
 
 _UNDISTORT_UNTIL = (3, 40, 1e-9)
-"""OpenCV's criteria: at most so many rounds, or until rays change by so little; it stops after 5 by
-default, and strong lenses need more."""
+"""Termination criteria of cv2.undistortPoints: 40 iterations or a change below 1e-9; OpenCV's
+default of 5 iterations is too few for strong distortion."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Intrinsics:
-    """How one camera turns directions into pixels.
+    """Intrinsic parameters of one camera.
 
     Args:
         fx_px, fy_px: Focal lengths.
         cx_px, cy_px: Principal point, from the top-left corner.
         width_px, height_px: Size of the image that the other numbers belong to.
         dist: Distortion coefficients in OpenCV's order; empty for none.
-        assumed: Nobody measured these numbers.
+        assumed: The numbers are a guess, not a calibration.
 
     Raises:
         ConfigError: If a number is not finite, a focal length or size is not positive, or there is
@@ -83,7 +83,9 @@ class Intrinsics:
         fov_deg: Number = ASSUMED_FOV_DEG,
         assumed: bool = False,
     ) -> "Intrinsics":
-        """Square pixels, centred, with that field of view along the long side of the image.
+        """Build intrinsics with square pixels, a centred principal point and a field of view.
+
+        The field of view is that of the long side of the image.
 
         Raises:
             ConfigError: If the field of view is not between 1 and 170 degrees.
@@ -97,7 +99,7 @@ class Intrinsics:
     def from_focal(
         cls, width_px: Number, height_px: Number, focal_px: Number, assumed: bool = False
     ) -> "Intrinsics":
-        """Square pixels, centred, with that focal length."""
+        """Build intrinsics with square pixels, a centred principal point and a focal length."""
         return cls(
             fx_px=focal_px,
             fy_px=focal_px,
@@ -112,7 +114,7 @@ class Intrinsics:
     def from_matrix(
         cls, matrix: Any, width_px: Number, height_px: Number, dist: Sequence[Number] = ()
     ) -> "Intrinsics":
-        """From a 3 x 3 camera matrix, as calibration files give it.
+        """Build intrinsics from a 3 x 3 camera matrix, as calibration files give it.
 
         Raises:
             ConfigError: If it is not 3 x 3 finite numbers, or its last row is not 0 0 1.
@@ -152,11 +154,11 @@ class Intrinsics:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Camera:
-    """One calibrated camera.
+    """A calibrated camera: intrinsics, pose in the world and gravity.
 
     Args:
-        name: As the rig calls it.
-        intrinsics: Its lens.
+        name: Name the rig uses for it.
+        intrinsics: Its lens and image size.
         T_world_camera: Takes points from camera axes to the world; None if unknown.
         gravity: Unit vector that points down, in camera axes; None if unknown.
     """
@@ -170,7 +172,7 @@ class Camera:
 def pixel_to_ray(
     keypoints_px: Float[np.ndarray, "*batch joint 2"], intrinsics: Intrinsics
 ) -> Float[np.ndarray, "*batch joint 2"]:
-    """Direction of every keypoint from the camera, as x/z and y/z.
+    """Return the direction of every keypoint from the camera, as x/z and y/z.
 
     Frames:
         pixel: origin top-left, x right, y down; unit 1 px.
@@ -201,18 +203,18 @@ def root_from_pose(
     weights: Float[np.ndarray, "*batch joint"],
     last_root: Float[np.ndarray, "*batch 3"] | None = None,
 ) -> Float[np.ndarray, "*batch 3"]:
-    """Where the root stands so that the pose is seen along its rays.
+    """Return the root position at which the pose projects best onto its rays.
 
     Args:
         pose_camera: Joints relative to the root, in camera axes, metres.
         rays: Direction of every joint as x/z and y/z.
-        weights: Trust in every joint, at least 0; a joint whose numbers are not finite has none.
-        last_root: Where the root was a frame ago, NaN if it was nowhere. Its depth holds where the
-            joints are too few or too close together to tell; all of it where none is trusted.
+        weights: Weight of every joint, at least 0; a joint whose numbers are not finite gets 0.
+        last_root: Root of the previous frame, NaN if there was none. Its depth is kept where the
+            joints are too few or too close together to tell; all of it where no joint has weight.
 
     Returns:
         Root in camera axes, metres, always finite and at least NEAREST_M in front of the camera.
-        Without two joints to trust and without a last root, the depth is 4 m; without any, the root
+        With fewer than two weighted joints and no last root, the depth is 4 m; with none, the root
         is on the optical axis.
 
     Source:
@@ -233,20 +235,20 @@ def root_from_pose(
     spread_uv = np.where(trusted[..., None], uv - mean_uv[..., None, :], 0.0)
     information = (w[..., None] * spread_uv**2).sum((-1, -2)) + _PRIOR_WEIGHT
     pull = (w[..., None] * spread_uv * (gap - mean_gap[..., None, :])).sum((-1, -2))
-    held = np.full((*w.shape[:-1], 3), (np.nan, np.nan, _PRIOR_DEPTH_M))
+    prior = np.full((*w.shape[:-1], 3), (np.nan, np.nan, _PRIOR_DEPTH_M))
     if last_root is not None:
-        held = np.where(np.isfinite(last_root).all(-1, keepdims=True), last_root, held)
-    depth = np.maximum((pull + _PRIOR_WEIGHT * held[..., 2]) / information, NEAREST_M)[..., None]
+        prior = np.where(np.isfinite(last_root).all(-1, keepdims=True), last_root, prior)
+    depth = np.maximum((pull + _PRIOR_WEIGHT * prior[..., 2]) / information, NEAREST_M)[..., None]
     root = np.concatenate([mean_uv * depth - mean_gap, depth], -1)
-    nothing = ~trusted.any(-1, keepdims=True) & np.isfinite(held).all(-1, keepdims=True)
-    root = np.where(nothing, held, root)
+    nothing = ~trusted.any(-1, keepdims=True) & np.isfinite(prior).all(-1, keepdims=True)
+    root = np.where(nothing, prior, root)
     return np.asarray(root, pose_camera.dtype)
 
 
 def camera_to_world(
     points_camera: Float[np.ndarray, "*batch 3"], T_world_camera: Float[np.ndarray, "4 4"]
 ) -> Float[np.ndarray, "*batch 3"]:
-    """The same points in the world's axes; a new array of the points' dtype."""
+    """Return the points in world axes, as a new array of the points' dtype."""
     points_world = points_camera @ T_world_camera[:3, :3].T + T_world_camera[:3, 3]
     return np.asarray(points_world, points_camera.dtype)
 
@@ -274,17 +276,19 @@ def _distort(rays: np.ndarray, intrinsics: Intrinsics) -> np.ndarray:
 
 
 def _undistort(rays: np.ndarray, intrinsics: Intrinsics) -> None:
-    """Straighten rays in place, where that brings the distorted ray back to within a pixel."""
+    """Undistort rays in place; keep a ray whose redistortion misses by more than one pixel."""
     import cv2
 
     known = np.isfinite(rays).all(-1)
     if not known.any():
         return
-    bent = np.ascontiguousarray(rays[known])
-    points, lens, dist = bent[:, None], np.eye(3), np.array(intrinsics.dist)
-    if hasattr(cv2, "undistortPointsIter"):  # OpenCV 4; in 5 the other one takes the criteria
-        straight = cv2.undistortPointsIter(points, lens, dist, None, None, _UNDISTORT_UNTIL)[:, 0]
+    distorted = np.ascontiguousarray(rays[known])
+    points, lens, dist = distorted[:, None], np.eye(3), np.array(intrinsics.dist)
+    if hasattr(cv2, "undistortPointsIter"):  # OpenCV 4; in 5 undistortPoints takes the criteria
+        undistorted = cv2.undistortPointsIter(points, lens, dist, None, None, _UNDISTORT_UNTIL)[
+            :, 0
+        ]
     else:
-        straight = cv2.undistortPoints(points, lens, dist, criteria=_UNDISTORT_UNTIL)[:, 0]
-    miss_px = np.abs(bent - _distort(straight, intrinsics)).max(-1) * intrinsics.fx_px
-    rays[known] = np.where(miss_px[:, None] <= 1.0, straight, bent)
+        undistorted = cv2.undistortPoints(points, lens, dist, criteria=_UNDISTORT_UNTIL)[:, 0]
+    miss_px = np.abs(distorted - _distort(undistorted, intrinsics)).max(-1) * intrinsics.fx_px
+    rays[known] = np.where(miss_px[:, None] <= 1.0, undistorted, distorted)

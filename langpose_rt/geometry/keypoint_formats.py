@@ -1,9 +1,9 @@
-"""The keypoint formats as a table of data, and nothing else; `skeleton.py` reads it.
+"""Table of keypoint formats; `skeleton.py` turns it into skeletons.
 
 A new format is about ten lines: its joints in the order the rig sends them, and how the trunk of
-the 17 Human3.6M joints comes from them. What names say need not be repeated:
+the 17 Human3.6M joints comes from them. What follows from the names is derived:
 
-    pairs   `left_x` and `right_x` trade places in a mirror
+    pairs   `left_x` and `right_x` swap when the image is mirrored
     limbs   `left_knee` is LKnee, `right_wrist` is RWrist, and so on
     edges   every line of BODY_EDGES whose two ends the format has; `edges` adds the format's own
 
@@ -11,14 +11,14 @@ Lower-case names are the format's joints, capitalised ones are Human3.6M joints 
 format, so that `{"Hip": 0.52, "Thorax": 0.48}` is a point on the line between the two wherever
 they come from.
 
-What the trunk joints are in the poses the model learns from, and what stands for them here:
+Definition of the trunk joints in the training poses, and how they are approximated here:
 
     Hip     midpoint of the hip joints; the format's mid-hip, else the midpoint of its hips
     Thorax  base of the neck; the format's neck, else the midpoint of its shoulders
     Spine   48 % of the way from Hip to Thorax
     Head    crown; the format's head top, else on the line from the shoulders through the ears
     Nose    midpoint of Thorax and Head, 5 cm forward. That is not the tip of the nose, which is
-            10 cm forward at the same height: the middle of the two stands for it
+            10 cm forward at the same height: the midpoint of the two is used
 """
 
 from typing import NamedTuple
@@ -27,7 +27,7 @@ Weights = dict[str, float]
 
 
 class Format(NamedTuple):
-    """One row of the table: a keypoint format as rigs send it."""
+    """Row of the table: a keypoint format as rigs send it."""
 
     joints: str
     trunk: dict[str, Weights]
@@ -47,7 +47,7 @@ TRUNK_EDGES = """
     left_ear-left_shoulder right_ear-right_shoulder
 """
 STAND_INS = {"left_ear": "right_ear", "right_ear": "left_ear"}
-"""A missing ear is taken to be where the other one is: it is hidden when the head is in profile."""
+"""A missing ear takes the position of the other one: it is hidden when the head is in profile."""
 
 ARMS_AND_LEGS = """
     left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist
@@ -152,4 +152,4 @@ USUAL = {17: "coco17", 18: "openpose18", 25: "body25", 26: "halpe26", 33: "blaze
     135: "body135",
     136: "halpe136",
 }
-"""The format that a number of keypoints usually means, where nobody says which it is."""
+"""Default format for a number of keypoints, where the sender names none."""

@@ -1,9 +1,9 @@
-"""The person's own frame: where they are on the screen and how large, held and smoothed causally.
+"""Person frame: a virtual camera aimed at each person and scaled to their size, tracked causally.
 
 The model sees every person through a virtual camera that is turned towards them (the *anchored*
 axes) and scaled to their size. Anchor and size come from 2D alone, change slowly, and survive
-missing joints, so one bad frame does not poison the keys that are cached for it. The same code
-makes live rows and training input, over any number of persons at once.
+missing joints, so one bad frame does not spoil the keys that are cached for it. The same code
+makes live and training input, over any number of persons at once.
 
 Frames:
     camera: x right, y down, z forward.
@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from jaxtyping import Float, Int
 
-from langpose_rt.config import EXTRA_CHANNELS, ROW_CHANNELS
+from langpose_rt.config import EXTRA_CHANNELS, NUM_JOINTS, ROW_CHANNELS
 from langpose_rt.geometry.skeleton import BONES, REFERENCE_BONES_M
 
 ANCHOR_SMOOTHING_S = 0.1
@@ -35,18 +35,18 @@ _SNAP_BODIES = 0.7
 _NEAREST_FORWARD = 0.05
 _WIDEST_ROW = 4.0
 
-_TORSO_WEIGHTS = np.full(17, 1e-3, np.float32)
+_TORSO_WEIGHTS = np.full(NUM_JOINTS, 1e-3, np.float32)
 _TORSO_WEIGHTS[[0, 1, 4, 7, 8, 11, 14]] = (2.0, 1.0, 1.0, 1.0, 2.0, 1.0, 1.0)
 _BONE_PARENTS, _BONE_JOINTS = np.array(BONES).T
 
 
 @dataclass
 class AnchorState:
-    """Anchor and body size of many persons; one row each.
+    """Anchor and body size of a batch of persons; one row each.
 
     Attributes:
         anchor_ray: Smoothed direction of the torso, x/z and y/z.
-        seen: Whether the person has been seen at all.
+        seen: True once the person has been seen in any frame.
         log_size: Log of the running body size (rays a metre of reference body spans, about 1 /
             depth).
         weight_s: Time the running size has averaged over, decayed.
@@ -59,7 +59,7 @@ class AnchorState:
 
     @classmethod
     def empty(cls, persons: int) -> "AnchorState":
-        """State of persons nobody has seen yet."""
+        """Return the initial state of persons that have not been seen."""
         return cls(
             anchor_ray=np.zeros((persons, 2), np.float32),
             seen=np.zeros(persons, bool),
@@ -68,7 +68,7 @@ class AnchorState:
         )
 
     def take(self, rows: Int[np.ndarray, " batch"]) -> "AnchorState":
-        """A copy of the given rows."""
+        """Return a copy of the given rows."""
         return AnchorState(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     def put(self, rows: Int[np.ndarray, " batch"], state: "AnchorState") -> None:
@@ -77,13 +77,13 @@ class AnchorState:
             getattr(self, field.name)[rows] = getattr(state, field.name)
 
     def reset(self, rows: Int[np.ndarray, " batch"]) -> None:
-        """Forget the given persons, in place."""
+        """Reset the given persons to the initial state, in place."""
         self.put(rows, AnchorState.empty(len(rows)))
 
 
 @dataclass(frozen=True)
 class Anchored:
-    """What the model sees of one frame of every person, and the way back.
+    """Model input of one frame of every person, and the rotation back to camera axes.
 
     Attributes:
         rows: x, y in body sizes in the anchored frame, and score; a missing joint is all zero.
@@ -98,7 +98,7 @@ class Anchored:
 
 
 def rotation_to_ray(ray: Float[np.ndarray, "*batch 2"]) -> Float[np.ndarray, "*batch 3 3"]:
-    """Rotation that turns the camera, without roll, until the given ray is its optical axis."""
+    """Return the rotation, without roll, that makes the given ray the optical axis."""
     x, y = ray[..., 0], ray[..., 1]
     flat = np.sqrt(1.0 + x * x)
     full = np.sqrt(1.0 + x * x + y * y)
@@ -121,7 +121,7 @@ def anchor_step(
     dt_s: Float[np.ndarray, " person"],
     gravity: Float[np.ndarray, "person 3"],
 ) -> Anchored:
-    """Advance anchor and size by one frame, and put the frame into the person's own axes.
+    """Advance anchor and size by one frame and express the frame in each person's own axes.
 
     Args:
         state: Changed in place.

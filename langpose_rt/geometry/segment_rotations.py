@@ -1,7 +1,7 @@
-"""Rotations of body segments from joint positions, for everything that moves an avatar.
+"""Rotations of body segments from joint positions, for animating avatars.
 
-A pose is 17 points; an avatar wants a rotation for every bone. Points say where a bone points, but
-not how it is turned about itself, so a rule must: it is the docstring of `segment_rotations`.
+A pose is 17 points; an avatar needs a rotation for every bone. Points give the direction of a bone
+but not its twist; the rule for the twist is in the docstring of `segment_rotations`.
 
 Frames:
     rest: a person in T-pose, x to the person's left, y up, z forward; right-handed.
@@ -31,7 +31,7 @@ SEGMENT_JOINTS = tuple(
 _LEFT, _UP, _FORWARD = np.eye(3)
 
 _LIMBS = (
-    # first segment, its joints, the way it points in rest, the axis its hinge closes about
+    # first segment, its joints, its direction in rest, the axis of its hinge
     (3, ("LHip", "LKnee", "LAnkle"), -_UP, _LEFT),
     (5, ("RHip", "RKnee", "RAnkle"), -_UP, _LEFT),
     (7, ("LShoulder", "LElbow", "LWrist"), _LEFT, -_UP),
@@ -39,10 +39,10 @@ _LIMBS = (
 )
 
 _STRAIGHT = 0.2
-"""Sine of the bend (12°) at which the plane of a limb counts as much as the untwisted axis."""
+"""Sine of the bend (12°) at which the plane of a limb weighs as much as the untwisted axis."""
 
-_NOTHING = 1e-9
-"""Vectors this short point nowhere."""
+_SHORTEST = 1e-9
+"""Vectors shorter than this have no direction."""
 
 Axis = Float[np.ndarray, "3"]
 Vectors = Float[np.ndarray, "*batch 3"]
@@ -52,9 +52,9 @@ Rotations = Float[np.ndarray, "*batch 3 3"]
 def segment_rotations(
     pose: Float[np.ndarray, "*batch 17 3"],
 ) -> Float[np.ndarray, "*batch segment 3 3"]:
-    """Rotation of every segment from rest to the axes of the pose.
+    """Return the rotation of every segment from rest to the axes of the pose.
 
-    Along a segment the points decide. About it, this rule does:
+    The direction of a segment comes from the points. Its twist comes from this rule:
 
         pelvis      its left is along the hip joints; up is as near the spine as that allows
         chest       its up is along the upper spine; left is as near the shoulders as that allows
@@ -62,20 +62,20 @@ def segment_rotations(
         thigh, upper arm   the hinge of knee or elbow lies across the plane the limb is bent in; the
                     straighter the limb, the more it is where the shortest turn from the parent
                     leaves it, so that a straight limb is not twisted at all
-        shin, forearm      turns in that hinge only: no twist is seen in three points
+        shin, forearm      turns in that hinge only: three points do not show a twist
 
-    Hands and feet are not seen; they go with forearm and shin.
+    Hands and feet have no joints; they follow forearm and shin.
 
     Args:
-        pose: Joints in any unit and any right-handed axes, relative to whatever. Joints that
-            coincide point nowhere; their segment then goes with its parent.
+        pose: Joints in any unit, any right-handed axes and relative to any origin. A segment whose
+            joints coincide follows its parent.
 
     Returns:
         New rotation matrices in the order of SEGMENTS; the columns are the segment's left, up and
         forward in the axes of the pose.
 
     Source:
-        Ours: three points a limb leave its twist open, and knees and elbows are hinges.
+        Ours: three points per limb leave its twist open, and knees and elbows are hinges.
     """
     at = dict(zip(JOINTS, np.moveaxis(np.asarray(pose, np.float64), -2, 0), strict=True))
     rotations = np.empty((*pose.shape[:-2], len(SEGMENTS), 3, 3))
@@ -96,13 +96,13 @@ def segment_rotations(
 def local_rotations(
     rotations: Float[np.ndarray, "*batch segment 3 3"],
 ) -> Float[np.ndarray, "*batch segment 3 3"]:
-    """Rotation of every segment in the axes of its parent; the pelvis keeps its own.
+    """Return the rotation of every segment relative to its parent; the pelvis keeps its own.
 
     Args:
         rotations: From `segment_rotations`.
 
     Returns:
-        A new array: the product along the way from the pelvis to a segment is its rotation.
+        A new array: the product along the chain from the pelvis to a segment is its rotation.
     """
     local = np.array(rotations)
     for segment, parent in enumerate(SEGMENT_PARENTS):
@@ -115,18 +115,18 @@ def local_rotations(
 def _limb(
     parent: Rotations, upper: Vectors, lower: Vectors, rest: Axis, hinge: Axis
 ) -> tuple[Rotations, Rotations]:
-    """Rotations of the two segments of a limb; rest and hinge are vectors of the rest pose."""
+    """Return the rotations of a limb's two segments; rest and hinge are given in the rest pose."""
     along_parent = (parent @ rest[:, None])[..., 0]
     upper = _unit(upper, along_parent)
     lower = _unit(lower, upper)
-    untwisted = _turned(parent @ hinge, along_parent, upper)
+    untwisted = _rotated_by_arc(parent @ hinge, along_parent, upper)
     across = np.cross(upper, lower) + _STRAIGHT * untwisted
     across = _unit(across - _along(across, upper), untwisted)
     return _from_rest(rest, hinge, upper, across), _from_rest(rest, hinge, lower, across)
 
 
 def _from_rest(rest: Axis, hinge: Axis, along: Vectors, across: Vectors) -> Rotations:
-    """The rotation that takes rest to along exactly, and hinge as near across as that allows."""
+    """Return the rotation that takes rest to along exactly and hinge as near across as possible."""
     across = across - _along(across, along)
     across = _unit(across, _any_normal(along))
     before = np.stack([rest, hinge, np.cross(rest, hinge)], -1)
@@ -135,16 +135,18 @@ def _from_rest(rest: Axis, hinge: Axis, along: Vectors, across: Vectors) -> Rota
 
 
 def _frame(
-    first: int, exact: Vectors, second: int, near: Vectors, otherwise: Rotations | None = None
+    first: int, exact: Vectors, second: int, near: Vectors, fallback_axes: Rotations | None = None
 ) -> Rotations:
-    """Axes of which one is exact and another as near to a vector as that allows.
+    """Build axes of which one is exact and another as close to a vector as possible.
 
     Args:
-        first, second: Which of left, up and forward the two vectors are.
+        first, second: Index (left, up, forward) of the axis each vector gives.
         exact, near: The vectors.
-        otherwise: Axes to go with where a vector points nowhere.
+        fallback_axes: Axes to use where a vector has no direction.
     """
-    other = np.broadcast_to(np.eye(3), (*exact.shape, 3)) if otherwise is None else otherwise
+    other = (
+        np.broadcast_to(np.eye(3), (*exact.shape, 3)) if fallback_axes is None else fallback_axes
+    )
     axes: list[Vectors] = [other[..., axis] for axis in range(3)]
     axes[first] = _unit(exact, other[..., first])
     fallback = other[..., second] - _along(other[..., second], axes[first])
@@ -155,28 +157,31 @@ def _frame(
     return np.stack(axes, -1)
 
 
-def _turned(vector: Vectors, start: Vectors, end: Vectors) -> Vectors:
-    """A vector, normal to start, turned as the shortest turn from start to end does.
+def _rotated_by_arc(vector: Vectors, start: Vectors, end: Vectors) -> Vectors:
+    """Rotate a vector, normal to start, by the shortest arc from start to end.
 
-    Where the two are opposite every turn is as short; the one about the vector is taken.
+    Where the two are opposite every arc is equally short; the one about the vector is taken.
+
     """
     cosine = (start * end).sum(-1, keepdims=True)
-    share = (vector * end).sum(-1, keepdims=True) / np.maximum(1 + cosine, _NOTHING)
-    return np.asarray(np.where(cosine > _NOTHING - 1, vector - share * (start + end), vector))
+    share = (vector * end).sum(-1, keepdims=True) / np.maximum(1 + cosine, _SHORTEST)
+    return np.asarray(np.where(cosine > _SHORTEST - 1, vector - share * (start + end), vector))
 
 
 def _along(vector: Vectors, unit: Vectors) -> Vectors:
-    """The part of a vector along a unit vector."""
+    """Return the component of a vector along a unit vector."""
     return np.asarray((vector * unit).sum(-1, keepdims=True) * unit)
 
 
-def _unit(vector: Vectors, otherwise: Vectors) -> Vectors:
-    """The vector at length 1, or the other where it points nowhere."""
+def _unit(vector: Vectors, fallback: Vectors) -> Vectors:
+    """Return the vector at length 1, or the fallback where it has no direction."""
     length = np.linalg.norm(vector, axis=-1, keepdims=True)
-    return np.asarray(np.where(length > _NOTHING, vector / np.maximum(length, _NOTHING), otherwise))
+    return np.asarray(
+        np.where(length > _SHORTEST, vector / np.maximum(length, _SHORTEST), fallback)
+    )
 
 
 def _any_normal(unit: Vectors) -> Vectors:
-    """Some unit vector at a right angle to each."""
+    """Return a unit vector at a right angle to each."""
     smallest = np.eye(3)[np.abs(unit).argmin(-1)]
     return _unit(smallest - _along(smallest, unit), smallest)

@@ -1,7 +1,9 @@
-"""Skeletons as data: the 17 joints poses are given in, and the keypoint formats rigs send.
+"""Skeletons: the 17 Human3.6M joints of a pose, and the keypoint formats that map to them.
 
-A format is a table: names, edges, left and right pairs, and how each of the 17 Human3.6M joints
-is a weighted sum of its keypoints. Nothing here knows cameras, files or the network.
+A format is a table: names, edges, left and right pairs, and every one of the 17 Human3.6M joints as
+a weighted sum of its keypoints. This module does not know cameras, files or the network.
+
+
 """
 
 from collections.abc import Mapping
@@ -23,10 +25,10 @@ PARENTS = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15)
 """Parent of every joint; -1 marks the root."""
 
 PAIRS = ((4, 1), (5, 2), (6, 3), (11, 14), (12, 15), (13, 16))
-"""Joints that trade places in a mirror, as (left, right)."""
+"""Joints that swap when the image is mirrored, as (left, right)."""
 
 FLIP_INDICES = np.arange(len(JOINTS))
-"""For every joint the one in whose place a mirror shows it."""
+"""For every joint the index of its mirrored counterpart."""
 FLIP_INDICES[np.ravel(PAIRS)] = np.ravel(np.flip(PAIRS, 1))
 
 PARTS = {
@@ -50,6 +52,16 @@ REFERENCE_BONES_M = np.array(
 )
 """Usual adult bone lengths, one per entry of BONES. Source: Human3.6M adults, second-hand."""
 
+INPUT_BONES = (*BONES, (1, 4), (14, 11), (1, 11), (4, 14))
+"""Pairs of joints whose extent is model input: bones, hips, shoulders, diagonals of the trunk."""
+
+_HIP, _TRUNK, _NECK, _SHOULDER = (float(REFERENCE_BONES_M[bone]) for bone in (0, 6, 7, 10))
+_DIAGONAL = ((_HIP + _SHOULDER) ** 2 + (_TRUNK + _NECK) ** 2) ** 0.5
+INPUT_BONES_M = np.array(
+    [*REFERENCE_BONES_M.tolist(), 2 * _HIP, 2 * _SHOULDER, _DIAGONAL, _DIAGONAL], np.float32
+)
+"""Length of each pair of INPUT_BONES in the reference body."""
+
 REFERENCE_STATURE_M = 1.70
 """Stature of the body whose bones are REFERENCE_BONES_M; poses in body units belong to it."""
 
@@ -58,13 +70,13 @@ _SOLE_TO_CROWN_REST_M = REFERENCE_STATURE_M - float(REFERENCE_BONES_M[list(_STAT
 
 
 def bone_lengths(pose: Float[np.ndarray, "*batch 17 3"]) -> Float[np.ndarray, "*batch 16"]:
-    """Length of every bone, in the unit of the pose and the order of BONES."""
+    """Return the length of every bone, in the unit of the pose and the order of BONES."""
     parents, joints = np.array(BONES).T
     return np.asarray(np.linalg.norm(pose[..., joints, :] - pose[..., parents, :], axis=-1))
 
 
 def stature_m(bones_m: Float[np.ndarray, "*batch 16"]) -> Float[np.ndarray, "*batch"]:
-    """Standing height of a body from its bone lengths.
+    """Return the standing height of a body from its bone lengths.
 
     Shin, thigh, spine, neck and head add up along one line; sole and crown add a share that
     grows with the body, so that the reference bones give exactly REFERENCE_STATURE_M.
@@ -79,13 +91,13 @@ def stature_m(bones_m: Float[np.ndarray, "*batch 16"]) -> Float[np.ndarray, "*ba
 
 @dataclass(frozen=True, kw_only=True)
 class Skeleton:
-    """A keypoint format: what a rig sends, and how the 17 joints come from it.
+    """A keypoint format and its mapping to the 17 joints.
 
     Args:
         name: Name of the format on the wire, such as "coco17".
         joints: Names of the keypoints, in their order.
         edges: Pairs of keypoints that a picture draws as lines.
-        pairs: Keypoints that trade places in a mirror, as (left, right).
+        pairs: Keypoints that swap when the image is mirrored, as (left, right).
         to_h36m: For each of JOINTS, the (keypoint, weight) terms whose sum it is.
         stand_ins: Where the first keypoint of a pair is missing, the second is taken for it.
     """
@@ -114,7 +126,7 @@ class Skeleton:
 def to_h36m17(
     keypoints: Float[np.ndarray, "*batch keypoint 3"], skeleton: Skeleton
 ) -> Float[np.ndarray, "*batch 17 3"]:
-    """The 17 joints of every person, from the keypoints of any format.
+    """Return the 17 joints of every person, from the keypoints of any format.
 
     Args:
         keypoints: x, y and score of every keypoint, in pixels or any other unit of length. One is
@@ -142,10 +154,10 @@ def to_h36m17(
 
 
 def skeleton_named(name: str) -> Skeleton:
-    """The keypoint format of that name.
+    """Return the keypoint format with that name.
 
     Raises:
-        ConfigError: If there is no such format; the sentence lists those there are.
+        ConfigError: If there is no such format; the message lists the known ones.
     """
     if name not in SKELETONS:
         known = ", ".join(sorted(SKELETONS))
@@ -154,12 +166,12 @@ def skeleton_named(name: str) -> Skeleton:
 
 
 def skeleton_of_size(keypoints: int) -> Skeleton:
-    """The format that so many keypoints usually are, for files and messages that do not say.
+    """Return the default format for a number of keypoints, for senders that name none.
 
-    17 are taken for coco17 (not h36m17) and 25 for body25 (not body25b).
+    17 means coco17 (not h36m17) and 25 means body25 (not body25b).
 
     Raises:
-        ConfigError: If no format has so many.
+        ConfigError: If no format has that many.
     """
     if keypoints not in USUAL:
         known = ", ".join(f"{count} ({name})" for count, name in USUAL.items())
@@ -193,7 +205,7 @@ def _skeleton_from_row(name: str, row: Format) -> Skeleton:
 
 
 def _terms(joint: str, trunk: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """What a Human3.6M joint is made of, down to the format's own keypoints."""
+    """Return a Human3.6M joint as weights of the format's own keypoints."""
     if joint not in trunk:
         side = {"L": "left_", "R": "right_"}[joint[0]]
         return {side + joint[1:].lower(): 1.0}

@@ -1,1 +1,1 @@
-"""The network in torch, for training and export; serving never imports it."""
+"""Provide the network in torch, for training and export; the server does not import it."""

@@ -1,4 +1,4 @@
-"""Parts of the pose encoder: attention over joints, attention over time, and their MLPs.
+"""Attention blocks of the pose encoder: joint attention, temporal attention and their MLPs.
 
 A temporal attention has two forms that must agree: `over_clip` for a whole clip under a mask, and
 `step` for one new frame against a ring of cached keys and values that stays outside the graph. The
@@ -23,7 +23,7 @@ class Rotary(NamedTuple):
 
 
 def rotate(x: Float[Tensor, "*batch width"], rotary: Rotary) -> Float[Tensor, "*batch width"]:
-    """Turn channel pairs (first half, second half) by the phase of their frame."""
+    """Rotate channel pairs (first half, second half) by the phase of their frame."""
     first, second = x.chunk(2, dim=-1)
     cos, sin = rotary
     return torch.cat((first * cos - second * sin, first * sin + second * cos), dim=-1)
@@ -39,7 +39,7 @@ class _Projections(nn.Module):
         self.out = nn.Linear(width, width)
 
     def split(self, x: Float[Tensor, "*batch width"]) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values as [*batch, head, channel]."""
+        """Return queries, keys and values as [*batch, head, channel]."""
         q, k, v = self.qkv(x).unflatten(-1, (3 * self.heads, -1)).chunk(3, dim=-2)
         return q, k, v
 
@@ -48,7 +48,7 @@ class JointAttention(_Projections):
     """Attention of every token to all tokens of its frame."""
 
     def forward(self, x: Float[Tensor, "batch token width"]) -> Float[Tensor, "batch token width"]:
-        """Mix the tokens of every row."""
+        """Attend within every batch row."""
         q, k, v = (part.transpose(1, 2) for part in self.split(x))
         mixed = nn.functional.scaled_dot_product_attention(q, k, v)
         return Tensor(self.out(mixed.transpose(1, 2).flatten(2)))
@@ -63,7 +63,7 @@ class TemporalAttention(_Projections):
         rotary: Rotary | None,
         bias: Float[Tensor, "#batch frame frame"] | None,
     ) -> Float[Tensor, "batch frame token width"]:
-        """All frames at once.
+        """Attend over all frames of a clip at once.
 
         Args:
             x: Tokens of a clip.
@@ -89,16 +89,16 @@ class TemporalAttention(_Projections):
         ring: tuple[Tensor, Tensor],
         bias: Float[Tensor, "batch frame"],
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """One new frame against the ring.
+        """Attend from one new frame to the ring.
 
         Args:
             x: Tokens of the new frame.
             rotary: Phases of the new frame [batch, half].
             ring: Rotated keys, and values, [batch, frame, token * width].
-            bias: 0 for a key that is seen, a large negative number for one that is not.
+            bias: 0 for a visible key, a large negative number for a masked one.
 
         Returns:
-            The mixed tokens, and the new rotated key and value to be written into the ring.
+            The attended tokens, and the new rotated key and value to be written into the ring.
         """
         qk, v = (
             self.qkv(x)
@@ -107,8 +107,8 @@ class TemporalAttention(_Projections):
         )
         q, k = rotate(qk, Rotary(*(part[:, None, None] for part in rotary))).chunk(2, dim=-2)
         q = q * q.shape[-1] ** -0.5
-        # One query to every key: sums over [batch, frame, token, head, channel] as it lies in
-        # memory cost less than transposing the ring for a product.
+        # With one query, sums over [batch, frame, token, head, channel] in memory order cost less
+        # than transposing the ring for a matrix product.
         keys, values = (part.unflatten(-1, k.shape[1:]) for part in ring)
         ring_logits = (keys * q[:, None]).sum(-1) + bias[:, :, None, None]
         own_logit = (k * q).sum(-1)[:, None]
@@ -137,7 +137,7 @@ class SpatialPart(nn.Module):
     def forward(
         self, x: Float[Tensor, "*batch token width"]
     ) -> Float[Tensor, "*batch token width"]:
-        """Mix the joints of every frame."""
+        """Attend over the joints of every frame."""
         flat = x.flatten(0, -3)
         flat = flat + self.attention(self.norm(flat))
         mixed: Tensor = flat + self.mlp(self.mlp_norm(flat))
@@ -155,14 +155,14 @@ class TemporalPart(nn.Module):
         self.mlp = Mlp(width, hidden)
 
     def over_clip(self, x: Tensor, rotary: Rotary | None, bias: Tensor | None) -> Tensor:
-        """All frames at once; arguments as in `TemporalAttention.over_clip`."""
+        """Process a whole clip; arguments as in `TemporalAttention.over_clip`."""
         x = x + self.attention.over_clip(self.norm(x), rotary, bias)
         return Tensor(x + self.mlp(self.mlp_norm(x)))
 
     def step(
         self, x: Tensor, rotary: Rotary, ring: tuple[Tensor, Tensor], bias: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """One new frame; arguments and results as in `TemporalAttention.step`."""
+        """Process one new frame; arguments and results as in `TemporalAttention.step`."""
         mixed, key, value = self.attention.step(self.norm(x), rotary, ring, bias)
         x = x + mixed
         return x + self.mlp(self.mlp_norm(x)), key, value

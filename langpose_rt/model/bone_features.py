@@ -1,34 +1,26 @@
-"""What one frame's bones say of depth: how they lie in the picture and how much they are shortened.
+"""Bone features of one frame: extent and foreshortening of every bone in the image.
 
-A bone of known length that looks short points towards the camera or away from it, and by how much
-is a square root. A narrow network takes long to learn that root for twenty pairs of joints; given
-it, what is left to learn is the sign.
+A bone of known length that appears short points towards the camera or away from it; its relative
+depth is a square root, up to the sign. A narrow network is slow to learn that root for twenty pairs
+of joints; with the root as an input it only has to learn the sign.
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from langpose_rt.geometry.skeleton import BONES, REFERENCE_BONES_M
-
-_HIP, _TRUNK, _NECK, _SHOULDER = (float(REFERENCE_BONES_M[bone]) for bone in (0, 6, 7, 10))
-_DIAGONAL = ((_HIP + _SHOULDER) ** 2 + (_TRUNK + _NECK) ** 2) ** 0.5
-
-PAIRS = (*BONES, (1, 4), (14, 11), (1, 11), (4, 14))
-"""Bones, then hips, shoulders and the two diagonals of the trunk."""
-
-_LENGTHS_M = (*REFERENCE_BONES_M.tolist(), 2 * _HIP, 2 * _SHOULDER, _DIAGONAL, _DIAGONAL)
+from langpose_rt.geometry.skeleton import INPUT_BONES, INPUT_BONES_M
 
 CHANNELS_PER_PAIR = 4
-BONE_CHANNELS = CHANNELS_PER_PAIR * len(PAIRS)
+BONE_CHANNELS = CHANNELS_PER_PAIR * len(INPUT_BONES)
 _SMALLEST_SQUARE = 1e-4  # keeps the slope of a root finite
 
 
-class BoneInput(nn.Module):
-    """Channels of every pair of joints, from anchored rows.
+class BoneFeatures(nn.Module):
+    """Channels of every pair of joints, from person-centred rows.
 
-    Source: ours, after Taylor (2000): relative depth from foreshortening. What it buys: training's
-        README, "why bones".
+    Source: ours, after Taylor (2000): relative depth from foreshortening. Measured gain:
+        docs/development/decisions/bone-features.md.
     """
 
     first: Tensor
@@ -37,21 +29,21 @@ class BoneInput(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        first, second = torch.tensor(PAIRS).T
+        first, second = torch.tensor(INPUT_BONES).T
         for name, table in (
-            ("first", first), ("second", second), ("length_m", torch.tensor(_LENGTHS_M))
+            ("first", first), ("second", second), ("length_m", torch.from_numpy(INPUT_BONES_M))
         ):  # fmt: skip
             self.register_buffer(name, table, persistent=False)
 
     def forward(self, rows: Float[Tensor, "*batch 17 3"]) -> Float[Tensor, "*batch channel"]:
-        """Extent x, y, its length, and what is missing to the bone's own length.
+        """Compute extent x and y, its length, and the depth that completes the bone's length.
 
         Args:
             rows: x and y in body sizes, and score; 0 marks a missing joint.
 
         Returns:
-            In reference lengths of each pair, BONE_CHANNELS numbers. Where a joint is missing,
-            extent and depth are 0 and the length is that of no bone, 0.01.
+            BONE_CHANNELS numbers, in reference lengths of each pair. Where a joint is missing,
+            extent and depth are 0 and the length is the smallest possible, 0.01.
         """
         first, second = rows[..., self.first, :], rows[..., self.second, :]
         both = ((first[..., 2] > 0) & (second[..., 2] > 0)).to(rows.dtype)

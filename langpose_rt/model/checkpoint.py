@@ -1,4 +1,4 @@
-"""Checkpoints: weights, config and card in one safetensors file, which holds no code."""
+"""Checkpoints: weights, config and model card in one safetensors file, which holds no code."""
 
 import json
 from pathlib import Path
@@ -15,16 +15,16 @@ from langpose_rt.model.langpose import LangPose
 _KIND = "langpose-rt checkpoint 1"
 
 
-def save(path: Path, model: LangPose, card: dict[str, Any], *, half: bool = False) -> None:
+def save(path: Path, model: LangPose, card: dict[str, Any], *, fp16: bool = False) -> None:
     """Write a checkpoint.
 
     Args:
-        path: A ``.safetensors`` file; replaced whole.
+        path: A ``.safetensors`` file; replaced atomically.
         model: Weights and config.
-        card: What people must know of the weights: data, licences, seed, command, validation.
-        half: Store float16, for shipping; training keeps float32.
+        card: Model card: data, licences, seed, command, validation.
+        fp16: Store float16, for shipping; training keeps float32.
     """
-    dtype = torch.float16 if half else torch.float32
+    dtype = torch.float16 if fp16 else torch.float32
     tensors = {
         name: value.detach().cpu().to(dtype).contiguous()
         for name, value in model.state_dict().items()
@@ -36,10 +36,10 @@ def save(path: Path, model: LangPose, card: dict[str, Any], *, half: bool = Fals
 
 
 def load(path: Path) -> tuple[LangPose, dict[str, Any]]:
-    """The model of a checkpoint in float32 and evaluation mode, and its card.
+    """Load the model of a checkpoint in float32 and evaluation mode, and its card.
 
     Raises:
-        ModelError: If the file is missing, damaged, or no checkpoint of ours.
+        ModelError: If the file is missing, damaged, or not a langpose-rt checkpoint.
     """
     if not path.is_file():
         raise ModelError(f"no checkpoint at {path}; train one with 'python -m training.pretrain'")

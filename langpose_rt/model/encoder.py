@@ -1,24 +1,25 @@
-"""The pose encoder: rows of 2D joints in, a motion representation per frame out.
+"""Pose encoder: maps 2D joints to a motion representation per frame.
 
-Layers hold one or two streams (spatial then temporal, temporal then spatial) that a learned weight
-fuses, as in MotionBERT's DSTformer; with one token a frame the spatial part falls away. The same
-weights run over a whole clip (`forward`) and frame by frame against a ring (`step`).
+Layers hold one or two branches (spatial then temporal, temporal then spatial) that a learned weight
+fuses, as in MotionBERT's DSTformer; with one token a frame there is no spatial part. The same
+weights run over a whole clip (`forward`) and frame by frame against a ring (`step`). Here and in
+the graphs, *rows* are the joint inputs of a frame (x, y, score) and *extras* its frame inputs.
 """
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S, ROW_CHANNELS, ModelConfig
+from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S, NUM_JOINTS, ROW_CHANNELS, ModelConfig
 from langpose_rt.model.attention import LAYER_NORM_EPS, Mlp, Rotary, SpatialPart, TemporalPart
-from langpose_rt.model.bone_features import BONE_CHANNELS, BoneInput
-from langpose_rt.model.flip import Mirror
+from langpose_rt.model.bone_features import BONE_CHANNELS, BoneFeatures
+from langpose_rt.model.flip import Flip
 from langpose_rt.window.reference import MASKED
 from langpose_rt.window.rotary import rotary_periods_ns
 
 
 class DualStreamBranch(nn.Module):
-    """One order of spatial and temporal attention."""
+    """Spatial and temporal attention in one of the two orders."""
 
     def __init__(self, config: ModelConfig, *, spatial_first: bool) -> None:
         super().__init__()
@@ -33,49 +34,48 @@ class DualStreamBranch(nn.Module):
         return Tensor(self.spatial(x))
 
     def over_clip(self, x: Tensor, rotary: Rotary | None, bias: Tensor | None) -> Tensor:
-        """All frames at once, [batch, frame, token, width]."""
+        """Process a whole clip, [batch, frame, token, width]."""
         x = self._mix_joints(x, first=True)
         return self._mix_joints(self.temporal.over_clip(x, rotary, bias), first=False)
 
     def step(
         self, x: Tensor, rotary: Rotary, ring: tuple[Tensor, Tensor], bias: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """One new frame, [batch, token, width], and its key and value."""
+        """Process one new frame, [batch, token, width]; also return its key and value."""
         x, key, value = self.temporal.step(self._mix_joints(x, first=True), rotary, ring, bias)
         return self._mix_joints(x, first=False), key, value
 
 
 class Layer(nn.Module):
-    """One or two streams and, for two, their fusion."""
+    """Encoder layer: one or two branches and, for two, their fusion."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        streams = [
+        self.streams = nn.ModuleList(  # the name of the weights in checkpoints
             DualStreamBranch(config, spatial_first=index == 0) for index in range(config.streams)
-        ]
-        self.streams = nn.ModuleList(streams)
+        )
         self.fusion = nn.Linear(2 * config.width, 2) if config.streams == 2 else None
         if self.fusion is not None:
             nn.init.zeros_(self.fusion.weight)
             nn.init.constant_(self.fusion.bias, 0.5)
 
     def over_clip(self, x: Tensor, rotary: Rotary | None, bias: Tensor | None) -> Tensor:
-        """All frames at once, [batch, frame, token, width]."""
-        return self.fuse([stream.over_clip(x, rotary, bias) for stream in _streams(self)])
+        """Process a whole clip, [batch, frame, token, width]."""
+        return self.fuse([branch.over_clip(x, rotary, bias) for branch in _branches(self)])
 
     def step(
         self, x: Tensor, rotary: Rotary, rings: list[tuple[Tensor, Tensor]], bias: Tensor
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """One new frame against one ring per stream, and a key and a value per stream."""
-        answers = [
-            stream.step(x, rotary, ring, bias)
-            for stream, ring in zip(_streams(self), rings, strict=True)
+        """Process one new frame against one ring per branch; also return keys and values."""
+        results = [
+            branch.step(x, rotary, ring, bias)
+            for branch, ring in zip(_branches(self), rings, strict=True)
         ]
-        outputs, keys, values = (list(part) for part in zip(*answers, strict=True))
+        outputs, keys, values = (list(part) for part in zip(*results, strict=True))
         return self.fuse(outputs), keys, values
 
     def fuse(self, outputs: list[Tensor]) -> Tensor:
-        """Weighted sum of the streams, weights learned per token."""
+        """Sum the branches, weighted by learned weights per token."""
         if self.fusion is None:
             return outputs[0]
         weights: Tensor = self.fusion(torch.cat(outputs, dim=-1)).softmax(dim=-1)
@@ -83,11 +83,11 @@ class Layer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Rows to motion representation, over clips or frame by frame.
+    """Encodes 2D joints as a motion representation, over clips or frame by frame.
 
     Attributes:
-        frame_period_ns: Where it is set, phases in `forward` go by frame number, a frame counting
-            as so much time; for comparisons with models that know no time.
+        frame_period_ns: If set, phases in `forward` follow the frame number times this period
+            instead of the capture time; for comparison with models that do not use time.
     """
 
     rotary_periods_ns: Tensor
@@ -96,17 +96,19 @@ class Encoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.mirror = Mirror() if config.mirrored else None
+        self.flip = Flip() if config.mirrored else None
         width = config.width
         if config.tokens == "frame":
-            self.bones = BoneInput() if config.bone_input else None
-            channels = 17 * ROW_CHANNELS + EXTRA_CHANNELS + (BONE_CHANNELS if self.bones else 0)
+            self.bones = BoneFeatures() if config.bone_input else None
+            channels = (
+                NUM_JOINTS * ROW_CHANNELS + EXTRA_CHANNELS + (BONE_CHANNELS if self.bones else 0)
+            )
             self.embed: nn.Module = nn.Linear(channels, width)
             self.embed_mlp = Mlp(width, width)
         else:
             self.embed = nn.Linear(ROW_CHANNELS, width)
             self.joint_position = nn.Parameter(
-                nn.init.trunc_normal_(torch.empty(17, width), std=0.02)
+                nn.init.trunc_normal_(torch.empty(NUM_JOINTS, width), std=0.02)
             )
             if config.input == "anchored":
                 self.embed_extras = nn.Linear(EXTRA_CHANNELS, width)
@@ -121,10 +123,10 @@ class Encoder(nn.Module):
         self.register_buffer("rotary_periods_ns", periods, persistent=False)
 
     def _tokens(self, rows: Tensor, extras: Tensor) -> Tensor:
-        """Tokens of every frame; of a mirrored model [batch * 2, ...], each with its image."""
-        if self.mirror is not None:
-            rows = _interleaved(rows, self.mirror.joints(rows))
-            extras = _interleaved(extras, self.mirror.extras(extras))
+        """Embed every frame; with flip averaging [batch * 2, ...], each with its flipped view."""
+        if self.flip is not None:
+            rows = _interleave(rows, self.flip.joints(rows))
+            extras = _interleave(extras, self.flip.extras(extras))
         if self.config.tokens == "frame":
             parts = [rows.flatten(-2), extras]
             if self.bones is not None:
@@ -138,31 +140,31 @@ class Encoder(nn.Module):
 
     def _representation(self, x: Tensor) -> Tensor:
         features = torch.tanh(self.to_representation(self.norm(x)))
-        if self.mirror is None:
+        if self.flip is None:
             return features
         return torch.cat(features.unflatten(0, (-1, 2)).unbind(1), dim=-1)
 
-    def _for_all_sides(self, *values: Tensor) -> tuple[Tensor, ...]:
-        """What a frame and its image have in common, once for each."""
-        if self.mirror is None:
+    def _for_all_views(self, *values: Tensor) -> tuple[Tensor, ...]:
+        """Repeat what a frame and its flipped view share, once for each view."""
+        if self.flip is None:
             return values
-        return tuple(_interleaved(value, value) for value in values)
+        return tuple(_interleave(value, value) for value in values)
 
     def embedding(self, features: Float[Tensor, "*batch token rep"]) -> Float[Tensor, "*batch emb"]:
-        """Projected motion embedding of every frame, not normalised.
+        """Project every frame to its motion embedding, not normalised.
 
-        Never of its mirror image: words know left from right.
+        The flipped view is left out, because sentences distinguish left from right.
         """
         return Tensor(self.to_embedding(features[..., : self.config.representation].mean(dim=-2)))
 
     def rotary(self, time_ns: Int[Tensor, "*batch"]) -> Rotary:
-        """Phases of the given times; equal to `langpose_rt.window.rotary.rotary_table`."""
+        """Compute the phases of times; equal to `langpose_rt.window.rotary.rotary_table`."""
         periods = self.rotary_periods_ns
         phase = (time_ns[..., None] % periods).double() * (2.0 * torch.pi / periods.double())
         return Rotary(phase.cos().float(), phase.sin().float())
 
     def clip_bias(self, time_ns: Int[Tensor, "batch frame"]) -> Float[Tensor, "batch frame frame"]:
-        """Bias [query, key] of causal attention banded by count and by age."""
+        """Return the bias [query, key] of causal attention, limited by frame count and by age."""
         age_ns = time_ns[:, :, None] - time_ns[:, None, :]
         index = torch.arange(time_ns.shape[1], device=time_ns.device)
         back = index[:, None] - index
@@ -176,14 +178,14 @@ class Encoder(nn.Module):
         extras: Float[Tensor, "batch frame 7"],
         time_ns: Int[Tensor, "batch frame"],
     ) -> Float[Tensor, "batch frame token rep"]:
-        """Representation of every frame of a clip.
+        """Encode every frame of a clip.
 
-        Causal models see for each frame itself and up to ``window`` earlier frames no older than
-        ``max_age_s``; bidirectional ones see the whole clip, at most ``window`` frames.
+        A causal model attends from each frame to itself and up to ``window`` earlier frames no
+        older than ``max_age_s``; a bidirectional one to the whole clip, at most ``window`` frames.
 
         Args:
-            rows: Joints as the config's input wants them.
-            extras: Frame channels; not read by screen input.
+            rows: Joint inputs in the form of the config's ``input``.
+            extras: Frame inputs; not used with screen input.
             time_ns: Capture times, rising.
         """
         if self.config.causal:
@@ -197,12 +199,12 @@ class Encoder(nn.Module):
     def over_clip(
         self, rows: Tensor, extras: Tensor, rotary: Rotary | None, bias: Tensor | None
     ) -> Float[Tensor, "batch frame token rep"]:
-        """As `forward`, with phases and bias already made; both None for bidirectional models."""
+        """Encode a clip with given phases and bias; both None for bidirectional models."""
         x = self._tokens(rows, extras)
         if rotary is not None:
-            rotary = Rotary(*self._for_all_sides(*rotary))
+            rotary = Rotary(*self._for_all_views(*rotary))
         if bias is not None:
-            (bias,) = self._for_all_sides(bias)
+            (bias,) = self._for_all_views(bias)
         if not self.config.causal:
             x = x + self.time_position[: x.shape[1]]
         for layer in _layers(self):
@@ -217,20 +219,20 @@ class Encoder(nn.Module):
         ring: tuple[Tensor, Tensor],
         bias: Float[Tensor, "batch frame"],
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Representation of one new frame of every person, and what the ring must keep of it.
+        """Encode one new frame of every person; also return its keys and values for the ring.
 
         Args:
-            rows: Joints of the new frame.
-            extras: Its frame channels.
+            rows: Joint inputs of the new frame.
+            extras: Its frame inputs.
             rotary: Its phases.
             ring: Keys and values [batch, block, frame, token * width], keys rotated.
             bias: 0 or MASKED per ring cell.
 
         Returns:
-            Representation [batch, token, rep * sides]; keys and values [batch, block, channel].
+            Representation [batch, token, rep * views]; keys and values [batch, block, channel].
         """
         x = self._tokens(rows, extras)
-        cos, sin, bias = self._for_all_sides(*rotary, bias)
+        cos, sin, bias = self._for_all_views(*rotary, bias)
         keys: list[Tensor] = []
         values: list[Tensor] = []
         for layer in _layers(self):
@@ -242,32 +244,32 @@ class Encoder(nn.Module):
         return self._representation(x), self._for_ring(keys), self._for_ring(values)
 
     def _cells(self, ring: Tensor, block: int) -> Tensor:
-        """The cells of one attention, [batch * side, frame, channel]; sides lie side by side."""
-        if self.mirror is None:
+        """Return the cells of one attention, [batch * view, frame, channel], views interleaved."""
+        if self.flip is None:
             return ring[:, block]
         return ring[:, 2 * block : 2 * block + 2].flatten(0, 1)
 
     def _for_ring(self, newest: list[Tensor]) -> Tensor:
-        """New cells of every attention as the ring has them, [batch, block, channel]."""
-        if self.mirror is None:
+        """Arrange the new cells of every attention as in the ring, [batch, block, channel]."""
+        if self.flip is None:
             return torch.stack(newest, dim=1)
         return torch.cat([cell.unflatten(0, (-1, 2)) for cell in newest], dim=1)
 
 
-def _interleaved(own: Tensor, image: Tensor) -> Tensor:
-    """[batch * 2, ...], everything followed by its image."""
-    return torch.stack((own, image), dim=1).flatten(0, 1)
+def _interleave(direct: Tensor, flipped: Tensor) -> Tensor:
+    """Return [batch * 2, ...]: every row followed by its flipped view."""
+    return torch.stack((direct, flipped), dim=1).flatten(0, 1)
 
 
 def _layers(encoder: Encoder) -> list[Layer]:
-    """The layers with their type, which a ModuleList does not keep."""
+    """Return the layers with their type, which a ModuleList does not keep."""
     return [layer for layer in encoder.layers if isinstance(layer, Layer)]
 
 
-def _streams(layer: Layer) -> list[DualStreamBranch]:
-    return [stream for stream in layer.streams if isinstance(stream, DualStreamBranch)]
+def _branches(layer: Layer) -> list[DualStreamBranch]:
+    return [branch for branch in layer.streams if isinstance(branch, DualStreamBranch)]
 
 
 def seconds(time_ns: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-    """Whole nanoseconds as float32 seconds; for differences, not for times of day."""
+    """Convert whole nanoseconds to float32 seconds; for differences, not for times of day."""
     return (time_ns.double() / NS_PER_S).float()

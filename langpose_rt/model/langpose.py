@@ -1,4 +1,4 @@
-"""LangPose as one module: the pose encoder and the lifter that reads it."""
+"""LangPose model: pose encoder and lifter in one module."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ class LangPose(nn.Module):
 
     Source:
         Liao and Zheng, arXiv 2409.00449; five dual-stream layers and T = 243 second-hand. The
-        causal family, anchored input, sigma and lag are ours.
+        causal family, person-centred input, sigma and lag are ours.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -31,14 +31,14 @@ class LangPose(nn.Module):
         extras: Float[Tensor, "batch frame 7"],
         time_ns: Int[Tensor, "batch frame"],
         frames_back: int = 0,
-    ) -> tuple[Float[Tensor, "batch answered 17 3"], Float[Tensor, "batch answered 17"]]:
-        """Poses of a whole clip at a fixed number of frames of lookahead.
+    ) -> tuple[Float[Tensor, "batch target 17 3"], Float[Tensor, "batch target 17"]]:
+        """Lift a whole clip at a fixed number of frames of lookahead.
 
         Args:
-            rows: Joints of every frame.
-            extras: Frame channels.
+            rows: Joint inputs of every frame.
+            extras: Frame inputs.
             time_ns: Capture times, rising.
-            frames_back: Later frames each answer waits for; the last frames get no answer.
+            frames_back: Lookahead in frames; the last ``frames_back`` frames get no pose.
 
         Returns:
             Pose and log sigma of frames ``0 .. frame - frames_back - 1``.
@@ -50,15 +50,15 @@ class LangPose(nn.Module):
         return pose, log_sigma
 
 
-def sided(model: LangPose, *, mirrored: bool) -> LangPose:
-    """The same weights in evaluation mode, answering with the mirror image or without."""
+def with_flip_averaging(model: LangPose, *, mirrored: bool) -> LangPose:
+    """Return the same weights in evaluation mode, with flip averaging or without."""
     new = LangPose(replace(model.config, mirrored=mirrored))
     new.load_state_dict(model.state_dict())
     return new.eval()
 
 
 def seeded(config: ModelConfig, seed: int) -> LangPose:
-    """A model whose random weights depend on the seed alone."""
+    """Return a model whose random weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return LangPose(config)

@@ -1,37 +1,37 @@
-"""The lifter: from the motion representation to a 3D pose and how sure it is of every joint."""
+"""Lifter: maps the motion representation to a 3D pose and a standard deviation per joint."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from langpose_rt.config import ModelConfig
-from langpose_rt.model.flip import Mirror
+from langpose_rt.config import NUM_JOINTS, ModelConfig
+from langpose_rt.model.flip import Flip
 
 LAG_CHANNELS = 8
 LOG_SIGMA_RANGE = (-6.0, 1.0)
-"""Of body units: 2.5 mm to 2.7 m."""
+"""Range of log sigma in body units: 2.5 mm to 2.7 m."""
 
 
 def lag_channels(lag_s: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 8"]:
-    """Smooth channels of a lag between 0 and about two seconds."""
+    """Encode a lag between 0 and about two seconds as smooth channels."""
     scales = 2.0 ** torch.arange(LAG_CHANNELS, device=lag_s.device, dtype=lag_s.dtype) * 0.25
     return torch.tanh(lag_s[..., None] * scales)
 
 
 class Lifter(nn.Module):
-    """Pose and sigma of a frame that is ``lag_s`` older than the newest one.
+    """Predicts pose and sigma of a target frame that is ``lag_s`` older than the latest frame.
 
-    A causal model answers for any frame it still remembers: it reads the representation of that
-    frame, that of the newest, and the time between them, so one checkpoint serves every lookahead.
-    A bidirectional model has no lag and reads one representation, as MotionBERT does. A mirrored
-    model answers for the frame and for its image, and takes the mean.
+    A causal model lifts any frame in the ring: it reads the representation of the target frame,
+    that of the latest frame, and the time between them, so one checkpoint serves every lookahead.
+    A bidirectional model has no lag and reads one representation, as MotionBERT does. With flip
+    averaging it lifts the frame and its flipped view, and returns the mean.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.causal = config.causal
-        self.mirror = Mirror() if config.mirrored else None
-        self.joints_per_token = 17 // config.token_count
+        self.flip = Flip() if config.mirrored else None
+        self.joints_per_token = NUM_JOINTS // config.token_count
         width = config.representation
         if self.causal:
             hidden = 2 * width if config.tokens == "frame" else width
@@ -42,36 +42,36 @@ class Lifter(nn.Module):
 
     def forward(
         self,
-        newest: Float[Tensor, "*batch token rep"],
-        answered: Float[Tensor, "*batch token rep"],
+        latest: Float[Tensor, "*batch token rep"],
+        target: Float[Tensor, "*batch token rep"],
         lag_s: Float[Tensor, "*batch"],
     ) -> tuple[Float[Tensor, "*batch 17 3"], Float[Tensor, "*batch 17"]]:
-        """Pose of the answered frame, relative to its root joint, and log sigma.
+        """Predict the pose of the target frame, relative to its root joint, and log sigma.
 
         Args:
-            newest: Representation of the newest frame.
-            answered: Representation of the frame that is answered for; the newest itself at lag 0.
-            lag_s: Time from the answered frame to the newest.
+            latest: Representation of the latest frame.
+            target: Representation of the frame to lift; the latest itself at lag 0.
+            lag_s: Time from the target frame to the latest.
 
         Returns:
-            Pose in body units in the axes of the input (anchored, or screen for bidirectional
+            Pose in body units in the axes of the input (person frame, or screen for bidirectional
             models), root at zero; natural logarithm of the joints' standard deviation in the same
             unit.
         """
-        if self.mirror is None:
-            return self._one_side(newest, answered, lag_s)
-        own, image = (
-            self._one_side(*side, lag_s)
-            for side in zip(newest.chunk(2, dim=-1), answered.chunk(2, dim=-1), strict=True)
+        if self.flip is None:
+            return self._lift_view(latest, target, lag_s)
+        direct, flipped = (
+            self._lift_view(*view, lag_s)
+            for view in zip(latest.chunk(2, dim=-1), target.chunk(2, dim=-1), strict=True)
         )
-        pose = (own[0] + self.mirror.joints(image[0])) / 2
-        return pose, (own[1] + self.mirror.numbers(image[1])) / 2
+        pose = (direct[0] + self.flip.joints(flipped[0])) / 2
+        return pose, (direct[1] + self.flip.scalars(flipped[1])) / 2
 
-    def _one_side(self, newest: Tensor, answered: Tensor, lag_s: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = answered
+    def _lift_view(self, latest: Tensor, target: Tensor, lag_s: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = target
         if self.causal:
-            lag = lag_channels(lag_s)[..., None, :].expand(*answered.shape[:-1], -1)
-            hidden = self.hidden(torch.cat((newest, answered, lag), dim=-1))
+            lag = lag_channels(lag_s)[..., None, :].expand(*target.shape[:-1], -1)
+            hidden = self.hidden(torch.cat((latest, target, lag), dim=-1))
         pose = self.to_pose(hidden).unflatten(-1, (self.joints_per_token, 3)).flatten(-3, -2)
         log_sigma = self.to_log_sigma(hidden).flatten(-2).clamp(*LOG_SIGMA_RANGE)
         root = torch.full_like(log_sigma[..., :1], LOG_SIGMA_RANGE[0])  # at zero by definition

@@ -1,12 +1,15 @@
-"""The graphs that leave torch: one encoder step and one lifter call, with named inputs and outputs.
+"""Modules for export: one encoder step and one lifter call, with named inputs and outputs.
 
-The ring is an input and never an output: the encoder returns only the newest key and value, and
-whoever owns the ring writes them into it.
+The names are stored in exported files: ``rows`` are the joint inputs of a frame, ``extras`` its
+frame inputs, ``feature`` its motion representation, ``newest`` the representation of the latest
+frame and ``answered`` that of the target frame. The ring is an input and never an output: the
+encoder returns only the newest key and value, and the owner of the ring writes them into it.
 """
 
 import torch
 from torch import Tensor, nn
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.model.attention import Rotary
 from langpose_rt.model.langpose import LangPose
 
@@ -18,7 +21,7 @@ LIFTER_OUTPUTS = ("pose", "sigma")
 
 
 class EncoderStep(nn.Module):
-    """One frame of every person through the encoder: ENCODER_INPUTS to ENCODER_OUTPUTS."""
+    """Encode one frame of every person: ENCODER_INPUTS to ENCODER_OUTPUTS."""
 
     def __init__(self, model: LangPose) -> None:
         super().__init__()
@@ -28,7 +31,7 @@ class EncoderStep(nn.Module):
         self, rows: Tensor, extras: Tensor, cos: Tensor, sin: Tensor,
         ring_keys: Tensor, ring_values: Tensor, bias: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-        """Representation [batch, token * rep], embedding, key and value [batch, block, channel]."""
+        """Return representation [batch, token * rep], embedding, key and value per block."""
         feature, key, value = self.encoder.step(
             rows, extras, Rotary(cos, sin), (ring_keys, ring_values), bias
         )
@@ -36,9 +39,9 @@ class EncoderStep(nn.Module):
 
 
 class EncoderWindow(nn.Module):
-    """A whole window through the same weights, for comparison: WINDOW_INPUTS to the newest feature.
+    """Encode a whole window with the same weights: WINDOW_INPUTS to the newest feature.
 
-    This is what a lifter without a ring pays for every new frame.
+    For comparison: a lifter without a ring does this work for every new frame.
     """
 
     def __init__(self, model: LangPose) -> None:
@@ -48,12 +51,12 @@ class EncoderWindow(nn.Module):
     def forward(
         self, rows: Tensor, extras: Tensor, cos: Tensor, sin: Tensor, bias: Tensor
     ) -> Tensor:
-        """Representation [batch, token * rep] of the last of the frames [batch, frame, ...]."""
+        """Return the representation [batch, token * rep] of the last frame of each window."""
         return self.encoder.over_clip(rows, extras, Rotary(cos, sin), bias)[:, -1].flatten(1)
 
 
 class LifterStep(nn.Module):
-    """Remembered representations through the lifter: LIFTER_INPUTS to LIFTER_OUTPUTS."""
+    """Lift cached representations: LIFTER_INPUTS to LIFTER_OUTPUTS."""
 
     def __init__(self, model: LangPose) -> None:
         super().__init__()
@@ -61,7 +64,7 @@ class LifterStep(nn.Module):
         self.tokens = model.config.token_count
 
     def forward(self, newest: Tensor, answered: Tensor, lag_s: Tensor) -> tuple[Tensor, Tensor]:
-        """Pose [batch, 17, 3] and sigma [batch, 17], body units."""
+        """Return pose [batch, 17, 3] and sigma [batch, 17], in body units."""
         shape = (self.tokens, -1)
         pose, log_sigma = self.lifter(
             newest.unflatten(1, shape), answered.unflatten(1, shape), lag_s
@@ -70,11 +73,11 @@ class LifterStep(nn.Module):
 
 
 def example_inputs(model: LangPose, batch: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """Zero inputs of the two graphs, in order, for tracing."""
+    """Return zero inputs of the two graphs, in order, for tracing."""
     config = model.config
     ring = torch.zeros(batch, config.blocks, config.window, config.channels)
     encoder = (
-        torch.zeros(batch, 17, 3), torch.zeros(batch, 7),
+        torch.zeros(batch, NUM_JOINTS, 3), torch.zeros(batch, 7),
         torch.ones(batch, config.rotary_pairs), torch.zeros(batch, config.rotary_pairs),
         ring, ring.clone(), torch.zeros(batch, config.window),
     )  # fmt: skip

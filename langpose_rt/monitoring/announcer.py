@@ -1,4 +1,4 @@
-"""What the server says of itself, and when: heartbeats, schemas, events without floods."""
+"""Announcer: scheduler for heartbeats, schemas and rate-limited events."""
 
 import logging
 import threading
@@ -19,10 +19,10 @@ HEARTBEAT_NS = NS_PER_S
 SCHEMA_NS = 5 * NS_PER_S
 SCHEMA_ON_REQUEST_NS = NS_PER_S
 EVENT_NS = NS_PER_S
-"""One kind of event about one subject for one reason is said at most once in this time."""
+"""Shortest time between two events of the same kind, subject and reason."""
 
 MAX_SUBJECTS = 128
-"""Subjects told apart at once; events about further ones are said together, of no subject."""
+"""Subjects at once; events about further ones are published together, without a subject."""
 
 _LEVELS = {
     "fault": logging.ERROR,
@@ -30,22 +30,22 @@ _LEVELS = {
     "drain": logging.INFO,
     "model": logging.INFO,
 }
-"""How loudly a kind of event is logged; the others are warnings."""
+"""Log level per kind of event; the others are warnings."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class _Topic:
-    """What is known of one (kind, subject, reason): the last words, and how often it was."""
+    """Last detail of one (kind, subject, reason), and its count since the last event."""
 
     detail: str = ""
-    unsaid: int = 0
-    said_ns: int | None = None
+    count: int = 0
+    published_ns: int | None = None
 
 
 class Announcer:
-    """Decides what is said at which moment, and makes the messages.
+    """Decides which status message is due, and encodes it.
 
     Args:
         server: Name in the heartbeat's topic.
@@ -65,12 +65,12 @@ class Announcer:
     def report(
         self, kind: str, reason: str, detail: str, subject: str = "", count: int = 1
     ) -> None:
-        """Note something that happened, from any thread; the next `events` says it, or a later one.
+        """Report an event, from any thread; it is published by the next `events` or a later one.
 
         Args:
             kind: Name in the event's topic, such as "reject".
             reason: Short label.
-            detail: One sentence.
+            detail: One sentence for a person.
             subject: Topic it is about.
             count: How often it happened.
         """
@@ -78,29 +78,29 @@ class Announcer:
             if (kind, subject, reason) not in self._topics and len(self._topics) >= MAX_SUBJECTS:
                 subject = ""
             topic = self._topics.setdefault((kind, subject, reason), _Topic())
-            topic.detail, topic.unsaid = detail, topic.unsaid + count
+            topic.detail, topic.count = detail, topic.count + count
 
     def events(self, now_ns: int, *, at_once: bool = False) -> list[list[bytes]]:
-        """Events that are due, encoded; with ``at_once`` also those said a moment ago."""
+        """Return the events that are due, encoded; with ``at_once`` all that were reported."""
         with self._lock:
-            said = []
+            messages = []
             for name, topic in list(self._topics.items()):
-                resting = topic.said_ns is not None and now_ns - topic.said_ns < EVENT_NS
-                if resting and not at_once:
+                limited = topic.published_ns is not None and now_ns - topic.published_ns < EVENT_NS
+                if limited and not at_once:
                     continue
-                if not topic.unsaid:
+                if not topic.count:
                     del self._topics[name]
                     continue
-                count, topic.unsaid, topic.said_ns = topic.unsaid, 0, now_ns
-                said.append(self._event(name, topic.detail, count, now_ns))
-            return said
+                count, topic.count, topic.published_ns = topic.count, 0, now_ns
+                messages.append(self._event(name, topic.detail, count, now_ns))
+            return messages
 
     def heartbeat_due(self, now_ns: int) -> bool:
-        """Whether a second has passed; the caller then makes a snapshot and calls `heartbeat`."""
+        """Return True once a second; the caller then takes a snapshot and calls `heartbeat`."""
         return self._beat_ns is None or now_ns - self._beat_ns >= HEARTBEAT_NS
 
     def heartbeat(self, snapshot: Snapshot, now_ns: int) -> list[bytes]:
-        """The heartbeat that says this snapshot, encoded."""
+        """Return the heartbeat for this snapshot, encoded."""
         late_ns = 0 if self._beat_ns is None else now_ns - self._beat_ns - HEARTBEAT_NS
         self._beat_ns = now_ns - late_ns if 0 <= late_ns < HEARTBEAT_NS else now_ns
         rejected = {f"rejected_{reason}": count for reason, count in snapshot.rejected.items()}
@@ -112,7 +112,7 @@ class Announcer:
                 epoch=self._epoch,
                 seq=self._beats - 1,
                 t_ns=now_ns,
-                state=snapshot.state,  # type: ignore[arg-type]  # checked by encode_notice
+                state=snapshot.state,  # type: ignore[arg-type]  # checked by encode_status
                 uptime_s=snapshot.uptime_s,
                 streams=len(snapshot.streams),
                 persons=snapshot.persons,
@@ -124,7 +124,7 @@ class Announcer:
         )
 
     def schemas(self, now_ns: int) -> list[list[bytes]]:
-        """Every keypoint format, encoded, if it is time to say them again or somebody has come."""
+        """Return all keypoint formats, encoded, if they are due or wanted by a new subscriber."""
         if self._schema_ns is not None:
             since_ns = now_ns - self._schema_ns
             if since_ns < (SCHEMA_ON_REQUEST_NS if self._schemas_wanted else SCHEMA_NS):
@@ -133,7 +133,7 @@ class Announcer:
         return list(self._schemas)
 
     def want_schemas(self) -> None:
-        """Say the schemas at the next occasion: somebody has just come."""
+        """Publish the schemas soon, for a new subscriber."""
         self._schemas_wanted = True
 
     def _event(

@@ -1,6 +1,6 @@
-"""What is counted and measured while serving: totals, latencies and rates, in bounded memory.
+"""Counters of the server: totals, latencies and rates, in bounded memory.
 
-The picture of it all at one moment is `snapshot.py`; how that is shown is `health.py`'s business.
+Their values at one moment are in `snapshot.py`; metrics pages are in `langpose_rt.server.http`.
 """
 
 import threading
@@ -17,7 +17,7 @@ LOSSES = ("late", "dup", "gap", "shed", "failed")
 """Ways in which a frame is lost; each stream counts its own.
 
     late, dup, gap, shed    never reached the encoder
-    failed                  the backend failed in the step that took or answered it
+    failed                  the backend failed in the step that encoded or lifted it
 """
 
 RECENT = 4096
@@ -30,7 +30,7 @@ class LatencyHistogram:
     """Latencies since the start in buckets, and the recent ones exactly.
 
     Attributes:
-        buckets: How many fell into each bucket, not cumulated.
+        buckets: Count per bucket, not cumulated.
         total_ns: Sum of all.
     """
 
@@ -50,7 +50,7 @@ class LatencyHistogram:
         self._added += 1
 
     def quantiles_ms(self, *shares: float) -> tuple[float, ...]:
-        """The given quantiles of the recent latencies; 0 where there are none."""
+        """Return quantiles of the recent latencies; 0 without any."""
         ordered = sorted(self._recent[: self._added])
         if not ordered:
             return (0.0,) * len(shares)
@@ -60,7 +60,7 @@ class LatencyHistogram:
 
 
 class Rate:
-    """Events per second between two looks."""
+    """Events per second between two readings."""
 
     def __init__(self, now_ns: int) -> None:
         self._count, self._since_ns, self.per_s = 0, now_ns, 0.0
@@ -69,8 +69,8 @@ class Rate:
         """Count events."""
         self._count += count
 
-    def look(self, now_ns: int) -> float:
-        """Events per second since the last look; remembered in ``per_s``."""
+    def update(self, now_ns: int) -> float:
+        """Return events per second since the last call; kept in ``per_s``."""
         elapsed_ns = now_ns - self._since_ns
         if elapsed_ns > 0:
             self.per_s = self._count * 1e9 / elapsed_ns
@@ -86,24 +86,23 @@ class Stats:
 
     Attributes:
         messages: Messages that arrived, whatever they were.
-        frames, poses: Frames answered and people in them.
-        late, dup, gap, shed, failed: Frames of streams that are gone, by how they were lost.
+        frames, poses: Lifted frames and the people in them.
+        late, dup, gap, shed, failed: Frames of removed streams, by how they were lost.
         people_dropped: People beyond the most one message may hold.
         clipped: Joints made missing because a number was impossible.
         duplicate_ids: People whose id was taken.
-        slots_refused: People (per frame) for whom there was no slot.
+        slots_refused: People (per frame) who got no slot.
         clock_steps: Frames timed by the receive clock because the capture clock stepped.
         restarts: New epochs of known streams.
         backend_errors: Computations that failed, each for all the people in it.
-        reset_errors: Times the backend could not forget people.
-        forgotten: People forgotten because the model gave impossible numbers.
-        reloads, reloads_refused: Models that took over, and that could not.
-        reconnects: Connections made anew to rigs that bind, because they were silent.
+        reset_errors: Resets of slots that failed in the backend.
+        forgotten: People reset because the model gave impossible numbers.
+        reloads, reloads_refused: Models that became active, and that could not.
+        reconnects: Reconnections to rigs that bind, because they were silent.
         unsendable: Messages that could not be encoded.
-        internal_errors: Faults of this program that cost one message or step.
-        recorded, unrecorded: Messages and decisions that went into a recording, and that did not
-            although there was to be one.
-        recording: "off", "on", or "stopped: " and why.
+        internal_errors: Unexpected exceptions that cost one message or step.
+        recorded, unrecorded: Messages and decisions written to the recording, and lost to it.
+        recording: "off", "on", or "stopped: " and the reason.
         rejected: Messages refused, by reason.
         latency: From the arrival of a frame to the end of the step that took it.
     """
@@ -138,7 +137,7 @@ class Stats:
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def add(self, name: str, count: int = 1) -> int:
-        """Count so many more of one counter; returns its new total. Safe from any thread."""
+        """Add to one counter and return its new total. Safe from any thread."""
         with self._lock:
             total: int = getattr(self, name) + count
             setattr(self, name, total)
@@ -150,15 +149,15 @@ class Stats:
             self.rejected[reason] = self.rejected.get(reason, 0) + 1
 
     def keep(self, totals: Mapping[str, int]) -> None:
-        """Take over what a stream lost that is now forgotten."""
+        """Add the losses of a stream that is removed."""
         for name in LOSSES:
             self.add(name, totals[name])
 
     def counters(self, streams: Iterable[Mapping[str, int]] = ()) -> dict[str, int]:
-        """Every integer by its name, and how many messages were rejected in all.
+        """Return every counter by name, and the number of rejected messages.
 
         Args:
-            streams: Losses of the streams there are.
+            streams: Losses of the current streams.
         """
         names = [name for name in self.__slots__ if isinstance(getattr(self, name), int)]
         counters = {name: getattr(self, name) for name in names}

@@ -1,6 +1,6 @@
-"""What goes wrong while serving: counted, and said as events.
+"""Fault reporter: counts faults of the server and publishes them as events.
 
-Who is forgotten for it is the pipeline's business.
+State reset after a fault is done by the pipeline.
 """
 
 from collections.abc import Callable
@@ -9,21 +9,21 @@ from langpose_rt.errors import BackendError, MessageError
 from langpose_rt.monitoring.announcer import Announcer
 from langpose_rt.monitoring.counters import Stats
 from langpose_rt.protocol.header import RejectReason
-from langpose_rt.protocol.provenance import ModelStamp
+from langpose_rt.protocol.poses import ModelStamp
 
 FAILURES_IN_A_ROW = 3
-"""A backend that fails so often in a row is not expected to recover by itself."""
+"""A backend with so many failures in a row is not expected to recover by itself."""
 
 
 class FaultReporter:
-    """Counts and says what went wrong.
+    """Counts and reports faults.
 
     Args:
-        stats: Where it is counted.
-        bulletin: Where it is said.
+        stats: Counters.
+        announcer: Publishes events.
 
     Attributes:
-        failures: Computations of the backend that have failed since the last that did not.
+        failures: Calls of the backend that have failed since the last success.
     """
 
     def __init__(self, stats: Stats, announcer: Announcer) -> None:
@@ -32,76 +32,76 @@ class FaultReporter:
 
     @property
     def stats(self) -> Stats:
-        """Where it is counted."""
+        """Counters of the server."""
         return self._stats
 
     @property
     def persist(self) -> bool:
-        """Whether the backend is not expected to recover by itself."""
+        """True if the backend is not expected to recover by itself."""
         return self.failures >= FAILURES_IN_A_ROW
 
     def backend_failed(self, error: BackendError) -> None:
-        """A step was not computed."""
+        """Report a step that the backend did not compute."""
         self.failures += 1
         self._stats.add("backend_errors")
         self._announcer.report("fault", "backend_error", str(error))
 
-    def guard_reset(self, forget: Callable[[], None]) -> None:
-        """Forget people; a backend that cannot is counted, and their windows expire by age."""
+    def guard_reset(self, reset: Callable[[], None]) -> None:
+        """Reset slots; a failing backend is reported, and their windows expire by age."""
         try:
-            forget()
+            reset()
         except BackendError as error:
             self._stats.add("reset_errors")
             self._announcer.report("fault", "reset_error", str(error))
 
     def slots_refused(self, refused: int, slots: int) -> None:
-        """So many people were refused a slot in all; says those that are new."""
+        """Report people without a slot, of a total since the start."""
         if new := refused - self._stats.slots_refused:
             self._stats.add("slots_refused", new)
             detail = f"all {slots} slots are taken; people are left out"
             self._announcer.report("shed", "no_slot", detail, count=new)
 
     def people_reset(self, count: int) -> None:
-        """The backend gave numbers for these people that are no pose."""
+        """Report people for whom the backend gave impossible numbers."""
         if count:
             self._stats.add("forgotten", count)
-            detail = "the model gave impossible numbers; these people begin anew"
+            detail = "the model gave impossible numbers; these people begin again"
             self._announcer.report("fault", "impossible_numbers", detail, count=count)
 
     def unsendable(self, error: MessageError, topic: str) -> None:
-        """Poses could not be made a message."""
+        """Report poses that could not be encoded."""
         self._stats.add("unsendable")
         self._announcer.report("fault", error.reason, error.detail, topic)
 
     def handshake_rejected(self, reason: RejectReason, detail: str) -> None:
-        """Somebody was not let in."""
+        """Report a rejected CURVE handshake."""
         self._stats.reject(reason.value)
         self._announcer.report("reject", reason.value, detail)
 
-    def rigs_reconnected(self, renewed: int, fallen: list[str]) -> None:
-        """So many rigs that bind were connected to anew; these have only now fallen silent."""
-        self._stats.add("reconnects", renewed)
+    def rigs_reconnected(self, count: int, fallen: list[str]) -> None:
+        """Report reconnections to rigs that bind, and the rigs that have only now fallen silent."""
+        self._stats.add("reconnects", count)
         for endpoint in fallen:
-            detail = f"{endpoint} is silent; the server connects to it anew until it is heard"
+            detail = f"{endpoint} is silent; the server connects to it again until it is heard"
             self._announcer.report("rig", "silent", detail)
 
     def fault(self, detail: str) -> None:
-        """A fault of this program cost one message or step."""
+        """Report an unexpected exception that cost one message or step."""
         self._stats.add("internal_errors")
         self._announcer.report("fault", "internal_error", detail)
 
     def model_changed(self, model: ModelStamp) -> None:
-        """Another model answers, or the same one opened anew."""
+        """Report that another model, or the same one reopened, is active."""
         self.failures = 0
         self._stats.add("reloads")
-        what = f"{model.id} {model.sha256[:12]}, {model.precision} on {model.backend}"
-        self._announcer.report("model", "changed", f"{what}, answers from now on")
+        name = f"{model.id} {model.sha256[:12]}, {model.precision} on {model.backend}"
+        self._announcer.report("model", "changed", f"{name}, is active from now on")
 
     def model_refused(self, sentence: str) -> None:
-        """A model that was to answer cannot; the one before it goes on."""
+        """Report a model that cannot serve; the active one goes on."""
         self._stats.add("reloads_refused")
         self._announcer.report("model", "model_refused", sentence)
 
     def recording_ended(self, reason: str, detail: str) -> None:
-        """There is no more recording from here on."""
+        """Report that the recording has ended."""
         self._announcer.report("record", reason, detail)

@@ -1,7 +1,7 @@
-"""The server at one moment: a heartbeat, the metrics and the status page all say this."""
+"""Snapshot of the server at one moment, for the heartbeat, the metrics and the status page."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from langpose_rt.monitoring.counters import Stats
 from langpose_rt.protocol.messages import ModelStamp
@@ -9,15 +9,15 @@ from langpose_rt.protocol.messages import ModelStamp
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StreamSnapshot:
-    """One stream at one moment.
+    """State of one stream at one moment.
 
     Attributes:
         epoch: Of the rig.
         persons: People who have a slot.
-        waiting: Frames that wait to be lifted.
+        waiting: Frames that wait to be encoded.
         unanswered: Frames that wait for their lookahead.
-        assumed_intrinsics: Nobody knows its lens: the rig should send k, or the server be told.
-        offset_ns: What to add to the rig's clock to have the server's.
+        assumed_intrinsics: The lens is not known: send k from the rig, or give the server a file.
+        offset_ns: Difference from the rig's clock to the server's.
         heard_ago_s: Time since its last message.
         totals: Frames accepted and lost, by name.
     """
@@ -35,17 +35,16 @@ class StreamSnapshot:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Snapshot:
-    """The whole server at one moment.
+class ServerState:
+    """State of the pipeline at one moment.
 
     Attributes:
+        server: Name of the server.
         state: One of starting, ready, degraded, draining.
-        persons, slots: Slots that are taken, and all.
+        uptime_s: Time since the start.
+        model: The active model.
+        persons, slots: Slots in use, and all.
         fps: Poses per second, all people together.
-        p50_ms, p95_ms, p99_ms: Of the recent latencies that the server added.
-        counters, rejected: Totals since the start.
-        recording: "off", "on", or "stopped: " and why.
-        buckets, latency_total_ns: Of the latency histogram since the start.
     """
 
     server: str
@@ -55,6 +54,20 @@ class Snapshot:
     persons: int
     slots: int
     fps: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot(ServerState):
+    """State, counters and streams of the server at one moment.
+
+    Attributes:
+        p50_ms, p95_ms, p99_ms: Of the recent latencies that the server added.
+        counters, rejected: Totals since the start.
+        recording: "off", "on", or "stopped: " and the reason.
+        buckets, latency_total_ns: Of the latency histogram since the start.
+        streams: One snapshot per stream.
+    """
+
     p50_ms: float
     p95_ms: float
     p99_ms: float
@@ -66,29 +79,11 @@ class Snapshot:
     streams: tuple[StreamSnapshot, ...]
 
     @classmethod
-    def of(
-        cls,
-        stats: Stats,
-        streams: Sequence[StreamSnapshot],
-        *,
-        server: str,
-        state: str,
-        uptime_s: float,
-        model: ModelStamp,
-        persons: int,
-        slots: int,
-        fps: float,
-    ) -> "Snapshot":
-        """What was counted so far, with what only the pipeline knows."""
+    def of(cls, state: ServerState, stats: Stats, streams: Sequence[StreamSnapshot]) -> "Snapshot":
+        """Return a snapshot of this state and of the counters at this moment."""
         p50_ms, p95_ms, p99_ms = stats.latency.quantiles_ms(0.5, 0.95, 0.99)
         return cls(
-            server=server,
-            state=state,
-            uptime_s=uptime_s,
-            model=model,
-            persons=persons,
-            slots=slots,
-            fps=fps,
+            **{field.name: getattr(state, field.name) for field in fields(ServerState)},
             p50_ms=p50_ms,
             p95_ms=p95_ms,
             p99_ms=p99_ms,

@@ -1,6 +1,6 @@
-"""What people are doing, in the user's own sentences: their motion against a gallery of text.
+"""Action scores: similarity of each person's motion embedding to a gallery of sentences.
 
-The text was embedded beforehand, so an action costs one product.
+The sentences were embedded beforehand, so a score costs one product.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ MEMORY_S = 1.0
 
 
 class ActionScores:
-    """Running mean of everybody's motion embedding, and the sentences nearest to it.
+    """Running mean of every person's motion embedding, and the sentences nearest to it.
 
     Args:
         gallery: The sentences.
@@ -37,13 +37,13 @@ class ActionScores:
         time_ns: Int64[np.ndarray, " batch"],
         pushes: Int64[np.ndarray, " batch"],
     ) -> None:
-        """Take the newest embedding of the given persons.
+        """Add the newest embedding of the given persons.
 
         Args:
             slots: Distinct.
             embedding: Finite.
             time_ns: Capture times.
-            pushes: Frames of the person so far; the first one forgets who sat there before.
+            pushes: Frames of the person so far; the first one clears the slot.
         """
         dt_s = (time_ns - self._time_ns[slots]) / NS_PER_S
         share = np.where(pushes <= 1, 1.0, 1 - np.exp(-dt_s / MEMORY_S))
@@ -52,7 +52,7 @@ class ActionScores:
         self._time_ns[slots] = time_ns
 
     def best(self, slots: Int[np.ndarray, " batch"]) -> Actions:
-        """Nearest sentences of every person with their cosine similarity, best first."""
+        """Return the nearest sentences of every person with cosine similarity, best first."""
         mean = self._mean[slots]
         norm = np.sqrt((mean * mean).sum(-1, keepdims=True))
         similarity = (mean / np.maximum(norm, 1e-12)) @ self._gallery.embeddings.T

@@ -1,23 +1,23 @@
-"""All people of one step through the backend and back: 2D to rows, poses to metres in camera axes.
+"""Batch lifter: all people of one step through the backend in one call each.
 
-Arrays over all persons at once: a person more costs little. Which frames are lifted, and when one
-is answered, is `pipeline.py`'s business.
+Keypoints become network inputs, and network outputs become poses in metres in camera axes. Which
+frames are lifted when is decided in `pipeline.py` and `responder.py`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float, Float32
 
-from langpose_rt.config import NS_PER_S
-from langpose_rt.geometry.camera import root_from_pose
+from langpose_rt.config import NS_PER_S, NUM_JOINTS
+from langpose_rt.geometry.camera import pixel_to_ray, root_from_pose
 from langpose_rt.geometry.person_frame import anchor_step
 from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M, SKELETONS, to_h36m17
-from langpose_rt.pipeline.camera_lookup import rays_of_people
-from langpose_rt.pipeline.camera_stream import TrackedFrame
+from langpose_rt.pipeline.camera_lookup import CameraModel
+from langpose_rt.pipeline.camera_stream import PersonBatch, TrackedFrame
 from langpose_rt.pipeline.frame_queue import Frame
-from langpose_rt.pipeline.slots import PERSON, SlotTable
+from langpose_rt.pipeline.slots import SlotTable
 from langpose_rt.protocol.poses import Actions
 from langpose_rt.runtime.backend import Backend
 
@@ -25,29 +25,27 @@ LARGEST_BODY = 100.0
 """A number of the model beyond this many body units is a failure, not a pose."""
 
 _DETECTOR_SIGMA_M = 0.03
-"""What a detector adds to the doubt of every joint, about 2 % of a stature."""
-
-_RECORD = np.dtype((np.void, PERSON.itemsize))
+"""Standard deviation that a detector adds to every joint, about 2 % of a stature."""
 
 
 @dataclass(slots=True, eq=False)
 class LiftResult:
-    """Poses of the people of several sightings, in camera axes.
+    """Poses of the people of several frames, in camera axes.
 
     Attributes:
-        sightings: Whose poses they are.
-        ends: Where the people of each sighting end in the arrays.
-        people: Of PERSON; people who were forgotten meanwhile have no row.
+        tracked_frames: The frames.
+        ends: End of the people of each frame in the arrays.
+        people: One row per pose; people whose slot was reset meanwhile have none.
         poses: X, Y, Z relative to the root and sigma, in metres.
         root: In metres.
         actions: Nearest sentences of every person, or None without a gallery.
-        failed: How many people the backend gave impossible numbers for; they have no row either.
-        lifted_ns, done_ns: When the network had answered and when all was done, by the clock.
+        failed: Number of people for whom the backend gave impossible numbers; they have no row.
+        lifted_ns, done_ns: Clock readings after the network and after everything.
     """
 
     tracked_frames: Sequence[TrackedFrame]
     ends: list[int]
-    people: np.ndarray
+    people: PersonBatch
     poses: Float32[np.ndarray, "person 17 4"]
     root: Float32[np.ndarray, "person 3"]
     actions: Actions | None
@@ -57,7 +55,7 @@ class LiftResult:
 
 
 def joints_of_frames(frames: Sequence[Frame]) -> list[Float32[np.ndarray, "person 17 3"]]:
-    """The 17 joints of everybody in every frame, in pixels; one conversion per keypoint format."""
+    """Convert every frame to the 17 joints in pixels, once per keypoint format."""
     by_format: dict[str, list[int]] = {}
     for index, frame in enumerate(frames):
         by_format.setdefault(frame.message.skeleton, []).append(index)
@@ -71,100 +69,113 @@ def joints_of_frames(frames: Sequence[Frame]) -> list[Float32[np.ndarray, "perso
     return [found[index] for index in range(len(frames))]
 
 
-class BatchLifter:
-    """Takes frames into the window and answers for them, everybody in one call each.
+def rays_of_people(
+    joints_px: Float[np.ndarray, "person joint 2"],
+    cameras: Sequence[CameraModel],
+    counts: Sequence[int],
+) -> Float[np.ndarray, "person joint 2"]:
+    """Apply `camera.pixel_to_ray` to the people of several cameras, at once without distortion.
 
     Args:
-        backend: What computes.
-        persons: State of its slots.
-        person_height_m: Stature of people whose rig does not say; None takes the reference.
-        clock: Reads the time in ns for the latency of the stages.
+        joints_px: People of all cameras, one camera after the other.
+        cameras: The cameras.
+        counts: Number of people of each.
+    """
+    pinhole = np.repeat([camera.pinhole for camera in cameras], counts, axis=0)[:, None]
+    rays: Float[np.ndarray, "person joint 2"] = (
+        (joints_px - pinhole[..., 2:]) / pinhole[..., :2]
+    ).astype(joints_px.dtype)
+    start = 0
+    for camera, count in zip(cameras, counts, strict=True):
+        if any(camera.intrinsics.dist):
+            own = slice(start, start + count)
+            rays[own] = pixel_to_ray(joints_px[own], camera.intrinsics)
+        start += count
+    return rays
+
+
+class BatchLifter:
+    """Encodes frames into the window and lifts them, all people in one call each.
+
+    Args:
+        backend: Runs the network.
+        slot_table: State of its slots.
+        person_height_m: Stature of people whose rig sends none; None takes the reference.
+        refinement: Factor on how strongly joints are moved towards their 2D.
     """
 
     def __init__(
         self,
         backend: Backend,
-        persons: SlotTable,
+        slot_table: SlotTable,
         person_height_m: float | None,
-        clock: Callable[[], int],
+        *,
+        refinement: float = 1.0,
     ) -> None:
-        self._backend, self._slot_table, self._clock = backend, persons, clock
+        self._backend, self._slot_table = backend, slot_table
+        self._refinement = refinement
         self._height_m = person_height_m or REFERENCE_STATURE_M
 
     def frames_back(self, tracked: TrackedFrame) -> int:
-        """How many frames the window has taken since this one, of the person with the most."""
-        people = tracked.people
-        slots = people["slot"]
-        known = self._slot_table.generation[slots] == people["generation"]
-        newer = np.where(known, self._slot_table.pushes[slots] - people["pushes"], 0)
+        """Return how many frames the window took since this one, of the person with the most."""
+        people = tracked.batch.select(tracked.rows)
+        known = self._slot_table.generation[people.slot] == people.generation
+        newer = np.where(known, self._slot_table.pushes[people.slot] - people.pushes, 0)
         return int(newer.max(initial=0))
 
-    def remember(self, tracked_frames: Sequence[TrackedFrame]) -> int:
-        """Take one frame of every stream into the windows of its people.
+    def encode(self, tracked_frames: Sequence[TrackedFrame], clock: Callable[[], int]) -> int:
+        """Encode one frame of every stream into the windows of its people.
 
         Args:
-            sightings: At most one per stream; their ``people`` are filled in.
+            tracked_frames: At most one per stream; their ``batch`` and ``rows`` are set.
+            clock: Reads the time in ns.
 
         Returns:
-            How many people the backend could not encode and were forgotten.
+            Number of people the backend could not encode, whose slots were reset.
 
         Raises:
             BackendError: If nobody could be encoded.
         """
         counts = [len(tracked.slots) for tracked in tracked_frames]
-        people = np.zeros(sum(counts), PERSON)
-        failed = 0
-        if len(people):
-            people["id"] = [number for tracked in tracked_frames for number in tracked.ids]
-            people["slot"] = [slot for tracked in tracked_frames for slot in tracked.slots]
-            people["time_ns"] = _repeated([s.time_ns for s in tracked_frames], counts)
-            heights_m = [s.frame.message.person_height_m or self._height_m for s in tracked_frames]
-            people["scale"] = _repeated(heights_m, counts) / REFERENCE_STATURE_M
-            joints = _joined([tracked.joints for tracked in tracked_frames])
-            camera_lookup = [tracked.frame.camera_model for tracked in tracked_frames]
-            people["rays"] = rays_of_people(joints[..., :2], camera_lookup, counts)
-            people["scores"] = joints[..., 2]
-            if any(held := [tracked.held for tracked in tracked_frames]):
-                people["held"] = _last_ones(held, counts)
-            gravity = _repeated([camera_model.gravity for camera_model in camera_lookup], counts)
-            failed = self._encode(people, gravity)
-        windowed_ns, start = self._clock(), 0
+        batch, failed = PersonBatch.empty(), 0
+        if any(counts):
+            batch, failed = self._encode(tracked_frames, counts)
+        windowed_ns, start = clock(), 0
         for tracked, count in zip(tracked_frames, counts, strict=True):
-            tracked.people = people[start : start + count]
+            tracked.batch, tracked.rows = batch, slice(start, start + count)
             tracked.windowed_ns = windowed_ns
             start += count
         return failed
 
-    def answer(self, tracked_frames: Sequence[TrackedFrame]) -> LiftResult:
-        """Poses of remembered frames.
+    def lift(self, tracked_frames: Sequence[TrackedFrame], clock: Callable[[], int]) -> LiftResult:
+        """Lift frames that are in the window.
 
         Args:
-            sightings: At most one per stream.
+            tracked_frames: At most one per stream.
+            clock: Reads the time in ns.
 
         Raises:
             BackendError: If nobody could be lifted.
         """
-        persons = self._slot_table
-        ends = np.cumsum([len(tracked.people) for tracked in tracked_frames])
-        people = _people_of(tracked_frames)
-        generation, pushes, _, last_ns, _ = persons.look_up(people["slot"])
-        known = generation == people["generation"]
+        table = self._slot_table
+        people, ends = _people_of(tracked_frames)
+        generation, pushes, _, last_ns, _ = table.look_up(people.slot)
+        known = generation == people.generation
         people, ends = _only(known, people, ends)
-        poses, root = np.empty((0, 17, 4), np.float32), np.empty((0, 3), np.float32)
-        lifted_ns, failed = self._clock(), 0
+        poses, root = np.empty((0, NUM_JOINTS, 4), np.float32), np.empty((0, 3), np.float32)
+        lifted_ns, failed = clock(), 0
         if len(people):
-            slots = people["slot"].copy()
-            back = (pushes[known] - people["pushes"]).astype(np.int32)
-            lag_s = ((last_ns[known] - people["time_ns"]) / NS_PER_S).astype(np.float32)
-            pose, sigma = self._backend.lift(slots, back, lag_s)
-            lifted_ns = self._clock()
+            back = (pushes[known] - people.pushes).astype(np.int32)
+            lag_s = ((last_ns[known] - people.time_ns) / NS_PER_S).astype(np.float32)
+            pose, sigma = self._backend.lift(people.slot, back, lag_s)
+            lifted_ns = clock()
             if not (np.abs(pose).max() < LARGEST_BODY and np.abs(sigma).max() < LARGEST_BODY):
                 good = _possible(pose, sigma)
-                persons.reset(slots[~good])
+                table.reset(people.slot[~good])
                 people, ends = _only(good, people, ends)
                 pose, sigma, failed = pose[good], sigma[good], int((~good).sum())
             poses, root = self._to_camera(people, pose, sigma)
-        actions = None if persons.actions is None else persons.actions.best(people["slot"])
+        actions = None if table.actions is None else table.actions.best(people.slot)
         return LiftResult(
             tracked_frames,
             ends.tolist(),
@@ -174,75 +185,129 @@ class BatchLifter:
             actions,
             failed,
             lifted_ns,
-            self._clock(),
+            clock(),
         )
 
-    def _encode(self, people: np.ndarray, gravity: np.ndarray) -> int:
-        """Everybody's newest frame into the window; how many failed."""
-        persons = self._slot_table
-        slots, time_ns = people["slot"].copy(), people["time_ns"].copy()
-        scores = people["scores"]
-        dt_s = ((time_ns - persons.last_ns[slots]) / NS_PER_S).astype(np.float32)
-        state = persons.anchor.take(slots)
-        anchored = anchor_step(state, people["rays"], scores, dt_s, gravity)
-        persons.anchor.put(slots, state)
+    def _encode(
+        self, tracked_frames: Sequence[TrackedFrame], counts: Sequence[int]
+    ) -> tuple[PersonBatch, int]:
+        """Encode all people into the window; return them and how many failed."""
+        table = self._slot_table
+        slots = np.array([slot for frame in tracked_frames for slot in frame.slots], np.int32)
+        time_ns = _repeated([frame.time_ns for frame in tracked_frames], counts)
+        joints = _joined([frame.joints for frame in tracked_frames])
+        cameras = [frame.frame.camera_model for frame in tracked_frames]
+        rays, scores = rays_of_people(joints[..., :2], cameras, counts), joints[..., 2]
+        dt_s = ((time_ns - table.last_ns[slots]) / NS_PER_S).astype(np.float32)
+        gravity = _repeated([camera.gravity for camera in cameras], counts)
+        state = table.anchor.take(slots)
+        anchored = anchor_step(state, rays, scores, dt_s, gravity)
+        table.anchor.put(slots, state)
         embedding = self._backend.encode(anchored.rows, anchored.extras, slots, time_ns)
-        history = persons.advance(slots, time_ns, np.asarray(scores.any(-1)))
-        people["generation"], people["pushes"], first_ns, _, measured_ns = history
-        people["history_ns"], people["unseen_ns"] = time_ns - first_ns, time_ns - measured_ns
-        people["rotation"] = anchored.rotation
+        history = table.advance(slots, time_ns, np.asarray(scores.any(-1)))
+        generation, pushes, first_ns, _, measured_ns = history
+        heights_m = [frame.frame.message.person_height_m for frame in tracked_frames]
+        statures_m = _repeated([height_m or self._height_m for height_m in heights_m], counts)
+        people = PersonBatch(
+            id=np.array([number for frame in tracked_frames for number in frame.ids], np.int64),
+            slot=slots,
+            generation=generation,
+            pushes=pushes,
+            time_ns=time_ns,
+            history_ns=time_ns - first_ns,
+            unseen_ns=time_ns - measured_ns,
+            scale=(statures_m / REFERENCE_STATURE_M).astype(np.float32),
+            rays=rays,
+            scores=scores,
+            rotation=anchored.rotation,
+            coasting=_last_of_each([frame.coasting for frame in tracked_frames], counts),
+        )
+        return people, self._check_embedding(people, embedding)
+
+    def _check_embedding(self, people: PersonBatch, embedding: np.ndarray) -> int:
+        """Update the actions, and reset people without a finite embedding; return how many."""
         good = np.isfinite(embedding).all(-1)
-        if persons.actions is not None:
-            pushes = people["pushes"][good]
-            persons.actions.follow(slots[good], embedding[good], time_ns[good], pushes)
+        slots = people.slot
+        if (actions := self._slot_table.actions) is not None:
+            pushes = people.pushes[good]
+            actions.follow(slots[good], embedding[good], people.time_ns[good], pushes)
         if good.all():
             return 0
-        persons.reset(slots[~good])
+        self._slot_table.reset(slots[~good])
         return int((~good).sum())
 
     def _to_camera(
-        self, people: np.ndarray, pose: np.ndarray, sigma: np.ndarray
+        self, people: PersonBatch, pose: np.ndarray, sigma: np.ndarray
     ) -> tuple[Float32[np.ndarray, "person 17 4"], Float32[np.ndarray, "person 3"]]:
-        """Poses with sigma, and roots, smoothed, in metres, in the axes of the frame's camera."""
-        scale = people["scale"][:, None]
+        """Return smoothed poses with sigma, and roots, in metres, in the axes of the camera."""
+        scale = people.scale[:, None]
         poses = np.empty((*sigma.shape, 4), np.float32)
-        poses[..., :3] = (pose @ people["rotation"]) * scale[..., None]
+        poses[..., :3] = (pose @ people.rotation) * scale[..., None]
         poses[..., 3] = sigma * scale
-        weights = people["scores"] / (poses[..., 3] ** 2 + _DETECTOR_SIGMA_M**2)
-        last_root = self._slot_table.root[people["slot"]]
-        root = root_from_pose(poses[..., :3], people["rays"], weights, last_root)
-        self._slot_table.root[people["slot"]] = root
+        weights = people.scores / (poses[..., 3] ** 2 + _DETECTOR_SIGMA_M**2)
+        last_root = self._slot_table.root[people.slot]
+        root = root_from_pose(poses[..., :3], people.rays, weights, last_root)
+        self._slot_table.root[people.slot] = root
+        poses[..., :3], root = self._refined(people, poses, root)
         smooth = self._slot_table.filter
         if smooth is not None and len(people):
             points = np.concatenate([poses[..., :3], root[:, None]], 1)
-            points = smooth.step(people["slot"], points, people["time_ns"])
-            poses[..., :3], root = points[:, :17], points[:, 17]
+            points = smooth.step(people.slot, points, people.time_ns)
+            poses[..., :3], root = points[:, :NUM_JOINTS], points[:, NUM_JOINTS]
         return poses, root
+
+    def _refined(
+        self, people: PersonBatch, poses: np.ndarray, root: np.ndarray
+    ) -> tuple[Float32[np.ndarray, "person 17 3"], Float32[np.ndarray, "person 3"]]:
+        """Return poses and roots moved towards the 2D, as the manifest of the model specifies."""
+        refiner, parameters = self._slot_table.refiner, self._backend.manifest.ray_refinement
+        if refiner is None or parameters is None or not len(people):
+            return poses[..., :3], root
+        return refiner.step(
+            people.slot,
+            poses[..., :3],
+            root,
+            rays=people.rays,
+            scores=people.scores,
+            sigma_m=poses[..., 3],
+            time_ns=people.time_ns,
+            parameters=replace(parameters, strength=parameters.strength * self._refinement),
+        )
 
 
 def _possible(pose: np.ndarray, sigma: np.ndarray) -> Bool[np.ndarray, " person"]:
-    """Whose numbers are a pose: finite, and not beyond all bodies."""
+    """Return a mask of the people whose numbers are finite and below LARGEST_BODY."""
     return np.asarray(
         (np.abs(pose) < LARGEST_BODY).all((1, 2)) & (np.abs(sigma) < LARGEST_BODY).all(1)
     )
 
 
-def _only(kept: np.ndarray, people: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The people who are kept, and where each sighting's people end then."""
+def _only(
+    kept: np.ndarray, people: PersonBatch, ends: np.ndarray
+) -> tuple[PersonBatch, np.ndarray]:
+    """Return the people who are kept, and the new end of each frame's people."""
     if kept.all():
         return people, ends
     before = np.concatenate([[0], np.cumsum(kept)])
-    return people[kept], before[ends]
+    return people.select(kept), before[ends]
 
 
-def _people_of(tracked_frames: Sequence[TrackedFrame]) -> np.ndarray:
-    """Records of everybody in the given sightings; as plain bytes NumPy need not compare fields."""
-    records = [tracked.people.view(_RECORD) for tracked in tracked_frames]
-    return _joined(records).view(PERSON)
+def _people_of(tracked_frames: Sequence[TrackedFrame]) -> tuple[PersonBatch, np.ndarray]:
+    """Return the people of the given frames, and the end of each frame's people."""
+    rows = [tracked.rows for tracked in tracked_frames]
+    ends = np.cumsum([own.stop - own.start for own in rows])
+    batch, total = tracked_frames[0].batch, int(ends[-1])
+    in_order = [own.stop for own in rows] == ends.tolist()
+    if in_order and all(tracked.batch is batch for tracked in tracked_frames):
+        return batch if total == len(batch) else batch.select(slice(total)), ends
+    parts = [tracked.batch.select(tracked.rows) for tracked in tracked_frames]
+    return PersonBatch.concatenate(parts), ends
 
 
-def _last_ones(numbers: Sequence[int], counts: Sequence[int]) -> Bool[np.ndarray, " person"]:
-    """Who is among so many last people of their frame."""
+def _last_of_each(numbers: Sequence[int], counts: Sequence[int]) -> Bool[np.ndarray, " person"]:
+    """Return a mask of the last n people of each frame."""
+    if not any(numbers):
+        return np.zeros(sum(counts), bool)
     pairs = zip(numbers, counts, strict=True)
     return np.concatenate([np.arange(count) >= count - number for number, count in pairs])
 
@@ -252,6 +317,6 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _repeated(values: Sequence[object], counts: Sequence[int]) -> np.ndarray:
-    """One row per person of a value per frame."""
+    """Return one row per person of a value per frame."""
     rows = np.array(values)
     return rows if all(count == 1 for count in counts) else rows.repeat(counts, axis=0)

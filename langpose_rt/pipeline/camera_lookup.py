@@ -1,6 +1,6 @@
-"""The camera a frame was seen with: what the rig sent, the server's files, or an assumption."""
+"""Camera lookup: intrinsics and pose of a frame's camera, from the rig, a file or an assumption."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -8,65 +8,41 @@ from jaxtyping import Float
 
 from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.formats.plausibility import size_finding
-from langpose_rt.geometry.camera import ASSUMED_FOV_DEG, Camera, Intrinsics, pixel_to_ray
+from langpose_rt.geometry.camera import ASSUMED_FOV_DEG, Camera, Intrinsics
 from langpose_rt.protocol.messages import KeypointMessage, RejectReason, RigCamera
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CameraModel:
-    """Lens and place of one camera.
+    """Intrinsics and pose of one camera.
 
     Attributes:
         intrinsics: Of the image the keypoints are in.
-        T_world_camera: None if nobody knows.
-        gravity: Unit vector in camera axes; NaN if nobody knows.
+        T_world_camera: None if it is not known.
+        gravity: Unit vector in camera axes; NaN if it is not known.
+        pinhole: fx, fy, cx, cy of the intrinsics in pixels.
     """
 
     intrinsics: Intrinsics
     T_world_camera: Float[np.ndarray, "4 4"] | None
     gravity: Float[np.ndarray, "3"]
-    _focal_centre: Float[np.ndarray, "4"] = field(init=False, repr=False)
+    pinhole: Float[np.ndarray, "4"] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         lens = self.intrinsics
         numbers = np.array([lens.fx_px, lens.fy_px, lens.cx_px, lens.cy_px])
-        object.__setattr__(self, "_focal_centre", numbers)
-
-
-def rays_of_people(
-    joints_px: Float[np.ndarray, "person joint 2"],
-    camera_lookup: Sequence[CameraModel],
-    counts: Sequence[int],
-) -> Float[np.ndarray, "person joint 2"]:
-    """`camera.pixel_to_ray` for the people of several cameras, in one go where a lens is straight.
-
-    Args:
-        joints_px: People of all cameras, one camera after the other.
-        viewpoints: The cameras.
-        counts: People of each.
-    """
-    numbers = np.repeat([v._focal_centre for v in camera_lookup], counts, axis=0)[:, None]
-    rays: Float[np.ndarray, "person joint 2"] = (
-        (joints_px - numbers[..., 2:]) / numbers[..., :2]
-    ).astype(joints_px.dtype)
-    start = 0
-    for camera_model, count in zip(camera_lookup, counts, strict=True):
-        if any(camera_model.intrinsics.dist):
-            own = slice(start, start + count)
-            rays[own] = pixel_to_ray(joints_px[own], camera_model.intrinsics)
-        start += count
-    return rays
+        object.__setattr__(self, "pinhole", numbers)
 
 
 class CameraLookup:
-    """Where the viewpoint of a message comes from.
+    """Finds the camera model of a message.
 
     Args:
         cameras: Calibrated cameras by name: "rig/camera", or "camera" for every rig.
-        fov_deg: Field of view of the long side where nothing is known; None assumes 60 degrees.
+        fov_deg: Field of view of the long side of unknown cameras; None assumes 60 degrees.
 
     Raises:
-        ConfigError: If the field of view is no field of view.
+        ConfigError: If the field of view is out of range.
     """
 
     def __init__(self, cameras: Mapping[str, Camera], fov_deg: float | None = None) -> None:
@@ -75,14 +51,14 @@ class CameraLookup:
 
     @property
     def sizes(self) -> dict[str, tuple[int, int]]:
-        """Image sizes of the calibrated cameras, for messages that do not say theirs."""
+        """Image sizes of the calibrated cameras, for messages without a size."""
         return {
             name: (int(camera.intrinsics.width_px), int(camera.intrinsics.height_px))
             for name, camera in self._cameras.items()
         }
 
     def camera_model_of(self, message: KeypointMessage) -> CameraModel:
-        """The viewpoint of one message; the caller keeps it while camera and size stay the same.
+        """Return the camera model of a message; it holds while camera and image size stay the same.
 
         Raises:
             MessageError: bad_camera.

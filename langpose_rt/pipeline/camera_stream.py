@@ -1,36 +1,105 @@
-"""One camera of a rig on its way through the server: who is in it, and what is not answered yet.
+"""Stream: the people of one camera of a rig, and its frames that wait for their lookahead.
 
-The lift side of a stream; what waits in front of the encoder is in `inbox.py`.
+The lift side of a stream; frames that wait to be encoded are in `frame_queue.py`.
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32, Int32, Int64
 
-from langpose_rt.config import NS_PER_S
+from langpose_rt.config import NS_PER_S, NUM_JOINTS
 from langpose_rt.monitoring.snapshot import StreamSnapshot
 from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
-from langpose_rt.pipeline.slots import PERSON, SlotTable
+from langpose_rt.pipeline.slots import SlotTable
 from langpose_rt.pipeline.tracker import Tracker
 from langpose_rt.protocol.header import MAX_PEOPLE
 
 _LARGEST_COUNTED_ID = 1 << 31
 
 
-@dataclass(slots=True, eq=False)
-class TrackedFrame:
-    """One frame of a stream and the people in it who have a slot, then those who are held.
+@dataclass(frozen=True, slots=True, eq=False)
+class PersonBatch:
+    """People of one or several frames as they entered the window, one row each.
 
     Attributes:
-        stream: Where it belongs.
+        id: Of the person within the stream.
+        slot: Where the state of the person is.
+        generation: Of the slot at that time; a different one now means the slot was reset since.
+        pushes: Frames of the person in the window, including this one.
+        time_ns: Capture time since the stream's origin.
+        history_ns: Time since the person's first frame.
+        unseen_ns: Time since a joint was last seen.
+        scale: Stature over that of the reference body.
+        rays: Direction of every joint in camera axes.
+        scores: Of every joint; 0 is a missing joint.
+        rotation: Camera axes to the person frame.
+        coasting: The person is not in the frame.
+    """
+
+    id: Int64[np.ndarray, " person"]
+    slot: Int32[np.ndarray, " person"]
+    generation: Int64[np.ndarray, " person"]
+    pushes: Int64[np.ndarray, " person"]
+    time_ns: Int64[np.ndarray, " person"]
+    history_ns: Int64[np.ndarray, " person"]
+    unseen_ns: Int64[np.ndarray, " person"]
+    scale: Float32[np.ndarray, " person"]
+    rays: Float32[np.ndarray, "person 17 2"]
+    scores: Float32[np.ndarray, "person 17"]
+    rotation: Float32[np.ndarray, "person 3 3"]
+    coasting: Bool[np.ndarray, " person"]
+
+    def __len__(self) -> int:
+        return len(self.slot)
+
+    @classmethod
+    def empty(cls, people: int = 0) -> "PersonBatch":
+        """Return a batch of all-zero rows."""
+        longs = {name: np.zeros(people, np.int64) for name in _INT64_COLUMNS}
+        return cls(
+            slot=np.zeros(people, np.int32),
+            scale=np.zeros(people, np.float32),
+            rays=np.zeros((people, NUM_JOINTS, 2), np.float32),
+            scores=np.zeros((people, NUM_JOINTS), np.float32),
+            rotation=np.zeros((people, 3, 3), np.float32),
+            coasting=np.zeros(people, bool),
+            **longs,
+        )
+
+    @classmethod
+    def concatenate(cls, batches: Sequence["PersonBatch"]) -> "PersonBatch":
+        """Return the rows of all batches, one batch after the other."""
+        columns = zip(*(batch._columns() for batch in batches), strict=True)
+        return cls(*map(np.concatenate, columns))
+
+    def select(self, rows: slice | Bool[np.ndarray, " person"]) -> "PersonBatch":
+        """Return the given rows: views for a slice, copies for a mask."""
+        return PersonBatch(*[column[rows] for column in self._columns()])
+
+    def _columns(self) -> list[np.ndarray]:
+        return [getattr(self, name) for name in _COLUMNS]
+
+
+_COLUMNS = tuple(field.name for field in fields(PersonBatch))
+_INT64_COLUMNS = ("id", "generation", "pushes", "time_ns", "history_ns", "unseen_ns")
+
+
+@dataclass(slots=True, eq=False)
+class TrackedFrame:
+    """Frame of a stream with the people in it who have a slot, then the coasting ones.
+
+    Attributes:
+        stream: Stream of the frame.
         frame: The frame.
         ids, slots: One of each per person.
         joints: The 17 joints in pixels, and score.
-        taken_ns, windowed_ns: When it left the queue and when it was in the window, by the clock.
-        held: How many people, the last ones, are not in the frame and have no joint.
-        people: Of PERSON, once the frame is in the window.
+        taken_ns, windowed_ns: Clock readings when it left the queue and entered the window.
+        coasting: Number of people, the last ones, who are not in the frame and have no joint.
+        batch, rows: The people of the step in which the frame entered the window, and the rows of
+            this frame among them.
     """
 
     stream: "Stream"
@@ -40,36 +109,37 @@ class TrackedFrame:
     joints: Float32[np.ndarray, "person 17 3"]
     taken_ns: int
     windowed_ns: int = 0
-    held: int = 0
-    people: np.ndarray = field(default_factory=lambda: np.empty(0, PERSON))
+    coasting: int = 0
+    batch: PersonBatch = field(default_factory=PersonBatch.empty)
+    rows: slice = field(default_factory=lambda: slice(0, 0))
 
     @property
     def time_ns(self) -> int:
         """Capture time since the stream's origin."""
         return self.frame.stamp.time_ns
 
-    def hold(self, ids: list[int], slots: list[int]) -> None:
+    def add_coasting(self, ids: list[int], slots: list[int]) -> None:
         """Add people who are not in the frame."""
-        self.held, self.ids, self.slots = len(ids), self.ids + ids, self.slots + slots
-        unseen = np.zeros((len(ids), 17, 3), np.float32)
+        self.coasting, self.ids, self.slots = len(ids), self.ids + ids, self.slots + slots
+        unseen = np.zeros((len(ids), NUM_JOINTS, 3), np.float32)
         self.joints = np.concatenate([self.joints, unseen])
 
 
 class Stream:
-    """People and unanswered frames of one camera.
+    """People and pending frames of one camera.
 
     Args:
-        rig, camera: Its name.
-        inbox: What waits to be lifted.
-        persons: Everybody of all streams.
-        track_timeout_s: A person of whom no joint was seen for longer than this has left.
-        first_seq: Number of the first message about it.
-        held_ns: For so long somebody missing from the frames is in the sightings all the same.
+        rig, camera: Name of the stream.
+        frame_queue: Frames that wait to be lifted.
+        slot_table: Slots of the people of all streams.
+        track_timeout_s: A person without a visible joint for longer than this has expired.
+        first_seq: Number of its first pose message.
+        coast_ns: Longest time for which a person missing from the frames is carried on.
 
     Attributes:
         seq: Number of the next message.
         newest_ns: Time of the newest frame in the window.
-        unanswered: Frames in the window that wait for their lookahead, oldest first.
+        pending: Frames in the window that wait for their lookahead, oldest first.
     """
 
     def __init__(
@@ -77,7 +147,7 @@ class Stream:
         rig: str,
         camera: str,
         frame_queue: FrameQueue,
-        persons: SlotTable,
+        slot_table: SlotTable,
         *,
         track_timeout_s: float,
         first_seq: int,
@@ -85,18 +155,18 @@ class Stream:
     ) -> None:
         self.rig, self.camera, self.frame_queue = rig, camera, frame_queue
         self.seq, self.newest_ns = first_seq, 0
-        self.unanswered: deque[TrackedFrame] = deque()
+        self.pending: deque[TrackedFrame] = deque()
         self.generation = frame_queue.generation
-        self._slot_table, self._track_timeout_s = persons, track_timeout_s
+        self._slot_table, self._track_timeout_s = slot_table, track_timeout_s
         self._track_timeout_ns, self._coast_ns = round(track_timeout_s * 1e9), coast_ns
-        self._seats: dict[int, int] = {}
-        self._next_id = self._before_ns = self._newcomer_ns = 0
+        self._slots: dict[int, int] = {}
+        self._next_id = self._previous_ns = self._newcomer_ns = 0
         self._tracker = Tracker(self._new_id, track_timeout_s)
 
     @property
     def persons(self) -> int:
-        """How many people of this stream have a slot."""
-        return len(self._seats)
+        """Number of people of this stream who have a slot."""
+        return len(self._slots)
 
     def snapshot(self, now_ns: int) -> StreamSnapshot:
         """Return the state of this stream at the given time of the server's clock."""
@@ -107,7 +177,7 @@ class Stream:
             epoch=frame_queue.epoch or 0,
             persons=self.persons,
             waiting=len(frame_queue),
-            unanswered=len(self.unanswered),
+            unanswered=len(self.pending),
             assumed_intrinsics=frame_queue.assumed_intrinsics,
             offset_ns=0 if frame_queue.clock is None else frame_queue.clock.offset_ns,
             heard_ago_s=max(now_ns - frame_queue.heard_ns, 0) / NS_PER_S,
@@ -115,7 +185,7 @@ class Stream:
         )
 
     def assign_ids(self, frame: Frame, joints: Float32[np.ndarray, "person 17 3"]) -> list[int]:
-        """The id of every person: the rig's, the tracker's, or -1 for one nobody sees."""
+        """Return an id per person: the rig's, the tracker's, or -1 without a visible joint."""
         ids: list[int] = frame.message.ids.tolist()
         unknown = [person for person, given in enumerate(ids) if given < 0]
         if len(unknown) < len(ids):
@@ -124,58 +194,58 @@ class Stream:
             unknown = [person for person in unknown if joints[person, :, 2].any()]
             image_px = max(frame.message.wh)
             in_images = joints[unknown] / np.array([image_px, image_px, 1.0])
-            found = self._tracker.ids_of(in_images, frame.stamp.time_ns, self._before_ns)
+            found = self._tracker.ids_of(in_images, frame.stamp.time_ns, self._previous_ns)
             for person, number in zip(unknown, found, strict=True):
                 ids[person] = number
         return ids
 
-    def gone(self, time_ns: int) -> list[int]:
-        """Ids of the people who have left by that time: not those seen in the frame before it."""
+    def expired(self, time_ns: int) -> list[int]:
+        """Return the ids of people not seen for the track timeout, nor in the previous frame."""
         seen_ns, limit_ns = (
             self._slot_table.measured_ns,
-            min(time_ns - self._track_timeout_ns, self._before_ns),
+            min(time_ns - self._track_timeout_ns, self._previous_ns),
         )
-        return [number for number, slot in self._seats.items() if seen_ns[slot] < limit_ns]
+        return [number for number, slot in self._slots.items() if seen_ns[slot] < limit_ns]
 
     def awaits(self, ids: list[int]) -> bool:
-        """Whether an unanswered frame has one of these people."""
-        return any(number in ids for tracked in self.unanswered for number in tracked.ids)
+        """Return True if a pending frame has one of these people."""
+        return any(number in ids for tracked in self.pending for number in tracked.ids)
 
-    def leave(self, ids: list[int] | None = None) -> None:
-        """Give back the slots of these people, or of all.
+    def remove(self, ids: list[int] | None = None) -> None:
+        """Release the slots of these people, or of all.
 
         Raises:
-            BackendError: If the backend could not forget them; their slots are free all the same.
+            BackendError: If the backend could not reset the slots; they are released all the same.
         """
-        leaving = list(self._seats) if ids is None else ids
-        self._slot_table.free([self._seats.pop(number) for number in leaving])
+        removed = list(self._slots) if ids is None else ids
+        self._slot_table.release([self._slots.pop(number) for number in removed])
 
     def restart(self, generation: int) -> None:
-        """Begin a new epoch: everybody has left and nobody is known. Ids are not used again."""
+        """Begin a new epoch: remove all people and reset the tracker. Ids are not used again."""
         self.generation = generation
-        self.newest_ns = self._before_ns = self._newcomer_ns = 0
+        self.newest_ns = self._previous_ns = self._newcomer_ns = 0
         self._tracker = Tracker(self._new_id, self._track_timeout_s)
-        self.leave()
+        self.remove()
 
-    def seat(
+    def track(
         self,
         frame: Frame,
         joints: Float32[np.ndarray, "person 17 3"],
         ids: list[int],
         taken_ns: int,
     ) -> TrackedFrame:
-        """Everybody of the frame who has a slot, or gets one, and everybody who is held.
+        """Return the frame with all people who have or get a slot, and the coasting people.
 
-        One whom nobody has seen yet gets none.
+        A person without a visible joint is not assigned a slot.
         """
         kept, slots = [], []
         for person, number in enumerate(ids):
-            slot = self._seats.get(number)
+            slot = self._slots.get(number)
             if slot is None and number >= 0 and joints[person, :, 2].any():
                 self._newcomer_ns = frame.stamp.time_ns
-                slot = self._slot_table.seat()
+                slot = self._slot_table.acquire()
                 if slot is not None:
-                    self._seats[number] = slot
+                    self._slots[number] = slot
                     self._slot_table.last_ns[slot] = frame.stamp.time_ns
                     self._slot_table.measured_ns[slot] = frame.stamp.time_ns
             if slot is not None:
@@ -183,41 +253,43 @@ class Stream:
                 slots.append(slot)
         if len(kept) < len(ids):
             joints, ids = joints[kept], [ids[person] for person in kept]
-        self._before_ns = frame.stamp.time_ns
+        self._previous_ns = frame.stamp.time_ns
         tracked = TrackedFrame(self, frame, ids, slots, joints, taken_ns)
-        if len(self._seats) > len(ids) and (missing := self._missing(ids, frame.stamp.time_ns)):
-            tracked.hold(missing, [self._seats[number] for number in missing])
+        if len(self._slots) > len(ids):
+            coasting = self._coasting(ids, frame.stamp.time_ns)
+            if coasting:
+                tracked.add_coasting(coasting, [self._slots[number] for number in coasting])
         return tracked
 
-    def _missing(self, here: list[int], time_ns: int) -> list[int]:
-        """Ids of the people who are not in a frame and are held in it.
+    def _coasting(self, present: list[int], time_ns: int) -> list[int]:
+        """Return the ids of people who are missing from a frame and carried on in it.
 
-        They were seen lately, and before that for at least as long, so that a detector's slip of
-        one frame does not become a ghost. Nobody new has come since: who comes may be the one who
-        is missing, under another id.
+        They were seen lately, and before that for at least as long, so that a false detection of
+        one frame does not become a ghost. Nobody new has come since: a newcomer may be the missing
+        person under another id.
         """
-        persons, found = self._slot_table, []
-        for number, slot in self._seats.items():
-            seen_ns = persons.measured_ns[slot]
-            longest_ns = min(self._coast_ns, seen_ns - persons.first_ns[slot])
+        table, found = self._slot_table, []
+        for number, slot in self._slots.items():
+            seen_ns = table.measured_ns[slot]
+            longest_ns = min(self._coast_ns, seen_ns - table.first_ns[slot])
             lately = self._newcomer_ns <= seen_ns and time_ns - seen_ns <= longest_ns
-            if lately and persons.pushes[slot] and number not in here:
+            if lately and table.pushes[slot] and number not in present:
                 found.append(number)
-        return found[: MAX_PEOPLE - len(here)]
+        return found[: MAX_PEOPLE - len(present)]
 
     def _new_id(self) -> int:
-        while self._next_id in self._seats:
+        while self._next_id in self._slots:
             self._next_id += 1
         self._next_id += 1
         return self._next_id - 1
 
     def _resolve_id_conflicts(self, given: list[int]) -> None:
-        """Ids the rig gives are the rig's: a tracked person who has one of them gets another."""
+        """Give a tracked person another id if the rig uses the same one."""
         for number in given:
             if self._tracker.owns(number):
                 other = self._new_id()
                 self._tracker.rename(number, other)
-                if number in self._seats:
-                    self._seats[other] = self._seats.pop(number)
+                if number in self._slots:
+                    self._slots[other] = self._slots.pop(number)
             if self._next_id <= number < _LARGEST_COUNTED_ID:
                 self._next_id = number + 1

@@ -1,4 +1,4 @@
-"""The capture clock of one rig: how its time stamps become the model's time and the server's time.
+"""Capture clock of one rig: map its time stamps to the model's time and the server's time.
 
 Nothing here reads a clock; both times of a frame are arguments.
 """
@@ -6,8 +6,8 @@ Nothing here reads a clock; both times of a frame are arguments.
 from dataclasses import dataclass, replace
 
 from langpose_rt.config import NS_PER_S
-from langpose_rt.protocol.clock_sync import ClockSync
 from langpose_rt.protocol.header import time_from_wire
+from langpose_rt.protocol.keypoints import ClockSync
 
 STEP_NS = NS_PER_S
 """A change of the offset between the clocks beyond this is a step of the capture clock."""
@@ -22,7 +22,7 @@ _SPREAD_SHARE = 16
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """The times of one frame.
+    """Times of one frame.
 
     Attributes:
         time_ns: Time since the stream's origin; rises with every frame.
@@ -56,11 +56,11 @@ class CaptureClock:
 
     @property
     def offset_ns(self) -> int:
-        """What to add to a capture time to have it on the server's clock."""
+        """Difference from capture times to the server's clock."""
         return min(self._least_ns, self._least_before_ns)
 
     def stamp(self, t_ns: int, now_ns: int) -> Stamp:
-        """Times of the next frame.
+        """Return the times of the next frame.
 
         Args:
             t_ns: Its capture time, of any size.
@@ -98,7 +98,7 @@ class CaptureClock:
 
 
 def stamp_with_sync(stamp: Stamp, sync: ClockSync | None, t_ns: int) -> Stamp:
-    """The times of a frame, with what its rig claims to know, where that can be true.
+    """Replace the server time of a frame by its rig's own claim, where that can be true.
 
     A frame cannot have been captured after it came, and not more than a step of the clock before
     `CaptureClock`'s estimate, which is late by the delay only: such a claim is out of date.

@@ -1,6 +1,6 @@
 """Options of the pipeline; each field is a flag of a command."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from langpose_rt.config import NS_PER_S, check_range
 from langpose_rt.errors import ConfigError
@@ -14,38 +14,74 @@ NS_PER_MS = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineConfig:
-    """How streams are lifted and what is published of them.
-
-    Args:
-        name: Name of the server in the topic of the heartbeat.
-        lookahead_ms: An answer waits for this much of the future, and is better for it.
-        smoothing: Output filter: ``off``, ``low`` (delay 32 ms at rest, 11 ms at 1 m/s) or ``high``
-            (106 ms, 35 ms).
-        axes: Axes of what is published: ``camera``, or ``world`` where a camera's place is known.
-        fov_deg: Field of view of the long side of unknown cameras; None assumes 60 degrees.
-        person_height_m: Stature of people whose rig does not say; None takes 1.70 m.
-        track_timeout_s: A person who was not seen for longer has left.
-        coast_ms: A person missing from a frame is carried on by the model for so long; 0 for not at
-            all.
-        max_wait_ms: A stream's oldest waiting frames are skipped once they have waited longer.
-        max_streams: Cameras served at once.
-        idle_s: A silent stream is forgotten after this.
+    """Options of the pipeline; see the help of each field.
 
     Raises:
         ConfigError: If a value is out of range.
     """
 
-    name: str = "langpose"
-    lookahead_ms: float = 0.0
-    smoothing: str = "low"
-    axes: str = "camera"
-    fov_deg: float | None = None
-    person_height_m: float | None = None
-    track_timeout_s: float = 1.0
-    coast_ms: float = 200.0
-    max_wait_ms: float = 50.0
-    max_streams: int = 64
-    idle_s: float = 10.0
+    name: str = field(
+        default="langpose", metadata={"help": "name of the server in the topic of the heartbeat"}
+    )
+    lookahead_ms: float = field(
+        default=0.0,
+        metadata={
+            "help": "time a pose waits for later frames; a longer lookahead is more accurate"
+        },
+    )
+    smoothing: str = field(
+        default="low",
+        metadata={
+            "help": (
+                "output filter: off, low (delay 32 ms at rest, 11 ms at 1 m/s) or high (106 ms, "
+                "35 ms)"
+            )
+        },
+    )
+    ray_refinement: float = field(
+        default=1.0,
+        metadata={
+            "help": (
+                "strength of the refinement that moves joints towards their 2D, for models whose "
+                "manifest specifies one; 0 turns it off"
+            )
+        },
+    )
+    axes: str = field(
+        default="camera",
+        metadata={"help": "axes of the poses: camera, or world where the camera is calibrated"},
+    )
+    fov_deg: float | None = field(
+        default=None,
+        metadata={
+            "help": "field of view of the long side of unknown cameras (default: 60 degrees)"
+        },
+    )
+    person_height_m: float | None = field(
+        default=None,
+        metadata={"help": "stature of people whose rig does not send it (default: 1.70 m)"},
+    )
+    track_timeout_s: float = field(
+        default=1.0, metadata={"help": "a person not seen for longer is removed"}
+    )
+    coast_ms: float = field(
+        default=200.0,
+        metadata={
+            "help": (
+                "the model extrapolates a person missing from a frame for this long; 0 turns it off"
+            )
+        },
+    )
+    max_wait_ms: float = field(
+        default=50.0,
+        metadata={
+            "help": "frames that wait longer in the queue of a stream are dropped, oldest first"
+        },
+    )
+    max_streams: int = field(default=64, metadata={"help": "cameras served at once"})
+    idle_s: float = field(
+        default=10.0, metadata={"help": "a stream without frames is removed after this"}
+    )
 
     def __post_init__(self) -> None:
         if not NAME_PATTERN.fullmatch(self.name):
@@ -59,6 +95,7 @@ class PipelineConfig:
             Intrinsics.from_fov(2.0, 2.0, self.fov_deg)
         if self.person_height_m is not None:
             check_range("person_height_m", self.person_height_m, 0.3, 3.0)
+        check_range("ray_refinement", self.ray_refinement, 0.0, 1.0)
         check_range("lookahead_ms", self.lookahead_ms, 0.0, 2000.0)
         check_range("track_timeout_s", self.track_timeout_s, 0.1, 60.0)
         check_range("coast_ms", self.coast_ms, 0.0, 2000.0)
@@ -68,32 +105,32 @@ class PipelineConfig:
 
     @property
     def lookahead_ns(self) -> int:
-        """The lookahead in nanoseconds."""
+        """Lookahead in nanoseconds."""
         return round(self.lookahead_ms * NS_PER_MS)
 
     @property
     def max_wait_ns(self) -> int:
-        """The longest wait in nanoseconds."""
+        """Longest wait in the frame queue, in nanoseconds."""
         return round(self.max_wait_ms * NS_PER_MS)
 
     @property
     def track_timeout_ns(self) -> int:
-        """How long a person is waited for, in nanoseconds."""
+        """Time after which an unseen person is removed, in nanoseconds."""
         return round(self.track_timeout_s * NS_PER_S)
 
     @property
     def coast_ns(self) -> int:
-        """How long a person missing from the frames is carried on, in nanoseconds."""
+        """Longest extrapolation of a missing person, in nanoseconds."""
         return round(self.coast_ms * NS_PER_MS)
 
     @property
     def idle_ns(self) -> int:
-        """How long a silent stream is remembered, in nanoseconds."""
+        """Time after which a stream without frames is removed, in nanoseconds."""
         return round(self.idle_s * NS_PER_S)
 
 
 def check_live(manifest: Manifest, config: PipelineConfig) -> None:
-    """That a model can serve what is asked of it.
+    """Check that a model can serve live with a configuration.
 
     Raises:
         ConfigError: If it does not take live input, or was not trained for the lookahead.

@@ -1,6 +1,7 @@
-"""What waits to be lifted of one stream: order, duplicates, gaps, epochs, and the backlog rule.
+"""Frame queue: frames of one stream that wait to be lifted, in order, without old ones.
 
-The ingest side of a stream. Persons and poses are the other side's, in `stream.py`.
+The ingest side of a stream: duplicates, gaps, epochs, and the longest wait. The lift side, with
+people and poses, is in `camera_stream.py`.
 """
 
 from collections import deque
@@ -17,20 +18,20 @@ MAX_WAITING = 64
 
 EPOCHS_REMEMBERED = 8
 SILENCE_NS = 2 * NS_PER_S
-"""An old epoch is believed again once the present one has been silent for this long."""
+"""An old epoch is accepted again once the present one has been silent for this long."""
 
 
 @dataclass(slots=True, eq=False)
 class Frame:
-    """One accepted frame of a stream.
+    """Accepted frame of a stream.
 
     Attributes:
         message: What the rig sent.
-        viewpoint: The camera it was seen with.
+        camera_model: Its camera.
         received_ns: When it arrived, by the server's clock.
         stamp: Its times.
-        generation: Counts the epochs of the stream; a change forgets every person.
-        drop: What the stream lost before this frame; filled when it is taken.
+        generation: Counts the epochs of the stream; a change removes every person.
+        drop: Losses of the stream before this frame; set when it is taken.
     """
 
     message: KeypointMessage
@@ -45,14 +46,14 @@ class FrameQueue:
     """Frames of one stream in order, each at most once.
 
     Args:
-        viewpoints: Where the cameras of the frames come from.
-        max_wait_ns: The oldest waiting frames are skipped once they have waited longer than this.
+        camera_lookup: Finds the cameras of the frames.
+        max_wait_ns: The oldest waiting frames are dropped once they have waited longer than this.
 
     Attributes:
         heard_ns: When a message last arrived, accepted or not.
-        generation: Epochs that are over.
+        generation: Number of past epochs.
         totals: Frames accepted and lost since the stream appeared, by name; those accepted are
-            answered, shed or failed in the end.
+            lifted, shed or failed in the end.
     """
 
     def __init__(self, camera_lookup: CameraLookup, max_wait_ns: int) -> None:
@@ -63,7 +64,7 @@ class FrameQueue:
         self.totals = dict.fromkeys(("accepted", "late", "dup", "gap", "shed", "failed"), 0)
         self._reported = dict(self.totals)
         self._camera_lookup, self._max_wait_ns = camera_lookup, max_wait_ns
-        self._seen_with: tuple[RigCamera | None, tuple[int, int], CameraModel] | None = None
+        self._last_camera: tuple[RigCamera | None, tuple[int, int], CameraModel] | None = None
         self._seq = -1
         self._accepted_ns = 0
         self._old_epochs: deque[int] = deque(maxlen=EPOCHS_REMEMBERED)
@@ -74,11 +75,11 @@ class FrameQueue:
 
     @property
     def assumed_intrinsics(self) -> bool:
-        """Whether nobody knows the lens the newest frame was seen with."""
-        return self._seen_with is not None and self._seen_with[2].intrinsics.assumed
+        """True if the lens of the newest frame is not known."""
+        return self._last_camera is not None and self._last_camera[2].intrinsics.assumed
 
     def push(self, message: KeypointMessage, now_ns: int) -> Frame | None:
-        """Queue a frame, unless it is a duplicate, late, or of an epoch that is over.
+        """Queue a frame, unless it is a duplicate, late, or of a past epoch.
 
         Returns:
             The queued frame, or None if it was counted and dropped.
@@ -104,12 +105,12 @@ class FrameQueue:
         frame = Frame(message, camera_model, now_ns, stamp, self.generation)
         self.totals["accepted"] += 1
         self._waiting.append(frame)
-        self._shed(now_ns)
+        self._drop_old(now_ns)
         return frame
 
     def take(self, now_ns: int) -> Frame | None:
-        """The oldest frame that is still worth lifting, with what was lost before it."""
-        self._shed(now_ns)
+        """Take the oldest frame that is still worth lifting, with the losses before it."""
+        self._drop_old(now_ns)
         if not self._waiting:
             return None
         frame = self._waiting.popleft()
@@ -120,16 +121,16 @@ class FrameQueue:
         return frame
 
     def fail(self, frame: Frame) -> None:
-        """Count a taken frame as failed; what was lost before it is told with the next one."""
+        """Count a taken frame as failed; the losses before it are reported with the next one."""
         self.totals["failed"] += 1
         for name in Drops.__struct_fields__:
             self._reported[name] -= getattr(frame.drop, name)
 
     def _camera_model_of(self, message: KeypointMessage) -> CameraModel:
-        last = self._seen_with
+        last = self._last_camera
         if last is None or last[0] != message.cam or last[1] != message.wh:
             found = self._camera_lookup.camera_model_of(message)
-            last = self._seen_with = (message.cam, message.wh, found)
+            last = self._last_camera = (message.cam, message.wh, found)
         return last[2]
 
     def _begin(self, message: KeypointMessage, now_ns: int) -> CaptureClock:
@@ -140,8 +141,8 @@ class FrameQueue:
         self.clock = CaptureClock(message.t_ns, now_ns)
         return self.clock
 
-    def _shed(self, now_ns: int) -> None:
-        """Skip the oldest frames while a newer one waits behind them and they are too old."""
+    def _drop_old(self, now_ns: int) -> None:
+        """Drop the oldest frames while they are too old and a newer one waits behind them."""
         waiting = self._waiting
         while len(waiting) > 1 and (
             now_ns - waiting[0].received_ns > self._max_wait_ns or len(waiting) > MAX_WAITING

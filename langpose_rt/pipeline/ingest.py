@@ -1,7 +1,7 @@
-"""The ingest side: messages from the network are decoded, put in order and queued per stream.
+"""Ingest: decode messages from the network, put them in order and queue them per stream.
 
 Called by the thread that owns the socket; it never waits for the model. The lift side takes its
-frames here, so everything the two share is behind one lock, held for microseconds.
+frames here, so the state that both share is behind one lock, held for microseconds.
 """
 
 import threading
@@ -27,7 +27,7 @@ from langpose_rt.protocol.messages import (
 Journal = Callable[[str, int, int], None]
 
 TOO_MANY_STREAMS = "too_many_streams"
-"""Reason of a message that is fine, from one camera more than the server takes."""
+"""Reject reason of a valid message from one camera more than the server takes."""
 
 _ASSUMED = (
     f"nobody knows the lens, so it is assumed to see {ASSUMED_FOV_DEG:g} degrees and distances are "
@@ -36,19 +36,19 @@ _ASSUMED = (
 
 
 class Ingest:
-    """All streams and what waits in them.
+    """All streams and the frames that wait in them.
 
     Args:
         config: Options.
-        viewpoints: Where the cameras of the frames come from.
+        camera_lookup: Finds the cameras of the frames.
         epoch: Of the server; numbers JSON messages that have no number.
-        stats: Where messages and losses are counted.
-        bulletin: Where they are reported.
-        new_stream: Makes the lift side of a stream from its name, its inbox and the number of its
-            first pose message. That is how many messages were heard before: a topic that comes
-            back never has a number twice, as it had at most one pose for every message heard.
-        journal: Told under the lock what the lift side takes: what, now_ns, messages heard so far.
-            The same messages and takings in the same order give the same poses.
+        stats: Counts messages and losses.
+        announcer: Reports rejected messages, clock steps and unknown lenses.
+        new_stream: Makes the lift side of a stream from its name, its frame queue and the number of
+            its first pose message. That is the number of messages received before: a topic that
+            comes back never has a number twice, as it had at most one pose per message.
+        journal: Records, under the lock, decisions of the lift side: name, now_ns, messages
+            received so far. The same messages and decisions in the same order give the same poses.
     """
 
     def __init__(
@@ -65,36 +65,36 @@ class Ingest:
         self._config, self._camera_lookup = config, camera_lookup
         self._sizes, self._numbering = camera_lookup.sizes, JsonNumbering(epoch)
         self._stats, self._announcer, self._new_stream = stats, announcer, new_stream
-        self._journal, self._heard = journal, 0
+        self._journal, self._received = journal, 0
         self._streams: dict[tuple[str, str], Stream] = {}
-        self._told_assumed: set[Stream] = set()
+        self._reported_assumed: set[Stream] = set()
         self._plausibility: dict[Stream, StreamPlausibility] = {}
         self._lock = threading.Lock()
 
     @property
     def streams(self) -> list[Stream]:
-        """The streams there are."""
+        """Current streams."""
         with self._lock:
             return list(self._streams.values())
 
     @property
     def waiting(self) -> bool:
-        """Whether a frame waits to be lifted."""
+        """True if a frame waits to be lifted."""
         with self._lock:
             return any(len(stream.frame_queue) for stream in self._streams.values())
 
     def receive(self, parts: Sequence[bytes], now_ns: int, sender: str | None = None) -> bool:
-        """Take one message; a bad one is counted, reported and forgotten.
+        """Take one message; a bad one is counted, reported and dropped.
 
         Args:
             parts: As they arrived.
-            now_ns: When they did.
-            sender: What the sender's key is named after; None where there are no keys.
+            now_ns: Time of arrival.
+            sender: Name of the sender's key; None where there are no keys.
 
         Returns:
-            Whether a frame was queued.
+            True if a frame was queued.
         """
-        heard = self._stats.add("messages")
+        received = self._stats.add("messages")
         try:
             if sender is not None:
                 check_sender(parts[0], sender)
@@ -102,8 +102,8 @@ class Ingest:
                 parts, now_ns=now_ns, numbering=self._numbering, sizes=self._sizes
             )
             with self._lock:
-                self._heard = heard
-                stream = self._stream_of(message, heard - 1)
+                self._received = received
+                stream = self._stream_of(message, received - 1)
                 self._check(stream, message, now_ns)
                 generation = stream.frame_queue.generation
                 frame = stream.frame_queue.push(message, now_ns)
@@ -112,45 +112,45 @@ class Ingest:
             self._announcer.report("reject", error.reason, error.detail, _subject_of(parts))
             return False
         self._count(message, frame, generation)
-        if stream.frame_queue.assumed_intrinsics and stream not in self._told_assumed:
-            self._told_assumed.add(stream)
+        if stream.frame_queue.assumed_intrinsics and stream not in self._reported_assumed:
+            self._reported_assumed.add(stream)
             self._announcer.report("camera", "assumed_intrinsics", _ASSUMED, message.topic)
         return frame is not None
 
     def take(self, now_ns: int) -> list[tuple[Stream, Frame]]:
-        """The oldest frame of every stream that has one worth lifting."""
+        """Take the oldest frame of every stream that has one worth lifting."""
         with self._lock:
             found = [(stream, stream.frame_queue.take(now_ns)) for stream in self._streams.values()]
             taken = [(stream, frame) for stream, frame in found if frame is not None]
             if taken:
-                self._journal("step", now_ns, self._heard)
+                self._journal("step", now_ns, self._received)
         return taken
 
     def silent(self, now_ns: int) -> tuple[list[Stream], list[Stream]]:
-        """Streams with nothing to lift that were not heard for a while, and those forgotten now.
+        """Return quiet streams with pending frames, and streams that are removed now.
 
-        The former still wait for the lookahead of a frame; the latter are taken out after a longer
-        time, once nothing of theirs waits any more, and the caller sees to their people.
+        The former have nothing to encode and were not heard for a while; the latter were silent
+        for longer and have no pending frames, and the caller removes their people.
         """
         with self._lock:
             idle = [stream for stream in self._streams.values() if not len(stream.frame_queue)]
             before_ns = now_ns - min(self._config.track_timeout_ns, self._config.idle_ns)
-            quiet = [s for s in idle if s.frame_queue.heard_ns < before_ns and s.unanswered]
-            gone_ns = now_ns - self._config.idle_ns
-            gone = [s for s in idle if s.frame_queue.heard_ns < gone_ns and not s.unanswered]
-            for stream in gone:
+            quiet = [s for s in idle if s.frame_queue.heard_ns < before_ns and s.pending]
+            removed_ns = now_ns - self._config.idle_ns
+            removed = [s for s in idle if s.frame_queue.heard_ns < removed_ns and not s.pending]
+            for stream in removed:
                 del self._streams[stream.rig, stream.camera]
-                self._told_assumed.discard(stream)
+                self._reported_assumed.discard(stream)
                 self._plausibility.pop(stream, None)
                 self._stats.keep(stream.frame_queue.totals)
-            if quiet or gone:
-                self._journal("silent", now_ns, self._heard)
-        return quiet, gone
+            if quiet or removed:
+                self._journal("silent", now_ns, self._received)
+        return quiet, removed
 
     def all(self, now_ns: int) -> list[Stream]:
-        """The streams there are, about to be answered for what waits for its lookahead."""
+        """Return all streams, and record that their pending frames are about to be lifted."""
         with self._lock:
-            self._journal("flush", now_ns, self._heard)
+            self._journal("flush", now_ns, self._received)
             return list(self._streams.values())
 
     def _check(self, stream: Stream, message: KeypointMessage, now_ns: int) -> None:
@@ -162,7 +162,7 @@ class Ingest:
             for found in plausibility.new_findings():
                 self._announcer.report("suspect", found.reason, found.detail, message.topic)
 
-    def _stream_of(self, message: KeypointMessage, heard_before: int) -> Stream:
+    def _stream_of(self, message: KeypointMessage, received_before: int) -> Stream:
         name = (message.rig, message.camera)
         stream = self._streams.get(name)
         if stream is None:
@@ -173,7 +173,7 @@ class Ingest:
                     f"the server takes {most} cameras at once; raise --max-streams",
                 )
             frame_queue = FrameQueue(self._camera_lookup, self._config.max_wait_ns)
-            stream = self._streams[name] = self._new_stream(*name, frame_queue, heard_before)
+            stream = self._streams[name] = self._new_stream(*name, frame_queue, received_before)
         return stream
 
     def _count(self, message: KeypointMessage, frame: Frame | None, generation: int) -> None:
@@ -193,7 +193,7 @@ class Ingest:
 
 
 def _subject_of(parts: Sequence[bytes]) -> str:
-    """The topic of a message from the network if it is one, else nothing."""
+    """Return the topic of a message from the network if it is valid, else an empty string."""
     try:
         rig, camera = topic_names(parts[0], "kp2d", 2)
     except (MessageError, IndexError):

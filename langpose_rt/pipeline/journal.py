@@ -1,4 +1,4 @@
-"""The recorder protocol: what the pipeline reports while it runs.
+"""Recorder protocol: messages and decisions that the pipeline hands to a recording.
 
 A recorder that writes to a file is `langpose_rt.recording.recorder`.
 """
@@ -14,47 +14,47 @@ NO_KEYS: Mapping[str, str] = MappingProxyType({})
 
 @runtime_checkable
 class Recorder(Protocol):
-    """What a server tells of itself; every call returns at once, from any thread."""
+    """Receiver of messages and decisions; every call returns at once, from any thread."""
 
     def begin(self, epoch: int, faults: FaultReporter, keys: Mapping[str, str] = NO_KEYS) -> None:
-        """The server starts.
+        """Begin a recording at the start of the server.
 
         Args:
             epoch: Of the server.
-            incidents: Where it is counted what is recorded, and said that recording has ended.
+            faults: Counts recorded messages, and reports the end of the recording.
             keys: Public keys by the names they are pinned to, where there are any.
 
         Raises:
-            ConfigError: If there is nowhere to record to.
+            ConfigError: If the recording cannot be opened.
         """
 
     def received(self, parts: Sequence[bytes], now_ns: int, sender: str | None = None) -> None:
-        """A message has come, by a key of that name if there are keys, and is about to be read."""
+        """Record a message before it is read, with the name of its key if there are keys."""
 
     def published(self, parts: Sequence[bytes], now_ns: int) -> None:
-        """A message is sent."""
+        """Record a message that was sent."""
 
     def decided(self, what: str, now_ns: int, heard: int) -> None:
-        """The lift side did something after so many messages; inside the lock of both sides."""
+        """Record a decision of the lift side after so many messages; called inside the lock."""
 
     def close(self) -> None:
-        """The server has stopped."""
+        """End the recording."""
 
 
 class NoRecorder:
     """Records nothing."""
 
     def begin(self, epoch: int, faults: FaultReporter, keys: Mapping[str, str] = NO_KEYS) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def received(self, parts: Sequence[bytes], now_ns: int, sender: str | None = None) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def published(self, parts: Sequence[bytes], now_ns: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def decided(self, what: str, now_ns: int, heard: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Nothing."""
+        """Do nothing."""

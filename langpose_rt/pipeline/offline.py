@@ -1,7 +1,7 @@
-"""A clip through the very pipeline that serves live, without sockets or a clock.
+"""Lift a clip through the live pipeline, without sockets or a clock.
 
-Every frame is encoded as a rig would send it, received, stepped and decoded, so what a file gives
-is what the same people in front of a camera would have got.
+Every frame is encoded as a rig would send it, received, stepped and decoded, so the poses of a file
+are those that a server would have published.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from langpose_rt.formats.clip import Clip
 from langpose_rt.formats.lifted_npz import PoseSequence
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.pipeline import Pipeline
-from langpose_rt.pipeline.responder import Replies
+from langpose_rt.pipeline.responder import OutgoingMessage
 from langpose_rt.protocol.frames import (
     empty_frame,
     frame_with_people,
@@ -32,7 +32,7 @@ RIG, CAMERA = "file", "clip"
 
 
 def rig_camera_of_clip(clip: Clip) -> RigCamera | None:
-    """What the file knows of its camera, as a rig would say it."""
+    """Return the camera of a file as a rig would send it."""
     if clip.intrinsics is None and clip.gravity is None:
         return None
     known = RigCamera()
@@ -45,8 +45,8 @@ def rig_camera_of_clip(clip: Clip) -> RigCamera | None:
 
 
 def frames_of_clip(clip: Clip, rig: str, camera: str, *, epoch: int) -> Iterator[KeypointMessage]:
-    """The messages a rig would send for a clip; people who are not there are left out."""
-    nobody = empty_frame(
+    """Yield the messages a rig would send for a clip, with the people present in each frame."""
+    without_people = empty_frame(
         rig,
         camera,
         epoch=epoch,
@@ -57,7 +57,7 @@ def frames_of_clip(clip: Clip, rig: str, camera: str, *, epoch: int) -> Iterator
     )
     for seq, (present, t_ns) in enumerate(zip(clip.present, clip.t_ns, strict=True)):
         people, ids = clip.keypoints[seq, present], clip.ids[seq, present]
-        yield frame_with_people(nobody, people, ids, seq=seq, t_ns=int(t_ns))
+        yield frame_with_people(without_people, people, ids, seq=seq, t_ns=int(t_ns))
 
 
 def lift_clip(
@@ -71,85 +71,85 @@ def lift_clip(
 
     Args:
         clip: Keypoints and what is known of the camera.
-        backend: Its windows are used and left behind.
-        config: Options of the live pipeline; the last frames get what lookahead there is.
+        backend: Its windows are used and not reset.
+        config: Options of the live pipeline; the last frames get the lookahead there is.
         on_frame: Called with the number of frames done.
 
     Returns:
-        Poses in the columns of the clip where its ids say who is who. Where the pipeline had to
-        find that out, every person has one column, reused once somebody has left for good.
+        Poses in the columns of the clip if it has ids. If the people were tracked by the pipeline,
+        every person has one column, reused after the last frame of the person.
 
     Raises:
         ConfigError: If the pipeline refuses a frame of the clip.
     """
     pipeline = Pipeline(backend, config)
-    answers: list[PoseMessage] = []
+    messages: list[PoseMessage] = []
     try:
         for count, frame in enumerate(frames_of_clip(clip, RIG, CAMERA, epoch=1), start=1):
             if not pipeline.receive(encode_keypoints(frame), frame.t_ns):
                 reasons = ", ".join(pipeline.stats.rejected) or "out of order"
                 raise ConfigError(f"frame {frame.seq} of the clip was refused: {reasons}")
-            answers += _poses(pipeline.step(frame.t_ns))
+            messages += _poses(pipeline.step(frame.t_ns))
             if on_frame is not None:
                 on_frame(count)
     except MessageError as error:
         raise ConfigError(f"a frame of the clip is not acceptable: {error.detail}") from None
-    answers += _poses(pipeline.flush(int(clip.t_ns[-1])))
-    return _lifted_from_answers(answers, clip)
+    messages += _poses(pipeline.flush(int(clip.t_ns[-1])))
+    return _sequence_from_messages(messages, clip)
 
 
-def _poses(replies: Replies) -> list[PoseMessage]:
-    return [decode_pose(parts) for parts in replies if parts[0].startswith(b"pose3d/")]
+def _poses(outgoing: list[OutgoingMessage]) -> list[PoseMessage]:
+    return [decode_pose(parts) for parts in outgoing if parts[0].startswith(b"pose3d/")]
 
 
-def _lifted_from_answers(answers: list[PoseMessage], clip: Clip) -> PoseSequence:
+def _sequence_from_messages(messages: list[PoseMessage], clip: Clip) -> PoseSequence:
     if (clip.ids[clip.present] >= 0).all():
-        columns, count = _columns_of_clip(answers, clip), clip.ids.shape[1]
+        columns, count = _columns_of_clip(messages, clip), clip.ids.shape[1]
     else:
-        columns = _columns_of_tracks(answers)
+        columns = _columns_of_tracks(messages)
         count = 1 + max((column for own in columns for column in own.values()), default=0)
     lifted = PoseSequence.empty(clip.t_ns, count)
-    for answer, own in zip(answers, columns, strict=True):
-        frame = answer.src.seq
-        rows = [row for row, person in enumerate(answer.ids.tolist()) if person in own]
-        column = [own[person] for person in answer.ids[rows].tolist()]
-        lifted.pose[frame, column] = answer.poses[rows, :, :3]
-        lifted.sigma_m[frame, column] = answer.poses[rows, :, 3]
-        lifted.ids[frame, column] = answer.ids[rows]
-        if answer.root is not None:
-            lifted.root[frame, column] = answer.root[rows]
+    for message, own in zip(messages, columns, strict=True):
+        frame = message.src.seq
+        rows = [row for row, person in enumerate(message.ids.tolist()) if person in own]
+        column = [own[person] for person in message.ids[rows].tolist()]
+        lifted.pose[frame, column] = message.poses[rows, :, :3]
+        lifted.sigma_m[frame, column] = message.poses[rows, :, 3]
+        lifted.ids[frame, column] = message.ids[rows]
+        if message.root is not None:
+            lifted.root[frame, column] = message.root[rows]
     return lifted
 
 
-def _columns_of_clip(answers: list[PoseMessage], clip: Clip) -> list[dict[int, int]]:
-    """Column of every person in every answer: where the clip has them in that frame.
+def _columns_of_clip(messages: list[PoseMessage], clip: Clip) -> list[dict[int, int]]:
+    """Return the column of every person in every message: that of the clip in the same frame.
 
-    Who is held has the column of the frame before, unless somebody else is there now.
+    A coasting person has the column of the frame before, unless another person is there now.
     """
     columns: list[dict[int, int]] = []
     before: dict[int, int] = {}
-    for answer in answers:
-        ids = clip.ids[answer.src.seq].tolist()
+    for message in messages:
+        ids = clip.ids[message.src.seq].tolist()
         own = {person: column for column, person in enumerate(ids) if person >= 0}
         taken = set(own.values())
-        held = {person: column for person, column in before.items() if column not in taken}
-        before = held | own
+        coasting = {person: column for person, column in before.items() if column not in taken}
+        before = coasting | own
         columns.append(before)
     return columns
 
 
-def _columns_of_tracks(answers: list[PoseMessage]) -> list[dict[int, int]]:
-    """Column of every person in every answer: the lowest that is free for their whole stay."""
+def _columns_of_tracks(messages: list[PoseMessage]) -> list[dict[int, int]]:
+    """Return the column of every person in every message: the lowest free one for the track."""
     last_seen = {
-        person: index for index, answer in enumerate(answers) for person in answer.ids.tolist()
+        person: index for index, message in enumerate(messages) for person in message.ids.tolist()
     }
     taken: dict[int, int] = {}
     columns = []
-    for index, answer in enumerate(answers):
+    for index, message in enumerate(messages):
         taken = {person: column for person, column in taken.items() if last_seen[person] >= index}
-        for person in answer.ids.tolist():
+        for person in message.ids.tolist():
             if person not in taken:
                 used = set(taken.values())
                 taken[person] = next(c for c in range(len(used) + 1) if c not in used)
-        columns.append({person: taken[person] for person in answer.ids.tolist()})
+        columns.append({person: taken[person] for person in message.ids.tolist()})
     return columns

@@ -1,6 +1,6 @@
-"""The One-Euro filter for many persons at once, for what is published and never for the model.
+"""Low-pass One-Euro filter for many persons at once: published poses, never model input.
 
-Which points belong to which person, and when a person is forgotten, is the caller's business.
+The caller assigns slots to persons and resets them.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _NEVER = np.int64(-1)
 
 
 def smoothing_named(name: str) -> tuple[float, float] | None:
-    """Cutoff and its rise of one of SMOOTHINGS; None for no smoothing.
+    """Return cutoff and its rise of one of SMOOTHINGS; None for no smoothing.
 
     Raises:
         ConfigError: If there is no such smoothing.
@@ -41,7 +41,7 @@ class OneEuro:
     changes nothing else.
 
     Args:
-        slots: Persons whose state is kept.
+        slots: Number of persons.
         cutoff_hz: Cutoff at rest, one per point.
         rise_hz: How much a speed of 1 m/s adds to it, one per point.
 
@@ -65,11 +65,11 @@ class OneEuro:
         points_m: Float[np.ndarray, "batch point 3"],
         time_ns: Int[np.ndarray, " batch"],
     ) -> Float[np.ndarray, "batch point 3"]:
-        """The newest points of the given persons, smoothed.
+        """Return the newest points of the given persons, smoothed.
 
         Args:
             slots: Distinct slots of the persons.
-            points_m: Finite points; the caller has sorted out the others.
+            points_m: Finite points.
             time_ns: Capture times since the stream's origin, not negative, rising per slot.
 
         Returns:
@@ -90,11 +90,11 @@ class OneEuro:
         return value
 
     def reset(self, slots: Int[np.ndarray, " batch"]) -> None:
-        """Forget the given persons."""
+        """Clear the state of the given persons."""
         self._time_ns[slots] = _NEVER
 
 
 def _share(cutoff_hz: np.ndarray | np.float32, dt_s: np.ndarray) -> np.ndarray:
-    """Weight of the newest value in a first-order low pass."""
+    """Return the weight of the newest value in a first-order low pass."""
     angle = 2 * np.pi * cutoff_hz * dt_s
     return np.asarray(angle / (angle + 1.0), np.float32)

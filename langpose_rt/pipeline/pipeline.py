@@ -1,10 +1,10 @@
-"""The pipeline without sockets: bytes and times in, bytes out.
+"""Pipeline: keypoint messages and times in, pose messages out; without sockets.
 
-    receive   a message is decoded, put in order and queued
-    step      one waiting frame of every stream goes through the model, all people together
-    change_model   another model takes over between two steps
-    tick      heartbeats, schemas, events, and streams that have fallen silent
-    flush     what still waits for its lookahead is answered with the one there is
+    receive         decode a message, put it in order and queue it
+    step            take one waiting frame of every stream through the model, all people together
+    promote_shadow  switch to another model between two steps
+    tick            publish heartbeats, schemas and events, and remove silent streams
+    flush           lift all frames that wait, with the lookahead there is
 
 Nothing here reads a clock or a socket. `receive` may be called from another thread than the rest;
 it never waits for the model.
@@ -22,7 +22,7 @@ from langpose_rt.manifest import Manifest
 from langpose_rt.monitoring.announcer import Announcer
 from langpose_rt.monitoring.counters import Stats
 from langpose_rt.monitoring.faults import FaultReporter
-from langpose_rt.monitoring.snapshot import Snapshot
+from langpose_rt.monitoring.snapshot import ServerState, Snapshot
 from langpose_rt.pipeline.batch_lifter import BatchLifter, joints_of_frames
 from langpose_rt.pipeline.camera_lookup import CameraLookup
 from langpose_rt.pipeline.camera_stream import Stream, TrackedFrame
@@ -31,8 +31,7 @@ from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
 from langpose_rt.pipeline.ingest import Ingest
 from langpose_rt.pipeline.journal import NoRecorder, Recorder
 from langpose_rt.pipeline.model_swap import SwappableBackend
-from langpose_rt.pipeline.pose_builder import PoseMessageBuilder
-from langpose_rt.pipeline.responder import Replies, Responder
+from langpose_rt.pipeline.responder import OutgoingMessage, PoseMessageBuilder, Responder
 from langpose_rt.pipeline.slots import SlotTable
 from langpose_rt.runtime.backend import Backend
 
@@ -41,19 +40,19 @@ class Pipeline:
     """Many streams of keypoints through one backend.
 
     Args:
-        backend: What computes, until another is offered; the caller closes it.
+        backend: Runs the network until another one is promoted; the caller closes it.
         config: Options.
         cameras: Calibrated cameras by "rig/camera" or "camera".
         epoch: Random number of this start of the server.
-        gallery: Sentences to compare everybody's motion with.
+        gallery: Sentences to compare motion embeddings with.
         clock: Reads the clock that ``now_ns`` comes from, for the latency of the stages; without it
             no time passes within a call.
-        recorder: Takes down what is heard and decided.
+        recorder: Records messages and decisions.
 
     Attributes:
-        recorder: Where what is heard and decided is taken down.
-        model: What answers now; another one may be let rehearse here.
-        incidents: What went wrong.
+        recorder: Records messages and decisions.
+        model: Active model; a shadow model is started here.
+        faults: Counts and reports faults.
 
     Raises:
         ConfigError: If the model does not take live input.
@@ -71,14 +70,17 @@ class Pipeline:
         recorder: Recorder | None = None,
     ) -> None:
         self.config = config = config or PipelineConfig()
-        self._gallery = gallery
+        self._gallery, self._clock = gallery, clock
         self.check_model(backend.manifest)
-        self.stats, self.model, self._now_ns = Stats(), SwappableBackend(backend), 0
+        self.stats, self.model = Stats(), SwappableBackend(backend)
         self.recorder = recorder or NoRecorder()
-        self._clock = clock or (lambda: self._now_ns)
-        self._slot_table = SlotTable(self.model, config.smoothing, gallery)
+        refined = config.ray_refinement > 0
+        self._slot_table = SlotTable(self.model, config.smoothing, gallery, refined=refined)
         self._lifter = BatchLifter(
-            self.model, self._slot_table, config.person_height_m, self._clock
+            self.model,
+            self._slot_table,
+            config.person_height_m,
+            refinement=config.ray_refinement,
         )
         self._builder = PoseMessageBuilder(self.model, config, epoch)
         self._announcer = Announcer(config.name, epoch)
@@ -90,7 +92,6 @@ class Pipeline:
             self._builder,
             self.faults,
             lookahead_ns=config.lookahead_ns,
-            clock=self._clock,
         )
         self._ingest = Ingest(
             config,
@@ -106,12 +107,12 @@ class Pipeline:
 
     @property
     def waiting(self) -> bool:
-        """Whether a frame waits to be lifted."""
+        """True if a frame waits to be lifted."""
         return self._ingest.waiting
 
     @property
     def state(self) -> str:
-        """One of starting, ready, degraded, draining."""
+        """State of the server: starting, ready, degraded or draining."""
         if self._draining:
             return "draining"
         if self._started_ns is None:
@@ -119,130 +120,128 @@ class Pipeline:
         return "degraded" if self.faults.failures else "ready"
 
     def check_model(self, manifest: Manifest) -> None:
-        """That a model can serve what is asked of this pipeline.
+        """Check that a model fits the options of this pipeline.
 
         Raises:
-            ConfigError: If it cannot.
+            ConfigError: If it does not.
         """
         check_live(manifest, self.config)
         if self._gallery is not None:
             check_gallery(self._gallery, manifest)
 
     def receive(self, parts: Sequence[bytes], now_ns: int, sender: str | None = None) -> bool:
-        """Take one message from the network; a bad one is counted, reported and forgotten.
+        """Take one message from the network; a bad one is counted, reported and dropped.
 
         Args:
             parts: Its parts as they came.
             now_ns: When it arrived.
-            sender: What its key is named after; None where there are no keys.
+            sender: Name of the sender's key; None where there are no keys.
 
         Returns:
-            Whether a frame was queued.
+            True if a frame was queued.
         """
         self.recorder.received(parts, now_ns, sender)
         return self._ingest.receive(parts, now_ns, sender)
 
-    def step(self, now_ns: int) -> Replies:
-        """Lift one waiting frame of every stream that has one.
+    def step(self, now_ns: int) -> list[OutgoingMessage]:
+        """Take one waiting frame of every stream through the model.
 
         Returns:
             Pose messages of all frames whose lookahead is complete.
         """
-        self._now_ns = now_ns
         if not (taken := self._ingest.take(now_ns)):
             return []
-        taken_ns = self._clock()
-        replies: Replies = []
+        clock = self._clock_at(now_ns)
+        taken_ns = clock()
+        outgoing: list[OutgoingMessage] = []
         tracked_frames = []
         joints = joints_of_frames([frame for _, frame in taken])
         for (stream, frame), frame_joints in zip(taken, joints, strict=True):
-            replies += self._part(stream, frame)
+            outgoing += self._remove_expired(stream, frame, clock)
             ids = stream.assign_ids(frame, frame_joints)
-            tracked_frames.append(stream.seat(frame, frame_joints, ids, taken_ns))
+            tracked_frames.append(stream.track(frame, frame_joints, ids, taken_ns))
         self.faults.slots_refused(self._slot_table.refused, self.model.slots)
-        replies += self._remember(tracked_frames)
-        done_ns = self._clock()
+        outgoing += self._lift(tracked_frames, clock)
+        done_ns = clock()
         for _, frame in taken:
             self.stats.latency.add(done_ns - frame.received_ns)
-        return replies
+        return outgoing
 
-    def tick(self, now_ns: int) -> Replies:
-        """What is due at this moment: silent streams, events, a heartbeat, schemas."""
-        self._now_ns = now_ns
+    def tick(self, now_ns: int) -> list[OutgoingMessage]:
+        """Remove silent streams; return the events, heartbeats and schemas due by now."""
         if self._started_ns is None:
             self._started_ns = now_ns
-        replies: Replies = []
-        quiet, gone = self._ingest.silent(now_ns)
+        outgoing: list[OutgoingMessage] = []
+        quiet, removed = self._ingest.silent(now_ns)
         for stream in quiet:
-            replies += self._responder.all_of([stream])
-        for stream in gone:
-            self.faults.guard_reset(stream.leave)
-        return replies + self._notices(now_ns)
+            outgoing += self._responder.all([stream], self._clock_at(now_ns))
+        for stream in removed:
+            self.faults.guard_reset(stream.remove)
+        return outgoing + self._status_messages(now_ns)
 
-    def promote_shadow(self, now_ns: int) -> Replies:
-        """Let the model that rehearses take over, if it can; what waits is answered before."""
-        self._now_ns, failed = now_ns, bool(self.faults.failures)
-        ready_to_promote = self.model.ready_to_promote(
-            self._slot_table.pushes, now_ns, at_once=failed
-        )
-        if ready_to_promote is None:
+    def promote_shadow(self, now_ns: int) -> list[OutgoingMessage]:
+        """Switch to the shadow model if it is ready; pending frames are lifted before."""
+        failed = bool(self.faults.failures)
+        shadow = self.model.ready_to_promote(self._slot_table.pushes, now_ns, at_once=failed)
+        if shadow is None:
             return []
-        replies = self.answer_all(now_ns)
-        if self.model.promote(ready_to_promote):
-            np.minimum(
-                self._slot_table.pushes, ready_to_promote.filled, out=self._slot_table.pushes
-            )
-            self._builder.answer_with(self.model)
+        outgoing = self.lift_pending(now_ns)
+        if self.model.promote(shadow):
+            np.minimum(self._slot_table.pushes, shadow.filled, out=self._slot_table.pushes)
+            self._builder.use_backend(self.model)
             self.faults.model_changed(self._builder.model)
-        return replies
+        return outgoing
 
-    def flush(self, now_ns: int) -> Replies:
-        """Answer everything that waits: in the queues, and for its lookahead."""
-        replies: Replies = []
+    def flush(self, now_ns: int) -> list[OutgoingMessage]:
+        """Lift everything that waits: in the queues, and for its lookahead."""
+        outgoing: list[OutgoingMessage] = []
         while self.waiting:
-            replies += self.step(now_ns)
-        return replies + self.answer_all(now_ns)
+            outgoing += self.step(now_ns)
+        return outgoing + self.lift_pending(now_ns)
 
-    def answer_all(self, now_ns: int) -> Replies:
-        """Answer what waits for its lookahead with the one there is."""
-        self._now_ns = now_ns
-        return self._responder.all_of(self._ingest.all(now_ns))
+    def lift_pending(self, now_ns: int) -> list[OutgoingMessage]:
+        """Lift all frames that wait for their lookahead, with the one there is."""
+        return self._responder.all(self._ingest.all(now_ns), self._clock_at(now_ns))
 
-    def drain(self, now_ns: int) -> Replies:
-        """Say that the server is about to stop."""
+    def drain(self, now_ns: int) -> list[OutgoingMessage]:
+        """Announce that the server is about to stop."""
         self._draining = True
         self._announcer.report("drain", "drain", "the server is about to stop")
         return self._announcer.events(now_ns, at_once=True)
 
     def want_schemas(self) -> None:
-        """Say the schemas at the next tick: somebody has just come."""
+        """Publish the schemas at the next tick, for a new subscriber."""
         self._announcer.want_schemas()
 
     def snapshot(self, now_ns: int) -> Snapshot:
-        """Everything that can be said of the server at this moment; callable from any thread."""
-        return Snapshot.of(
-            self.stats,
-            [stream.snapshot(now_ns) for stream in self._ingest.streams],
+        """Return the state of the server at this moment; callable from any thread."""
+        state = ServerState(
             server=self.config.name,
             state=self.state,
             uptime_s=0.0 if self._started_ns is None else (now_ns - self._started_ns) / NS_PER_S,
             model=self._builder.model,
-            persons=self._slot_table.seated,
+            persons=self._slot_table.in_use,
             slots=self.model.slots,
             fps=self._responder.rate.per_s,
         )
+        streams = [stream.snapshot(now_ns) for stream in self._ingest.streams]
+        return Snapshot.of(state, self.stats, streams)
 
-    def _notices(self, now_ns: int) -> Replies:
-        """What the server says of itself; a fault of it must not cost the poses of the tick."""
-        said: Replies = []
+    def _clock_at(self, now_ns: int) -> Callable[[], int]:
+        """Return the clock, or one that stands at the time of the call."""
+        return self._clock or (lambda: now_ns)
+
+    def _status_messages(self, now_ns: int) -> list[OutgoingMessage]:
+        """Return heartbeat, schemas and events; a fault here costs no pose of the tick."""
+        outgoing: list[OutgoingMessage] = []
         try:
             if self._announcer.heartbeat_due(now_ns):
-                self._responder.rate.look(now_ns)
-                said.append(self._announcer.heartbeat(self.snapshot(now_ns), now_ns))
-            said += self._announcer.schemas(now_ns) + self._announcer.events(now_ns)
+                self._responder.rate.update(now_ns)
+                outgoing.append(self._announcer.heartbeat(self.snapshot(now_ns), now_ns))
+            outgoing += self._announcer.schemas(now_ns) + self._announcer.events(now_ns)
         except Exception as error:  # noqa: BLE001 - counted and reported, whatever it is
             self.faults.fault(f"{type(error).__name__}: {error}"[:300])
-        return said
+        return outgoing
 
     def _new_stream(self, rig: str, camera: str, frame_queue: FrameQueue, first_seq: int) -> Stream:
         return Stream(
@@ -255,26 +254,34 @@ class Pipeline:
             coast_ns=self.config.coast_ns,
         )
 
-    def _part(self, stream: Stream, frame: Frame) -> Replies:
-        """See off who has left by the time of this frame: all of an old epoch, or the long gone."""
-        replies: Replies = []
-        if stream.generation != frame.generation:
-            replies += self._responder.all_of([stream])
-            self.faults.guard_reset(lambda: stream.restart(frame.generation))
-        if gone := stream.gone(frame.stamp.time_ns):
-            replies += self._responder.before_leaving(stream, gone)
-            self.faults.guard_reset(lambda: stream.leave(gone))
-        return replies
+    def _remove_expired(
+        self, stream: Stream, frame: Frame, clock: Callable[[], int]
+    ) -> list[OutgoingMessage]:
+        """Remove people before a frame: all of an old epoch, or those past the track timeout.
 
-    def _remember(self, tracked_frames: list[TrackedFrame]) -> Replies:
-        """Frames into the window, and answers for those that have their lookahead then."""
+        Returns:
+            Messages of the pending frames they are in.
+        """
+        outgoing: list[OutgoingMessage] = []
+        if stream.generation != frame.generation:
+            outgoing += self._responder.all([stream], clock)
+            self.faults.guard_reset(lambda: stream.restart(frame.generation))
+        if expired := stream.expired(frame.stamp.time_ns):
+            outgoing += self._responder.all_with(stream, expired, clock)
+            self.faults.guard_reset(lambda: stream.remove(expired))
+        return outgoing
+
+    def _lift(
+        self, tracked_frames: list[TrackedFrame], clock: Callable[[], int]
+    ) -> list[OutgoingMessage]:
+        """Encode frames into the window, and lift those that have their lookahead then."""
         try:
-            failed = self._lifter.remember(tracked_frames)
+            failed = self._lifter.encode(tracked_frames, clock)
         except BackendError as error:
-            self._responder.give_up(tracked_frames, error)
+            self._responder.fail(tracked_frames, error)
             return []
         self.faults.people_reset(failed)
         for tracked in tracked_frames:
             tracked.stream.newest_ns = tracked.time_ns
-            tracked.stream.unanswered.append(tracked)
-        return self._responder.due([tracked.stream for tracked in tracked_frames])
+            tracked.stream.pending.append(tracked)
+        return self._responder.ready([tracked.stream for tracked in tracked_frames], clock)

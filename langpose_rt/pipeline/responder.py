@@ -1,38 +1,192 @@
-"""Answers to frames that are in the window: which are due, their messages, and what may fail.
+"""Publish the frames that are in the window: lift those with lookahead, build and encode messages.
 
-Which frames go into the window, and when somebody has left, is `pipeline.py`'s business.
+Which frames enter the window, and which people expire, is decided in `pipeline.py`.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
+from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import BackendError, MessageError
+from langpose_rt.geometry.camera import camera_to_world
 from langpose_rt.monitoring.counters import Rate
 from langpose_rt.monitoring.faults import FaultReporter
-from langpose_rt.pipeline.batch_lifter import BatchLifter
-from langpose_rt.pipeline.camera_stream import Stream, TrackedFrame
-from langpose_rt.pipeline.pose_builder import PoseMessageBuilder
+from langpose_rt.pipeline.batch_lifter import BatchLifter, LiftResult
+from langpose_rt.pipeline.camera_stream import PersonBatch, Stream, TrackedFrame
+from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.slots import SlotTable
-from langpose_rt.protocol.messages import PoseMessage, encode_pose
+from langpose_rt.protocol.messages import (
+    JointFlag,
+    Latency,
+    ModelStamp,
+    PoseMessage,
+    Source,
+    WindowFill,
+    encode_pose,
+)
+from langpose_rt.protocol.poses import ScaleSource, State
 from langpose_rt.runtime.backend import Backend
 
-Replies = list[list[bytes]]
-"""Encoded messages to publish, in order."""
+OutgoingMessage = list[bytes]
+"""Parts of an encoded message to publish."""
+
+WARMUP_NS = NS_PER_S // 2
+"""A person with a shorter history than this is still warming up."""
+
+_MEASURED, _IMPUTED, _PREDICTED = (
+    np.uint8(flag.value) for flag in (JointFlag.MEASURED, JointFlag.IMPUTED, JointFlag.PREDICTED)
+)
+
+
+def stamp_of_backend(backend: Backend) -> ModelStamp:
+    """Return the model entry of pose messages for a backend."""
+    return ModelStamp(
+        id=backend.manifest.name,
+        sha256=backend.manifest.sha256,
+        precision=backend.precision,
+        backend=backend.name,
+    )
+
+
+class PoseMessageBuilder:
+    """Builds pose messages: axes, states, flags and provenance.
+
+    Args:
+        backend: Computes the poses.
+        config: Options.
+        epoch: Random number of this start of the server.
+
+    Attributes:
+        model: Model entry of the messages.
+    """
+
+    def __init__(self, backend: Backend, config: PipelineConfig, epoch: int) -> None:
+        self._epoch, self._config = epoch, config
+        self.use_backend(backend)
+
+    def use_backend(self, backend: Backend) -> None:
+        """Name this backend in the messages from now on."""
+        self.model, self._frames = stamp_of_backend(backend), backend.frames
+
+    def messages(self, lifted: LiftResult, now_ns: int) -> list[PoseMessage]:
+        """Build the next message of every stream that was lifted.
+
+        Args:
+            lifted: Poses; changed in place for world axes.
+            now_ns: Time of sending by the clock of the latencies.
+        """
+        people = lifted.people
+        columns = _Columns(
+            ids=people.id,
+            flags=_flags(people.scores > 0),
+            states=self._states(people),
+            filled=np.minimum(people.pushes, self._frames).tolist(),
+        )
+        starts = [0, *lifted.ends[:-1]]
+        return [
+            self._message(lifted, tracked, slice(start, end), columns, now_ns)
+            for tracked, start, end in zip(lifted.tracked_frames, starts, lifted.ends, strict=True)
+        ]
+
+    def _message(
+        self,
+        lifted: LiftResult,
+        tracked: TrackedFrame,
+        rows: slice,
+        columns: "_Columns",
+        now_ns: int,
+    ) -> PoseMessage:
+        frame, stream = tracked.frame, tracked.stream
+        sent, stamp = frame.message, frame.stamp
+        poses, root = lifted.poses[rows], lifted.root[rows]
+        T_world_camera = frame.camera_model.T_world_camera
+        in_world = self._config.axes == "world" and T_world_camera is not None
+        if in_world and T_world_camera is not None:
+            poses[..., :3] = poses[..., :3] @ T_world_camera[:3, :3].T
+            root = camera_to_world(root, T_world_camera)
+        stream.seq += 1
+        return PoseMessage(
+            rig=stream.rig,
+            camera=stream.camera,
+            epoch=self._epoch,
+            seq=stream.seq - 1,
+            src=Source(epoch=sent.epoch, seq=sent.seq, t=sent.t_ns),
+            t_srv=stamp.t_srv_ns,
+            t_unc_ns=stamp.t_unc_ns,
+            lat=_latency(lifted, tracked, now_ns),
+            model=self.model,
+            poses=poses,
+            flags=columns.flags[rows],
+            ids=columns.ids[rows],
+            state=columns.states[rows],
+            root=root,
+            scale_src=self._scale_source(sent.person_height_m),
+            frame="world" if in_world else "camera",
+            win=WindowFill(
+                frames=self._frames,
+                filled=tuple(columns.filled[rows]),
+                lookahead_ns=stream.newest_ns - stamp.time_ns,
+            ),
+            drop=frame.drop,
+            actions=None if lifted.actions is None else lifted.actions[rows],
+        )
+
+    def _scale_source(self, sent_height_m: float | None) -> ScaleSource:
+        if sent_height_m is not None:
+            return "given"
+        return "prior" if self._config.person_height_m is None else "height"
+
+    def _states(self, people: PersonBatch) -> tuple[State, ...]:
+        columns = people.coasting.tolist(), people.history_ns.tolist(), people.unseen_ns.tolist()
+        return tuple(self._state(*person) for person in zip(*columns, strict=True))
+
+    def _state(self, coasting: bool, history_ns: int, unseen_ns: int) -> State:
+        if coasting:
+            return "held"
+        if unseen_ns > 0:
+            return "lost" if unseen_ns > self._config.track_timeout_ns else "predicted"
+        return "warmup" if history_ns < WARMUP_NS else "ok"
+
+
+@dataclass(slots=True, eq=False)
+class _Columns:
+    """Columns of the messages of a step, one entry per person."""
+
+    ids: np.ndarray
+    flags: np.ndarray
+    states: tuple[State, ...]
+    filled: list[int]
+
+
+def _flags(measured: np.ndarray) -> np.ndarray:
+    """Return measured for a visible joint, imputed beside visible ones, predicted without any."""
+    otherwise = np.where(measured.any(-1), _IMPUTED, _PREDICTED)
+    return np.where(measured, _MEASURED, otherwise[:, None])
+
+
+def _latency(lifted: LiftResult, tracked: TrackedFrame, now_ns: int) -> Latency:
+    return Latency(
+        rx=tracked.taken_ns - tracked.frame.received_ns,
+        win=tracked.windowed_ns - tracked.taken_ns,
+        lift=lifted.lifted_ns - tracked.windowed_ns,
+        post=lifted.done_ns - lifted.lifted_ns,
+        tx=now_ns - lifted.done_ns,
+    )
 
 
 class Responder:
-    """Answers the frames of all streams, each stream's oldest first.
+    """Lifts pending frames and encodes their messages, each stream's oldest first.
 
     Args:
-        model: What computes.
-        persons: State of its slots.
-        lifting: Lifts people.
-        emitter: Makes the messages.
-        incidents: Where it is counted what fails.
-        lookahead_ns: An answer waits for this much of the future.
-        clock: Reads the time in ns for the latency of the stages.
+        model: Runs the network.
+        slot_table: State of its slots.
+        lifter: Lifts people.
+        builder: Builds the messages.
+        faults: Counts and reports failures.
+        lookahead_ns: Newer frames must reach so far beyond a frame before it is lifted.
 
     Attributes:
         rate: Poses per second.
@@ -41,67 +195,72 @@ class Responder:
     def __init__(
         self,
         model: Backend,
-        persons: SlotTable,
+        slot_table: SlotTable,
         lifter: BatchLifter,
         builder: PoseMessageBuilder,
         faults: FaultReporter,
         *,
         lookahead_ns: int,
-        clock: Callable[[], int],
     ) -> None:
-        self._model, self._slot_table, self._lifter = model, persons, lifter
-        self._builder, self._faults, self._clock = builder, faults, clock
+        self._model, self._slot_table, self._lifter = model, slot_table, lifter
+        self._builder, self._faults = builder, faults
         self._lookahead_ns = lookahead_ns
         self.rate = Rate(0)
 
-    def due(self, streams: Sequence[Stream]) -> Replies:
-        """Answers to the frames that have their lookahead."""
-        return self._answer_while(streams, self._has_its_lookahead)
+    def ready(self, streams: Sequence[Stream], clock: Callable[[], int]) -> list[OutgoingMessage]:
+        """Return the messages of pending frames that have their lookahead."""
+        return self._lift_while(streams, self._has_lookahead, clock)
 
-    def all_of(self, streams: Sequence[Stream]) -> Replies:
-        """Answers to everything that waits, with the lookahead there is."""
-        return self._answer_while(streams, lambda _: True)
+    def all(self, streams: Sequence[Stream], clock: Callable[[], int]) -> list[OutgoingMessage]:
+        """Return the messages of all pending frames, with the lookahead there is."""
+        return self._lift_while(streams, lambda _: True, clock)
 
-    def before_leaving(self, stream: Stream, ids: list[int]) -> Replies:
-        """Answers to the frames of a stream up to the last one with somebody who leaves."""
-        return self._answer_while([stream], lambda _: stream.awaits(ids))
+    def all_with(
+        self, stream: Stream, ids: list[int], clock: Callable[[], int]
+    ) -> list[OutgoingMessage]:
+        """Return the messages of a stream's frames up to the last one with any of these people."""
+        return self._lift_while([stream], lambda _: stream.awaits(ids), clock)
 
-    def give_up(self, tracked_frames: Sequence[TrackedFrame], error: BackendError) -> None:
-        """The backend failed: these frames are lost and their people begin anew."""
+    def fail(self, tracked_frames: Sequence[TrackedFrame], error: BackendError) -> None:
+        """Count frames lost to a failed backend, and reset the slots of their people."""
         self._faults.backend_failed(error)
         for tracked in tracked_frames:
             tracked.stream.frame_queue.fail(tracked.frame)
             slots = np.array(tracked.slots, np.int32)
             self._faults.guard_reset(partial(self._slot_table.reset, slots))
 
-    def _has_its_lookahead(self, oldest: TrackedFrame) -> bool:
-        """Whether a frame is old enough, or the window would lose it with the next one."""
+    def _has_lookahead(self, oldest: TrackedFrame) -> bool:
+        """Return True if a frame is old enough, or would leave the window with the next one."""
         if oldest.time_ns <= oldest.stream.newest_ns - self._lookahead_ns:
             return True
         return self._lifter.frames_back(oldest) >= self._model.frames - 1
 
-    def _answer_while(
-        self, streams: Sequence[Stream], due: Callable[[TrackedFrame], bool]
-    ) -> Replies:
-        """Answer the oldest frame of each stream as long as it is due, all streams' together."""
-        replies: Replies = []
+    def _lift_while(
+        self,
+        streams: Sequence[Stream],
+        condition: Callable[[TrackedFrame], bool],
+        clock: Callable[[], int],
+    ) -> list[OutgoingMessage]:
+        """Lift the oldest frame of each stream while the condition holds, all streams together."""
+        outgoing: list[OutgoingMessage] = []
         while oldest := [
-            stream.unanswered.popleft()
+            stream.pending.popleft()
             for stream in streams
-            if stream.unanswered and due(stream.unanswered[0])
+            if stream.pending and condition(stream.pending[0])
         ]:
             try:
-                lifted = self._lifter.answer(oldest)
+                lifted = self._lifter.lift(oldest, clock)
             except BackendError as error:
-                self.give_up(oldest, error)
+                self.fail(oldest, error)
                 continue
             self._faults.failures = 0
             self._faults.people_reset(lifted.failed)
-            for message in self._builder.messages(lifted, self._clock()):
-                replies += self._encoded(message)
-        return replies
+            for message in self._builder.messages(lifted, clock()):
+                outgoing += self._encoded(message)
+        return outgoing
 
-    def _encoded(self, message: PoseMessage) -> Replies:
+    def _encoded(self, message: PoseMessage) -> list[OutgoingMessage]:
+        """Return the message as bytes; none, but a fault report, if it cannot be encoded."""
         stats = self._faults.stats
         stats.add("frames")
         try:

@@ -1,6 +1,6 @@
-"""Who is who from frame to frame, for rigs that do not track: ids for people whose id is -1.
+"""Tracker: assigns ids from frame to frame to people whose rig does not track them.
 
-Works on 2D joints in image sizes. Slots, windows and given ids are not its business.
+Works on 2D joints in image sizes. Slots, windows and the ids of rigs are in `camera_stream.py`.
 """
 
 from collections.abc import Callable
@@ -9,16 +9,16 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 
-from langpose_rt.config import NS_PER_S
+from langpose_rt.config import NS_PER_S, NUM_JOINTS
 
 GATE_BODIES = 0.6
-"""Two sightings further apart than this many body sizes are two people, in the very next frame."""
+"""Detections further apart than this many body sizes are two people, in the next frame."""
 
 GATE_BODIES_PER_S = 1.2
-"""How much further a person may have moved off the prediction for every second out of sight."""
+"""Growth of the gate for every second out of sight."""
 
 SMALLEST_BODY = 0.03
-"""Size, in images, of somebody of whom too few joints are seen to tell."""
+"""Smallest body size, in image sizes."""
 
 _CAP_BODIES = 2.0
 _VELOCITY_SMOOTHING_S = 0.12
@@ -26,37 +26,36 @@ _VELOCITY_MEMORY_S = 0.4
 _SIZE_SMOOTHING_S = 0.5
 _JOINTS_FOR_A_SIZE = 6
 _MOST_TRACKS = 128
-_REFUSED = 1e6
+_NO_MATCH = 1e6
 
 TRACK = np.dtype(
     [
         ("id", np.int64),
         ("time_ns", np.int64),
-        ("joints", np.float64, (17, 2)),
-        ("known", np.bool_, (17,)),
+        ("joints", np.float64, (NUM_JOINTS, 2)),
+        ("known", np.bool_, (NUM_JOINTS,)),
         ("velocity", np.float64, (2,)),
         ("size", np.float64),
     ]
 )
-"""One person as last seen.
+"""A track: one person as last seen.
 
-    joints      where every joint was last; those out of sight are carried along
-    known       which joints were ever seen
+    joints      last position of every joint; those out of sight are carried along
+    known       joints that were ever seen
     velocity    of the whole body, per second
     size        usual spread of the joints, smoothed
 """
 
 
 class Tracker:
-    """Gives every untracked person the id they had before.
+    """Assigns every untracked person the id of the same person in earlier frames.
 
     People are matched to where their last motion would have taken them, by the mean distance of
-    their joints in body sizes, all at once so that the sum is least. A person is remembered for a
-    while.
+    their joints in body sizes, all at once so that the sum is least.
 
     Args:
-        new_id: Draws an id that nobody has.
-        memory_s: How long a person may be out of sight and keep the id.
+        new_id: Returns an unused id.
+        memory_s: Longest time out of sight after which a person keeps the id.
 
     Source: ours; the assignment is SciPy's.
     """
@@ -71,12 +70,12 @@ class Tracker:
         time_ns: int,
         before_ns: int | None = None,
     ) -> list[int]:
-        """The id of every person of one frame.
+        """Return the id of every person of one frame.
 
         Args:
-            joints: x, y in image sizes, and score; score 0 is missing. Everybody has a joint.
+            joints: x, y in image sizes, and score; score 0 is missing. Every person has a joint.
             time_ns: Capture time; rises from call to call.
-            before_ns: That of the frame before, whose people are remembered however long ago.
+            before_ns: That of the frame before, whose people are matched however long ago.
         """
         tracks, since_ns = self._tracks, time_ns - self._memory_ns
         if len(tracks):
@@ -95,7 +94,7 @@ class Tracker:
         known[person] = True
         seen["id"][~known] = [self._new_id() for _ in range(len(seen) - len(person))]
         if len(person):
-            seen[person] = _followed(tracks[old], seen[person])
+            seen[person] = _updated(tracks[old], seen[person])
         lost = np.delete(tracks, old)
         if len(lost) + len(seen) > _MOST_TRACKS:
             latest = np.argsort(lost["time_ns"], kind="stable")
@@ -105,16 +104,16 @@ class Tracker:
         return ids
 
     def owns(self, number: int) -> bool:
-        """Whether a person who is remembered has this id."""
+        """Return True if a track has this id."""
         return bool((self._tracks["id"] == number).any())
 
     def rename(self, number: int, other: int) -> None:
-        """Give the person with one id another."""
+        """Change the id of a track."""
         self._tracks["id"][self._tracks["id"] == number] = other
 
 
 def _spread(joints: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Size of a body: twice the root mean square distance of its joints from their centre."""
+    """Return the body size: twice the RMS distance of the joints from their centre."""
     weight = known[..., None] / np.maximum(known.sum(-1), 1)[:, None, None]
     centre = (weight * joints).sum(-2, keepdims=True)
     variance = (weight * (joints - centre) ** 2).sum((-1, -2))
@@ -122,35 +121,35 @@ def _spread(joints: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def _matches(tracks: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Tracks and the people they are now, as two lists of indices."""
+    """Match tracks and people; return two arrays of indices."""
     if not len(tracks) or not len(seen):
         return np.empty(0, np.intp), np.empty(0, np.intp)
     age_s = (seen["time_ns"][0] - tracks["time_ns"]) / NS_PER_S
     travelled_s = _VELOCITY_MEMORY_S * (1 - np.exp(-age_s / _VELOCITY_MEMORY_S))
     predicted = tracks["joints"] + (tracks["velocity"] * travelled_s[:, None])[:, None]
     cost = _distance(predicted, tracks, seen)
-    cost[cost > (GATE_BODIES + GATE_BODIES_PER_S * age_s)[:, None]] = _REFUSED
+    cost[cost > (GATE_BODIES + GATE_BODIES_PER_S * age_s)[:, None]] = _NO_MATCH
     if cost.size == 1:
         old = person = np.zeros(1, np.intp)
     else:
         old, person = linear_sum_assignment(cost)
-    near = cost[old, person] < _REFUSED
+    near = cost[old, person] < _NO_MATCH
     return old[near], person[near]
 
 
 def _distance(predicted: np.ndarray, tracks: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Cost [track, person]: mean distance of the joints both have, in body sizes."""
+    """Return the cost [track, person]: mean distance of common joints in body sizes."""
     sizes, size = tracks["size"][:, None], seen["size"][None]
     away = predicted[:, None] - seen["joints"][None]
     bodies = np.sqrt((away * away).sum(-1)) / np.maximum(sizes, size)[..., None]
     both = tracks["known"][:, None] & seen["known"][None]
     shared = both.sum(-1)
     mean = (np.minimum(bodies, _CAP_BODIES) * both).sum(-1) / np.maximum(shared, 1)
-    return np.asarray(np.where(shared > 0, mean, _REFUSED))
+    return np.asarray(np.where(shared > 0, mean, _NO_MATCH))
 
 
-def _followed(tracks: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """What is now known of people who were known before; one row each."""
+def _updated(tracks: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Return the tracks updated by the people matched to them, one row each."""
     now = seen.copy()
     dt_s = np.maximum((seen["time_ns"] - tracks["time_ns"]) / NS_PER_S, 1e-6)[:, None]
     both = (seen["known"] & tracks["known"])[..., None]

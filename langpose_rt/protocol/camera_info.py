@@ -1,4 +1,4 @@
-"""What a rig may say of its camera inside a keypoint message, and which numbers are believed.
+"""Camera entry of a keypoint message, and the check of its numbers.
 
 Calibration files and the cameras that poses are computed with are in `langpose_rt.geometry.camera`.
 """
@@ -22,7 +22,7 @@ _FOCAL_IMAGES = (0.02, 200.0)
 
 
 class RigCamera(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a rig says of its camera; every entry is optional."""
+    """Camera parameters sent by a rig; every entry is optional."""
 
     k: tuple[float, float, float, float] | None = None
     """fx, fy, cx, cy in pixels of the image `wh`."""
@@ -38,10 +38,10 @@ class RigCamera(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @lru_cache(maxsize=256)
 def camera_checked(cam: RigCamera | None, wh: tuple[int, int]) -> RigCamera | None:
-    """The camera, with gravity of unit length; remembered, for a rig sends the same every frame.
+    """Check a camera and return it with gravity of unit length; cached per camera.
 
     Raises:
-        MessageError: bad_camera, if a number is not finite or is none that a camera has.
+        MessageError: bad_camera, if a number is not finite or impossible for a camera.
     """
     if cam is None:
         return None

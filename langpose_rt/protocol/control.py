@@ -1,4 +1,4 @@
-"""The control socket's messages `ctl/1`: what may be asked of a server, and what it answers.
+"""Control messages `ctl/1`: requests to a server and its answers.
 
 This docstring is their specification; what all messages share is in `messages.py`.
 
@@ -12,12 +12,12 @@ Request
     p, v, s     "lprt", 1 and "ctl/1"
     op          string, one of those below
   optional
-    id          uint, comes back in the answer, so that late answers are told from wanted ones
+    id          uint, returned in the answer, so that late answers can be recognised
     versions    hello: [int], at most 16, protocol versions the client speaks; left out: [v]
     name        schema: one keypoint format; left out: all
-    t           clock: time, comes back in the answer
+    t           clock: time, returned in the answer
     model       reload: a model folder on the server's machine; left out: the one it was started
-                with, read anew
+                with, read again
 
 Answer
 ======
@@ -34,20 +34,20 @@ Answer
         schema      [schema/1 without p, v, s]
         clock       {t: as sent, t_rx, t_tx: unix ns of the server when the request came and when
                      this left it}; strings of digits if t was one
-        reload      the model that answers from now on, as in pose3d/1; the answer comes when it
-                     does, after seconds
-        drain       {}; the server then says event/drain/ and ends within a second
+        reload      the model that is active from now on, as in pose3d/1; the answer comes when
+                     it is, after seconds
+        drain       {}; the server then publishes event/drain/ and ends within a second
 
 hello is answered whatever its v. With the client's clock at sending and receipt, t0 and t3, the
 clock answer gives offset = ((t_rx - t0) + (t_tx - t3)) / 2 from the client's clock to the server's,
 with an uncertainty of (t3 - t0 - (t_tx - t_rx)) / 2; of several probes the least uncertain is best.
 
 reload and drain change the server. A server with keys takes them from one key alone, which its
---admin names ("admin"), and the rest from every key; a server without takes them only where nobody
-but this machine can reach it. Others are refused as not_allowed, and a key that was taken out of
-the server's folder as revoked_key. One reload runs at a time; a second is refused as busy, and a
-model that cannot serve as model_refused, after which the old one goes on. Who asks without end is
-answered late: all requests together get a tenth of a core.
+--admin names ("admin"), and the rest from every key; a server without takes them only where no
+other machine can reach it. Others are refused as not_allowed, and a key that was taken out of the
+server's folder as revoked_key. One reload runs at a time; a second is refused as busy, and a model
+that cannot serve as model_refused, after which the old one goes on. A flood of requests is answered
+late: all requests together get a tenth of a core.
 """
 
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ from langpose_rt.protocol.header import (
     time_from_wire,
 )
 from langpose_rt.protocol.keypoints_json import JSON_FIRST_BYTES
-from langpose_rt.protocol.provenance import ModelStamp
+from langpose_rt.protocol.poses import ModelStamp
 
 CONTROL_SCHEMA = "ctl/1"
 OPERATIONS = ("hello", "status", "schema", "clock", "reload", "drain")
@@ -82,7 +82,7 @@ Path = Annotated[str, Meta(max_length=4096)]
 
 
 class Request(Stamp, omit_defaults=True):
-    """What is asked of a server; see above for every key."""
+    """Request to a server; see above for every key."""
 
     op: str
     id: UInt | None = None
@@ -93,12 +93,12 @@ class Request(Stamp, omit_defaults=True):
 
     @classmethod
     def of(cls, op: str, **keys: Any) -> "Request":
-        """A request of this version."""
+        """Build a request of this version."""
         return cls(p=PROTOCOL, v=VERSION, s=CONTROL_SCHEMA, op=op, **keys)
 
 
 class Reply(Stamp, omit_defaults=True):
-    """What a server answers; see above for every key."""
+    """Answer of a server; see above for every key."""
 
     op: str
     ok: bool
@@ -110,16 +110,16 @@ class Reply(Stamp, omit_defaults=True):
 
     @classmethod
     def of(cls, request: Request, data: object) -> "Reply":
-        """The answer to a request that was granted; ``data`` is a Struct, a map or a list."""
-        said = msgspec.to_builtins(data)
+        """Build the answer to a granted request; ``data`` is a Struct, a map or a list."""
+        content = msgspec.to_builtins(data)
         return cls(
             p=PROTOCOL, v=VERSION, s=CONTROL_SCHEMA,
-            op=request.op, ok=True, id=request.id, data=said,
+            op=request.op, ok=True, id=request.id, data=content,
         )  # fmt: skip
 
     @classmethod
     def refusal(cls, request: Request | None, reason: str, detail: str) -> "Reply":
-        """The answer to a request that was not granted, or could not be read."""
+        """Build the answer to a request that was refused, or could not be read."""
         return cls(
             p=PROTOCOL, v=VERSION, s=CONTROL_SCHEMA,
             op="" if request is None else request.op, ok=False,
@@ -139,14 +139,14 @@ class Ports:
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
-    """What a server says of itself.
+    """Answer to the `hello` request: the server, its model, ports and limits.
 
     Args:
         version: The highest protocol version that both sides speak.
         server: Its name.
         epoch: Random number of this start of it.
         state: "starting", "ready", "degraded" or "draining".
-        model: What answers.
+        model: The active model.
         ports: Where it listens.
         formats: Keypoint formats it takes.
         limits: The largest numbers it takes, by name.
@@ -165,7 +165,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClockReading(msgspec.Struct, frozen=True):
-    """The server's clock when a probe came and when its answer left, and what the probe carried."""
+    """Clock answer: time in the request, server's time of receipt and of sending."""
 
     t: TimeNs
     t_rx: TimeNs
@@ -177,17 +177,17 @@ _REPLIES = msgspec.msgpack.Decoder(Reply), msgspec.json.Decoder(Reply)
 
 
 def is_json(raw: bytes) -> bool:
-    """Whether a request or an answer is JSON rather than msgpack."""
+    """Return True if a request or an answer is JSON, False if it is msgpack."""
     return raw[:1] in JSON_FIRST_BYTES and raw != b""
 
 
 def encode_control(message: Request | Reply, *, as_json: bool = False) -> bytes:
-    """The bytes of a request or an answer."""
+    """Encode a request or an answer."""
     return msgspec.json.encode(message) if as_json else msgspec.msgpack.encode(message)
 
 
 def decode_request(raw: bytes) -> Request:
-    """Read a request; what its keys mean for its op is checked by whoever answers it.
+    """Decode a request; the keys of its operation are checked where it is answered.
 
     Raises:
         MessageError: header_too_large, bad_header, bad_time, unknown_protocol, unknown_version or
@@ -208,7 +208,7 @@ def decode_request(raw: bytes) -> Request:
 
 
 def decode_reply(raw: bytes) -> Reply:
-    """Read an answer.
+    """Decode an answer.
 
     Raises:
         MessageError: bad_header, unknown_protocol, unknown_version or unknown_schema.

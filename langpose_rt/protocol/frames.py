@@ -1,6 +1,6 @@
-"""The frames a rig publishes, from its options and plain arrays; no socket and no clock.
+"""Keypoint frames of a rig, built from its options and plain arrays; no socket and no clock.
 
-The first frame checks the options once, the others only put people into it.
+The empty frame checks the options once; the others only add people to it.
 """
 
 from dataclasses import replace
@@ -34,10 +34,10 @@ def empty_frame(
     person_height_m: SupportsFloat | None = None,
     clk: str = "unix",
 ) -> KeypointMessage:
-    """A frame with nobody in it, from which every frame of the camera is made.
+    """Build a frame without people, from which every frame of the camera is made.
 
     Raises:
-        ConfigError: If a server would refuse it; the sentence says why.
+        ConfigError: If a server would refuse it; the sentence gives the reason.
     """
     if isinstance(intrinsics, Intrinsics):
         intrinsics = rig_camera_from_intrinsics(intrinsics)
@@ -76,12 +76,12 @@ def frame_with_people(
     seq: int,
     t_ns: SupportsFloat,
 ) -> KeypointMessage:
-    """The frame with other people in it.
+    """Return the frame with other people in it.
 
     Args:
-        frame: What `empty_frame` made; not changed.
-        keypoints: [P, K, 3], or [K, 3] for one person; an empty list for nobody.
-        ids: A number for every person, -1 for untracked; None if nobody is tracked.
+        frame: From `empty_frame`; not changed.
+        keypoints: [P, K, 3], or [K, 3] for one person; an empty list for no people.
+        ids: A number for every person, -1 for untracked; None if the rig does not track.
         seq: Number of the frame.
         t_ns: When it was captured.
 
@@ -131,7 +131,7 @@ def _array_of(numbers: npt.ArrayLike, dtype: type[np.float32] | None) -> npt.NDA
 
 
 def rig_camera_from_intrinsics(intrinsics: Intrinsics) -> RigCamera:
-    """What a rig says of its camera when it knows the lens."""
+    """Return the camera entry of a rig with known intrinsics."""
     return RigCamera(
         k=(intrinsics.fx_px, intrinsics.fy_px, intrinsics.cx_px, intrinsics.cy_px),
         dist=intrinsics.dist,

@@ -1,16 +1,19 @@
-"""What every message on the wire shares: limits, reject reasons, topics and strict headers.
+"""Topics, headers and arrays that all messages share, with limits and reject reasons.
 
-A header is a msgpack map read by msgspec into a frozen Struct; this module knows how a header is
-read and refused, not what any one message means. The messages are in their own files, and the
-specification of the whole wire is the docstring of `messages.py`.
+A header is a msgpack map read by msgspec into a frozen Struct; an array is raw little-endian bytes
+in C order, described by the header. The messages are in their own files, and the specification of
+the protocol is the docstring of `messages.py`.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 from msgspec import Meta
 
 from langpose_rt.errors import MessageError
@@ -33,6 +36,9 @@ MAX_TIME_S = 1e10
 """A time that is no whole number and below this is taken for seconds."""
 MAX_IMAGE_PX = 1 << 16
 
+DTYPES: dict[str, np.dtype[Any]] = {"<f4": np.dtype("<f4"), "|u1": np.dtype("|u1")}
+"""Element types on the wire, by the name they have there."""
+
 NAME_PATTERN = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _DECIMAL = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 
@@ -43,7 +49,7 @@ TimeNs = int | str
 
 
 class RejectReason(str, Enum):
-    """Why a message was refused: the `reason` of every MessageError of the wire, and a counter."""
+    """Reason of a rejected message: `reason` of its MessageError, and the name of a counter."""
 
     BAD_PARTS = "bad_parts"
     """Too few or too many parts, or a part that the header does not account for."""
@@ -82,46 +88,54 @@ class RejectReason(str, Enum):
     NOT_FINITE = "not_finite"
     """A number that is to be published, or was published, is not finite."""
     UNKNOWN_OP = "unknown_op"
-    """A control request asks for an operation that there is not."""
+    """A control request with an unknown operation."""
     NOT_ALLOWED = "not_allowed"
-    """A control request would change the server, and who asks may not."""
+    """A control request that changes the server, from a sender that may not."""
     BUSY = "busy"
-    """A reload was asked for while another was under way."""
+    """A reload was requested while another was under way."""
     MODEL_REFUSED = "model_refused"
     """The model of a reload cannot serve; the one before it goes on."""
     SPOOFED_RIG = "spoofed_rig"
     """A key published as another rig than the one it is named after."""
     REVOKED_KEY = "revoked_key"
-    """The sender's key was taken out of the server's folder since it connected."""
+    """The sender's key was removed from the server's folder since it connected."""
     UNKNOWN_KEY = "unknown_key"
     """A connection with a key that is not in the server's folder."""
     NOT_ENCRYPTED = "not_encrypted"
     """A connection without keys to a server that has them."""
     WRONG_SERVER_KEY = "wrong_server_key"
-    """A connection that took this server for another one."""
+    """A connection encrypted for another server."""
     NO_HANDSHAKE = "no_handshake"
-    """A connection that ended, or said nothing for 2 s, before it was known who it is."""
+    """A connection that ended, or was silent for 2 s, before the handshake was complete."""
 
 
 class Stamp(msgspec.Struct, kw_only=True):
-    """The keys every header carries; a message's own header adds its keys."""
+    """Keys of every header; the header of a message adds its own."""
 
     p: str
     v: int
     s: str
 
 
+class Extra(msgspec.Struct, frozen=True):
+    """Entry of `header.extra`: describes the part at the same place after the payload."""
+
+    name: str
+    shape: tuple[UInt, ...]
+    dtype: str
+
+
 HeaderT = TypeVar("HeaderT")
 
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
-"""What msgspec raises on hostile bytes; ValueError covers invalid UTF-8."""
+"""Exceptions of msgspec on hostile bytes; ValueError covers invalid UTF-8."""
 
 _ENCODER = msgspec.msgpack.Encoder()
 _STAMP = msgspec.msgpack.Decoder(Stamp)
 
 
 def reject(reason: RejectReason, detail: str) -> MessageError:
-    """The error for one refused message; the caller raises it."""
+    """Return the error for a rejected message; the caller raises it."""
     return MessageError(reason.value, detail)
 
 
@@ -143,7 +157,7 @@ def check_parts(parts: Sequence[bytes], *, at_least: int) -> None:
 
 
 def topic_of(kind: str, *names: str) -> str:
-    """The topic `kind/name/` or `kind/name/name/`.
+    """Return the topic `kind/name/` or `kind/name/name/`.
 
     Raises:
         MessageError: bad_topic, if a name is not 1 to 64 letters, digits or any of `_.-`.
@@ -158,7 +172,7 @@ def topic_of(kind: str, *names: str) -> str:
 
 
 def topic_names(topic: bytes, kind: str, count: int) -> tuple[str, ...]:
-    """The names in a topic `kind/name/...`.
+    """Return the names in a topic `kind/name/...`.
 
     Args:
         topic: First part of a message.
@@ -178,7 +192,7 @@ def topic_names(topic: bytes, kind: str, count: int) -> tuple[str, ...]:
 
 
 def header_to_bytes(header: Stamp | Mapping[str, object]) -> bytes:
-    """A header as msgpack.
+    """Encode a header as msgpack.
 
     Raises:
         MessageError: header_too_large, or bad_header for what msgpack cannot hold.
@@ -194,7 +208,7 @@ def header_to_bytes(header: Stamp | Mapping[str, object]) -> bytes:
 def header_from_bytes(
     raw: bytes, decoder: "msgspec.msgpack.Decoder[HeaderT]", schema: str
 ) -> HeaderT:
-    """Read a header strictly, and say exactly why when it is not acceptable.
+    """Decode a header strictly, with an exact reason when it is not acceptable.
 
     The stamp is read first: a header of another version may have other types throughout.
 
@@ -299,7 +313,7 @@ def check_uints(**numbers: int) -> None:
 
 
 def sentence_of(error: Exception) -> str:
-    """What an exception of another library says, as the end of one of our sentences."""
+    """Return the message of another library's exception as the end of a sentence."""
     text = str(error)[:200].rstrip(".")
     return text[:1].lower() + text[1:]
 
@@ -309,7 +323,7 @@ def check_sender(topic: bytes, name: str) -> None:
 
     Args:
         topic: First part of the message.
-        name: What the key is pinned to; empty if it is not allowed any more.
+        name: Name the key is pinned to; empty if it is not allowed any more.
 
     Raises:
         MessageError: revoked_key, spoofed_rig, or bad_topic if no rig is named at all.
@@ -324,3 +338,63 @@ def check_sender(topic: bytes, name: str) -> None:
         RejectReason.SPOOFED_RIG,
         f"the key of {name!r} published as rig {claimed!r}; a key may publish only as its own name",
     )
+
+
+def array_to_bytes(array: npt.NDArray[Any], dtype: str) -> bytes:
+    """Encode an array, in C order and the element type `dtype`."""
+    return np.ascontiguousarray(array, DTYPES[dtype]).tobytes()
+
+
+def array_from_bytes(raw: bytes, shape: Sequence[int], dtype: str) -> npt.NDArray[Any]:
+    """Decode the array in a part of a message.
+
+    Returns:
+        A read-only view of `raw`; copy what is to be changed.
+
+    Raises:
+        MessageError: bad_shape, if the bytes are not exactly the array's.
+    """
+    element = DTYPES.get(dtype)
+    if element is None:
+        known = ", ".join(DTYPES)
+        raise reject(RejectReason.BAD_SHAPE, f"got dtype {dtype[:16]!r}, expected one of {known}")
+    if math.prod(shape) * element.itemsize != len(raw) or max(shape, default=0) > MAX_MESSAGE_BYTES:
+        found = list(shape[:8])
+        raise reject(RejectReason.BAD_SHAPE, f"got {len(raw)} bytes for shape {found} of {dtype}")
+    return np.frombuffer(raw, element).reshape(shape)
+
+
+def extras_to_parts(
+    arrays: Mapping[str, npt.NDArray[Any]], dtypes: Mapping[str, str]
+) -> tuple[tuple[Extra, ...], list[bytes]]:
+    """Return `header.extra` and the parts it describes, in the order of `dtypes`."""
+    names = [name for name in dtypes if name in arrays]
+    extras = tuple(Extra(name, arrays[name].shape, dtypes[name]) for name in names)
+    return extras, [array_to_bytes(arrays[name], dtypes[name]) for name in names]
+
+
+def extras_from_parts(
+    extras: Sequence[Extra], parts: Sequence[bytes], dtypes: Mapping[str, str]
+) -> dict[str, npt.NDArray[Any]]:
+    """Decode the extra arrays whose names are in `dtypes`; others are ignored.
+
+    Args:
+        extras: `header.extra`.
+        parts: The parts after the payload.
+        dtypes: Element type of every array that is understood.
+
+    Raises:
+        MessageError: bad_parts or bad_shape.
+    """
+    if len(extras) != len(parts):
+        raise reject(
+            RejectReason.BAD_PARTS, f"got {len(parts)} extra parts, extra names {len(extras)}"
+        )
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for extra, part in zip(extras, parts, strict=True):
+        if dtypes.get(extra.name) == extra.dtype:
+            arrays[extra.name] = array_from_bytes(part, extra.shape, extra.dtype)
+        elif extra.name in dtypes:
+            found = f"{extra.name} as {extra.dtype[:16]!r}"
+            raise reject(RejectReason.BAD_SHAPE, f"got {found}, expected {dtypes[extra.name]}")
+    return arrays

@@ -1,7 +1,7 @@
-"""2D keypoints of one camera frame, `kp2d/1`: the message and its bytes.
+"""Keypoint message `kp2d/1`: the 2D people of one camera frame, encoded, decoded and checked.
 
-What is done to bad numbers is in `people.py` and `rig_camera.py`, how JSON becomes the same message
-in `lenient.py`; the wire is specified in `messages.py`.
+Bad numbers are corrected and counted here, those of cameras in `camera_info.py`. JSON is read in
+`keypoints_json.py`; the byte format is specified in `messages.py`.
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ import numpy as np
 from jaxtyping import Float32, Int64
 from msgspec import Meta
 
-from langpose_rt.protocol.arrays import array_from_bytes, array_to_bytes
+from langpose_rt.geometry.skeleton import SKELETONS
 from langpose_rt.protocol.camera_info import RigCamera, camera_checked
-from langpose_rt.protocol.clock_sync import ClockSync, sync_checked
-from langpose_rt.protocol.detections import check_joint_count, detections_from_wire
 from langpose_rt.protocol.header import (
     MAX_IMAGE_PX,
+    MAX_JOINTS,
+    MAX_PEOPLE,
     MAX_UINT,
     PROTOCOL,
     VERSION,
@@ -27,6 +27,8 @@ from langpose_rt.protocol.header import (
     Stamp,
     TimeNs,
     UInt,
+    array_from_bytes,
+    array_to_bytes,
     check_parts,
     check_uints,
     header_from_bytes,
@@ -40,6 +42,11 @@ from langpose_rt.protocol.header import (
 
 KEYPOINT_SCHEMA = "kp2d/1"
 
+MAX_IMAGE_SIZES = 10
+"""A coordinate further out than this many image sizes is an impossible number."""
+
+_ANY_FLOAT = float(np.finfo(np.float32).max)
+
 Pixels = Annotated[int, Meta(ge=1, le=MAX_IMAGE_PX)]
 Clock = Annotated[str, Meta(pattern=r"\A(unix|ptp|mono:[A-Za-z0-9_.-]{1,64})\Z")]
 Unit = Literal["px", "norm"]
@@ -47,9 +54,23 @@ FramesPerSecond = Annotated[float, Meta(ge=0.01, le=10_000.0)]
 HeightM = Annotated[float, Meta(ge=0.3, le=3.0)]
 
 
+class ClockSync(msgspec.Struct, frozen=True):
+    """Offset from a rig's capture clock to the server's unix time, and its largest error.
+
+    Measured with `clock` requests, see `langpose_rt.protocol.control`.
+
+    Args:
+        offset: In ns, an integer or a decimal string.
+        unc: Largest error in ns.
+    """
+
+    offset: TimeNs
+    unc: UInt
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class KeypointMessage:
-    """The people one camera saw in one frame.
+    """People that one camera saw in one frame.
 
     Args:
         rig: Name of the machine that publishes.
@@ -62,7 +83,7 @@ class KeypointMessage:
         wh: Width and height of the image in pixels.
         keypoints: x and y in pixels, score in 0..1; a missing joint is (0, 0, 0).
         ids: The rig's number for every person; -1 is untracked; no other number comes twice.
-        fps: Nominal frame rate in Hz, if the rig says so.
+        fps: Nominal frame rate in Hz, if known.
         cam: Camera parameters, if the rig sends them.
         person_height_m: Standing height of the people, if known.
         sync: Offset from the rig's clock to the server's, if the rig has probed it.
@@ -95,7 +116,7 @@ class KeypointMessage:
 
     @property
     def topic(self) -> str:
-        """The topic of this camera's stream."""
+        """Topic of this camera's stream."""
         return topic_of("kp2d", self.rig, self.camera)
 
 
@@ -139,7 +160,7 @@ def ids_from_wire(ids: Sequence[int | float]) -> list[int]:
 
 
 def encode_keypoints(message: KeypointMessage) -> list[bytes]:
-    """The bytes of a keypoint message.
+    """Encode a keypoint message.
 
     Numbers are sent as they are: the reader decides which are impossible.
 
@@ -180,7 +201,7 @@ def encode_keypoints(message: KeypointMessage) -> list[bytes]:
 
 
 def keypoints_from_msgpack(parts: Sequence[bytes]) -> KeypointMessage:
-    """Read a keypoint message; further parts and unknown keys are ignored.
+    """Decode a keypoint message; further parts and unknown keys are ignored.
 
     Returns:
         A message that owns its arrays.
@@ -218,3 +239,121 @@ def keypoints_from_msgpack(parts: Sequence[bytes]) -> KeypointMessage:
         people_dropped=kept.people_dropped,
         duplicate_ids=kept.duplicate_ids,
     )
+
+
+def sync_checked(sync: ClockSync | None, t_ns: int) -> ClockSync | None:
+    """Check the clock offset of a frame and return it as an integer.
+
+    Raises:
+        MessageError: bad_time, if the offset or the resulting time is out of range.
+    """
+    if sync is None:
+        return None
+    offset_ns = time_from_wire(sync.offset)
+    time_from_wire(t_ns + offset_ns)
+    return ClockSync(offset_ns, sync.unc)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Detections:
+    """Checked people of one frame: keypoints and ids, and counts of the corrections.
+
+    Args:
+        keypoints: x and y in pixels, score in 0..1; a missing joint is (0, 0, 0).
+        ids: Number of every person; -1 is untracked; no other number comes twice.
+        clipped: Joints that were made missing because a number was impossible.
+        people_dropped: People beyond the MAX_PEOPLE best, left out.
+        duplicate_ids: People whose id was taken by an earlier one.
+    """
+
+    keypoints: Float32[np.ndarray, "person joint 3"]
+    ids: Int64[np.ndarray, " person"]
+    clipped: int
+    people_dropped: int
+    duplicate_ids: int
+
+
+def check_joint_count(skeleton: str, joints: int) -> None:
+    """Refuse an unknown keypoint format, or a number of joints that is not the format's.
+
+    Raises:
+        MessageError: unknown_format or bad_shape.
+    """
+    if skeleton not in SKELETONS:
+        known = ", ".join(sorted(SKELETONS))
+        raise reject(RejectReason.UNKNOWN_FORMAT, f"got fmt {skeleton[:64]!r}, known are {known}")
+    expected = len(SKELETONS[skeleton].joints)
+    if joints != expected or joints > MAX_JOINTS:
+        raise reject(
+            RejectReason.BAD_SHAPE,
+            f"got {joints} joints, {skeleton} has {expected} (at most {MAX_JOINTS})",
+        )
+
+
+def detections_from_wire(
+    keypoints: Float32[np.ndarray, "person joint 3"],
+    ids: Sequence[int],
+    wh: tuple[int, int],
+    *,
+    unit: str = "px",
+) -> Detections:
+    """Correct and count missing joints, impossible numbers, crowds and repeated ids.
+
+    A joint is missing where any of its numbers is NaN, its score is not above 0, or it lies exactly
+    at (0, 0). It is made missing, and counted, where a number is infinite or a coordinate is more than MAX_IMAGE_SIZES
+    images away. Scores above 1 become 1: some detectors report peak heights.
+
+    Args:
+        keypoints: x, y, score as they came; not changed.
+        ids: One number for every person, -1 or more.
+        wh: Width and height of the image in pixels.
+        unit: "px", or "norm" for coordinates that are fractions of width and height.
+
+    Raises:
+        MessageError: bad_ids, if there is not one id for every person.
+    """
+    if len(ids) != len(keypoints):
+        raise reject(RejectReason.BAD_IDS, f"got {len(ids)} ids for {len(keypoints)} people")
+    width, height = wh if unit == "px" else (1, 1)
+    limits = (MAX_IMAGE_SIZES * width, MAX_IMAGE_SIZES * height, _ANY_FLOAT)
+    x, y, score = (keypoints[..., column] for column in range(3))
+    seen = (abs(x) <= limits[0]) & (abs(y) <= limits[1]) & (score > 0) & (score <= limits[2])
+    seen &= (x != 0) | (y != 0)  # YOLO detectors report there, with a score, what they did not find
+    clean, clipped = keypoints.copy(), 0
+    if not seen.all():
+        clean[~seen] = 0
+        clipped = int((abs(keypoints) > np.array(limits, np.float32)).any(-1).sum())
+    np.minimum(clean[..., 2], 1, out=clean[..., 2])
+    if unit == "norm":
+        clean[..., :2] *= np.array(wh, np.float32)
+    numbers = np.array(ids, np.int64)
+    dropped = max(len(ids) - MAX_PEOPLE, 0)
+    if dropped:
+        best = np.sort(np.argsort(-clean[..., 2].mean(-1), kind="stable")[:MAX_PEOPLE])
+        clean, numbers = clean[best], numbers[best]
+    repeated = _repeated(numbers)
+    if repeated:
+        numbers[repeated] = -1
+    return Detections(
+        keypoints=clean,
+        ids=numbers,
+        clipped=clipped,
+        people_dropped=dropped,
+        duplicate_ids=len(repeated),
+    )
+
+
+def _repeated(ids: Int64[np.ndarray, " person"]) -> list[int]:
+    """Return the indices of people whose id, from 0 on, is that of an earlier person.
+
+    The later one becomes untracked rather than the message refused, so that an error of a detector
+    does not cost the other people their frame.
+    """
+    taken: set[int] = set()
+    places = []
+    for place, number in enumerate(ids.tolist()):
+        if number in taken:
+            places.append(place)
+        elif number >= 0:
+            taken.add(number)
+    return places

@@ -1,7 +1,6 @@
-"""Keypoints as JSON, read into the same message as msgpack: any language starts in five minutes.
+"""JSON decoder for `kp2d/1`: OpenPose, AlphaPose and MMPose results, or the header as JSON.
 
-Understood are OpenPose, AlphaPose and MMPose results and our own header with nested lists. What
-JSON leaves out is filled in here, from what the caller says: receive time, image sizes, numbering.
+Keys that JSON leaves out are filled in here from arguments: receive time, image size, numbering.
 """
 
 import codecs
@@ -30,8 +29,6 @@ from langpose_rt.formats.json_text import FIRST_BYTES, json_from_bytes
 from langpose_rt.geometry.keypoint_formats import USUAL
 from langpose_rt.geometry.skeleton import SKELETONS
 from langpose_rt.protocol.camera_info import RigCamera, camera_checked
-from langpose_rt.protocol.clock_sync import ClockSync, sync_checked
-from langpose_rt.protocol.detections import check_joint_count, detections_from_wire
 from langpose_rt.protocol.header import (
     MAX_UINT,
     PROTOCOL,
@@ -52,13 +49,17 @@ from langpose_rt.protocol.header import (
 from langpose_rt.protocol.keypoints import (
     KEYPOINT_SCHEMA,
     Clock,
+    ClockSync,
     FramesPerSecond,
     HeightM,
     KeypointMessage,
     Pixels,
     Unit,
+    check_joint_count,
+    detections_from_wire,
     ids_from_wire,
     size_from_wire,
+    sync_checked,
 )
 
 JSON_FIRST_BYTES = FIRST_BYTES
@@ -68,9 +69,9 @@ _MAX_TOPICS = 1024
 
 
 class JsonNumbering:
-    """Epoch and seq for streams whose JSON has none, and the format they last sent.
+    """Numbers the frames of streams whose JSON has no epoch and seq; keeps their last format.
 
-    A stream that was not heard for so long that 1024 others came since starts a new epoch.
+    A stream after which 1024 others were received starts a new epoch.
 
     Args:
         epoch: Random number of this start of the server.
@@ -81,12 +82,12 @@ class JsonNumbering:
         self._streams: OrderedDict[str, tuple[int, int, str]] = OrderedDict()
 
     def format_of(self, topic: str) -> str | None:
-        """The keypoint format a stream last sent."""
+        """Return the keypoint format a stream last sent."""
         stream = self._streams.get(topic)
         return stream[2] if stream else None
 
     def number(self, topic: str, skeleton: str) -> tuple[int, int]:
-        """Epoch and seq of the next frame of a stream."""
+        """Return epoch and seq of the next frame of a stream."""
         epoch, seq, _ = self._streams.pop(topic, (self._next_epoch, -1, ""))
         if seq < 0:
             self._next_epoch = (self._next_epoch + 1) & MAX_UINT
@@ -133,12 +134,12 @@ def keypoints_from_json(
     numbering: JsonNumbering,
     sizes: Mapping[str, tuple[int, int]] | None = None,
 ) -> KeypointMessage:
-    """Read `[topic, JSON]`; unknown keys are ignored.
+    """Decode `[topic, JSON]`; unknown keys are ignored.
 
     Args:
         parts: Topic and JSON.
         now_ns: Receive time in unix nanoseconds; the capture time of JSON without `t`.
-        numbering: Gives epoch and seq unless the JSON has both; remembers the stream's format.
+        numbering: Gives epoch and seq unless the JSON has both; keeps the stream's format.
         sizes: Width and height in pixels by "rig/camera" or "camera", for JSON without `wh`.
 
     Returns:
@@ -228,7 +229,7 @@ def _people_of(document: _Document) -> tuple[npt.NDArray[np.float64], Sequence[i
 def _with_format(
     named: str | None, people: npt.NDArray[np.float32], last: str | None
 ) -> tuple[str, npt.NDArray[np.float32]]:
-    """The keypoint format, and the people with its number of joints even if there are none."""
+    """Return the keypoint format, and the people with its number of joints even if empty."""
     if len(people) == 0:
         skeleton = named or last or USUAL[17]
         joints = len(SKELETONS[skeleton].joints) if skeleton in SKELETONS else 0

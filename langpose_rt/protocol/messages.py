@@ -1,18 +1,18 @@
-"""The wire protocol lprt/1: what rigs send, what the server sends, byte for byte.
+"""Wire protocol lprt/1: all messages of rigs and server, byte for byte.
 
-This docstring is the specification; whoever follows it needs nothing else of this package.
+This docstring is the specification; an implementation needs nothing else of this package.
 `langpose_rt/assets/golden/` holds one message of every kind as bytes. Everything here is bytes in,
 values out and back: no sockets and no clock.
 
 Transport
 =========
 ZeroMQ (ZMTP 3.x) multipart messages over TCP, or ipc:// in a folder of the server's machine. The
-server binds, everybody else connects; a rig that binds a PUB itself is named to the server.
+server binds, all others connect; a rig that binds a PUB itself is configured in the server.
 
     port      server socket   peer                 use
     5555      SUB             rig: PUB             2D keypoints in
     5556      XPUB            consumer: SUB        3D poses, heartbeats, schemas, events out
-    5557      ROUTER          DEALER or REQ        control: `ctl/1`, see `control_message.py`
+    5557      ROUTER          DEALER or REQ        control: `ctl/1`, see `control.py`
 
 Send with the no-wait flag and never set CONFLATE: it keeps the last part instead of the last
 message. A full queue drops the newest message, so a slow consumer should read all that is waiting
@@ -23,12 +23,13 @@ Keys
 ====
 A server with keys speaks CURVE [https://rfc.zeromq.org/spec/26] on all three ports and lets in the
 public keys of its folder only. There `<name>.key` pins a key to a name: it publishes
-"kp2d/<name>/..." and as no other rig, subscribes to everything, and asks everything but reload and
-drain, see `control_message.py`. Reasons of who is kept out:
+"kp2d/<name>/..." and as no other rig, subscribes to everything, and may request everything but
+reload and drain, see `control.py`. Reasons for rejected clients:
     not_encrypted     connected without keys
     wrong_server_key  encrypted for another server
-    unknown_key       a key that is not in the folder; it may try again, and is in once it is there
-    no_handshake      left, or was silent for 2 s, before it was known who; so may one without keys
+    unknown_key       a key that is not in the folder; accepted at the next attempt once it is there
+    no_handshake      left, or was silent for 2 s, before the end of the handshake; one without keys
+                      may do so too
     revoked_key       a message or request with a key that was taken out since it connected
     spoofed_rig       a message of another rig than the one its key is named after
 The first four are of connections and have no subject; a stranger's key and address are in the
@@ -43,8 +44,8 @@ Parts of a message
                     (absent in hb, schema and event)
     [3..] extra     further arrays, one for every entry of header.extra, in its order
 
-A sender of a longer message is cut off by ZeroMQ before anybody sees the message: it loses only
-itself, and nothing of it is counted or reported. Do not send one; it comes back by reconnecting.
+A sender of a longer message is disconnected by ZeroMQ before the message is delivered: nothing of
+it is counted or reported, and no other client is affected. The sender must reconnect.
 
 Names are 1 to 64 of the characters A-Z a-z 0-9 _ . - and nothing else. All parts of a message
 together are at most 1 MiB, and there are at most 16. To subscribe to one rig, subscribe to
@@ -62,7 +63,7 @@ Every header begins with
 
 kp2d/1: the people one camera saw in one frame
 ==============================================
-    epoch  uint     random number, drawn anew at every start of the publisher
+    epoch  uint     random number, drawn at every start of the publisher
     seq    uint     0 for the first frame, then one more for every frame of this topic
     t      time     when the image was captured, in the clock `clk`
     clk    string   "unix", "ptp" or "mono:<boot id>"; the server estimates the offset
@@ -83,7 +84,7 @@ kp2d/1: the people one camera saw in one frame
         T_wc         [float]*16  rigid transform camera to world, 4 x 4 row by row, metres
         gravity      [float]*3   direction in which things fall, in camera axes; of any length
                                  from 0.1 to 100
-    sync   {offset: time, unc: uint}: what a rig found by `clock` requests (`control_message.py`):
+    sync   {offset: time, unc: uint}: what a rig found by `clock` requests (`control.py`):
            what to add to `t` to have the server's unix nanoseconds, and how wrong that may be; the
            clocks drift apart, so ask again every few seconds
     bbox   reserved and not read
@@ -99,7 +100,7 @@ the message.
 
 Order: frames belong together by topic and epoch. A frame with the `seq` of the one before is a
 duplicate, one with a lower `seq` is late; both are dropped and counted. A gap is counted and time
-goes on. A new epoch starts the stream afresh, so a restarted rig must draw a new one. `clk` may be
+goes on. A new epoch restarts the stream, so a restarted rig must draw a new one. `clk` may be
 any steady clock; a step of more than 1 s ahead, or back past the frame before, is flagged and
 counted, and the receive clock times that frame instead.
 
@@ -123,7 +124,7 @@ One message is one frame.
 pose3d/1: the 3D people of that frame
 =====================================
     epoch, seq      of the server, as above
-    src             {epoch: uint, seq: uint, t: time} of the rig's frame that is answered
+    src             {epoch: uint, seq: uint, t: time} of the rig's frame that was lifted
     t_srv           time    src.t in unix nanoseconds of the server
     t_unc_ns        uint    with a `sync` of the rig that can be true, its `unc`: t_srv is no
                     further wrong. Without: t_srv is late by the least delay on the way, which
@@ -143,14 +144,14 @@ pose3d/1: the 3D people of that frame
     scale_src       what the metres rest on: "given", the person_height_m of the rig; "height", the
                     one the server was started with; "prior", a stature of 1.70 m; "focal" is
                     reserved and not sent
-    ids             [int]*P; those of the frame, in its order, then those who are held
+    ids             [int]*P; those of the frame, in its order, then the coasting people
     state           [string]*P of "warmup", "ok", "held" (not in this frame of the rig, but lately
                     in one: carried on for at most coast_ms), "predicted" (in the frame, without a
-                    joint), "lost" (nor with one for longer than the server waits). Who was neither
-                    in the frame nor held is not in the answer, and keeps the id for track_timeout_s
+                    joint), "lost" (nor with one for longer than the server waits). Other people are
+                    not in the message, and keep their id for track_timeout_s
     win             {frames: uint, filled: [uint]*P, lookahead_ns: uint}: frames a window holds,
-                    how many every person has, and how far the answer looks ahead
-    drop            {late, dup, gap, shed}: uint, frames not answered since the last message, and
+                    how many every person has, and the lookahead of this message
+    drop            {late, dup, gap, shed}: uint, frames lost since the last message, and
                     failed: uint, those of a step in which the backend failed; absent if 0
     extra           list of {name: string, shape: [uint], dtype: string}, one for each part from [3]
   optional
@@ -159,7 +160,7 @@ pose3d/1: the 3D people of that frame
 
 Payload: for every joint X, Y, Z in metres relative to the root (joint 0), in the axes of `frame`,
 and the predicted standard deviation of the joint in metres. Absolute position = payload + root.
-Every number is finite. The server publishes one message for every frame it lifts, P = 0 included.
+Every number is finite. The server publishes a message for every frame it lifts, P = 0 included.
 
 Extra arrays: "flags" |u1 [P, 17], always there, with the bits 1 measured, 2 imputed, 4 predicted.
 Reserved, and not sent by the server: bit 8 of "flags"; "embedding" <f4 [P, E], the motion
@@ -178,18 +179,19 @@ schema/1: a keypoint format as data, every 5 s and on request
     name string, joints [string], edges [[a, b]], pairs [[left, right]],
     to_h36m: for every one of the 17 joints a list of [keypoint, weight]
 
-event/1: something that a person may want to know
+event/1: an event that a person may want to know
 =================================================
     kind string (as in the topic), epoch uint, seq uint, t time (unix, integer), subject string
     (a topic, or ""), reason string, detail string, count uint (times since the last report)
 
 event/reject/ carries the reasons of `RejectReason`, rate-limited; event/drain/ announces the end;
-event/clock/ a step of a rig's clock; event/model/ says "changed" when another model answers, and
-"model_refused" when one could not and the old one stays; event/camera/ says once per stream, as
-assumed_intrinsics, that nobody knows its lens, so that distances are guesses; event/record/ says
-that a recording has ended before the server, as "disk", "too_slow" or "fault"; event/suspect/ says
-once per stream and reason that numbers cannot be what they are said to be (bad_clock, fractions,
-wrong_size, other_format, refused) or are odd (small_size, other_format of a named format, used).
+event/clock/ a step of a rig's clock; event/model/ has the reason "changed" when another model is
+active, and "model_refused" when one could not be and the old one stays; event/camera/ reports once
+per stream, as assumed_intrinsics, that its lens is not known, so that distances are guesses;
+event/record/ reports that a recording has ended before the server, as "disk", "too_slow" or
+"fault"; event/suspect/ reports once per stream and reason that numbers cannot be what they are said
+to be (bad_clock, fractions, wrong_size, other_format: rejected) or are odd (small_size,
+other_format of a named format: used).
 
 Versions
 ========
@@ -198,7 +200,7 @@ before. A message with another `v`, `s` or `fmt` is dropped, counted and reporte
 
 A whole header
 ==============
-This is the header of a frame with nobody in it, in hexadecimal; its payload is empty:
+This is the header of a frame without people, in hexadecimal; its payload is empty:
 
     de000da170a46c707274a17601a173a66b7032642f31a565706f636801a373657100a174cf17979c
     fe362a0000a3636c6ba4756e6978a3666d74a6636f636f3137a4756e6974a27078a2776892cd0780
@@ -215,8 +217,17 @@ from langpose_rt.protocol.keypoints import (
     keypoints_from_msgpack,
 )
 from langpose_rt.protocol.keypoints_json import JSON_FIRST_BYTES, JsonNumbering, keypoints_from_json
-from langpose_rt.protocol.poses import JointFlag, PoseMessage, decode_pose, encode_pose
-from langpose_rt.protocol.provenance import Drops, Latency, ModelStamp, Source, WindowFill
+from langpose_rt.protocol.poses import (
+    Drops,
+    JointFlag,
+    Latency,
+    ModelStamp,
+    PoseMessage,
+    Source,
+    WindowFill,
+    decode_pose,
+    encode_pose,
+)
 from langpose_rt.protocol.status import (
     Event,
     Heartbeat,
@@ -260,7 +271,7 @@ def decode_keypoints(
     numbering: JsonNumbering | None = None,
     sizes: Mapping[str, tuple[int, int]] | None = None,
 ) -> KeypointMessage:
-    """Read 2D keypoints, as msgpack or as JSON.
+    """Decode 2D keypoints, as msgpack or as JSON.
 
     Args:
         parts: The parts of one message as they came from the network.
@@ -272,7 +283,7 @@ def decode_keypoints(
         A message that owns its arrays.
 
     Raises:
-        MessageError: If the message is not acceptable; its reason is one of Reason.
+        MessageError: If the message is not acceptable; its reason is one of RejectReason.
     """
     if len(parts) < 2 or parts[1][:1] not in JSON_FIRST_BYTES or not parts[1]:
         return keypoints_from_msgpack(parts)

@@ -1,7 +1,6 @@
-"""3D poses of one camera frame, `pose3d/1`: the message and its bytes.
+"""Pose message `pose3d/1`: the 3D people of one camera frame, and where they come from.
 
-How poses are computed is none of this file's business, and what they say of their origin is in
-`provenance.py`; the wire is specified in `messages.py`.
+The byte format is specified in `messages.py`.
 """
 
 import math
@@ -16,23 +15,21 @@ import numpy.typing as npt
 from jaxtyping import Float32, Int64, UInt8
 
 from langpose_rt.errors import MessageError
-from langpose_rt.protocol.arrays import (
-    Extra,
-    array_from_bytes,
-    array_to_bytes,
-    extras_from_parts,
-    extras_to_parts,
-)
 from langpose_rt.protocol.header import (
     PROTOCOL,
     VERSION,
+    Extra,
     PersonId,
     RejectReason,
     Stamp,
     TimeNs,
     UInt,
+    array_from_bytes,
+    array_to_bytes,
     check_parts,
     check_uints,
+    extras_from_parts,
+    extras_to_parts,
     header_from_bytes,
     header_to_bytes,
     reject,
@@ -40,7 +37,6 @@ from langpose_rt.protocol.header import (
     topic_names,
     topic_of,
 )
-from langpose_rt.protocol.provenance import Drops, Latency, ModelStamp, Source, WindowFill
 
 POSE_SCHEMA = "pose3d/1"
 
@@ -52,13 +48,66 @@ AXES: dict[Frame, Axes] = {
     "camera": "x-right,y-down,z-forward",
     "world": "x,y,z as in the calibration's world",
 }
-"""What `axes` says for every `frame`."""
-NO_DROPS = Drops()
+"""Value of `axes` for every `frame`."""
 Actions = tuple[tuple[tuple[str, float], ...], ...]
 
 
+class Source(msgspec.Struct, frozen=True):
+    """Source frame of a pose: epoch, seq and capture time in ns."""
+
+    epoch: UInt
+    seq: UInt
+    t: TimeNs
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Nanoseconds the server spent per stage; negative only if its clock was set back."""
+
+    rx: int = 0
+    """From the arrival of the frame until it was taken from the queue."""
+    win: int = 0
+    """Until the frame's features were in the window."""
+    lift: int = 0
+    """Until the network was done."""
+    post: int = 0
+    """Until root, filter and states were done."""
+    tx: int = 0
+    """Until the message was handed to the socket."""
+
+
+class ModelStamp(msgspec.Struct, frozen=True):
+    """Model, precision and backend that computed a pose."""
+
+    id: str
+    sha256: str = ""
+    precision: str = "fp32"
+    backend: str = "onnx"
+
+
+class WindowFill(msgspec.Struct, frozen=True):
+    """Frames a window holds, how many of them every person has, and the lookahead in ns."""
+
+    frames: UInt
+    filled: tuple[UInt, ...]
+    lookahead_ns: UInt = 0
+
+
+class Drops(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Frames of the stream that were lost since the last message."""
+
+    # A default made by a factory is always sent; a constant one is left out where it is meant.
+    late: UInt = msgspec.field(default_factory=int)
+    dup: UInt = msgspec.field(default_factory=int)
+    gap: UInt = msgspec.field(default_factory=int)
+    shed: UInt = msgspec.field(default_factory=int)
+    failed: UInt = 0
+
+
+NO_DROPS = Drops()
+
+
 class JointFlag(IntFlag):
-    """Bits of `PoseMessage.flags`: where a joint comes from."""
+    """Bits of `PoseMessage.flags`: origin of a joint."""
 
     MEASURED = 1
     """Its 2D keypoint was seen in this frame."""
@@ -70,30 +119,30 @@ class JointFlag(IntFlag):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PoseMessage:
-    """The 3D people of one camera frame.
+    """3D people of one camera frame.
 
     Args:
         rig: Name of the rig the keypoints came from.
         camera: Name of its camera.
         epoch: Random number of this start of the server.
         seq: Number of the message, one more for every message of the topic.
-        src: The rig's frame that is answered.
+        src: The rig's frame that was lifted.
         t_srv: Capture time of that frame in nanoseconds of the server's clock.
         t_unc_ns: Uncertainty of t_srv; see `messages.py` for what it covers.
-        lat: Where the server's time went.
-        model: What computed the poses.
+        lat: Time per stage in the server.
+        model: The model that computed the poses.
         poses: X, Y, Z relative to the root in metres, and the standard deviation in metres.
         flags: JointFlag bits of every joint.
         ids: Number of every person.
-        state: How much of every person was seen lately.
+        state: Visibility of every person lately.
         root: Position of every person's hip in metres in the axes of `frame`, if known.
-        scale_src: What the metres rest on.
+        scale_src: Source of the metric scale.
         frame: Axes of poses and root.
         win: State of the window.
-        drop: What was dropped since the last message of the topic.
+        drop: Frames lost since the last message of the topic.
         actions: For every person (label, score) pairs, best first, if actions are loaded.
-        embedding: Motion embedding of every person, if asked for.
-        echo: The 2D keypoints in pixels and score as 17 joints, if asked for.
+        embedding: Motion embedding of every person; reserved.
+        echo: The 2D keypoints in pixels and score as 17 joints; reserved.
     """
 
     rig: str
@@ -120,7 +169,7 @@ class PoseMessage:
 
     @property
     def topic(self) -> str:
-        """The topic of this camera's poses."""
+        """Topic of this camera's poses."""
         return topic_of("pose3d", self.rig, self.camera)
 
 
@@ -158,7 +207,7 @@ _SHAPES = {"poses": (17, 4), "flags": (17,), "root": (3,), "embedding": (-1,), "
 
 
 def encode_pose(message: PoseMessage) -> list[bytes]:
-    """The bytes of a pose message.
+    """Encode a pose message.
 
     Actions are shortened to the best of every person, then left out, where they do not fit the
     header: a label never costs a pose.
@@ -180,7 +229,7 @@ def encode_pose(message: PoseMessage) -> list[bytes]:
 
 
 def decode_pose(parts: Sequence[bytes]) -> PoseMessage:
-    """Read a pose message; unknown keys and unknown extra arrays are ignored.
+    """Decode a pose message; unknown keys and unknown extra arrays are ignored.
 
     Returns:
         A message that owns its arrays.
@@ -274,7 +323,7 @@ def _check_people(header: _Header, arrays: Mapping[str, npt.NDArray[Any]]) -> No
 
 
 def _header_to_bytes(header: _Header) -> bytes:
-    """The header with as many actions as fit."""
+    """Encode the header with as many actions as fit."""
     while True:
         try:
             return header_to_bytes(header)

@@ -1,6 +1,7 @@
-"""Messages without arrays: heartbeat `hb/1`, schema `schema/1` and event `event/1`.
+"""Status messages: heartbeat `hb/1`, schema `schema/1` and event `event/1`.
 
-When they are sent is the pipeline's business; the wire is specified in `messages.py`.
+They are scheduled by `langpose_rt.monitoring.announcer`; the byte format is specified in
+`messages.py`.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from langpose_rt.protocol.header import (
     topic_names,
     topic_of,
 )
-from langpose_rt.protocol.provenance import ModelStamp
+from langpose_rt.protocol.poses import ModelStamp
 
 UnixNs = Annotated[int, Meta(ge=-MAX_TIME_NS, le=MAX_TIME_NS)]
 Amount = Annotated[float, Meta(ge=0, le=1e15)]
@@ -33,7 +34,7 @@ Weight = Annotated[float, Meta(ge=-1e3, le=1e3)]
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, rename={"t_ns": "t"}):
-    """The server's sign of life, once a second.
+    """Heartbeat of the server, once a second.
 
     Args:
         server: Name of the server.
@@ -42,11 +43,11 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, rename={"t_ns": "t"})
         t_ns: The server's unix time in nanoseconds.
         state: "starting", "ready", "degraded" or "draining".
         uptime_s: Seconds since the start.
-        streams: Streams that were heard lately.
+        streams: Streams with recent messages.
         persons: People that are being lifted.
         fps: Poses per second over the last second, all people together.
         p99_ms: 99th percentile of the latency the server added lately.
-        model: The model that answers, once there is one.
+        model: The active model, once there is one.
         counters: Totals since the start, by name: what was rejected, dropped and shed.
     """
 
@@ -65,7 +66,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, rename={"t_ns": "t"})
 
     @property
     def topic(self) -> str:
-        """The topic of this server's heartbeat."""
+        """Topic of this server's heartbeat."""
         return topic_of("hb", self.server)
 
 
@@ -88,12 +89,12 @@ class SchemaMessage(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def topic(self) -> str:
-        """The topic of this schema."""
+        """Topic of this schema."""
         return topic_of("schema", self.name)
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, rename={"t_ns": "t"}):
-    """Something that a person may want to know.
+    """Event that a person may want to know.
 
     Args:
         kind: "reject", "drain", "clock" or another name.
@@ -117,7 +118,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, rename={"t_ns": "t"}):
 
     @property
     def topic(self) -> str:
-        """The topic of this kind of event."""
+        """Topic of this kind of event."""
         return topic_of("event", self.kind)
 
 
@@ -132,7 +133,7 @@ _KINDS: dict[str, tuple[type[StatusMessage], msgspec.msgpack.Decoder[Any], str]]
 
 
 def schema_from_skeleton(skeleton: Skeleton) -> SchemaMessage:
-    """The schema message of a keypoint format."""
+    """Return the schema message of a keypoint format."""
     return SchemaMessage(
         name=skeleton.name,
         joints=skeleton.joints,
@@ -142,22 +143,22 @@ def schema_from_skeleton(skeleton: Skeleton) -> SchemaMessage:
     )
 
 
-def encode_status(notice: StatusMessage) -> list[bytes]:
-    """The bytes of a heartbeat, schema or event.
+def encode_status(message: StatusMessage) -> list[bytes]:
+    """Encode a heartbeat, schema or event.
 
     Raises:
         MessageError: bad_topic, bad_header (such as a number that is not finite) or
             header_too_large.
     """
-    kind = next(kind for kind, (notice_type, *_) in _KINDS.items() if type(notice) is notice_type)
+    kind = next(kind for kind, (known, *_) in _KINDS.items() if type(message) is known)
     stamp = {"p": PROTOCOL, "v": VERSION, "s": f"{kind}/1"}
-    parts = [notice.topic.encode(), header_to_bytes(stamp | msgspec.to_builtins(notice))]
-    decode_status(parts)  # notices are rare: what cannot be read is better not sent
+    parts = [message.topic.encode(), header_to_bytes(stamp | msgspec.to_builtins(message))]
+    decode_status(parts)  # status messages are rare: one that cannot be read is not sent
     return parts
 
 
 def decode_status(parts: Sequence[bytes]) -> StatusMessage:
-    """Read a heartbeat, schema or event; unknown keys and further parts are ignored.
+    """Decode a heartbeat, schema or event; unknown keys and further parts are ignored.
 
     Raises:
         MessageError: If it is none of them, or not acceptable.
@@ -170,7 +171,7 @@ def decode_status(parts: Sequence[bytes]) -> StatusMessage:
         )
     (name,) = topic_names(parts[0], kind, 1)
     _, decoder, field = _KINDS[kind]
-    notice: StatusMessage = header_from_bytes(parts[1], decoder, f"{kind}/1")
-    if getattr(notice, field) != name:
+    message: StatusMessage = header_from_bytes(parts[1], decoder, f"{kind}/1")
+    if getattr(message, field) != name:
         raise reject(RejectReason.BAD_TOPIC, f"got topic of {name!r}, but {field} differs")
-    return notice
+    return message

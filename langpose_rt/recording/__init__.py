@@ -1,1 +1,1 @@
-"""Record a server's traffic, and replay it."""
+"""Record a server's traffic and replay it."""

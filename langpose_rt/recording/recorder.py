@@ -1,8 +1,8 @@
-"""Recording while serving: a bounded queue and a thread that writes, so that serving never waits.
+"""Record a running server: a bounded queue and a writer thread, so that serving never waits.
 
-What a recording holds is said in `formats/recording.py`. When the disk is full, or slower than
-what comes, recording ends: the file stays readable up to there, an event and a counter say so, and
-serving goes on. A recording with a hole could not be replayed, so there is none.
+`formats/recording.py` specifies the content of a recording. If the disk is full or too slow,
+recording ends: the file stays readable up to that point, an event and a counter report it, and
+serving continues. A recording with a gap could not be replayed, so recording does not resume.
 """
 
 import logging
@@ -21,17 +21,17 @@ from langpose_rt.pipeline.journal import NO_KEYS
 from langpose_rt.protocol.header import time_from_wire, topic_names
 
 FLUSH_NS = NS_PER_S // 5
-"""A full disk or a killed server costs at most this much of the recording."""
+"""Flush interval: a full disk or a killed server loses at most this much of the recording."""
 
 MAX_WAITING_BYTES = 64 << 20
-"""Beyond this the disk is too slow and recording ends."""
+"""Size of the queue; beyond it the disk is too slow and recording ends."""
 
 UNREADABLE = "unreadable"
 MAX_TOPICS = 4096
-"""Topics told apart; messages on further ones share a channel."""
+"""Topics with their own channel; messages on further ones share a channel."""
 
-_Note = tuple[Direction, list[bytes], int, str | None]
-"""What is to be written: direction, parts, when, and whose key."""
+_QueuedEntry = tuple[Direction, list[bytes], int, str | None]
+"""Entry to write: direction, message parts, time in ns, and name of the sender's key."""
 
 _ENTRY_BYTES = 200
 _CLOSE_S = 5.0
@@ -43,22 +43,22 @@ class FileRecorder:
     """Records into a file.
 
     Args:
-        path: The file; opened when the server starts.
-        facts: What the poses depend on; epoch and public keys are added.
-        force: Replace a file that is there.
+        path: Path of the file; opened when the server starts.
+        facts: Setup the poses depend on; epoch and public keys are added.
+        force: Replace an existing file.
     """
 
     def __init__(self, path: Path, facts: Mapping[str, str], *, force: bool = False) -> None:
         self._path, self._facts, self._force = path, facts, force
         self._topics: set[tuple[str | None, str]] = set()
-        self._waiting: deque[_Note] = deque()
-        self._waiting_bytes = self._flushed_ns = self._in_hand = 0
-        self._news = threading.Condition()
+        self._waiting: deque[_QueuedEntry] = deque()
+        self._waiting_bytes = self._flushed_ns = self._unwritten = 0
+        self._changed = threading.Condition()
         self._closing = self._ended = False
         self._thread: threading.Thread | None = None
 
     def begin(self, epoch: int, faults: FaultReporter, keys: Mapping[str, str] = NO_KEYS) -> None:
-        """Open the file and start to write.
+        """Open the file and start the writer thread.
 
         Raises:
             ConfigError: If the file exists or cannot be written, or mcap is not installed.
@@ -72,50 +72,50 @@ class FileRecorder:
         self._thread.start()
 
     def received(self, parts: Sequence[bytes], now_ns: int, sender: str | None = None) -> None:
-        """Queue a message from the network."""
-        self._offer("received", list(parts), now_ns, sender)
+        """Queue a received message."""
+        self._enqueue("received", list(parts), now_ns, sender)
 
     def published(self, parts: Sequence[bytes], now_ns: int) -> None:
-        """Queue a message that is sent."""
-        self._offer("published", list(parts), now_ns)
+        """Queue a published message."""
+        self._enqueue("published", list(parts), now_ns)
 
     def decided(self, what: str, now_ns: int, heard: int) -> None:
         """Queue an entry of the journal."""
-        self._offer("journal", [what.encode(), str(heard).encode()], now_ns)
+        self._enqueue("journal", [what.encode(), str(heard).encode()], now_ns)
 
     def close(self) -> None:
-        """Write what waits and close the file; a disk that hangs is waited for 5 s."""
-        with self._news:
+        """Write the queue and close the file; wait at most 5 s for a hanging disk."""
+        with self._changed:
             self._closing = True
-            self._news.notify()
+            self._changed.notify()
         if self._thread is not None:
             self._thread.join(_CLOSE_S)
 
-    def _offer(
+    def _enqueue(
         self, direction: Direction, parts: list[bytes], now_ns: int, sender: str | None = None
     ) -> None:
         size = _ENTRY_BYTES + sum(map(len, parts))
-        with self._news:
-            too_much = self._waiting_bytes + size > MAX_WAITING_BYTES
-            if not (self._ended or too_much):
+        with self._changed:
+            overflow = self._waiting_bytes + size > MAX_WAITING_BYTES
+            if not (self._ended or overflow):
                 self._waiting.append((direction, parts, now_ns, sender))
                 self._waiting_bytes += size
-                self._news.notify()
+                self._changed.notify()
                 return
             self._stats.add("unrecorded")
-        if too_much:
+        if overflow:
             self._end("too_slow", "the disk is slower than what comes")
 
     def _write(self) -> None:
-        """The thread: entries into the file until closed, or until that fails."""
+        """Run the writer thread: write entries until closed, or until writing fails."""
         try:
-            while entries := self._taken():
-                self._in_hand = len(entries)
-                for note in entries:
-                    now_ns = note[2]
-                    self._writer.add(self._entry(*note))
+            while entries := self._dequeue():
+                self._unwritten = len(entries)
+                for queued in entries:
+                    now_ns = queued[2]
+                    self._writer.add(self._entry(*queued))
                     self._stats.add("recorded")
-                    self._in_hand -= 1
+                    self._unwritten -= 1
                     if now_ns - self._flushed_ns > FLUSH_NS:
                         self._flushed_ns = now_ns
                         self._writer.flush()
@@ -126,31 +126,32 @@ class FileRecorder:
         except OSError as error:
             self._end("disk", (error.strerror or str(error)).lower())
             self._writer.abandon()
-        except Exception as error:  # whatever it is, serving goes on, and it is said
+        except Exception as error:  # serving continues; the fault is reported
             log.exception("recording failed")
             self._end("fault", f"{type(error).__name__}: {error}"[:300])
             self._writer.abandon()
 
-    def _taken(self) -> list[_Note]:
-        """What waits, after waiting for it; nothing once recording has ended."""
-        with self._news:
+    def _dequeue(self) -> list[_QueuedEntry]:
+        """Wait for entries and return them all; return nothing after recording has ended."""
+        with self._changed:
             while not (self._waiting or self._closing or self._ended):
-                self._news.wait()
+                self._changed.wait()
             entries = [] if self._ended else list(self._waiting)
             self._waiting.clear()
             self._waiting_bytes = 0
             return entries
 
-    def _end(self, reason: str, why: str) -> None:
-        """Recording is over before the server is; said once."""
-        with self._news:
+    def _end(self, kind: str, reason: str) -> None:
+        """End recording early, and report it; later calls do nothing."""
+        with self._changed:
             if self._ended:
                 return
             self._ended = True
-            self._stats.add("unrecorded", len(self._waiting) + self._in_hand)
-            self._news.notify()
-        self._stats.recording = f"stopped: {why}"
-        self._faults.recording_ended(reason, f"recording into {self._path.name} has stopped: {why}")
+            self._stats.add("unrecorded", len(self._waiting) + self._unwritten)
+            self._changed.notify()
+        self._stats.recording = f"stopped: {reason}"
+        sentence = f"recording into {self._path.name} has stopped: {reason}"
+        self._faults.recording_ended(kind, sentence)
 
     def _entry(
         self, direction: Direction, parts: list[bytes], now_ns: int, sender: str | None
@@ -162,7 +163,7 @@ class FileRecorder:
         return Entry(direction, topic, parts, now_ns, publish_ns, sender)
 
     def _topic_of(self, direction: Direction, parts: list[bytes], sender: str | None) -> str:
-        """Name of the channel: the topic, unless it is none, or one too many."""
+        """Return the name of the channel: the topic, unless it is invalid or one too many."""
         if direction == "published":
             return parts[0].decode()
         try:
@@ -184,11 +185,11 @@ _TIMES = msgspec.msgpack.Decoder(_Times)
 
 
 def capture_ns(parts: Sequence[bytes]) -> int | None:
-    """Capture time of a message of any kind by its sender's clock; None where it does not say."""
+    """Return the capture time of any message by its sender's clock; None if it has none."""
     try:
         times = _TIMES.decode(parts[1])
-        found = times.t if times.t_srv is None else times.t_srv
-        t_ns = None if found is None else time_from_wire(found)
+        encoded = times.t if times.t_srv is None else times.t_srv
+        t_ns = None if encoded is None else time_from_wire(encoded)
     except (msgspec.DecodeError, MessageError, IndexError):
         return None
     return t_ns if t_ns is None or 0 <= t_ns < 1 << 63 else None

@@ -1,9 +1,9 @@
-"""A recording through the very pipeline again, and how its poses compare with the recorded ones.
+"""Replay a recording through the pipeline and compare the poses with the recorded ones.
 
-The pipeline is a function of the messages, their receive times, and what its two sides did in
-which order; a recording holds all of these. So frames that were shed are shed again, people are
-batched as they were, and the poses are equal: bit for bit on the same processor with the same
-libraries, elsewhere as far as the backend's rounding goes.
+The pipeline is a function of the messages, their receive times, and the order in which its receive
+and lift sides ran; a recording holds all of these. So the same frames are dropped, persons are
+batched alike, and the poses are equal: bit for bit on the same processor with the same libraries,
+elsewhere up to the backend's rounding.
 """
 
 from collections import deque
@@ -18,7 +18,7 @@ from langpose_rt.formats.recording import Entry, Recording
 from langpose_rt.geometry.camera import Camera
 from langpose_rt.pipeline.model_swap import warm_up_backend
 from langpose_rt.pipeline.pipeline import Pipeline
-from langpose_rt.pipeline.responder import Replies
+from langpose_rt.pipeline.responder import OutgoingMessage
 from langpose_rt.protocol.messages import Latency, PoseMessage, decode_pose, encode_pose
 from langpose_rt.recording.setup import RecordedSetup
 from langpose_rt.runtime.backend import Backend
@@ -26,14 +26,14 @@ from langpose_rt.runtime.backend import Backend
 
 @dataclass(slots=True)
 class Comparison:
-    """Replayed poses beside recorded ones, frame by frame.
+    """Result of comparing replayed poses with recorded ones, frame by frame.
 
     Attributes:
-        frames, poses: Frames in both, and people in them.
-        different: Frames of which anything but the latencies differs.
+        frames, poses: Frames in both, and persons in them.
+        different: Frames in which anything but the latencies differs.
         missing, extra: Frames only recorded, and only replayed.
-        largest_mm: Largest distance of a joint or root, where the people are the same.
-        model_changed: The server changed its model; what came after was not replayed.
+        largest_mm: Largest distance of a joint or root between the same persons.
+        model_changed: The server reloaded its model; the rest was not replayed.
     """
 
     frames: int = 0
@@ -46,7 +46,7 @@ class Comparison:
 
     @property
     def equal(self) -> bool:
-        """Whether everything is the same, bit for bit."""
+        """True if all frames are equal, bit for bit."""
         return not (self.different or self.missing or self.extra)
 
 
@@ -54,12 +54,12 @@ class Replay:
     """Feeds a recording to a pipeline.
 
     Args:
-        recording: From `serve --record`.
-        setup: Of the recording, from `setup_from_facts`.
-        backend: What computes; the caller closes it.
-        cameras: Of the recording's camera file.
-        gallery: Of the recording's action sentences.
-        on_pose: Takes every replayed pose message and the time it was sent at.
+        recording: Recording of `serve --record`.
+        setup: Setup of the recording, from `setup_from_facts`.
+        backend: Backend; the caller closes it.
+        cameras: Cameras of the recording's camera file.
+        gallery: Gallery of the recording's action sentences.
+        on_pose: Receives every replayed pose message and its send time in ns.
 
     Raises:
         ConfigError: If the model does not take live input, or was not aligned with the sentences.
@@ -83,7 +83,7 @@ class Replay:
         self._waiting: deque[Entry] = deque()
         self._recorded: dict[tuple[str, int], PoseMessage] = {}
         self._replayed: dict[tuple[str, int], PoseMessage] = {}
-        self._heard = 0
+        self._received = 0
         self.comparison = Comparison()
 
     def run(self, on_entry: Callable[[], None] = lambda: None) -> Comparison:
@@ -100,7 +100,7 @@ class Replay:
             if entry.direction == "received":
                 self._waiting.append(entry)
             elif entry.direction == "journal":
-                self._do(entry)
+                self._apply(entry)
             elif entry.topic.startswith("pose3d/"):
                 if decode_pose(entry.parts).model.sha256 != self._model_sha256:
                     self.comparison.model_changed = True
@@ -108,27 +108,27 @@ class Replay:
                 self._compare(self._recorded, self._replayed, entry.parts)
             on_entry()
         self.comparison.missing = len(self._recorded)
-        # a file that breaks off knows of a last step whose poses it has not
-        whole = self._recording.complete and not self.comparison.model_changed
-        self.comparison.extra = len(self._replayed) if whole else 0
+        # a truncated file may hold a last step without its poses
+        complete = self._recording.complete and not self.comparison.model_changed
+        self.comparison.extra = len(self._replayed) if complete else 0
         return self.comparison
 
-    def _do(self, entry: Entry) -> None:
-        """What the lift side did then, after the messages that had been heard then."""
-        what, heard = _decision_from_parts(entry.parts)
-        while self._heard < heard:
+    def _apply(self, entry: Entry) -> None:
+        """Repeat an action of the lift side, after the messages received before it."""
+        action, received = _action_from_parts(entry.parts)
+        while self._received < received:
             if not self._waiting:
-                raise ConfigError(f"the recording lacks message {self._heard + 1}; record again")
+                raise ConfigError(f"the recording lacks message {self._received + 1}; record again")
             message = self._waiting.popleft()
             self._pipeline.receive(message.parts, message.log_ns, message.sender)
-            self._heard += 1
+            self._received += 1
         pipeline = self._pipeline
-        work = {"step": pipeline.step, "silent": pipeline.tick, "flush": pipeline.answer_all}
-        if what not in work:
-            raise ConfigError(f'the recording says "{what}", which this version does not know')
-        self._take(work[what](entry.log_ns), entry.log_ns)
+        actions = {"step": pipeline.step, "silent": pipeline.tick, "flush": pipeline.lift_pending}
+        if action not in actions:
+            raise ConfigError(f'the recording says "{action}", which this version does not know')
+        self._compare_replies(actions[action](entry.log_ns), entry.log_ns)
 
-    def _take(self, replies: Replies, now_ns: int) -> None:
+    def _compare_replies(self, replies: list[OutgoingMessage], now_ns: int) -> None:
         for parts in replies:
             if parts[0].startswith(b"pose3d/"):
                 self._on_pose(parts, now_ns)
@@ -140,38 +140,38 @@ class Replay:
         others: dict[tuple[str, int], PoseMessage],
         parts: list[bytes],
     ) -> None:
-        """Keep a message until its twin comes, then compare the two."""
+        """Keep a message until its counterpart comes, then compare the two."""
         message = decode_pose(parts)
-        twin = others.pop((message.topic, message.seq), None)
-        if twin is None:
+        other = others.pop((message.topic, message.seq), None)
+        if other is None:
             own[message.topic, message.seq] = message
             return
-        found = self.comparison
-        found.frames += 1
-        found.poses += len(message.ids)
-        if _without_latency(message) != _without_latency(twin):
-            found.different += 1
-            found.largest_mm = max(found.largest_mm, _distance_mm(message, twin))
+        comparison = self.comparison
+        comparison.frames += 1
+        comparison.poses += len(message.ids)
+        if _without_latency(message) != _without_latency(other):
+            comparison.different += 1
+            comparison.largest_mm = max(comparison.largest_mm, _distance_mm(message, other))
 
 
-def _decision_from_parts(parts: list[bytes]) -> tuple[str, int]:
+def _action_from_parts(parts: list[bytes]) -> tuple[str, int]:
     try:
-        what, heard = parts
-        return what.decode(), int(heard)
+        action, received = parts
+        return action.decode(), int(received)
     except ValueError:
         raise ConfigError("the recording's journal is damaged; record again") from None
 
 
 def _without_latency(message: PoseMessage) -> list[bytes]:
-    """The bytes of a message but for the latencies, which are of the moment."""
+    """Encode a message without its latencies, which differ from run to run."""
     return encode_pose(replace(message, lat=Latency()))
 
 
 def _distance_mm(one: PoseMessage, other: PoseMessage) -> float:
-    """Largest distance between the same joints or roots; 0 where the people are not the same."""
+    """Return the largest distance between equal joints or roots; 0 if the persons differ."""
     if one.ids.tolist() != other.ids.tolist() or not len(one.ids):
         return 0.0
-    apart = [np.linalg.norm(one.poses[..., :3] - other.poses[..., :3], axis=-1).max()]
+    distances = [np.linalg.norm(one.poses[..., :3] - other.poses[..., :3], axis=-1).max()]
     if one.root is not None and other.root is not None:
-        apart.append(np.linalg.norm(one.root - other.root, axis=-1).max())
-    return 1000.0 * float(max(apart))
+        distances.append(np.linalg.norm(one.root - other.root, axis=-1).max())
+    return 1000.0 * float(max(distances))

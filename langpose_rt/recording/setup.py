@@ -1,4 +1,4 @@
-"""What poses depend on besides the messages: the facts at the beginning of a recording."""
+"""Setup of a recording: everything besides the messages that poses depend on."""
 
 import platform
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import msgspec
 import langpose_rt
 from langpose_rt.errors import ConfigError
 from langpose_rt.pipeline.config import PipelineConfig
-from langpose_rt.pipeline.pose_builder import stamp_of_backend
+from langpose_rt.pipeline.responder import stamp_of_backend
 from langpose_rt.protocol.messages import ModelStamp
 from langpose_rt.runtime.backend import Backend
 
@@ -18,19 +18,19 @@ _LIBRARIES = ("numpy", "onnxruntime", "scipy")
 
 
 def this_machine() -> dict[str, str]:
-    """What decides the last bits of a sum: the processor and the libraries."""
-    found = {"processor": _processor(), "python": platform.python_version()}
+    """Return the processor and library versions, which determine floating-point rounding."""
+    machine = {"processor": _processor(), "python": platform.python_version()}
     for name in _LIBRARIES:
         try:
-            found[name] = version(name)
+            machine[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            machine[name] = "not installed"
+    return machine
 
 
 def _processor() -> str:
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - no file of ours
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - a kernel file
             names = [line.partition(":")[2].strip() for line in file if "model name" in line]
     except OSError:
         names = []
@@ -39,20 +39,19 @@ def _processor() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedSetup:
-    """A server as it was started. Nothing of it is random but its epoch.
+    """Setup of a server at its start; only the epoch is random.
 
     Attributes:
-        pipeline: Its options.
-        model: What computed, with the hash of its files.
-        slots, threads: Of the backend.
-        cameras: Text of the camera file; empty if there was none.
-        up: Which way was said to be up in the world of the cameras; empty if nobody did.
-        gallery: The file of action sentences; empty if there was none.
-        version: Of langpose-rt.
-        machine: Processor and versions of the libraries; poses are equal bit for bit where these
-            are.
-        epoch: Of the server.
-        keys: Public keys by the names they were pinned to when it started; empty without keys.
+        pipeline: Pipeline options.
+        model: Model, with the hash of its files.
+        slots, threads: Options of the backend.
+        cameras: Text of the camera file; empty without one.
+        up: Up axis of the cameras' world that was given; empty if none was.
+        gallery: File of action sentences; empty without one.
+        version: Version of langpose-rt.
+        machine: Processor and library versions; poses are equal bit for bit if these are equal.
+        epoch: Epoch of the server.
+        keys: Public keys by pinned name at the start; empty without keys.
     """
 
     pipeline: PipelineConfig
@@ -78,7 +77,7 @@ class RecordedSetup:
         up: str = "",
         gallery: bytes = b"",
     ) -> "RecordedSetup":
-        """The setup of a server that is about to start."""
+        """Return the setup of a server that is about to start."""
         return cls(
             pipeline=pipeline,
             model=stamp_of_backend(backend),
@@ -90,7 +89,7 @@ class RecordedSetup:
         )
 
     def to_facts(self) -> dict[str, str]:
-        """As the text that a recording holds."""
+        """Encode the setup as the texts stored in a recording."""
         values: dict[str, object] = msgspec.to_builtins(self)
         return {
             name: value if isinstance(value, str) else msgspec.json.encode(value).decode()
@@ -99,10 +98,10 @@ class RecordedSetup:
 
 
 def setup_from_facts(facts: Mapping[str, str]) -> RecordedSetup:
-    """The setup a recording tells of.
+    """Decode the setup stored in a recording.
 
     Raises:
-        ConfigError: If it tells of none: only `serve --record` knows it.
+        ConfigError: If the recording has none, because `serve --record` did not write it.
     """
     if "pipeline" not in facts:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""The people of a recording as tracks, from the poses a server published."""
+"""Extract one track per person from the published poses of a recording."""
 
 from dataclasses import dataclass, field
 
@@ -15,7 +15,7 @@ _CLOCK_STEP_NS = NS_PER_S // 2
 
 @dataclass
 class _TrackedColumns:
-    """What is known of one person so far."""
+    """Columns of the track of one person."""
 
     t_ns: list[int] = field(default_factory=list)
     joints: list[np.ndarray] = field(default_factory=list)
@@ -23,10 +23,10 @@ class _TrackedColumns:
 
 
 class _StreamClock:
-    """Capture times of one stream in server time, through the rig's epochs.
+    """Maps capture times of one stream to server time, across the rig's epochs.
 
-    Within an epoch the rig's own clock counts the time, for the server's estimate of the offset
-    moves a little; where the rig's clock stepped, the server's time is taken.
+    Within an epoch the first offset is kept, because the server's estimate of the offset drifts
+    slightly; after a step of the rig's clock the server's current offset is used.
     """
 
     def __init__(self) -> None:
@@ -43,13 +43,13 @@ class _StreamClock:
 
 
 def tracks_from_recording(recording: Recording) -> list[Track]:
-    """Everybody who was published, by stream and person.
+    """Return the tracks of all published persons, ordered by stream and person.
 
     Raises:
         ConfigError: If the recording is damaged or holds no poses.
     """
     clocks: dict[str, _StreamClock] = {}
-    people: dict[tuple[str, int, str], _TrackedColumns] = {}
+    persons: dict[tuple[str, int, str], _TrackedColumns] = {}
     for entry in recording.entries():
         if entry.direction != "published" or not entry.topic.startswith("pose3d/"):
             continue
@@ -59,17 +59,17 @@ def tracks_from_recording(recording: Recording) -> list[Track]:
             raise ConfigError(f"{recording.path}: a pose is damaged: {error.detail}") from None
         stream = f"{message.rig}/{message.camera}"
         t_ns = clocks.setdefault(stream, _StreamClock()).t_ns(message)
-        _add(people, stream, message, t_ns)
+        _add(persons, stream, message, t_ns)
     tracks = [
         Track(
             stream=stream,
             person=person,
-            t_ns=np.array(seen.t_ns, np.int64),
-            joints=np.stack(seen.joints),
-            sigma_m=np.stack(seen.sigma_m),
+            t_ns=np.array(columns.t_ns, np.int64),
+            joints=np.stack(columns.joints),
+            sigma_m=np.stack(columns.sigma_m),
             frame=frame,
         )
-        for (stream, person, frame), seen in sorted(people.items())
+        for (stream, person, frame), columns in sorted(persons.items())
     ]
     if not tracks:
         raise ConfigError(f"{recording.path} holds no poses")
@@ -77,16 +77,16 @@ def tracks_from_recording(recording: Recording) -> list[Track]:
 
 
 def _add(
-    people: dict[tuple[str, int, str], _TrackedColumns],
+    persons: dict[tuple[str, int, str], _TrackedColumns],
     stream: str,
     message: PoseMessage,
     t_ns: int,
 ) -> None:
     for index, person in enumerate(message.ids.tolist()):
-        seen = people.setdefault((stream, person, message.frame), _TrackedColumns())
-        if seen.t_ns and t_ns <= seen.t_ns[-1]:
-            continue  # a clock that stepped back: time only rises in a file
+        columns = persons.setdefault((stream, person, message.frame), _TrackedColumns())
+        if columns.t_ns and t_ns <= columns.t_ns[-1]:
+            continue  # the clock stepped back; time must increase within a file
         root = 0.0 if message.root is None else message.root[index]
-        seen.t_ns.append(t_ns)
-        seen.joints.append(message.poses[index, :, :3] + root)
-        seen.sigma_m.append(message.poses[index, :, 3])
+        columns.t_ns.append(t_ns)
+        columns.joints.append(message.poses[index, :, :3] + root)
+        columns.sigma_m.append(message.poses[index, :, 3])

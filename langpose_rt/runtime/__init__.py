@@ -1,1 +1,1 @@
-"""Backends: what runs a model. `open_backend` picks one; each imports its library late."""
+"""Run models on a backend: `open_backend` selects one; each imports its library late."""

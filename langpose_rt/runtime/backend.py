@@ -1,8 +1,9 @@
-"""The protocol every backend honours, and how one is opened.
+"""Backend protocol: the interface of everything that runs a model.
 
-A backend owns the sliding windows of its persons. `encode` takes the newest frame of any number of
-persons and remembers it; `lift` answers for a frame that is remembered. Persons are slots; which
-person is in which slot is the caller's business.
+A backend owns the sliding windows of its persons. `encode` adds the newest frame of any number of
+persons to their windows; `lift` predicts the pose of a frame in a window. Persons are addressed by
+slot; the caller assigns persons to slots. The argument names ``rows`` (joint inputs) and ``extras``
+(frame inputs) are those of the exported graphs.
 """
 
 from pathlib import Path
@@ -14,26 +15,26 @@ from jaxtyping import Float, Int
 from langpose_rt.manifest import Manifest
 
 DEFAULT_MODEL = Path(__file__).parent.parent / "assets" / "live"
-"""The model that ships with the package."""
+"""Model folder that ships with the package."""
 
 GPU_BACKENDS = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
-"""Backends that run engines, and their flavor (`langpose_rt.runtime.tensorrt_flavor`)."""
+"""Name of each backend that runs engines to its TensorRT flavor."""
 
-BACKENDS = ("auto", *GPU_BACKENDS, "onnx", "torch")
+BACKENDS = ("auto", *GPU_BACKENDS, "native", "onnx", "torch")
 PRECISIONS = ("auto", "fp32", "fp16")
 """``auto`` is fp16 for engines and fp32 for the others."""
 
 
 @runtime_checkable
 class Backend(Protocol):
-    """What computes poses; called from one thread at a time, but not always from the same one.
+    """Computes poses; called from one thread at a time, but not always from the same one.
 
     Attributes:
-        name: One of BACKENDS, but ``auto``.
-        precision: One of PRECISIONS, but ``auto``.
-        manifest: Of the model it runs.
-        slots: Persons it can remember at once.
-        frames: Frames it remembers of each person; `lift` reaches back at most ``frames - 1``.
+        name: One of BACKENDS except ``auto``.
+        precision: One of PRECISIONS except ``auto``.
+        manifest: Manifest of the model it runs.
+        slots: Number of slots, one per person.
+        frames: Window length in frames; `lift` reaches back at most ``frames - 1``.
     """
 
     name: str
@@ -49,12 +50,12 @@ class Backend(Protocol):
         slots: Int[np.ndarray, " batch"],
         time_ns: Int[np.ndarray, " batch"],
     ) -> Float[np.ndarray, "batch embedding"]:
-        """Take the newest frame of the given persons into their windows.
+        """Add the newest frame of the given persons to their windows.
 
         Args:
-            rows: Anchored rows, from `langpose_rt.geometry.person_frame.anchor_step`.
-            extras: Anchored extras.
-            slots: Distinct slots of the persons; none is legal and gives an empty array.
+            rows: Person-centred joint inputs (`langpose_rt.geometry.person_frame`).
+            extras: Frame inputs from the same function.
+            slots: Distinct slots of the persons; may be empty.
             time_ns: Capture times since the stream's origin; rising per slot.
 
         Returns:
@@ -71,23 +72,23 @@ class Backend(Protocol):
         frames_back: Int[np.ndarray, " batch"],
         lag_s: Float[np.ndarray, " batch"],
     ) -> tuple[Float[np.ndarray, "batch 17 3"], Float[np.ndarray, "batch 17"]]:
-        """Pose of a remembered frame of each given slot; slots may repeat.
+        """Lift one frame in the window of each given slot; slots may repeat.
 
         Args:
-            slots: Slots that have at least one frame; none is legal and gives empty arrays.
-            frames_back: 0 answers for the newest frame, 1 for the one before it.
-            lag_s: Time from the answered frame to the newest one.
+            slots: Slots that hold at least one frame; may be empty.
+            frames_back: Target frame: 0 is the latest frame, 1 the one before it.
+            lag_s: Time from the target frame to the latest one.
 
         Returns:
-            Root-relative pose in body units and anchored axes of the answered frame, and the
+            Root-relative pose in body units and in the person frame of the target frame, and the
             joints' standard deviation in body units; new arrays.
         """
         ...
 
     def reset(self, slots: Int[np.ndarray, " batch"]) -> None:
-        """Forget everything about the given slots."""
+        """Clear the windows of the given slots."""
         ...
 
     def close(self) -> None:
-        """Release what the backend holds; it cannot be used afterwards."""
+        """Release all resources; the backend cannot be used afterwards."""
         ...

@@ -1,6 +1,6 @@
-"""Does an engine fit this machine? Asked before anything is loaded; TensorRT itself may crash.
+"""Engine compatibility: select the engine of a model folder that fits this machine.
 
-For whoever opens an engine::
+Checked before an engine is loaded, because TensorRT may crash on one that does not fit::
 
     machine = Machine(flavor="tensorrt", version=trt.__version__, gpu=probe())
     engine = engine_matching(folder, manifest, machine)
@@ -17,12 +17,12 @@ from langpose_rt.runtime.tensorrt_flavor import FLAVORS
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What an engine must fit.
+    """Properties of a machine that an engine must match.
 
     Attributes:
-        flavor: Which TensorRT runs it, one of FLAVORS.
-        version: Of that TensorRT.
-        gpu: The GPU that runs it.
+        flavor: TensorRT flavor, one of FLAVORS.
+        version: Version of that TensorRT.
+        gpu: GPU that runs the engine.
     """
 
     flavor: str
@@ -31,57 +31,57 @@ class Machine:
 
 
 def engine_matching(folder: Path, manifest: Manifest, machine: Machine) -> Engine:
-    """The engine of a model folder that this machine can run, its files checked.
+    """Return the engine of a model folder that this machine can run, after checking its files.
 
     Args:
-        folder: Of the model.
-        manifest: Of that folder.
-        machine: What it must fit.
+        folder: Model folder.
+        manifest: Manifest of that folder.
+        machine: Machine the engine must match.
 
     Raises:
-        ModelError: If there is none, naming what it was built for and what was found, or if a file
-            is not the one the manifest names.
+        ModelError: If no engine matches, with every mismatch, or if a file's hash differs from the
+            manifest.
     """
     repair = f"build it with 'langpose-rt build-engine --model {folder} --out {folder.parent}'"
-    refusals = []
+    rejections = []
     for name, product in sorted(manifest.engines.items()):
         engine = product.engine
         if engine.flavor != machine.flavor:
             continue
-        wrong = mismatches(engine, manifest, machine)
-        if wrong:
-            refusals.append(f"engine {name} was built for {'; '.join(wrong)}")
+        found = mismatches(engine, manifest, machine)
+        if found:
+            rejections.append(f"engine {name} was built for {'; '.join(found)}")
             continue
         for part in (engine.encoder, engine.lifter):
             check_file(folder, part.file, part.sha256, repair=repair)
         return engine
-    if not refusals:
+    if not rejections:
         title = FLAVORS[machine.flavor].title
         raise ModelError(f"{folder} has no {title} engine; {repair}")
-    raise ModelError(f"{', and '.join(refusals)}; {repair}")
+    raise ModelError(f"{', and '.join(rejections)}; {repair}")
 
 
 def mismatches(engine: Engine, manifest: Manifest, machine: Machine) -> list[str]:
-    """Everything in which an engine does not fit, each as what it was built for and what was found.
+    """List the mismatches of an engine, each as built-for value and found value.
 
     Args:
-        engine: As recorded.
-        manifest: Of the model that is to run.
-        machine: What is to run it.
+        engine: Engine record of a manifest.
+        manifest: Manifest of the model to run.
+        machine: Machine to run it on.
     """
     title, gpu = FLAVORS[engine.flavor].title, machine.gpu
-    wrong = []
+    found = []
     if engine.version != machine.version:
-        wrong.append(f"{title} {engine.version}, found {machine.version}")
+        found.append(f"{title} {engine.version}, found {machine.version}")
     if gpu.compute_capability not in engine.targets:
-        wrong.append(
+        found.append(
             f"compute capability {' and '.join(engine.targets)}, found {gpu.compute_capability}"
         )
     if FLAVORS[engine.flavor].tied_to_gpu:
         if engine.gpu != gpu.name:
-            wrong.append(f"the GPU {engine.gpu}, found {gpu.name}")
+            found.append(f"the GPU {engine.gpu}, found {gpu.name}")
         if engine.driver != gpu.driver:
-            wrong.append(f"driver {engine.driver}, found {gpu.driver}")
+            found.append(f"driver {engine.driver}, found {gpu.driver}")
     if engine.model_sha256 != manifest.sha256:
-        wrong.append(f"model {engine.model_sha256[:12]}, found {manifest.sha256[:12]}")
-    return wrong
+        found.append(f"model {engine.model_sha256[:12]}, found {manifest.sha256[:12]}")
+    return found

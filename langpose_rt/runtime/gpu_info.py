@@ -1,7 +1,7 @@
-"""Which GPU and driver this machine has, asked of the driver itself.
+"""GPU and driver of this machine, queried through the driver library.
 
-Needs no CUDA toolkit, and is asked before anything of TensorRT is constructed: constructing can
-crash where there is no driver.
+Needs no CUDA toolkit. Query it before constructing TensorRT objects, which can crash without a
+driver.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ DRIVER_LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 MANAGEMENT_LIBRARY = "nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1"
 
 NO_DRIVER = "no NVIDIA driver"
-"""How the sentence begins where this machine has none."""
+"""First words of the error on a machine without a driver."""
 
 _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76
 _LONGEST_NAME = 256
@@ -22,13 +22,13 @@ _LONGEST_NAME = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """One GPU.
+    """Name, compute capability and driver of a GPU.
 
     Attributes:
-        name: As the driver calls it.
-        compute_capability: As ``8.9``.
-        driver: Version of the driver; ``CUDA 13.0`` where only that is known.
-        cuda: Newest CUDA the driver runs, as ``(13, 0)``.
+        name: Name from the driver.
+        compute_capability: Such as ``8.9``.
+        driver: Version of the driver; ``CUDA 13.0`` if only the CUDA version is known.
+        cuda: Newest CUDA version the driver supports, such as ``(13, 0)``.
     """
 
     name: str
@@ -38,14 +38,14 @@ class Gpu:
 
 
 def probe(driver: str = DRIVER_LIBRARY, management: str = MANAGEMENT_LIBRARY) -> Gpu:
-    """The first GPU that is visible to this process.
+    """Return the first GPU that is visible to this process.
 
     Args:
-        driver: The driver's library.
-        management: NVIDIA's management library, which knows the driver's version.
+        driver: Library of the CUDA driver.
+        management: NVIDIA's management library (NVML), which reports the driver version.
 
     Raises:
-        ConfigError: If there is no driver, it does not start, or it sees no device.
+        ConfigError: If there is no driver, it does not start, or it finds no device.
     """
     try:
         cuda = ctypes.CDLL(driver)
@@ -54,28 +54,28 @@ def probe(driver: str = DRIVER_LIBRARY, management: str = MANAGEMENT_LIBRARY) ->
     status = cuda.cuInit(0)
     if status:
         raise ConfigError(f"the NVIDIA driver does not start: cuInit gave {status}")
-    count = _asked(cuda, "cuDeviceGetCount")
+    count = _query(cuda, "cuDeviceGetCount")
     if count < 1:
         raise ConfigError("the NVIDIA driver sees no device; look at CUDA_VISIBLE_DEVICES")
-    device = _asked(cuda, "cuDeviceGet", 0)
+    device = _query(cuda, "cuDeviceGet", 0)
     name = ctypes.create_string_buffer(_LONGEST_NAME)
     _call(cuda, "cuDeviceGetName", name, _LONGEST_NAME, device)
     major, minor = (
-        _asked(cuda, "cuDeviceGetAttribute", attribute, device)
+        _query(cuda, "cuDeviceGetAttribute", attribute, device)
         for attribute in (_CAPABILITY_MAJOR, _CAPABILITY_MINOR)
     )
-    version = _asked(cuda, "cuDriverGetVersion")
-    runs = version // 1000, version % 1000 // 10
+    version = _query(cuda, "cuDriverGetVersion")
+    newest = version // 1000, version % 1000 // 10
     return Gpu(
         name=name.value.decode(errors="replace"),
         compute_capability=f"{major}.{minor}",
-        driver=_driver_version(management) or f"CUDA {runs[0]}.{runs[1]}",
-        cuda=runs,
+        driver=_driver_version(management) or f"CUDA {newest[0]}.{newest[1]}",
+        cuda=newest,
     )
 
 
-def why_no_gpu() -> str | None:
-    """Why no GPU can be used, or None if one can."""
+def no_gpu_reason() -> str | None:
+    """Return the reason why no GPU can be used, or None if one can."""
     try:
         probe()
     except ConfigError as error:
@@ -89,10 +89,10 @@ def _call(cuda: ctypes.CDLL, function: str, *arguments: object) -> None:
         raise ConfigError(f"the NVIDIA driver does not answer: {function} gave {status}")
 
 
-def _asked(cuda: ctypes.CDLL, function: str, *arguments: object) -> int:
-    answer = ctypes.c_int(0)
-    _call(cuda, function, ctypes.byref(answer), *arguments)
-    return answer.value
+def _query(cuda: ctypes.CDLL, function: str, *arguments: object) -> int:
+    value = ctypes.c_int(0)
+    _call(cuda, function, ctypes.byref(value), *arguments)
+    return value.value
 
 
 def _driver_version(management: str) -> str | None:

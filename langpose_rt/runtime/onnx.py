@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: the default backend."""
+"""ONNX Runtime backend on the CPU; the default."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class OnnxNetwork:
 def open_onnx(
     folder: Path, manifest: Manifest, *, slots: int, threads: int, precision: str
 ) -> RingBackend:
-    """The ONNX Runtime backend of a checked model folder; arguments as in `open_backend`."""
+    """Open a model folder with ONNX Runtime; arguments as in `open_backend`."""
     if precision != "fp32":
         raise ConfigError(
             f"backend onnx runs fp32, not {precision}; use '--precision fp32', or build an engine "
@@ -49,7 +49,7 @@ def open_onnx(
 
 
 def session_from_file(path: Path, *, threads: int) -> ort.InferenceSession:
-    """A session on the CPU that leaves the cores alone between calls.
+    """Open a session on the CPU whose threads do not spin between calls.
 
     Raises:
         ModelError: If ONNX Runtime cannot load the file.
@@ -57,7 +57,7 @@ def session_from_file(path: Path, *, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.enable_mem_pattern = False  # it would keep a plan and its memory for every crowd size
+    options.enable_mem_pattern = False  # it would keep a memory plan for every batch size
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = _ERRORS_ONLY
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -1,8 +1,7 @@
-"""Parity: how far one backend's poses are from another's, in mm, on real keypoints.
+"""Parity: distance in mm between the poses of two backends on real keypoints.
 
-Nothing here knows a library; two backends and the rows of a clip go in. No product is written
-without this number, and no backend of reduced precision is opened without measuring it again on the
-machine that runs it.
+Independent of any runtime library. Every exported graph and engine records its parity in the
+manifest, and a backend of reduced precision is measured again on the machine that opens it.
 """
 
 from dataclasses import dataclass
@@ -27,17 +26,17 @@ MM_PER_BODY_UNIT = 1000.0
 
 MAX_MEAN_MM = 0.5
 MAX_WORST_MM = 3.0
-"""Limits of a reduced precision, where it is built and where it serves: mean, and worst joint."""
+"""Limits for a reduced precision, at build time and when opened: mean, and worst joint."""
 
 
 @dataclass(frozen=True)
 class ParityClip:
-    """Model input of one person's clip.
+    """Model input of a clip of one person.
 
     Attributes:
-        name: Of the clip, for the manifest.
-        rows: From `anchor_step`, frame by frame.
-        extras: Likewise.
+        name: Name of the clip, for the manifest.
+        rows: Joint inputs from `anchor_step`, frame by frame.
+        extras: Frame inputs from `anchor_step`.
         time_ns: Capture times.
     """
 
@@ -53,7 +52,7 @@ def parity_clip(
     intrinsics: Intrinsics,
     time_ns: Int[np.ndarray, " frame"],
 ) -> ParityClip:
-    """Model input of a clip of 17-joint keypoints (x, y in px, and score; score 0 is missing)."""
+    """Compute the model input of 17-joint keypoints (x, y in px, and score; score 0 is missing)."""
     state = AnchorState.empty(1)
     rows, extras = [], []
     rays = pixel_to_ray(keypoints[..., :2], intrinsics)
@@ -67,7 +66,7 @@ def parity_clip(
 
 
 def demo_parity_clip() -> ParityClip:
-    """Return the bundled real clip, ready for a backend.
+    """Return the model input of the bundled demo clip.
 
     Raises:
         ConfigError: If the installed package lacks it.
@@ -80,8 +79,8 @@ def demo_parity_clip() -> ParityClip:
 
 def lift_clip(
     backend: Backend, clip: ParityClip, frames_back: int = 0
-) -> tuple[Float[np.ndarray, "answered 17 3"], Float[np.ndarray, "answered 17"]]:
-    """Poses and sigma of a clip through a backend, frame by frame, in slot 0."""
+) -> tuple[Float[np.ndarray, "target 17 3"], Float[np.ndarray, "target 17"]]:
+    """Lift a clip frame by frame in slot 0; return poses and sigma."""
     slot, back = np.zeros(1, np.int32), np.full(1, frames_back, np.int32)
     backend.reset(slot)
     poses, sigmas = [], []
@@ -99,7 +98,7 @@ def lift_clip(
 
 
 def parity(candidate: Backend, reference: Backend, clip: ParityClip) -> Parity:
-    """Distance between the poses of two backends on a clip, for a body of reference stature."""
+    """Measure the distance between two backends on a clip, for a body of reference stature."""
     pose, _ = lift_clip(candidate, clip)
     expected, _ = lift_clip(reference, clip)
     distance = np.linalg.norm(pose - expected, axis=-1) * MM_PER_BODY_UNIT
@@ -117,18 +116,18 @@ def within_limits(measured: Parity) -> bool:
 
 
 def check_parity_here(candidate: Backend, folder: Path, *, threads: int = 1) -> None:
-    """Measure a backend of reduced precision on this machine, and refuse it beyond the limits.
+    """Measure a backend of reduced precision on this machine, and reject it beyond the limits.
 
-    The parity in the manifest was measured where the model was built; another processor or GPU may
-    round otherwise. Float32 is the reference and is not measured.
+    The parity in the manifest was measured on the machine that built the model; another processor
+    or GPU may round differently. Float32 is the reference and is not measured.
 
     Args:
-        candidate: Just opened, no slot in use; it remembers nothing of the clip afterwards.
-        folder: Of its model; the reference is the float32 ONNX graph in it.
-        threads: Threads one computation of the reference may use.
+        candidate: Backend with no slot in use; its windows are empty again afterwards.
+        folder: Its model folder; the float32 ONNX graph in it is the reference.
+        threads: Threads of the reference.
 
     Raises:
-        ConfigError: If its poses are too far from float32.
+        ConfigError: If the parity is beyond the limits.
         ModelError: If the folder has no float32 graph.
         BackendError: If it fails on real keypoints.
     """

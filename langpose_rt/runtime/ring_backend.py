@@ -1,8 +1,8 @@
-"""A backend as a network plus the windows of its persons.
+"""Backend on the CPU: a network and the K/V rings of its persons.
 
-`RingBackend` is the whole life of a frame except the arithmetic: it reads the ring, asks a
-`Network` for the step, and writes the new keys, values and representation back. ONNX Runtime and
-torch differ only in the network, so they cannot differ in anything else.
+`RingBackend` does everything for a frame except the arithmetic: it reads the ring, runs one step of
+a `Network`, and writes the new keys, values and representation back. ONNX Runtime and torch share
+it, so they can differ only in arithmetic.
 """
 
 from typing import Protocol, runtime_checkable
@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.errors import ConfigError
 from langpose_rt.manifest import Manifest
 from langpose_rt.window.native import Window, feature_at, key_bias, push, reset
@@ -19,23 +20,23 @@ from langpose_rt.window.rotary import rotary_periods_ns, rotary_table
 
 @runtime_checkable
 class Network(Protocol):
-    """The arithmetic of one model in one library; keeps no state between calls."""
+    """Runs the two graphs of a model in one library; keeps no state between calls."""
 
     name: str
     precision: str
     persons_per_call: int
 
     def encode(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """Run the encoder on ENCODER_INPUTS; returns ENCODER_OUTPUTS in order."""
+        """Run the encoder on ENCODER_INPUTS; return ENCODER_OUTPUTS in order."""
         ...
 
     def lift(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """Run the lifter on LIFTER_INPUTS; returns LIFTER_OUTPUTS in order."""
+        """Run the lifter on LIFTER_INPUTS; return LIFTER_OUTPUTS in order."""
         ...
 
 
 class RingBackend:
-    """A `Backend` over any network whose window is a ring of keys and values."""
+    """Implements `Backend` with any network and a ring of keys and values."""
 
     def __init__(
         self,
@@ -45,13 +46,13 @@ class RingBackend:
         slots: int,
         stored: Stored = np.float32,
     ) -> None:
-        """Make the windows.
+        """Allocate the windows.
 
         Args:
-            network: What computes a step.
-            manifest: Of its model.
-            slots: Persons to remember at once.
-            stored: What keys and values are kept as, and handed to the network as.
+            network: Runs the steps.
+            manifest: Manifest of its model.
+            slots: Number of slots, one per person.
+            stored: Type of keys and values, in the ring and as network input.
 
         Raises:
             ConfigError: If the model keeps no ring.
@@ -108,12 +109,12 @@ class RingBackend:
     ) -> tuple[Float[np.ndarray, "batch 17 3"], Float[np.ndarray, "batch 17"]]:
         """See `langpose_rt.runtime.backend.Backend.lift`."""
         if not len(slots):
-            return np.empty((0, 17, 3), np.float32), np.empty((0, 17), np.float32)
+            return np.empty((0, NUM_JOINTS, 3), np.float32), np.empty((0, NUM_JOINTS), np.float32)
         newest = feature_at(self.window, slots, np.zeros_like(frames_back))
-        answered = feature_at(self.window, slots, frames_back) if frames_back.any() else newest
+        target = feature_at(self.window, slots, frames_back) if frames_back.any() else newest
         poses, sigmas = [], []
         for part in _parts(len(slots), self._network.persons_per_call):
-            inputs = {"newest": newest[part], "answered": answered[part], "lag_s": lag_s[part]}
+            inputs = {"newest": newest[part], "answered": target[part], "lag_s": lag_s[part]}
             pose, sigma = self._network.lift(inputs)
             poses.append(pose)
             sigmas.append(sigma)
@@ -122,18 +123,18 @@ class RingBackend:
         return np.concatenate(poses), np.concatenate(sigmas)
 
     def reset(self, slots: Int[np.ndarray, " batch"]) -> None:
-        """Forget everything about the given slots."""
+        """See `langpose_rt.runtime.backend.Backend.reset`."""
         reset(self.window, slots)
 
     def close(self) -> None:
-        """Nothing is held beyond memory."""
+        """Do nothing; only memory is held."""
 
     def _ring(self, slots: Int[np.ndarray, " batch"]) -> tuple[np.ndarray, np.ndarray]:
-        """Keys and values of the slots: a view where the slots are neighbours, else a copy."""
+        """Return keys and values of the slots: a view if the slots are consecutive, else a copy."""
         first, last = int(slots[0]), int(slots[-1])
         if last - first == len(slots) - 1 and (len(slots) < 3 or bool((np.diff(slots) == 1).all())):
-            neighbours = slice(first, last + 1)
-            return self.window.keys[neighbours], self.window.values[neighbours]
+            consecutive = slice(first, last + 1)
+            return self.window.keys[consecutive], self.window.values[consecutive]
         return self.window.keys[slots], self.window.values[slots]
 
 

@@ -1,4 +1,4 @@
-"""TensorRT and TensorRT-RTX: engines of a model folder, run on the GPU beside their window."""
+"""TensorRT and TensorRT-RTX backends: run the engines of a model folder on the GPU."""
 
 import re
 from pathlib import Path
@@ -14,11 +14,11 @@ from langpose_rt.runtime.cuda.driver import Driver
 from langpose_rt.runtime.cuda.graph import Graph
 from langpose_rt.runtime.engine_compatibility import Machine, engine_matching
 from langpose_rt.runtime.gpu_info import Gpu, probe
-from langpose_rt.runtime.tensorrt_flavor import FLAVORS, Flavor, imported
+from langpose_rt.runtime.tensorrt_flavor import FLAVORS, Flavor, import_tensorrt
 from langpose_rt.window.reference import Stored
 
 BACKEND_NAMES = {"tensorrt": "tensorrt", "rtx": "tensorrt-rtx"}
-"""Flavor to the name of its backend."""
+"""Name of the backend of each flavor."""
 
 _INPUT = "INPUT"
 
@@ -26,17 +26,17 @@ _INPUT = "INPUT"
 class EngineNetwork:
     """Encoder and lifter as two engines: a `langpose_rt.runtime.cuda.device_network.DeviceNetwork`.
 
-    Every batch size has an execution context of its own, whose shapes and addresses are set once:
-    a recorded graph holds what its context was when it was recorded.
+    Every batch size has its own execution context, whose shapes and addresses are set once, because
+    a captured CUDA graph keeps the state of its context at capture.
 
     Args:
-        trt: The imported module of the flavor. A driver has been found and its context entered.
-        flavor: Of trt.
-        folder: Where the engines are.
-        engine: Their record.
+        trt: Imported module of the flavor; the driver's context has been entered.
+        flavor: Flavor of trt.
+        folder: Folder of the engine files.
+        engine: Record of the engine files.
 
     Raises:
-        BackendError: If TensorRT cannot open one, with what it says.
+        BackendError: If TensorRT cannot open an engine, with its messages.
     """
 
     precision = "fp16"
@@ -56,8 +56,8 @@ class EngineNetwork:
             self._engines[part] = opened
         self._contexts: list[Any] = []
 
-    def bound(self, part: str, size: int, addresses: dict[str, int], stream: int) -> Enqueue:
-        """See `DeviceNetwork.bound`."""
+    def bind(self, part: str, size: int, addresses: dict[str, int], stream: int) -> Enqueue:
+        """See `DeviceNetwork.bind`."""
         engine = self._engines[part]
         context = engine.create_execution_context()
         if context is None:
@@ -81,12 +81,12 @@ class EngineNetwork:
 
         return enqueue
 
-    def recorded(self, work: Enqueue, stream: int) -> Graph:
-        """See `DeviceNetwork.recorded`."""
+    def capture(self, work: Enqueue, stream: int) -> Graph:
+        """See `DeviceNetwork.capture`."""
         return Graph(work, stream)
 
     def close(self) -> None:
-        """Free contexts before engines, engines before the runtime."""
+        """Free contexts, then engines, then the runtime."""
         self._contexts.clear()
         self._engines.clear()
         self._runtime = None
@@ -95,22 +95,22 @@ class EngineNetwork:
 def open_tensorrt(
     folder: Path, manifest: Manifest, *, slots: int, flavor_name: str, graphs: bool = True
 ) -> CudaBackend:
-    """The backend of a model folder with engines that fit this machine.
+    """Open the engines of a model folder that fit this machine.
 
     Args:
-        folder: Of the model.
-        manifest: Of that folder.
-        slots: Persons to remember at once.
+        folder: Model folder.
+        manifest: Manifest of that folder.
+        slots: Number of slots, one per person.
         flavor_name: One of `langpose_rt.runtime.tensorrt_flavor.FLAVORS`.
-        graphs: Whether steps are recorded as CUDA graphs.
+        graphs: Capture steps as CUDA graphs.
 
     Raises:
         ConfigError: If there is no GPU, no such TensorRT, or no engine that fits.
-        BackendError: If TensorRT or the device refuses.
+        BackendError: If TensorRT or the device reports an error.
     """
     flavor, gpu = FLAVORS[flavor_name], probe()
     flavor.check_capability(gpu.compute_capability)
-    trt = imported(flavor)
+    trt = import_tensorrt(flavor)
     engine = engine_matching(
         folder, manifest, Machine(flavor=flavor.name, version=trt.__version__, gpu=gpu)
     )
@@ -126,22 +126,22 @@ def engine_backend(
     slots: int = 1,
     graphs: bool = True,
 ) -> CudaBackend:
-    """A backend over engines that are known to fit.
+    """Open engines that are known to fit.
 
     Args:
-        folder: Where the two files are.
-        manifest: Of the model.
+        folder: Folder of the two engine files.
+        manifest: Manifest of the model.
         engine: Record of the files; it need not be in the manifest.
-        gpu: That runs them.
-        slots: Persons to remember at once.
-        graphs: Whether steps are recorded as CUDA graphs.
+        gpu: GPU that runs them.
+        slots: Number of slots, one per person.
+        graphs: Capture steps as CUDA graphs.
 
     Raises:
         ConfigError: If the flavor or a driver library is missing.
-        BackendError: If TensorRT or the device refuses.
+        BackendError: If TensorRT or the device reports an error.
     """
     flavor = FLAVORS[engine.flavor]
-    trt = imported(flavor)
+    trt = import_tensorrt(flavor)
 
     def network_from(_: Driver) -> EngineNetwork:
         return EngineNetwork(trt, flavor, folder, engine)
@@ -150,7 +150,7 @@ def engine_backend(
 
 
 def batch_sizes(largest: int) -> tuple[int, ...]:
-    """Powers of two up to the largest batch, and that.
+    """Return the powers of two below the largest batch, and the largest batch.
 
     Raises:
         ConfigError: If it is less than one.
@@ -162,7 +162,7 @@ def batch_sizes(largest: int) -> tuple[int, ...]:
 
 
 def _engine_log(trt: Any, title: str) -> Any:
-    """A logger that keeps what went wrong; its class needs the module for its base."""
+    """Return a logger that collects errors; its base class comes from the imported module."""
 
     class EngineLog(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:

@@ -1,7 +1,7 @@
-"""The two TensorRTs, and everything in which they differ.
+"""TensorRT flavors: TensorRT and TensorRT-RTX, and all differences between them.
 
-Whoever builds or runs an engine takes the imported module as an argument and asks here for the
-rest; nothing else knows which one it has.
+Code that builds or runs engines takes the imported module as an argument and reads every difference
+from its `Flavor`, so it does not depend on which flavor it has.
 """
 
 import importlib
@@ -15,18 +15,18 @@ from langpose_rt.runtime.gpu_info import Gpu
 
 @dataclass(frozen=True, kw_only=True)
 class Flavor:
-    """One of them.
+    """Properties of one TensorRT variant.
 
     Attributes:
         name: ``tensorrt`` or ``rtx``.
-        title: What people call it.
-        module: What is imported.
-        extra: What is installed.
-        oldest: Its oldest version that this code is written for.
+        title: Product name, for messages.
+        module: Python module to import.
+        extra: Extra of this package that installs it.
+        oldest: Oldest supported version.
         capabilities: Compute capabilities it builds for; None is any from 7.5 on.
-        builds_anywhere: Whether it builds for GPUs that are not here (and then must be told which);
-            it does not measure, so it has no timing cache.
-        tied_to_gpu: Whether an engine runs only with the GPU model and driver it was built on.
+        builds_anywhere: True if it builds for GPUs that are not in this machine, which must then be
+            named; it does not time kernels, so it has no timing cache.
+        tied_to_gpu: True if an engine runs only with the GPU model and driver it was built on.
     """
 
     name: str
@@ -39,10 +39,10 @@ class Flavor:
     tied_to_gpu: bool
 
     def check_capability(self, capability: str) -> None:
-        """Refuse a compute capability it has no engines for.
+        """Reject a compute capability it cannot build for.
 
         Raises:
-            ConfigError: With what it has, and with what to do.
+            ConfigError: With the supported capabilities and the next step.
         """
         if self.capabilities is None:
             known = "7.5 or newer"
@@ -75,16 +75,16 @@ FLAVORS = {
 _OLDEST_CAPABILITY = (7, 5)
 
 
-def chosen_flavor(name: str, gpu: Gpu | None) -> Flavor:
-    """The flavor a name stands for.
+def select_flavor(name: str, gpu: Gpu | None) -> Flavor:
+    """Return the flavor of a name.
 
     Args:
-        name: ``auto`` or one of FLAVORS. ``auto`` is TensorRT where it is installed beside a GPU,
-            else TensorRT-RTX.
-        gpu: Of this machine, if any.
+        name: ``auto`` or one of FLAVORS. ``auto`` is TensorRT if it is installed and there is a
+            GPU, else TensorRT-RTX.
+        gpu: GPU of this machine, if any.
 
     Raises:
-        ConfigError: If it is unknown or not installed.
+        ConfigError: If the flavor is unknown or not installed.
     """
     if name == "auto":
         name = "tensorrt" if gpu is not None and find_spec("tensorrt") is not None else "rtx"
@@ -103,8 +103,10 @@ def chosen_flavor(name: str, gpu: Gpu | None) -> Flavor:
     return flavor
 
 
-def imported(flavor: Flavor) -> Any:
-    """The module of a flavor. Ask `langpose_rt.runtime.gpu_info.probe` before constructing from it.
+def import_tensorrt(flavor: Flavor) -> Any:
+    """Import the module of a flavor.
+
+    Call `langpose_rt.runtime.gpu_info.probe` before constructing objects of it.
 
     Raises:
         ConfigError: If it cannot be imported or is too old.

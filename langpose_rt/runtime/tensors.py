@@ -1,22 +1,21 @@
-"""What goes into and out of the two networks of an engine: names, types and shapes.
+"""Inputs and outputs of the two networks of an engine: names, types and shapes.
 
-Float32, except the ring: it lives on the GPU in half.
+All are float32 except the ring, which is FP16 on the GPU. The names are those of
+`langpose_rt.model.step_graphs`.
 """
 
 from dataclasses import dataclass
 
-from langpose_rt.config import EXTRA_CHANNELS, ROW_CHANNELS, ModelConfig
-
-JOINTS = 17
+from langpose_rt.config import EXTRA_CHANNELS, NUM_JOINTS, ROW_CHANNELS, ModelConfig
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """One input or output.
+    """Type and shape of an input or output.
 
     Attributes:
-        shape: Of one person; a batch goes before it.
-        dtype: NumPy's name.
+        shape: Shape for one person, without the batch dimension.
+        dtype: NumPy name of the type.
     """
 
     shape: tuple[int, ...]
@@ -27,16 +26,16 @@ class Tensor:
 
 
 Tensors = dict[str, Tensor]
-"""In the order of the graph."""
+"""Tensors by name, in the order of the graph."""
 
 
 def encoder_io(config: ModelConfig) -> tuple[Tensors, Tensors]:
-    """Inputs and outputs of the encoder."""
+    """Return inputs and outputs of the encoder."""
     phases = Tensor((config.rotary_pairs,))
     ring = Tensor((config.blocks, config.window, config.channels), "float16")
     newest = Tensor((config.blocks, config.channels))
     inputs = {
-        "rows": Tensor((JOINTS, ROW_CHANNELS)), "extras": Tensor((EXTRA_CHANNELS,)),
+        "rows": Tensor((NUM_JOINTS, ROW_CHANNELS)), "extras": Tensor((EXTRA_CHANNELS,)),
         "cos": phases, "sin": phases, "ring_keys": ring, "ring_values": ring,
         "bias": Tensor((config.window,)),
     }  # fmt: skip
@@ -48,7 +47,7 @@ def encoder_io(config: ModelConfig) -> tuple[Tensors, Tensors]:
 
 
 def lifter_io(config: ModelConfig) -> tuple[Tensors, Tensors]:
-    """Inputs and outputs of the lifter."""
+    """Return inputs and outputs of the lifter."""
     feature = Tensor((config.feature_channels,))
     inputs = {"newest": feature, "answered": feature, "lag_s": Tensor(())}
-    return inputs, {"pose": Tensor((JOINTS, 3)), "sigma": Tensor((JOINTS,))}
+    return inputs, {"pose": Tensor((NUM_JOINTS, 3)), "sigma": Tensor((NUM_JOINTS,))}

@@ -1,4 +1,4 @@
-"""The reference backend: the checkpoint itself in float32 torch; on the GPU where torch has one."""
+"""Torch backend: the checkpoint in float32, the reference; on the GPU if torch finds one."""
 
 from pathlib import Path
 
@@ -45,10 +45,10 @@ def open_torch(
     precision: str,
     device: str = "auto",
 ) -> Backend:
-    """The torch backend of a checked model folder; arguments as in `open_backend`.
+    """Open the checkpoint of a model folder in torch; arguments as in `open_backend`.
 
     Args:
-        device: ``cuda``, ``cpu``, or ``auto`` for the first that torch has.
+        device: ``cuda``, ``cpu``, or ``auto`` for the first one available.
     """
     if precision != "fp32":
         raise ConfigError(f"the torch backend runs fp32, not {precision}; use '--backend onnx'")
@@ -64,7 +64,7 @@ def open_torch(
 
 
 def has_cuda() -> bool:
-    """Whether this torch can compute on a GPU of this machine."""
+    """Return True if torch can compute on a GPU of this machine."""
     return bool(torch.cuda.is_available())
 
 

@@ -1,4 +1,4 @@
-"""The checkpoint in torch on the GPU: the float32 reference there, around the device window."""
+"""Torch backend on the GPU: the float32 reference with the device window."""
 
 from contextlib import AbstractContextManager
 from typing import Any
@@ -20,7 +20,7 @@ SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class _Memory:
-    """Device memory that is not torch's, in the form torch takes without a copy."""
+    """Device memory not owned by torch, exposed so that torch uses it without a copy."""
 
     def __init__(self, address: int, shape: tuple[int, ...], dtype: str) -> None:
         self.__cuda_array_interface__ = {
@@ -29,7 +29,7 @@ class _Memory:
 
 
 class _TorchGraph:
-    """A recording in torch, whose allocator keeps what the recording uses."""
+    """CUDA graph captured by torch, whose allocator keeps the memory the graph uses."""
 
     def __init__(self, work: Enqueue, stream: Any) -> None:
         self._stream, self._graph = stream, torch.cuda.CUDAGraph()
@@ -50,7 +50,8 @@ class _TorchGraph:
 class TorchCudaNetwork:
     """Encoder and lifter as torch modules: a `DeviceNetwork`.
 
-    Float32 without TF32, and a float32 ring: half without the islands of the FP16 graph overflows.
+    Float32 without TF32, and a float32 ring: FP16 without the float32 islands of the FP16 graph
+    overflows.
     """
 
     name, precision = "torch", "fp32"
@@ -65,48 +66,48 @@ class TorchCudaNetwork:
         self._modules = {"encoder": EncoderStep(on_gpu), "lifter": LifterStep(on_gpu)}
 
     @torch.inference_mode()
-    def bound(self, part: str, size: int, addresses: dict[str, int], stream: int) -> Enqueue:
-        """See `DeviceNetwork.bound`."""
+    def bind(self, part: str, size: int, addresses: dict[str, int], stream: int) -> Enqueue:
+        """See `DeviceNetwork.bind`."""
         io = {"encoder": encoder_io, "lifter": lifter_io}[part](self._config)
         inputs, outputs = (
             {n: _tensor(addresses[n], (size, *tensor.shape)) for n, tensor in tensors.items()}
             for tensors in io
         )
-        module, place = self._modules[part], torch.cuda.ExternalStream(stream)
+        module, target = self._modules[part], torch.cuda.ExternalStream(stream)
 
         def enqueue() -> None:
             try:
-                with torch.inference_mode(), _on(place):
-                    for out, answer in zip(outputs.values(), module(**inputs), strict=True):
-                        out.copy_(answer)
+                with torch.inference_mode(), _on(target):
+                    for out, result in zip(outputs.values(), module(**inputs), strict=True):
+                        out.copy_(result)
             except RuntimeError as error:
                 raise BackendError(f"torch failed in the {part}: {_first_line(error)}") from error
 
         return enqueue
 
-    def recorded(self, work: Enqueue, stream: int) -> _TorchGraph:
-        """See `DeviceNetwork.recorded`."""
+    def capture(self, work: Enqueue, stream: int) -> _TorchGraph:
+        """See `DeviceNetwork.capture`."""
         return _TorchGraph(work, torch.cuda.ExternalStream(stream))
 
     def close(self) -> None:
-        """Torch frees what is no longer named."""
+        """Drop the modules; torch frees their memory."""
         self._modules.clear()
 
 
 def open_torch_cuda(
     model: LangPose, manifest: Manifest, *, slots: int, graphs: bool = True
 ) -> CudaBackend:
-    """The torch backend on the GPU.
+    """Open the torch backend on the GPU.
 
     Args:
-        model: Its weights are moved to the GPU.
-        manifest: Of the model.
-        slots: Persons to remember at once.
-        graphs: Whether steps are recorded as CUDA graphs.
+        model: Model; its weights are moved to the GPU.
+        manifest: Manifest of the model.
+        slots: Number of slots, one per person.
+        graphs: Capture steps as CUDA graphs.
 
     Raises:
         ConfigError: If there is no GPU or no driver library.
-        BackendError: If the device refuses.
+        BackendError: If the device reports an error.
     """
     return cuda_backend(
         lambda _: TorchCudaNetwork(model), manifest, probe().compute_capability,

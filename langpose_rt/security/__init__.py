@@ -1,1 +1,1 @@
-"""CURVE keys, their files, and who may connect."""
+"""Manage CURVE keys, key files and the allow-list of clients."""

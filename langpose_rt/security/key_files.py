@@ -1,7 +1,7 @@
-"""Key files: ZeroMQ's own certificates, one pair for the server, every rig and every consumer.
+"""Key files: ZeroMQ certificates, one pair for the server, every rig and every consumer.
 
-`NAME.key` holds the public key and may go anywhere; `NAME.key_secret` stays where it was made. Who
-is let in with which key is in `security.py`. No socket is touched here.
+`NAME.key` holds the public key and may be copied; `NAME.key_secret` stays on its machine. The
+allow-list of keys is in `keyring.py`. This module uses no socket.
 """
 
 import logging
@@ -25,24 +25,24 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class KeyPair:
-    """One party's keys, each as 40 characters of Z85; the secret is never shown."""
+    """Public and secret key, each as 40 characters of Z85; the secret is never printed."""
 
     public: str
     secret: str = field(repr=False)
 
 
 def new_key_files(name: str, folder: Path) -> tuple[Path, Path]:
-    """Make a pair of keys; existing files are never overwritten.
+    """Create a pair of keys; existing files are never overwritten.
 
     Args:
-        name: The rig's own name if it is for a rig: it may publish as no other.
-        folder: Made if it is missing, closed to other users.
+        name: Name of the key; for a rig its rig name, the only one it may publish as.
+        folder: Target folder; created if missing, not readable by other users.
 
     Returns:
         The public and the secret file.
 
     Raises:
-        ConfigError: If the name cannot be, there is a key of that name, or it cannot be written.
+        ConfigError: If the name is invalid, a key of that name exists, or it cannot be written.
     """
     check_key_name(name)
     public, secret = folder / f"{name}{PUBLIC}", folder / f"{name}{SECRET}"
@@ -58,16 +58,18 @@ def new_key_files(name: str, folder: Path) -> tuple[Path, Path]:
             _write_new(secret, (Path(made) / secret.name).read_text("utf-8"), 0o600)
             _write_new(public, (Path(made) / public.name).read_text("utf-8"), 0o644)
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise ConfigError(f"cannot write keys to {folder} ({why}); choose another --dir") from None
+        reason = (error.strerror or str(error)).lower()
+        raise ConfigError(
+            f"cannot write keys to {folder} ({reason}); choose another --dir"
+        ) from None
     return public, secret
 
 
 def check_key_name(name: str) -> None:
-    """Refuse a name that no rig can have.
+    """Reject a name that is not a valid rig name.
 
     Raises:
-        ConfigError: If it is no name.
+        ConfigError: If the name is invalid.
     """
     if not NAME_PATTERN.fullmatch(name) or name.startswith("."):
         raise ConfigError(
@@ -77,7 +79,7 @@ def check_key_name(name: str) -> None:
 
 
 def public_key_from_file(path: Path) -> str:
-    """The public key in a certificate, be it the public or the secret file.
+    """Read the public key from a certificate, either the public or the secret file.
 
     Raises:
         ConfigError: If the file cannot be read or holds no key.
@@ -86,7 +88,7 @@ def public_key_from_file(path: Path) -> str:
 
 
 def key_pair_from_file(path: Path) -> KeyPair:
-    """The keys in a secret certificate; warns if other users of this machine can read it.
+    """Read the keys from a secret certificate; warn if other users of this machine can read it.
 
     Raises:
         ConfigError: If the file cannot be read, or holds no secret key.
@@ -100,7 +102,7 @@ def key_pair_from_file(path: Path) -> KeyPair:
 
 
 def is_key(text: str) -> bool:
-    """Whether a text is a key in Z85."""
+    """Return True if a text is a key in Z85."""
     try:
         return len(text) == 40 and len(z85.decode(text.encode("ascii"))) == KEY_BYTES
     except (ValueError, KeyError, ArithmeticError):
@@ -110,13 +112,13 @@ def is_key(text: str) -> bool:
 def _keys_from_file(path: Path) -> tuple[str, str | None]:
     try:
         if path.exists() and not path.is_file():
-            raise IsADirectoryError(0, "it is no file")  # a pipe would be waited for
+            raise IsADirectoryError(0, "it is no file")  # reading a pipe would block
         public, secret = zmq.auth.load_certificate(path)
         keys = [key.decode("ascii") for key in (public, secret) if key is not None]
     except OSError as error:
-        why = (error.strerror or "there is no such file").lower()
+        reason = (error.strerror or "there is no such file").lower()
         raise ConfigError(
-            f"cannot read key {path} ({why}); make one with 'langpose-rt keys new NAME'"
+            f"cannot read key {path} ({reason}); make one with 'langpose-rt keys new NAME'"
         ) from None
     except (ValueError, IndexError):
         keys = []

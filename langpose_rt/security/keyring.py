@@ -1,7 +1,7 @@
-"""Who is let in, and as whom: the allow-list, ZeroMQ's authentication protocol, and pinned names.
+"""Allow-list of CURVE keys with pinned names, and the replies of ZeroMQ's authentication protocol.
 
 A folder of key files is the allow-list, and a key may publish only as the rig it is named after.
-Everything here is bytes in and bytes out; the sockets are in `doorkeeper.py`.
+This module maps bytes to bytes; the sockets are in `langpose_rt.server.zap`.
 
 Source: ZAP 1.0, https://rfc.zeromq.org/spec/27/; CURVE, https://rfc.zeromq.org/spec/26/.
 """
@@ -25,10 +25,10 @@ from langpose_rt.security.key_files import (
 )
 
 SERVER = "server"
-"""Name of the server's own pair in its folder of keys; no rig's."""
+"""Reserved name of the server's own key pair."""
 
-_TRY_AGAIN = b"300"
-"""A client that is told 400 never comes back, even when its key has been added since."""
+_TEMPORARY_ERROR = b"300"
+"""ZAP status of a rejection; after 400 a client never reconnects, even if its key is added."""
 
 _OTHERS_WRITE = 0o022
 
@@ -38,13 +38,13 @@ _Signature = frozenset[tuple[str, int, int]]
 
 
 class Keyring:
-    """The server's own keys and the public keys of those who may come in.
+    """The server's own keys and the public keys of the clients that may connect.
 
     Args:
         folder: Holds `server.key_secret`, and `NAME.key` for every rig and consumer.
 
     Attributes:
-        own: The server's pair.
+        own: Key pair of the server.
 
     Raises:
         ConfigError: If the server's pair is missing or damaged.
@@ -68,21 +68,21 @@ class Keyring:
 
     @property
     def names(self) -> list[str]:
-        """Everybody who may come in."""
+        """Names of the clients that may connect."""
         return sorted(self._names.values())
 
     @property
     def public_keys(self) -> dict[str, str]:
-        """Their keys by name."""
+        """Public keys of the clients by name."""
         return {name: key for key, name in sorted(self._names.items())}
 
     def name_of(self, key: str) -> str:
-        """The name a public key is pinned to; empty if it is not, or no longer, allowed."""
+        """Return the name a public key is pinned to; empty if the key is not allowed."""
         return self._names.get(key, "")
 
     def refresh(self) -> None:
-        """Read the folder again if it has changed; a file that is no key keeps nobody else out."""
-        signature = self._look()
+        """Read the folder again if it has changed; invalid files are skipped with a warning."""
+        signature = self._scan()
         if signature == self._signature:
             return
         self._signature = signature
@@ -104,17 +104,19 @@ class Keyring:
             names[key] = name
         self._names = names
 
-    def _look(self) -> _Signature:
-        """Name, time and size of every public key file but the server's."""
+    def _scan(self) -> _Signature:
+        """Return name, time and size of every public key file except the server's."""
         try:
             files = [p for p in self._folder.iterdir() if p.name.endswith(PUBLIC)]
-        except OSError:  # gone, or changing at this moment: whoever is not found stays out
+        except (
+            OSError
+        ):  # the folder is missing or being changed: no key is allowed until it can be read
             return frozenset()
-        return frozenset(_traces(file) for file in files if file.name != f"{SERVER}{PUBLIC}")
+        return frozenset(_file_state(file) for file in files if file.name != f"{SERVER}{PUBLIC}")
 
 
-def _traces(file: Path) -> tuple[str, int, int]:
-    """Name, time and size of a file; of a link that leads nowhere, the name alone."""
+def _file_state(file: Path) -> tuple[str, int, int]:
+    """Return name, time and size of a file; time and size are 0 for a dangling link."""
     try:
         stat = file.stat()
     except OSError:
@@ -123,27 +125,27 @@ def _traces(file: Path) -> tuple[str, int, int]:
 
 
 def zap_reply(request: Sequence[bytes], keyring: Keyring) -> tuple[list[bytes], str]:
-    """Answer one question of ZeroMQ: may this peer come in?
+    """Build the reply to a ZAP request: accept or reject a peer.
 
     Args:
         request: Version, request id, domain, address, identity, mechanism and the peer's key.
-        keyring: Who may.
+        keyring: Keys of the clients that may connect.
 
     Returns:
-        The reply, whose user id is the peer's public key; and why it was refused, or nothing.
+        The reply, whose user id is the peer's public key; and the reason of a rejection, or "".
     """
     version, request_id, _, address, _, mechanism, *credentials = request
-    refusal, user = "", b""
+    reason, user = "", b""
     key = credentials[0] if len(credentials) == 1 else b""
     if mechanism != b"CURVE" or len(key) != KEY_BYTES:
-        refusal = "expected a CURVE key"
+        reason = "expected a CURVE key"
     else:
         user = bytes(z85.encode(key))
         if not keyring.name_of(user.decode()):
-            refusal = (
+            reason = (
                 f"{address.decode('latin-1')[:64]} came with public key {user.decode()}, which is "
                 "not in the server's folder of keys"
             )
-    if refusal:
-        return [version, request_id, _TRY_AGAIN, b"not let in", b"", b""], refusal
+    if reason:
+        return [version, request_id, _TEMPORARY_ERROR, b"not let in", b"", b""], reason
     return [version, request_id, b"200", b"OK", user, b""], ""

@@ -1,4 +1,4 @@
-"""Options of the server: ports, addresses, keys; each field is a flag of `serve`."""
+"""Server options: ports, addresses and keys; each field is a flag of `serve`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,45 +13,85 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 @dataclass(frozen=True, kw_only=True)
 class ServerConfig:
-    """Where the server listens, and what its pipeline does.
-
-    Args:
-        port: Keypoints in; 0 takes any free port.
-        output_port: Poses out; None is the next one, or any free one if ``port`` is 0.
-        control_port: Status, clock probes, reload; None is the one after the next, or any free one
-            if ``port`` is 0.
-        http_port: Health and metrics; 0 takes any free port, None serves none.
-        http_bind: Address of health and metrics, which are never encrypted.
-        bind: Address to listen on.
-        keys: Folder with the server's own keys and the public keys of those who may come in, made
-            by ``langpose-rt keys new``; with it everything but HTTP is encrypted.
-        admin: The one key that may reload and drain over the control socket; every key may ask.
-        ipc: Listen also in this folder, for processes of this machine: at ``ipc://`` its name and
-            /keypoints, /poses or /control.
-        connect: Take keypoints also from a rig that binds a PUB, as in ``tcp://rig0:5550``; may be
-            given several times.
-        connect_timeout_s: A rig of ``--connect`` that says nothing for longer is connected to anew.
-        insecure: Allow an address that others can reach without keys.
-        pipeline: Options of the pipeline.
+    """Options of the server; see the help of each field.
 
     Raises:
-        ConfigError: If a port is none, or the address is reachable and neither ``keys`` nor
-            ``insecure`` is set.
+        ConfigError: If a port is invalid, or the address is reachable from other machines and
+            neither ``keys`` nor ``insecure`` is set.
     """
 
-    port: int = 5555
-    output_port: int | None = None
-    control_port: int | None = None
-    http_port: int | None = 9464
-    http_bind: str = "127.0.0.1"
-    bind: str = "127.0.0.1"
-    keys: Path | None = None
-    admin: str = "admin"
-    ipc: Path | None = None
-    connect: tuple[str, ...] = ()
-    connect_timeout_s: float = 3.0
-    insecure: bool = False
-    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+    port: int = field(
+        default=5555, metadata={"help": "port of the keypoints; 0 takes any free port"}
+    )
+    output_port: int | None = field(
+        default=None,
+        metadata={
+            "help": "port of the poses (default: the one after --port; any free one if that is 0)"
+        },
+    )
+    control_port: int | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "port of status, clock probes and reload (default: the second after --port; any "
+                "free one if that is 0)"
+            )
+        },
+    )
+    http_port: int | None = field(
+        default=9464, metadata={"help": "port of health and metrics; 0 takes any free port"}
+    )
+    http_bind: str = field(
+        default="127.0.0.1",
+        metadata={"help": "address of health and metrics, which are never encrypted"},
+    )
+    bind: str = field(default="127.0.0.1", metadata={"help": "address to listen on"})
+    keys: Path | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "folder with the server's own keys and the public keys of accepted clients, made "
+                "by langpose-rt keys new; with it everything but HTTP is encrypted"
+            )
+        },
+    )
+    admin: str = field(
+        default="admin",
+        metadata={
+            "help": (
+                "the only key that may reload and drain over the control socket; every key may "
+                "query"
+            )
+        },
+    )
+    ipc: Path | None = field(
+        default=None,
+        metadata={
+            "help": (
+                "listen also in this folder, for processes of this machine: at ipc:// its name "
+                "and /keypoints, /poses or /control"
+            )
+        },
+    )
+    connect: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "help": (
+                "take keypoints also from a rig that binds a PUB, as in tcp://rig0:5550; may be "
+                "given several times"
+            )
+        },
+    )
+    connect_timeout_s: float = field(
+        default=3.0,
+        metadata={"help": "reconnect to a rig of --connect that sends nothing for longer"},
+    )
+    insecure: bool = field(
+        default=False, metadata={"help": "allow an address that others can reach without keys"}
+    )
+    pipeline: PipelineConfig = field(
+        default_factory=PipelineConfig, metadata={"help": "options of the pipeline"}
+    )
 
     def __post_init__(self) -> None:
         for name in ("port", "output_port", "control_port", "http_port"):
@@ -84,12 +124,12 @@ class ServerConfig:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach the server."""
+        """True if only this machine can reach the server."""
         return self.bind in LOOPBACK
 
     @property
     def exposures(self) -> list[str]:
-        """What others than this machine can reach although nothing is encrypted, in sentences."""
+        """Sentences about unencrypted ports that other machines can reach."""
         exposed = []
         if not self.is_loopback and self.keys is None:
             exposed.append(f"{self.bind} is reachable from other machines and nothing is encrypted")
@@ -99,14 +139,14 @@ class ServerConfig:
 
     @property
     def pose_port(self) -> int:
-        """The port poses are to go out at."""
+        """Port of the poses; 0 for any free port."""
         if self.output_port is not None:
             return self.output_port
         return self.port + 1 if self.port else 0
 
     @property
     def request_port(self) -> int:
-        """The port that control requests are to come in at."""
+        """Port of control requests; 0 for any free port."""
         if self.control_port is not None:
             return self.control_port
         return self.port + 2 if self.port else 0

@@ -1,6 +1,7 @@
-"""What a server answers on its control socket: bytes in, bytes out, no socket and no clock.
+"""Control API: answers requests on the control socket; bytes in, bytes out, no socket, no clock.
 
-The messages are in `control_message.py`; the thread that owns the socket is in `server.py`.
+The messages are in `langpose_rt.protocol.control`; the thread that owns the socket is in
+`server.py`.
 """
 
 import queue
@@ -43,40 +44,40 @@ LIMITS = {
 }
 
 WORK_SHARE = 0.1
-"""Share of a core that answering may take: who asks without end must not slow the poses."""
+"""Share of a core that answering may take, so that a flood of requests does not slow the poses."""
 
 WORK_SAVED_S = 0.05
 """Work that may be done at once after a rest."""
 
 CHANGES = ("reload", "drain")
-"""Operations that change the server, so that not everybody may ask for them."""
+"""Operations that change the server; only allowed senders may request them."""
 
 
 @runtime_checkable
 class Controlled(Protocol):
-    """The server as its control socket sees it."""
+    """Server operations that the control API uses."""
 
     epoch: int
     ports: Ports
 
     def snapshot(self) -> Snapshot:
-        """The server at this moment."""
+        """Return the state of the server at this moment."""
         ...
 
     def now_ns(self) -> int:
-        """Its clock."""
+        """Read the server's clock in unix ns."""
         ...
 
-    def may_change(self, asker: str | None) -> bool:
-        """Whether who asks, by the name of the key or None without, may change the server."""
+    def may_change(self, sender: str | None) -> bool:
+        """Return True if the sender, by the name of the key or None, may change the server."""
         ...
 
     def reload(self, folder: Path | None, on_end: Callable[[str | None], None]) -> bool:
-        """Begin to change the model; ``on_end`` hears what was wrong with it, or None."""
+        """Begin to change the model; ``on_end`` receives the error, or None."""
         ...
 
     def drain(self) -> None:
-        """Begin to end."""
+        """Begin to stop."""
         ...
 
 
@@ -84,22 +85,22 @@ class ControlApi:
     """Answers requests, one at a time; called by the thread that owns the socket.
 
     Args:
-        server: What the requests are about.
+        server: Server to answer for.
     """
 
     def __init__(self, server: Controlled) -> None:
         self._server = server
-        self._late: queue.SimpleQueue[list[bytes]] = queue.SimpleQueue()
+        self._deferred: queue.SimpleQueue[list[bytes]] = queue.SimpleQueue()
 
     def answer(
-        self, parts: Sequence[bytes], received_ns: int, *, asker: str | None = None
+        self, parts: Sequence[bytes], received_ns: int, *, sender: str | None = None
     ) -> list[list[bytes]]:
-        """The answer to one request, addressed to who asked; none if it comes later.
+        """Answer one request, addressed to its sender; return nothing if the answer comes later.
 
         Args:
             parts: Identity of the peer, an empty part if it is a REQ, and the request.
             received_ns: When it came, by the server's clock.
-            asker: What the key of who asks is named after; None where there are no keys.
+            sender: Name of the sender's key; None where there are no keys.
         """
         envelope = list(parts[:2] if parts[1:2] == [b""] else parts[:1])
         body = parts[len(envelope) :]
@@ -109,17 +110,17 @@ class ControlApi:
             if len(body) != 1:
                 raise reject(RejectReason.BAD_PARTS, f"got {len(body)} parts, expected one request")
             request = decode_request(raw)
-            self._check_asker(request, asker)
+            self._check_allowed(request, sender)
             reply = self._granted(request, envelope, received_ns, as_json=is_json(raw))
         except MessageError as error:
             reply = Reply.refusal(request, error.reason, error.detail)
         return [] if reply is None else [[*envelope, encode_control(reply, as_json=is_json(raw))]]
 
-    def late(self, _: int = 0) -> list[list[bytes]]:
-        """Answers to earlier requests that are ready by now."""
+    def deferred(self, _: int = 0) -> list[list[bytes]]:
+        """Return answers to earlier requests that are ready by now."""
         found = []
-        while not self._late.empty():
-            found.append(self._late.get())
+        while not self._deferred.empty():
+            found.append(self._deferred.get())
         return found
 
     def _granted(
@@ -145,19 +146,21 @@ class ControlApi:
         }
         return Reply.of(request, answers[request.op]())
 
-    def _check_asker(self, request: Request, asker: str | None) -> None:
-        if asker == "":
+    def _check_allowed(self, request: Request, sender: str | None) -> None:
+        if sender == "":
             raise reject(
                 RejectReason.REVOKED_KEY, "the key was taken out of the server's folder of keys"
             )
-        if request.op not in CHANGES or self._server.may_change(asker):
+        if request.op not in CHANGES or self._server.may_change(sender):
             return
         signals = "send the process SIGHUP (reload) or SIGTERM (drain)"
-        if asker is None:
-            why = "is taken only by a server that nobody else can reach; bind 127.0.0.1, or"
+        if sender is None:
+            reason = "is taken only by a server that nobody else can reach; bind 127.0.0.1, or"
         else:
-            why = f"is not for the key of {asker!r} but for the one that --admin names; use it, or"
-        raise reject(RejectReason.NOT_ALLOWED, f"{request.op} {why} {signals}")
+            reason = (
+                f"is not for the key of {sender!r} but for the one that --admin names; use it, or"
+            )
+        raise reject(RejectReason.NOT_ALLOWED, f"{request.op} {reason} {signals}")
 
     def _hello(self, request: Request) -> Hello:
         offered = (request.v,) if request.versions is None else request.versions
@@ -181,12 +184,12 @@ class ControlApi:
         )
 
     def _reload(self, request: Request, envelope: list[bytes], *, as_json: bool) -> None:
-        def end(wrong: str | None) -> None:
-            if wrong is None:
+        def end(error: str | None) -> None:
+            if error is None:
                 reply = Reply.of(request, self._server.snapshot().model)
             else:
-                reply = Reply.refusal(request, RejectReason.MODEL_REFUSED.value, wrong)
-            self._late.put([*envelope, encode_control(reply, as_json=as_json)])
+                reply = Reply.refusal(request, RejectReason.MODEL_REFUSED.value, error)
+            self._deferred.put([*envelope, encode_control(reply, as_json=as_json)])
 
         folder = None if request.model is None else Path(request.model)
         try:
@@ -200,13 +203,13 @@ class ControlApi:
 
 
 class DutyCycle:
-    """How long whoever answers must rest to stay within WORK_SHARE; times are arguments."""
+    """Computes the pauses that keep answering within WORK_SHARE; times are arguments."""
 
     def __init__(self, now_s: float) -> None:
         self._saved_s, self._seen_s = WORK_SAVED_S, now_s
 
     def rest_s(self, began_s: float, ended_s: float) -> float:
-        """The rest that work from one moment to another calls for; 0 while some is saved."""
+        """Return the pause after work between two moments; 0 while some work is saved."""
         earned_s = WORK_SHARE * (ended_s - self._seen_s)
         self._saved_s = min(self._saved_s + earned_s, WORK_SAVED_S) - (ended_s - began_s)
         self._seen_s = ended_s

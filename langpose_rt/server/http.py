@@ -1,8 +1,9 @@
-"""The server's HTTP side: `/livez`, `/readyz`, `/metrics`, `/status` and the live viewer at `/`.
+"""HTTP server: `/livez`, `/readyz`, `/metrics`, `/status` and the live viewer at `/`.
 
-Reads snapshots and the live feed; it can neither slow nor change what is served.
+Reads snapshots and the viewer feed; it can neither slow nor change the poses.
 """
 
+import ipaddress
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -23,15 +24,16 @@ from prometheus_client.registry import Collector
 from langpose_rt.errors import ConfigError
 from langpose_rt.monitoring.counters import EDGES_MS, LOSSES
 from langpose_rt.monitoring.snapshot import Snapshot
-from langpose_rt.server.http_host import OPEN_PATHS, is_ours
-from langpose_rt.server.viewer_feed import ViewerFeed
-from langpose_rt.server.viewer_page import VIEWER_POLICY, viewer_file
+from langpose_rt.server.viewer_feed import VIEWER_POLICY, ViewerFeed, viewer_file
 
 REQUEST_TIMEOUT_S = 5.0
 MOST_REQUESTS = 16
-"""Connections held at once; one more cuts the one that was held longest."""
+"""Open connections; one more closes the oldest."""
 VIEWER_BUFFER_BYTES = 65536
-"""What may be on its way to a page: more would only be older, and hide that it has frozen."""
+"""Send buffer of a page: a larger one would hold older poses, and hide that the page has frozen."""
+
+OPEN_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
+"""Answered under any host name: probes and Prometheus use the name of their network."""
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _Request = socket.socket | tuple[bytes, socket.socket]
@@ -39,17 +41,17 @@ _STATE_METRICS = ("starting", "ready", "degraded", "draining")
 
 
 class SnapshotCollector(Collector):
-    """Snapshots as Prometheus metrics.
+    """Prometheus metrics of a snapshot.
 
     Args:
-        snapshot: Makes one.
+        snapshot: Returns the state of the server.
     """
 
     def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
         self._snapshot = snapshot
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics of this moment; streams that are gone are not among them."""
+        """Yield the metrics of this moment; removed streams are not among them."""
         now = self._snapshot()
         for name, value in now.counters.items():
             if name != "rejected":
@@ -111,9 +113,9 @@ class HealthServer:
     Args:
         address: Where it listens.
         port: 0 takes any free one.
-        snapshot: Makes a snapshot; called from other threads.
-        alive: Whether the serving threads still turn.
-        feed: What the live viewer is told.
+        snapshot: Returns the state of the server; called from other threads.
+        alive: Returns True if the serving threads make progress.
+        feed: Events for the live viewer.
 
     Raises:
         ConfigError: If it cannot listen there.
@@ -136,7 +138,7 @@ class HealthServer:
             self._http = _Http((address, port), self._pages)
         except (OSError, OverflowError) as error:
             raise ConfigError(
-                f"cannot listen for HTTP on {address}:{port} ({_why(error)}); "
+                f"cannot listen for HTTP on {address}:{port} ({_reason(error)}); "
                 "choose another --http-port"
             ) from None
         self._thread = threading.Thread(
@@ -145,25 +147,25 @@ class HealthServer:
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
+        """Port it listens on."""
         return int(self._http.server_address[1])
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Begin to answer requests."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop listening; requests under way are cut, and none is waited for."""
+        """Stop listening, and close connections without waiting for requests under way."""
         self._feed.close()
         if self._thread.is_alive():
             self._http.shutdown()
             self._thread.join()
         self._http.server_close()
-        self._http.cut(0)
+        self._http.close_oldest(0)
 
 
 class _Pages:
-    """What is answered to which path."""
+    """Answers by path."""
 
     def __init__(
         self,
@@ -176,16 +178,16 @@ class _Pages:
         self.feed = feed
 
     def events(self) -> Iterator[bytes]:
-        """What one live viewer is told, until the server stops."""
+        """Yield the events of one live viewer until the server stops."""
         return self.feed.events(self._snapshot)
 
     def answer(self, path: str) -> tuple[HTTPStatus, str, bytes]:
-        """Status, content type and body for a path."""
+        """Return status, content type and body for a path."""
         if path == "/livez":
-            return _verdict(self._alive(), "alive", "a serving thread has stopped")
+            return _probe(self._alive(), "alive", "a serving thread has stopped")
         if path == "/readyz":
             state = self._snapshot().state
-            return _verdict(self._alive() and state == "ready", "ready", f"not ready: {state}")
+            return _probe(self._alive() and state == "ready", "ready", f"not ready: {state}")
         if path == "/metrics":
             return HTTPStatus.OK, _METRICS_TYPE, generate_latest(self._registry)
         if path == "/status":
@@ -197,7 +199,7 @@ class _Pages:
         return HTTPStatus.NOT_FOUND, "text/plain", known
 
 
-def _verdict(good: bool, yes: str, no: str) -> tuple[HTTPStatus, str, bytes]:
+def _probe(good: bool, yes: str, no: str) -> tuple[HTTPStatus, str, bytes]:
     status = HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE
     return status, "text/plain", (yes if good else no).encode() + b"\n"
 
@@ -209,36 +211,36 @@ class _Http(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], pages: _Pages) -> None:
         self.pages, self.bound_to = pages, address[0]
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self._held: dict[socket.socket, None] = {}
+        self._open: dict[socket.socket, None] = {}
         self._lock = threading.Lock()
         super().__init__(address, _Handler)
 
     def process_request(self, request: _Request, client_address: object) -> None:
-        """Answer in a new thread; never waits, so that who is silent keeps nobody else out."""
+        """Answer in a new thread; never wait, so that a silent client does not block the others."""
         assert isinstance(request, socket.socket)
         with self._lock:
-            self._held[request] = None
-        self.cut(MOST_REQUESTS)
+            self._open[request] = None
+        self.close_oldest(MOST_REQUESTS)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: _Request) -> None:
-        """Close a connection; runs in its thread."""
+        """Close a connection; run in its thread."""
         assert isinstance(request, socket.socket)
         with self._lock:
-            self._held.pop(request, None)
+            self._open.pop(request, None)
         super().shutdown_request(request)
 
-    def cut(self, most: int) -> None:
-        """Cut the connections held longest, as many as there are beyond ``most``."""
+    def close_oldest(self, most: int) -> None:
+        """Close the oldest connections beyond ``most``."""
         with self._lock:
-            while len(self._held) > most:
-                oldest = next(iter(self._held))
-                del self._held[oldest]
+            while len(self._open) > most:
+                oldest = next(iter(self._open))
+                del self._open[oldest]
                 with suppress(OSError):  # its client has gone
                     oldest.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is its own affair."""
+        """Ignore clients that hang up."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -248,11 +250,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer one page."""
         path = self.path.partition("?")[0]
-        if path not in OPEN_PATHS and not is_ours(self.headers["Host"], self.server.bound_to):
+        if path not in OPEN_PATHS and not names_this_server(
+            self.headers["Host"], self.server.bound_to
+        ):
             self.send_error(HTTPStatus.MISDIRECTED_REQUEST, "use an IP address or localhost")
             return None
         if path == "/live":
-            return self._tell_viewer()
+            return self._stream_events()
         status, content_type, body = self.server.pages.answer(path)
         self.send_response(status)
         self.send_header("Content-Type", content_type)
@@ -264,11 +268,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
         return None
 
-    def _tell_viewer(self) -> None:
-        """Server-sent events until the page leaves, is too slow, or the server stops."""
+    def _stream_events(self) -> None:
+        """Send events until the page leaves, is too slow, or the server stops."""
         pages = self.server.pages
-        with pages.feed.seat() as seated:
-            if not seated:
+        with pages.feed.viewer_slot() as free:
+            if not free:
                 self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, "too many viewers")
                 return
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, VIEWER_BUFFER_BYTES)
@@ -280,8 +284,30 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(event)
 
     def log_message(self, *_: object) -> None:
-        """Requests are not logged."""
+        """Log nothing."""
 
 
-def _why(error: Exception) -> str:
+def names_this_server(host: str | None, bound_to: str) -> bool:
+    """Return True if a Host header names this server: an address, a name without a dot, or none.
+
+    A web page from elsewhere may let its own name point at this machine (DNS rebinding), and would
+    then read what the viewer reads. Its name has a dot and is none of ours.
+
+    Args:
+        host: The header, with or without a port; browsers always send it.
+        bound_to: The address or name the server listens at.
+    """
+    if host is None:
+        return True
+    name = host.partition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
+    if name == bound_to or "." not in name.rstrip("."):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _reason(error: Exception) -> str:
     return error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)

@@ -1,7 +1,7 @@
-"""Other models are opened here, one at a time, on a thread beside those that serve.
+"""Reloader: opens another model on a thread of its own and lets it replace the active one.
 
-The model that answers goes on until the new one is open, warm, and knows everybody; the switch is
-in `active_model.py`. A model that fails again and again is opened anew in the same way.
+The active model serves until the new one is open, warmed up, and its windows are filled; the switch
+is in `langpose_rt.pipeline.model_swap`. A model that keeps failing is reopened in the same way.
 """
 
 import logging
@@ -15,11 +15,11 @@ from langpose_rt.pipeline.pipeline import Pipeline
 from langpose_rt.runtime.backend import Backend
 
 OpenModel = Callable[[Path | None], Backend]
-"""Opens the model of a folder, or for None the one the server was started with. It may answer with
+"""Opens the model of a folder, or for None the one the server was started with. It may return
 another backend than the last time: one that has failed can be replaced by a slower one."""
 
 FIRST_RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
-"""A model that keeps failing is opened anew after this, then after twice as long, and so on."""
+"""A model that keeps failing is reopened after this, then after twice as long, and so on."""
 
 _IDLE_S = 0.1
 _LONGEST_JOIN_S = 0.5
@@ -31,7 +31,7 @@ class Reloader:
     """Changes the model of a pipeline while it serves.
 
     Args:
-        pipeline: Whose model.
+        pipeline: Owner of the model.
         open_model: Opens one with the slots, precision and threads of the first.
     """
 
@@ -43,14 +43,14 @@ class Reloader:
         self._retry_s, self._retry_at_s = FIRST_RETRY_S, 0.0
 
     def begin(self, folder: Path | None, on_end: Callable[[str | None], None]) -> bool:
-        """Begin to change the model; returns at once, and False if a change is under way.
+        """Begin to change the model; return at once, False if a change is under way.
 
         Args:
-            folder: Of the new model; None is the one the server was started with, read anew.
-            on_end: Called once, from another thread, with what was wrong, or None if it answers.
+            folder: Of the new model; None is the one the server was started with, read again.
+            on_end: Called once, from another thread, with the error, or None once it is active.
 
         Raises:
-            ConfigError: If the server was not told how models are opened.
+            ConfigError: If there is no `open_model`.
         """
         if self._open is None:
             raise ConfigError("this server was not told how to open another model; restart it")
@@ -62,8 +62,8 @@ class Reloader:
         self._thread.start()
         return True
 
-    def tend(self, now_s: float) -> None:
-        """Open the model anew if it fails again and again; called every now and then."""
+    def retry_if_failing(self, now_s: float) -> None:
+        """Reopen the model if it keeps failing; called regularly."""
         faults = self._pipeline.faults
         if self._open is None or now_s < self._retry_at_s:
             return
@@ -74,7 +74,7 @@ class Reloader:
             self._retry_s = min(2 * self._retry_s, LONGEST_RETRY_S)
 
     def stop(self) -> None:
-        """Give a change that is under way up; one that is just reading files ends by itself."""
+        """Cancel a change that is under way; one that is just reading files ends by itself."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(_LONGEST_JOIN_S)
@@ -82,22 +82,22 @@ class Reloader:
     def _change(
         self, open_model: OpenModel, folder: Path | None, on_end: Callable[[str | None], None]
     ) -> None:
-        wrong: str | None = None
+        reason: str | None = None
         try:
             self._replace(open_model(folder))
             self._folder = folder
         except LangPoseError as error:
-            wrong = str(error)
+            reason = str(error)
         except Exception as error:  # whatever it is, the model before goes on
             log.exception("a model could not be opened")
-            wrong = f"{type(error).__name__}: {error}"[:300]
-        if wrong is not None:
-            log.warning("the model stays: %s", wrong)
-            self._pipeline.faults.model_refused(wrong)
-        on_end(wrong)
+            reason = f"{type(error).__name__}: {error}"[:300]
+        if reason is not None:
+            log.warning("the model stays: %s", reason)
+            self._pipeline.faults.model_refused(reason)
+        on_end(reason)
 
     def _replace(self, backend: Backend) -> None:
-        """Let a backend take over; whichever does not answer in the end is closed."""
+        """Replace the active backend by another one, and close the one that is not used."""
         unused = backend
         try:
             slots = self._pipeline.model.slots
@@ -106,12 +106,12 @@ class Reloader:
             self._pipeline.check_model(backend.manifest)
             warm_up_backend(backend)
             shadow = self._pipeline.model.start_shadow(backend)
-            while not (shadow.over.is_set() or self._stopping.is_set()):
-                shadow.work(_IDLE_S)
+            while not (shadow.ended.is_set() or self._stopping.is_set()):
+                shadow.run_queued(_IDLE_S)
             if shadow.error is not None:
                 raise shadow.error
-            if shadow.before is None:
+            if shadow.replaced is None:
                 raise LangPoseError("the server ended before the model could answer")
-            unused = shadow.before
+            unused = shadow.replaced
         finally:
             unused.close()

@@ -1,14 +1,14 @@
-"""The server: clock and threads around the pipeline.
+"""Server: sockets, clock and threads around the pipeline.
 
-    ingest   owns the SUB sockets; receives, queues, and never waits for the model
-    lift     owns the XPUB socket; steps the pipeline and publishes
-    control  owns the ROUTER socket; answers what is asked, and sees to a failing model
-    door     lets in those whose keys are known, where there are keys
-    reload   opens another model, in `reloader.py`
-    http     health and metrics, in `health.py`
+    ingest          owns the SUB sockets; receives, queues, and never waits for the model
+    lift            owns the XPUB socket; steps the pipeline and publishes
+    control         owns the ROUTER socket; answers requests, and reopens a failing model
+    authentication  accepts and rejects CURVE clients, where there are keys
+    reload          opens another model, in `reload.py`
+    http            health, metrics and viewer, in `http.py`
 
-Sockets are opened in `sockets.py`; what is done to a message is the pipeline's business; signals
-are the command line's.
+Sockets are opened in `sockets.py`, messages are processed in `langpose_rt.pipeline`, signals are
+handled by the command line.
 """
 
 import logging
@@ -29,29 +29,33 @@ from langpose_rt.monitoring.snapshot import Snapshot
 from langpose_rt.pipeline.journal import Recorder
 from langpose_rt.pipeline.model_swap import warm_up_backend
 from langpose_rt.pipeline.pipeline import Pipeline
-from langpose_rt.pipeline.responder import Replies
+from langpose_rt.pipeline.responder import OutgoingMessage
 from langpose_rt.protocol.control import Ports
 from langpose_rt.protocol.header import MAX_UINT
 from langpose_rt.runtime.backend import Backend
 from langpose_rt.security.keyring import Keyring
 from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.control_api import ControlApi, DutyCycle
-from langpose_rt.server.fault_guard import FaultGuard
 from langpose_rt.server.http import HealthServer
 from langpose_rt.server.reload import OpenModel, Reloader
-from langpose_rt.server.rig_sockets import RigSockets
-from langpose_rt.server.sockets import Socket, newcomers, open_sockets
-from langpose_rt.server.threads import STUCK_S, ServingThreads
+from langpose_rt.server.sockets import (
+    RigSockets,
+    Socket,
+    new_subscriptions,
+    open_sockets,
+    received_with_name,
+)
+from langpose_rt.server.threads import STUCK_S, ServingThreads, contain_faults
 from langpose_rt.server.viewer_feed import ViewerFeed
 from langpose_rt.server.warm_up import warm_up_pipeline
-from langpose_rt.server.zap import ZapAuthenticator, received_with_name
+from langpose_rt.server.zap import ZapAuthenticator
 
 IDLE_MS = 100
 IDLE_S = IDLE_MS / 1000
 """Longest time a thread sleeps: the grain of heartbeats and of stopping."""
 
 DRAIN_S = 1.0
-_BURST, _REQUESTS_A_TURN = 512, 16
+_BURST, _REQUESTS_PER_POLL = 512, 16
 _REPLY_LINGER_MS = 200
 
 log = logging.getLogger(__name__)
@@ -66,16 +70,16 @@ class Server:
         server.stop()
 
     Args:
-        backend: What computes; `stop` closes it, or whatever has taken its place.
+        backend: Runs the network; `stop` closes it, or the one that replaced it.
         config: Where to listen.
         cameras: Calibrated cameras by "rig/camera" or "camera".
-        gallery: Sentences to compare everybody's motion with.
-        recorder: Takes down what is heard, said and decided.
+        gallery: Sentences to compare motion embeddings with.
+        recorder: Records messages and decisions.
         open_model: Opens another model; without it the first one stays.
 
     Attributes:
         epoch: Random number of this start.
-        keyring: Whose keys open it; None where nobody needs one.
+        keyring: Keys of accepted clients; None for a server without encryption.
         ports: Where it listens, once it has started.
 
     Raises:
@@ -100,33 +104,37 @@ class Server:
             backend, config.pipeline, cameras, epoch=epoch, gallery=gallery, clock=self.now_ns,
             recorder=recorder,
         )  # fmt: skip
-        self._guard = FaultGuard(self.pipeline.faults, clock=self.now_ns, fatal=zmq.ZMQError)
+        self._contained = contain_faults(
+            self.pipeline.faults, clock=self.now_ns, fatal=zmq.ZMQError
+        )
         self._reloader = Reloader(self.pipeline, open_model)
         self._context: zmq.Context[Socket] = zmq.Context()
         self._health: HealthServer | None = None
         self._feed = ViewerFeed(lambda: self.pipeline.model.manifest.licence)
         self._threads = threads = ServingThreads(time.monotonic)
-        self._news = threading.Event()
+        self._wake_lift = threading.Event()
         self._draining, self._stopping = threading.Event(), threads.stopping
-        self._heard_all, self._done = threads.ended["ingest"], threads.ended["lift"]
+        self._ingest_ended, self._done = threads.ended["ingest"], threads.ended["lift"]
         self.ports = Ports()
 
     def start(self) -> None:
-        """Warm the model up, listen, and begin to serve.
+        """Warm up the model, open the ports and start the threads.
 
         Raises:
             ConfigError: If a port is taken or the address is not this machine's; nothing runs then.
             BackendError: If the model cannot compute.
         """
-        config, door = self.config, None
+        config, authenticator = self.config, None
         try:
             warm_up_backend(self.pipeline.model)
             warm_up_pipeline(self.pipeline.model, config.pipeline)
             if self.keyring is not None:
-                door = ZapAuthenticator(
+                authenticator = ZapAuthenticator(
                     self._context, self.keyring, self.pipeline.faults.handshake_rejected
                 )
-            sockets = open_sockets(self._context, config, door.guard if door else None)
+            sockets = open_sockets(
+                self._context, config, authenticator.guard if authenticator else None
+            )
             rigs = RigSockets(self._context, sockets.keypoints, config, self.keyring)
             self.ports = replace(sockets.ports, http=self._listen_http())
             keys = self.keyring.public_keys if self.keyring else {}
@@ -136,8 +144,8 @@ class Server:
             raise
         for sentence in config.exposures:
             log.warning(sentence)
-        if door is not None:
-            self._threads.start("door", self._watch, door)
+        if authenticator is not None:
+            self._threads.start("authentication", self._authenticate, authenticator)
         self._threads.start("ingest", self._ingest, rigs)
         self._threads.start("lift", self._lift, sockets.poses)
         self._threads.start("control", self._control, sockets.requests)
@@ -145,21 +153,21 @@ class Server:
             self._health.start()
 
     def drain(self) -> None:
-        """Say goodbye, answer what waits for at most a second, then stop; returns at once."""
+        """Announce the end, lift what waits for at most a second, then stop; return at once."""
         self._draining.set()
-        self._news.set()
+        self._wake_lift.set()
 
     def stop(self) -> None:
-        """Stop at once and wait for the threads; twice is harmless."""
+        """Stop at once and wait for the threads; may be called twice."""
         self._stopping.set()
-        self._news.set()
+        self._wake_lift.set()
         self._threads.join()
         self.pipeline.recorder.close()
         self._reloader.stop()
         self._close()
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait for the end of serving; False if it still serves then."""
+        """Wait for the end of serving; return False after the timeout."""
         return self._done.wait(timeout_s)
 
     def run(self, on_start: Callable[[], None] = lambda: None) -> None:
@@ -182,23 +190,23 @@ class Server:
             raise LangPoseError(f"the server has stopped: {failure}") from failure
 
     def snapshot(self) -> Snapshot:
-        """The server at this moment; callable from any thread."""
+        """Return the state of the server at this moment; callable from any thread."""
         return self.pipeline.snapshot(self.now_ns())
 
     def reload(self, folder: Path | None, on_end: Callable[[str | None], None]) -> bool:
-        """Begin to change the model, see `Reloader.begin`; the one there is serves meanwhile."""
+        """Begin to change the model, see `Reloader.begin`; the active one serves meanwhile."""
         return self._reloader.begin(folder, on_end)
 
-    def may_change(self, asker: str | None) -> bool:
-        """Whether who asks on the control socket may reload and drain; None has no key."""
-        return self.config.is_loopback if asker is None else asker == self.config.admin
+    def may_change(self, sender: str | None) -> bool:
+        """Return True if the sender of a request may reload and drain; None has no key."""
+        return self.config.is_loopback if sender is None else sender == self.config.admin
 
     def alive(self) -> bool:
-        """Whether the serving threads still turn."""
+        """Return True if all serving threads make progress."""
         return self._threads.alive()
 
     def now_ns(self) -> int:
-        """Unix time at the start plus monotonic time since: it never jumps."""
+        """Return unix time at the start plus monotonic time since, which never jumps."""
         return self._unix_ns + time.monotonic_ns()
 
     def _listen_http(self) -> int:
@@ -221,29 +229,29 @@ class Server:
     def _ingest(self, rigs: RigSockets) -> None:
         last_round = False
         while not (self._stopping.is_set() or last_round):
-            self._threads.turned("ingest")
+            self._threads.progressed("ingest")
             last_round = self._draining.is_set()
-            self.pipeline.faults.rigs_reconnected(*rigs.tend(time.monotonic()))
+            self.pipeline.faults.rigs_reconnected(*rigs.reconnect_silent(time.monotonic()))
             rigs.wait(0 if last_round else IDLE_MS)
             for _ in range(_BURST):
                 if (message := rigs.receive()) is None:
                     break
                 parts, sender = message
-                with self._guard():
+                with self._contained():
                     if self.pipeline.receive(parts, self.now_ns(), sender):
-                        self._news.set()
+                        self._wake_lift.set()
 
-    def _watch(self, door: ZapAuthenticator) -> None:
+    def _authenticate(self, authenticator: ZapAuthenticator) -> None:
         while not (self._stopping.is_set() or self._done.is_set()):
-            self._threads.turned("door")
-            door.turn(IDLE_MS)
+            self._threads.progressed("authentication")
+            authenticator.poll(IDLE_MS)
 
     def _lift(self, socket: Socket) -> None:
         while not (self._stopping.is_set() or self._draining.is_set()):
-            self._threads.turned("lift")
+            self._threads.progressed("lift")
             if not self.pipeline.waiting:
-                self._news.wait(IDLE_S)
-            self._news.clear()
+                self._wake_lift.wait(IDLE_S)
+            self._wake_lift.clear()
             self._watch_subscriptions(socket)
             self._publish(socket, self.pipeline.promote_shadow)
             self._publish(socket, self.pipeline.step)
@@ -252,28 +260,28 @@ class Server:
             self._send_drain(socket)
 
     def _control(self, socket: Socket) -> None:
-        desk, allowance = ControlApi(self), DutyCycle(time.monotonic())
+        api, duty_cycle = ControlApi(self), DutyCycle(time.monotonic())
         while not (self._stopping.is_set() or self._done.is_set()):
-            self._threads.turned("control")
-            self._reloader.tend(time.monotonic())
+            self._threads.progressed("control")
+            self._reloader.retry_if_failing(time.monotonic())
             socket.poll(IDLE_MS)
             began_s = time.monotonic()
-            for _ in range(_REQUESTS_A_TURN):
+            for _ in range(_REQUESTS_PER_POLL):
                 if (message := received_with_name(socket, self.keyring)) is None:
                     break
-                parts, asker = message
-                self._send(socket, partial(desk.answer, parts, asker=asker))
-            self._send(socket, desk.late)
-            self._stopping.wait(allowance.rest_s(began_s, time.monotonic()))
-        self._done.wait(STUCK_S)  # only now nobody steps a model that may be closed
+                parts, sender = message
+                self._send(socket, partial(api.answer, parts, sender=sender))
+            self._send(socket, api.deferred)
+            self._stopping.wait(duty_cycle.rest_s(began_s, time.monotonic()))
+        self._done.wait(STUCK_S)  # only now no thread steps a model that may be closed
         self._reloader.stop()
-        self._send(socket, desk.late)
+        self._send(socket, api.deferred)
         socket.close(linger=_REPLY_LINGER_MS)
 
     def _send_drain(self, socket: Socket) -> None:
         until_s = time.monotonic() + DRAIN_S
         self._publish(socket, self.pipeline.drain)
-        self._heard_all.wait(IDLE_S)
+        self._ingest_ended.wait(IDLE_S)
         while self.pipeline.waiting and time.monotonic() < until_s and not self._stopping.is_set():
             self._publish(socket, self.pipeline.step)
         if not self.pipeline.waiting:
@@ -281,21 +289,23 @@ class Server:
         socket.close(linger=max(round(1000 * (until_s - time.monotonic())), 50))
 
     def _watch_subscriptions(self, socket: Socket) -> None:
-        """Tell those who have come the schemas, if they want them."""
-        wanted = list(newcomers(socket))
-        if any(topic.startswith(b"schema/") or b"schema/".startswith(topic) for topic in wanted):
+        """Publish the schemas soon if a new subscription includes them."""
+        topics = list(new_subscriptions(socket))
+        if any(topic.startswith(b"schema/") or b"schema/".startswith(topic) for topic in topics):
             self.pipeline.want_schemas()
 
-    def _publish(self, socket: Socket, work: Callable[[int], Replies]) -> None:
-        """As `_send`, to subscribers; recorded, and shown to who watches."""
+    def _publish(self, socket: Socket, work: Callable[[int], list[OutgoingMessage]]) -> None:
+        """Send the results of a part of the work to subscribers, viewer and recorder."""
         for parts in self._send(socket, work):
-            self._feed.offer(parts)
+            self._feed.publish(parts)
             self.pipeline.recorder.published(parts, self.now_ns())
 
-    def _send(self, socket: Socket, work: Callable[[int], Replies]) -> Replies:
-        """Do a part of the work and send what it gives; a peer who lags loses messages."""
-        sent: Replies = []
-        with self._guard():
+    def _send(
+        self, socket: Socket, work: Callable[[int], list[OutgoingMessage]]
+    ) -> list[OutgoingMessage]:
+        """Do a part of the work and send its messages; a peer that lags loses some."""
+        sent: list[OutgoingMessage] = []
+        with self._contained():
             for parts in work(self.now_ns()):
                 socket.send_multipart(parts, zmq.NOBLOCK)
                 sent.append(parts)

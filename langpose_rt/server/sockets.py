@@ -1,9 +1,9 @@
-"""The server's sockets: how one is opened, and how one is read without waiting.
+"""Server sockets: open them, read them without waiting, and reconnect to silent rigs.
 
-Threads are in `server.py`; what a message means is nobody's business here. What protects a
-socket comes from `doorkeeper.py`.
+This module does not parse messages. Threads are in `server.py`, authentication is in `zap.py`.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +14,7 @@ import zmq
 from langpose_rt.errors import ConfigError
 from langpose_rt.protocol.control import Ports
 from langpose_rt.protocol.header import MAX_HEADER_BYTES, MAX_MESSAGE_BYTES, MAX_PARTS
+from langpose_rt.security.keyring import Keyring
 from langpose_rt.server.config import ServerConfig
 
 Socket = zmq.Socket[bytes]
@@ -23,14 +24,14 @@ SEND_HWM = 64
 """Messages a subscriber may lag behind before losing some."""
 
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 500, 1500
-"""A frozen peer is cut after about two seconds."""
+"""A frozen peer is disconnected after about two seconds."""
 
 REQUEST_HWM = 16
 """Requests a peer may have waiting; its further ones wait on its side."""
 
 MAX_SUBSCRIPTION_BYTES = 4096
-MOST_NEWCOMERS = 512
-"""Subscriptions that are read before the thread sees to anything else."""
+SUBSCRIPTIONS_PER_READ = 512
+"""Subscriptions that are read before the thread does anything else."""
 
 _PEER_OPTIONS = {
     zmq.LINGER: 0,
@@ -43,7 +44,7 @@ _NO_HEARTBEATS = {zmq.HEARTBEAT_IVL: 0}
 """For a SUB that connects: libzmq aborts the process when a full one reconnects [libzmq#3937]."""
 
 _OPTIONS: dict[int, dict[int, int | bytes]] = {
-    # what nobody understands is rejected aloud, not filtered away, so everything is subscribed to
+    # Messages of unknown topics are rejected and counted, so everything is subscribed to.
     zmq.SUB: {zmq.MAXMSGSIZE: MAX_MESSAGE_BYTES, zmq.RCVHWM: RECEIVE_HWM, zmq.SUBSCRIBE: b""},
     zmq.XPUB: {zmq.MAXMSGSIZE: MAX_SUBSCRIPTION_BYTES, zmq.SNDHWM: SEND_HWM, zmq.XPUB_VERBOSE: 1},
     zmq.ROUTER: {zmq.MAXMSGSIZE: MAX_HEADER_BYTES, zmq.RCVHWM: REQUEST_HWM, zmq.SNDHWM: SEND_HWM},
@@ -51,11 +52,11 @@ _OPTIONS: dict[int, dict[int, int | bytes]] = {
 
 
 IPC_NAMES = ("keypoints", "poses", "control")
-"""Files of a server that also listens in a folder."""
+"""Socket files of a server that also listens in a folder."""
 
 
 class Sockets(NamedTuple):
-    """Everything a server listens with but HTTP, and the ports it got."""
+    """All listening sockets of a server except HTTP, and their ports."""
 
     keypoints: Socket
     poses: Socket
@@ -68,12 +69,12 @@ def open_sockets(
     config: ServerConfig,
     guard: Callable[[Socket], None] | None = None,
 ) -> Sockets:
-    """Listen as the configuration says.
+    """Open the listening sockets of a configuration.
 
     Args:
         context: Of the server.
         config: Where to listen.
-        guard: Protects a socket before it listens; None lets everybody in.
+        guard: Sets up authentication before a socket listens; None accepts all peers.
 
     Raises:
         ConfigError: If a port is taken or the address is not this machine's.
@@ -109,7 +110,7 @@ def listening_socket(
     option: str,
     guard: Callable[[Socket], None] | None = None,
 ) -> tuple[Socket, int]:
-    """A bound socket, and its port.
+    """Open a bound socket and return it with its port.
 
     Args:
         context: Of the server.
@@ -117,7 +118,7 @@ def listening_socket(
         bind: Address to listen on.
         port: 0 takes any free one.
         option: The flag a user chooses another port with.
-        guard: Protects the socket before it listens; None lets everybody in.
+        guard: Sets up authentication before the socket listens; None accepts all peers.
 
     Raises:
         ConfigError: If the port is taken or the address is not this machine's.
@@ -133,9 +134,9 @@ def listening_socket(
         socket.bind(f"tcp://{host}:{port or '*'}")
     except zmq.ZMQError as error:
         socket.close()
-        why = zmq.strerror(error.errno or 0).lower()
+        reason = zmq.strerror(error.errno or 0).lower()
         raise ConfigError(
-            f"cannot listen on {bind}:{port} ({why}); choose another {option}"
+            f"cannot listen on {bind}:{port} ({reason}); choose another {option}"
         ) from None
     return socket, int(socket.get_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
 
@@ -144,17 +145,17 @@ def _listen_in_folder(socket: Socket, folder: Path, name: str) -> None:
     try:
         socket.bind(f"ipc://{folder / name}")
     except zmq.ZMQError as error:
-        why = zmq.strerror(error.errno or 0).lower()
+        reason = zmq.strerror(error.errno or 0).lower()
         raise ConfigError(
-            f"cannot listen at {folder / name} ({why}); choose another --ipc"
+            f"cannot listen at {folder / name} ({reason}); choose another --ipc"
         ) from None
 
 
 def connected_socket(context: "zmq.Context[Socket]", endpoint: str) -> Socket:
-    """A socket that hears the keypoints of a rig that binds.
+    """Open a SUB socket connected to a rig that binds.
 
     Raises:
-        ConfigError: If the endpoint is none.
+        ConfigError: If the endpoint is not valid.
     """
     port = endpoint.rpartition(":")[2]
     socket = context.socket(zmq.SUB)
@@ -166,15 +167,15 @@ def connected_socket(context: "zmq.Context[Socket]", endpoint: str) -> Socket:
         socket.connect(endpoint)
     except (zmq.ZMQError, ValueError) as error:
         socket.close()
-        why = str(error)[:1].lower() + str(error)[1:]
+        reason = str(error)[:1].lower() + str(error)[1:]
         raise ConfigError(
-            f'cannot connect to "{endpoint}" ({why}); expected such as --connect tcp://rig0:5550'
+            f'cannot connect to "{endpoint}" ({reason}); expected such as --connect tcp://rig0:5550'
         ) from None
     return socket
 
 
 def received(socket: Socket) -> list[bytes] | None:
-    """The parts of the next message, one more than allowed at most; None if there is none."""
+    """Return the parts of the next message, at most one more than allowed; None without one."""
     try:
         return _whole(socket, socket.recv(zmq.NOBLOCK))
     except zmq.Again:
@@ -182,7 +183,7 @@ def received(socket: Socket) -> list[bytes] | None:
 
 
 def received_with_key(socket: Socket) -> tuple[list[bytes], str] | None:
-    """As `received`, of a socket that is guarded: also the public key of the sender."""
+    """Return the next message of an authenticated socket, with the public key of its sender."""
     try:
         first = socket.recv(zmq.NOBLOCK, copy=False)  # only a Frame knows who sent it
     except zmq.Again:
@@ -190,9 +191,29 @@ def received_with_key(socket: Socket) -> tuple[list[bytes], str] | None:
     return _whole(socket, first.bytes), str(first.get("User-Id"))
 
 
-def newcomers(socket: Socket) -> Iterator[bytes]:
-    """What those want who subscribed lately; read to the end, so that it does not pile up."""
-    for _ in range(MOST_NEWCOMERS):
+def received_with_name(
+    socket: Socket, keyring: Keyring | None
+) -> tuple[list[bytes], str | None] | None:
+    """Return the next message with the name that its sender's key is pinned to.
+
+    Args:
+        socket: Authenticated, if there is a keyring.
+        keyring: Maps public keys to names; None where there are no keys.
+
+    Returns:
+        The parts, and the name: empty if the key is not allowed any more, None without a keyring.
+    """
+    if keyring is None:
+        parts = received(socket)
+        return None if parts is None else (parts, None)
+    if (message := received_with_key(socket)) is None:
+        return None
+    return message[0], keyring.name_of(message[1])
+
+
+def new_subscriptions(socket: Socket) -> Iterator[bytes]:
+    """Yield the topics of new subscriptions; read to the end, so that they do not pile up."""
+    for _ in range(SUBSCRIPTIONS_PER_READ):
         try:
             message = socket.recv(zmq.NOBLOCK)
         except zmq.Again:
@@ -202,10 +223,106 @@ def newcomers(socket: Socket) -> Iterator[bytes]:
 
 
 def _whole(socket: Socket, first: bytes) -> list[bytes]:
-    """A message whose first part has been read."""
+    """Return all parts of a message whose first part has been read."""
     parts = [first]
     while socket.get(zmq.RCVMORE):
         part = socket.recv()
         if len(parts) <= MAX_PARTS:
             parts.append(part)
     return parts
+
+
+class RigSockets:
+    """All sockets that keypoints come from: one that rigs connect to, one per rig that binds.
+
+    A SUB that connected is dead for good once its peer has sent an oversized message (libzmq issue
+    4196), without any event; so each such rig has a socket of its own, which is replaced when the
+    rig is silent. Belongs to the ingest thread. Time is an argument.
+
+    Args:
+        context: Of the server.
+        bound: The socket that rigs connect to; closed with the others.
+        config: Endpoints of the rigs that bind, and how long one may be silent.
+        keyring: Maps public keys to names, if the bound socket is authenticated.
+
+    Raises:
+        ConfigError: If an endpoint is none.
+    """
+
+    def __init__(
+        self,
+        context: "zmq.Context[Socket]",
+        bound: Socket,
+        config: ServerConfig,
+        keyring: Keyring | None = None,
+    ) -> None:
+        self._keyring = keyring
+        self._context, self._bound, self._timeout_s = context, bound, config.connect_timeout_s
+        self._ready: deque[Socket] = deque()
+        self._poller = zmq.Poller()
+        self._poller.register(bound, zmq.POLLIN)
+        self._rigs: list[_Rig] = []
+        for endpoint in config.connect:
+            self._rigs.append(_Rig(endpoint, connected_socket(context, endpoint)))
+            self._poller.register(self._rigs[-1].socket, zmq.POLLIN)
+
+    def wait(self, timeout_ms: int) -> bool:
+        """Wait for a message; return False after the timeout."""
+        self._ready = deque(socket for socket, _ in self._poller.poll(timeout_ms))
+        return bool(self._ready)
+
+    def receive(self) -> tuple[list[bytes], str | None] | None:
+        """Return the next message, from one rig after the other; None before the next `wait`.
+
+        Messages of the rigs that connect come from one socket, which takes turns by itself.
+
+        Returns:
+            Its parts, and the name of the sender's key; None where there are no keys.
+        """
+        while self._ready:
+            socket = self._ready.popleft()
+            if (message := received_with_name(socket, self._keyring)) is not None:
+                self._ready.append(socket)
+                for rig in self._rigs:
+                    rig.heard |= rig.socket is socket
+                return message
+        return None
+
+    def reconnect_silent(self, now_s: float) -> tuple[int, list[str]]:
+        """Reconnect to the rigs that were silent for longer than the timeout.
+
+        Returns:
+            How many, and the endpoints of those that have only now fallen silent.
+        """
+        count, fallen = 0, []
+        for rig in self._rigs:
+            if rig.heard or rig.since_s is None:
+                rig.since_s, rig.reported = now_s, rig.reported and not rig.heard
+                rig.heard = False
+            elif now_s - rig.since_s > self._timeout_s:
+                self._reconnect(rig)
+                rig.since_s, count = now_s, count + 1
+                if not rig.reported:
+                    fallen.append(rig.endpoint)
+                rig.reported = True
+        return count, fallen
+
+    def close(self) -> None:
+        """Close all sockets."""
+        for socket in (self._bound, *(rig.socket for rig in self._rigs)):
+            socket.close()
+
+    def _reconnect(self, rig: "_Rig") -> None:
+        self._poller.unregister(rig.socket)
+        rig.socket.close()
+        rig.socket = connected_socket(self._context, rig.endpoint)
+        self._poller.register(rig.socket, zmq.POLLIN)
+
+
+class _Rig:
+    """A rig that binds: its socket, the start of its silence, and if that was reported."""
+
+    def __init__(self, endpoint: str, socket: Socket) -> None:
+        self.endpoint, self.socket = endpoint, socket
+        self.heard = self.reported = False
+        self.since_s: float | None = None

@@ -1,12 +1,13 @@
-"""What the live viewer is told: the newest poses of every stream, as JSON events.
+"""Viewer feed: the files of the live viewer, and the latest poses of every stream as JSON events.
 
-The lift thread hands messages over and does nothing else with them; reading and encoding happen in
-the thread of whoever watches, and not at all when nobody does.
+The lift thread only stores messages; they are decoded in the thread of each viewer, and not at all
+without viewers.
 """
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,45 +18,60 @@ from langpose_rt.monitoring.snapshot import Snapshot
 from langpose_rt.protocol.messages import decode_pose
 from langpose_rt.protocol.poses import PoseMessage
 
+VIEWER = Path(__file__).parents[1] / "assets" / "viewer"
+
+VIEWER_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Content security policy: the page loads from this server only."""
+
+_VIEWER_FILES = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/viewer.css": ("viewer.css", "text/css; charset=utf-8"),
+    "/viewer.js": ("viewer.js", "text/javascript; charset=utf-8"),
+    "/three.min.js": ("three.min.js", "text/javascript; charset=utf-8"),
+}
+
 MOST_VIEWERS = 4
-"""Pages that watch at once."""
+"""Viewers at once."""
 
 PERIOD_S = 1 / 30
-"""Shortest time between two events of one page."""
+"""Shortest time between two events of one viewer."""
 
-_TICKS_A_STATUS = 15
+_TICKS_PER_STATUS = 15
 
 
 class ViewerFeed:
-    """The newest pose message of every topic, for pages that watch.
+    """Latest pose message of every topic, for live viewers.
 
     Args:
-        licence: Returns the licence of the weights that answer now; called for every status, as a
-            reload may bring weights with another licence.
+        licence: Returns the licence of the active weights; called for every status, as a reload
+            may bring weights with another licence.
     """
 
     def __init__(self, licence: Callable[[], str] = lambda: "not stated") -> None:
         self._licence = licence
-        self._newest: dict[bytes, Sequence[bytes]] = {}
-        self._seats = threading.BoundedSemaphore(MOST_VIEWERS)
+        self._latest: dict[bytes, Sequence[bytes]] = {}
+        self._slots = threading.BoundedSemaphore(MOST_VIEWERS)
         self._lock = threading.Lock()
         self._viewers = 0
         self._closed = threading.Event()
 
-    def offer(self, parts: Sequence[bytes]) -> None:
-        """Take a message that is being published; costs a comparison when nobody watches."""
+    def publish(self, parts: Sequence[bytes]) -> None:
+        """Store a message that is being published; costs a comparison without viewers."""
         if self._viewers and parts[0].startswith(b"pose3d/"):
             with self._lock:
-                self._newest[parts[0]] = parts
+                self._latest[parts[0]] = parts
 
     def close(self) -> None:
-        """End every page's events."""
+        """End the events of every viewer."""
         self._closed.set()
 
     @contextmanager
-    def seat(self) -> Iterator[bool]:
-        """A place among the viewers for the block; False if all are taken."""
-        if not self._seats.acquire(blocking=False):
+    def viewer_slot(self) -> Iterator[bool]:
+        """Count a viewer for the block; give False if there are MOST_VIEWERS already."""
+        if not self._slots.acquire(blocking=False):
             yield False
             return
         with self._lock:
@@ -66,26 +82,26 @@ class ViewerFeed:
             with self._lock:
                 self._viewers -= 1
                 if not self._viewers:
-                    self._newest.clear()
-            self._seats.release()
+                    self._latest.clear()
+            self._slots.release()
 
     def events(self, snapshot: Callable[[], Snapshot]) -> Iterator[bytes]:
-        """Server-sent events for one viewer, paced, until the feed is closed.
+        """Yield server-sent events for one viewer, paced, until the feed is closed.
 
         Args:
-            snapshot: The server at this moment.
+            snapshot: Returns the state of the server.
         """
         seen: dict[bytes, Sequence[bytes]] = {}
         tick = 0
         while not self._closed.is_set():
-            if tick % _TICKS_A_STATUS == 0:
+            if tick % _TICKS_PER_STATUS == 0:
                 yield _event("status", self._status(snapshot()))
             with self._lock:
-                newest = dict(self._newest)
-            news = [parts for topic, parts in newest.items() if seen.get(topic) is not parts]
-            seen = newest
-            if news:
-                yield _event("poses", [_pose_as_json(decode_pose(parts)) for parts in news])
+                latest = dict(self._latest)
+            changed = [parts for topic, parts in latest.items() if seen.get(topic) is not parts]
+            seen = latest
+            if changed:
+                yield _event("poses", [_pose_as_json(decode_pose(parts)) for parts in changed])
             self._closed.wait(PERIOD_S)
             tick += 1
 
@@ -100,12 +116,20 @@ class ViewerFeed:
         return status | {"licence": self._licence(), "streams": streams}
 
 
+def viewer_file(path: str) -> tuple[str, bytes] | None:
+    """Return content type and bytes of a file of the viewer; None if there is no such file."""
+    if path not in _VIEWER_FILES:
+        return None
+    name, content_type = _VIEWER_FILES[path]
+    return content_type, (VIEWER / name).read_bytes()
+
+
 def _event(name: str, content: object) -> bytes:
     return b"event: " + name.encode() + b"\ndata: " + msgspec.json.encode(content) + b"\n\n"
 
 
 def _pose_as_json(message: PoseMessage) -> dict[str, Any]:
-    """A message as the page reads it: whole millimetres, person by person, X Y Z sigma."""
+    """Return a message as the page reads it: whole millimetres, X Y Z sigma per joint."""
     lat = message.lat
     root = message.root
     return {

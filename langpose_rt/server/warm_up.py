@@ -1,7 +1,7 @@
-"""Before the first rig is heard: a few frames through everything a frame goes through.
+"""Warm up the whole pipeline with three demo frames before the ports open.
 
-What is loaded on first use is loaded then. OpenCV alone, for a lens with distortion, holds every
-thread for 130 ms: more than the backlog rule lets a frame wait.
+Libraries that load on first use are loaded then. OpenCV alone, for a lens with distortion, blocks
+every thread for 130 ms: longer than a frame may wait in its queue.
 """
 
 from itertools import islice
@@ -20,10 +20,10 @@ _FRAMES = 3
 
 
 def warm_up_pipeline(backend: Backend, config: PipelineConfig) -> None:
-    """Lift the beginning of the demo clip through a pipeline of its own, and forget it.
+    """Lift the beginning of the demo clip with a pipeline of its own, and reset the backend.
 
     Args:
-        backend: Knows nobody, before and after.
+        backend: Has no people in its windows, before and after.
         config: Options of the pipeline that will serve.
     """
     pipeline = Pipeline(backend, config)

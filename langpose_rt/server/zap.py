@@ -1,7 +1,7 @@
-"""The door of a server with keys: its sockets ask here who may come in.
+"""ZAP authenticator: accepts or rejects CURVE clients by public key.
 
-One thread calls `turn`; it answers ZeroMQ's questions and hears of handshakes that failed before
-there was a question. Who may come in is decided in `security.py`.
+One thread calls `poll`; it answers ZAP requests, and monitors handshakes that failed before there
+was a request. The allow-list is in `langpose_rt.security.keyring`.
 """
 
 import logging
@@ -12,10 +12,10 @@ from zmq.utils.monitor import parse_monitor_message
 
 from langpose_rt.protocol.header import RejectReason
 from langpose_rt.security.keyring import Keyring, zap_reply
-from langpose_rt.server.sockets import Socket, received, received_with_key
+from langpose_rt.server.sockets import Socket
 
 HANDSHAKE_MS = 2000
-"""Who is not in by then is cut, and may try again: its key may have been added."""
+"""Handshake timeout; the client may reconnect."""
 
 _ZAP = "inproc://zeromq.zap.01"
 _EVENTS = int(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
@@ -39,84 +39,64 @@ log = logging.getLogger(__name__)
 
 
 class ZapAuthenticator:
-    """Lets peers in by their keys, and reports those it does not.
+    """Accepts peers by their keys, and reports those it rejects.
 
     Args:
         context: Of the server.
-        keyring: Who may come in.
-        on_refusal: Told the reason and a sentence of every refusal.
+        keyring: Keys of accepted peers.
+        on_reject: Receives the reason and a sentence of every rejection.
 
     Attributes:
-        keyring: Who may come in now.
+        keyring: Keys of accepted peers.
     """
 
     def __init__(
         self,
         context: "zmq.Context[Socket]",
         keyring: Keyring,
-        on_refusal: Callable[[RejectReason, str], None],
+        on_reject: Callable[[RejectReason, str], None],
     ) -> None:
-        self.keyring, self._on_refusal = keyring, on_refusal
+        self.keyring, self._on_reject = keyring, on_reject
         self._monitors: list[Socket] = []
-        self._questions: Socket = context.socket(zmq.REP)
-        self._questions.bind(_ZAP)
+        self._requests: Socket = context.socket(zmq.REP)
+        self._requests.bind(_ZAP)
 
     def guard(self, socket: Socket) -> None:
-        """Make a socket that is not bound yet let in only those who may."""
+        """Make a socket that is not bound yet accept only clients with known keys."""
         socket.setsockopt_string(zmq.CURVE_SECRETKEY, self.keyring.own.secret)
         socket.set(zmq.CURVE_SERVER, 1)
         socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         socket.set(zmq.ZAP_DOMAIN, b"langpose")
-        # without it everybody would be let in when nobody answers
+        # without it every client would be accepted when this thread does not answer
         socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
         self._monitors.append(socket.get_monitor_socket(_EVENTS))
 
-    def turn(self, timeout_ms: int) -> None:
-        """Wait for something to happen, and see to it."""
+    def poll(self, timeout_ms: int) -> None:
+        """Poll the ZAP and monitor sockets once and handle what arrived."""
         poller = zmq.Poller()
-        for socket in (self._questions, *self._monitors):
+        for socket in (self._requests, *self._monitors):
             poller.register(socket, zmq.POLLIN)
         ready = poller.poll(timeout_ms)
         self.keyring.refresh()
         for socket, _ in ready:
             parts = socket.recv_multipart()
-            if socket is self._questions:
-                reply, refusal = zap_reply(parts, self.keyring)
+            if socket is self._requests:
+                reply, rejection = zap_reply(parts, self.keyring)
                 socket.send_multipart(reply)
-                if refusal:  # every consumer hears of it, but only the log knows whose key it was
-                    log.warning("%s", refusal)
-                    self._on_refusal(RejectReason.UNKNOWN_KEY, _UNKNOWN)
+                if rejection:  # consumers get an event; only the log names the key
+                    log.warning("%s", rejection)
+                    self._on_reject(RejectReason.UNKNOWN_KEY, _UNKNOWN)
             elif (failure := _failure_of(parts)) is not None:
-                self._on_refusal(*failure)
+                self._on_reject(*failure)
 
     def close(self) -> None:
-        """Stop answering: from here on nobody is let in."""
-        for socket in (self._questions, *self._monitors):
+        """Stop answering: from here on no client is accepted."""
+        for socket in (self._requests, *self._monitors):
             socket.close()
 
 
-def received_with_name(
-    socket: Socket, keyring: Keyring | None
-) -> tuple[list[bytes], str | None] | None:
-    """As `sockets.received`, and what the sender's key is named after.
-
-    Args:
-        socket: Guarded, if there is a keyring.
-        keyring: Knows the names; None where there are no keys.
-
-    Returns:
-        The parts, and the name: empty if the key is not allowed any more, None without a keyring.
-    """
-    if keyring is None:
-        parts = received(socket)
-        return None if parts is None else (parts, None)
-    if (message := received_with_key(socket)) is None:
-        return None
-    return message[0], keyring.name_of(message[1])
-
-
 def _failure_of(parts: list[bytes]) -> tuple[RejectReason, str] | None:
-    """What a monitor tells of, if it is worth a word."""
+    """Return the rejection a monitor event stands for, or None."""
     event = parse_monitor_message(parts)
     if event["event"] == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
         return RejectReason.NO_HANDSHAKE, _LEFT

@@ -1,1 +1,1 @@
-"""Pictures of poses, drawn without a display."""
+"""Off-screen drawing of poses."""

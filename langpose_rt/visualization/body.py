@@ -1,6 +1,6 @@
-"""People in perspective: limbs as lit tubes, doubt as discs, truth as a ghost, the past as trails.
+"""Drawing of persons in perspective: shaded limbs, sigma discs, ground truth and motion trails.
 
-Joints are in level axes (see `viewpoint.py`), NaN where there is nothing to draw.
+Joints are in level axes (see `observer.py`), NaN where there is nothing to draw.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,16 +16,16 @@ from langpose_rt.visualization.palette import Colour, mix
 from langpose_rt.visualization.scene import is_drawable
 
 HEAD_RADIUS_M = 0.085
-ECHO_RADIUS_M = 0.014
+TRAIL_POSE_RADIUS_M = 0.014
 
-ECHO_EVERY_M = 0.22
-"""An earlier body is drawn wherever its joints were this far, on average, from the next one's."""
+TRAIL_STEP_M = 0.22
+"""Mean joint distance between two earlier poses that are drawn."""
 
 TRAIL_JOINTS = (13, 16, 0)
-"""Wrists and hip: what leaves a trail."""
+"""Wrists and hip: the joints with a trail."""
 
 MAX_SIGMA_M = 1.0
-"""A greater standard deviation is drawn as this one."""
+"""Greater standard deviations are drawn as this one."""
 
 _RADIUS_M = {
     "Hip": 0.036,
@@ -44,35 +44,35 @@ _OUTLINE_PX = 1.2
 _TONES = tuple(
     (float(share), 0.5 * float(np.cos(np.pi * share))) for share in np.linspace(1.0, 0.12, 9)
 )
-"""Share of the radius and brightness of what a tube is painted with, rim first, gloss last."""
+"""Share of the radius and brightness of the layers of a tube, rim first, highlight last."""
 _LIGHT = np.array([-0.35, -0.55])
 _FOG_PER_M = 0.5
 _FOG_MIDDLE, _FOG_MOST = 0.15, 0.5
 
 Stroke = tuple[float, Callable[[Canvas], None]]
-"""A depth in metres and what to paint there."""
+"""A depth in metres and a function that draws the part at that depth."""
 
 
 def colour_of(joint: int) -> Colour:
-    """Colour of a joint, and of the bone that ends in it."""
+    """Return the colour of a joint, and of the bone that ends in it."""
     side = JOINTS[joint][0]
     return {"L": palette.LEFT, "R": palette.RIGHT}.get(side, palette.TRUNK)
 
 
 def draw_body(canvas: Canvas, view: Observer, joints_level: Float[np.ndarray, "17 3"]) -> None:
-    """Paint one person, far parts first."""
+    """Draw one person, far parts first."""
     strokes = [*_bones(view, joints_level), *_head(view, joints_level)]
     for _, paint in sorted(strokes, key=lambda stroke: -stroke[0]):
         paint(canvas)
 
 
-def draw_doubt(
+def draw_sigma(
     canvas: Canvas,
     view: Observer,
     joints_level: Float[np.ndarray, "17 3"],
     sigma_m: Float[np.ndarray, "17"],
 ) -> None:
-    """A translucent disc of one standard deviation around every joint."""
+    """Draw a translucent disc of one standard deviation around every joint."""
     at_px, depth_m = view.pixels(joints_level), view.depth_m(joints_level)
     for joint in np.flatnonzero(np.isfinite(at_px).all(-1) & np.isfinite(sigma_m)).tolist():
         sigma = float(np.clip(sigma_m[joint], 0, MAX_SIGMA_M))
@@ -81,51 +81,55 @@ def draw_doubt(
         canvas.ring(at_px[joint], radius_px, 1.0, colour_of(joint), alpha=0.55)
 
 
-def draw_ghost(canvas: Canvas, view: Observer, joints_level: Float[np.ndarray, "17 3"]) -> None:
-    """The truth: a thin bright skeleton over everything."""
+def draw_ground_truth(
+    canvas: Canvas, view: Observer, joints_level: Float[np.ndarray, "17 3"]
+) -> None:
+    """Draw the ground truth as a thin bright skeleton over everything."""
     bones = [_in_front(view, joints_level[list(bone)]) for bone in BONES]
-    for width_px, colour, alpha in ((3.4, palette.SHADOW, 0.35), (1.6, palette.TRUTH, 0.95)):
+    for width_px, colour, alpha in ((3.4, palette.SHADOW, 0.35), (1.6, palette.GROUND_TRUTH, 0.95)):
         for ends in bones:
             if ends is not None:
                 canvas.stroke(view.pixels(ends), width_px, colour, alpha=alpha)
 
 
-def draw_past(canvas: Canvas, view: Observer, track_level: Float[np.ndarray, "frame 17 3"]) -> None:
-    """Earlier bodies as echoes, and the way of wrists and hip as fading trails.
+def draw_trail(
+    canvas: Canvas, view: Observer, track_level: Float[np.ndarray, "frame 17 3"]
+) -> None:
+    """Draw earlier poses faintly, and fading trails of wrists and hip.
 
     Args:
-        track_level: The joints over time, the present ones last.
+        track_level: The joints over time, the current ones last.
     """
-    echoes = echo_frames(track_level)
-    for rank, frame in enumerate(echoes):
+    frames = trail_frames(track_level)
+    for rank, frame in enumerate(frames):
         overlay = canvas.overlay()
-        _draw_echo(overlay, view, track_level[frame])
-        canvas.merge(overlay, 0.08 + 0.16 * (rank + 1) / len(echoes))
-    newness = (np.arange(len(track_level)) + 1.0) / max(len(track_level), 1)
+        _draw_trail_pose(overlay, view, track_level[frame])
+        canvas.merge(overlay, 0.08 + 0.16 * (rank + 1) / len(frames))
+    recency = (np.arange(len(track_level)) + 1.0) / max(len(track_level), 1)
     for joint in TRAIL_JOINTS:
         mask = canvas.mask()
-        canvas.trace(mask, view.pixels(track_level[:, joint]), 0.75 * newness**1.5, 2.0)
+        canvas.trace(mask, view.pixels(track_level[:, joint]), 0.75 * recency**1.5, 2.0)
         canvas.blend(mask / 255.0, colour_of(joint))
 
 
-def echo_frames(track_level: Float[np.ndarray, "frame 17 3"]) -> list[int]:
-    """Which earlier bodies to draw, oldest first: each ECHO_EVERY_M from the next newer one."""
+def trail_frames(track_level: Float[np.ndarray, "frame 17 3"]) -> list[int]:
+    """Return the earlier frames to draw, oldest first, each TRAIL_STEP_M from the next."""
     chosen: list[int] = []
     newer = len(track_level) - 1
     for frame in range(newer - 1, -1, -1):
         moved_m = np.linalg.norm(track_level[frame] - track_level[newer], axis=-1)
         known = moved_m[np.isfinite(moved_m)]
-        if len(known) and float(known.mean()) >= ECHO_EVERY_M:
+        if len(known) and float(known.mean()) >= TRAIL_STEP_M:
             chosen.append(frame)
             newer = frame
     return chosen[::-1]
 
 
-def _draw_echo(canvas: Canvas, view: Observer, joints: Float[np.ndarray, "17 3"]) -> None:
+def _draw_trail_pose(canvas: Canvas, view: Observer, joints: Float[np.ndarray, "17 3"]) -> None:
     for start, end in BONES:
         ends = _in_front(view, joints[[start, end]])
         if ends is not None:
-            radii_px = _radii_px(view, ends, (ECHO_RADIUS_M, ECHO_RADIUS_M))
+            radii_px = _radii_px(view, ends, (TRAIL_POSE_RADIUS_M, TRAIL_POSE_RADIUS_M))
             canvas.capsule(view.pixels(ends), radii_px, colour_of(end))
     middle = _middle_of_head(joints)
     depth_m = float(view.depth_m(middle))
@@ -157,7 +161,7 @@ def _head(view: Observer, joints: Float[np.ndarray, "17 3"]) -> Iterator[Stroke]
 
 
 def _middle_of_head(joints: Float[np.ndarray, "17 3"]) -> Float[np.ndarray, "3"]:
-    """Between the crown and the nose, or where that is missing the neck; NaN without a crown."""
+    """Return a point between crown and nose (or neck, where the nose is missing)."""
     crown, nose, neck = joints[10], joints[9], joints[8]
     if is_drawable(nose):
         return np.asarray(0.55 * crown + 0.45 * nose)
@@ -167,7 +171,7 @@ def _middle_of_head(joints: Float[np.ndarray, "17 3"]) -> Float[np.ndarray, "3"]
 def _tube(
     ends_px: Float[np.ndarray, "2 2"], radii_px: tuple[float, float], colour: Colour
 ) -> Callable[[Canvas], None]:
-    """A capsule lit from above left, with a dark rim that sets it off from what is behind."""
+    """Return a function that draws a capsule lit from above left, with a dark rim."""
     first, second = radii_px
 
     def paint(canvas: Canvas) -> None:

@@ -1,7 +1,7 @@
-"""Antialiased shapes on a part of an image; knows pixels and colours, not people or metres.
+"""Canvas: antialiased shapes on a part of an image.
 
 Everything is drawn at SUPERSAMPLING times the size of the page and shrunk once at the end.
-Coordinates are page pixels from the top left of the canvas; they may be anything finite.
+Coordinates are page pixels from the top left of the canvas; any finite value is legal.
 """
 
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ SUPERSAMPLING = 2
 _SHIFT = 4
 _FARTHEST_PX = 8000.0
 _ARC_SAG_PX = 0.01
-"""How far a drawn arc may stay inside its circle: a large circle must not cut a small one in it."""
+"""Largest distance of a drawn arc from its circle; it is below what antialiasing shows."""
 _MOST_ARC_CORNERS = 160
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """A rectangle of an image to draw on; what falls outside is cut off.
+    """A rectangle of an image to draw on; shapes are clipped to it.
 
     Args:
         pixels: The rectangle at SUPERSAMPLING times its size on the page; drawn on in place.
@@ -43,12 +43,12 @@ class Canvas:
 
     @classmethod
     def blank(cls, width_px: int, height_px: int, colour: Colour) -> "Canvas":
-        """A new page of one colour."""
+        """Return a new page of one colour."""
         shape = (height_px * SUPERSAMPLING, width_px * SUPERSAMPLING, 3)
         return cls(np.full(shape, colour, np.uint8))
 
     def part(self, left_px: float, top_px: float, width_px: float, height_px: float) -> "Canvas":
-        """A rectangle of this canvas that shares its pixels."""
+        """Return a rectangle of this canvas that shares its pixels."""
         left, top, right, bottom = (
             max(0, round(value * SUPERSAMPLING))
             for value in (left_px, top_px, left_px + width_px, top_px + height_px)
@@ -56,11 +56,11 @@ class Canvas:
         return Canvas(self.pixels[top:bottom, left:right])
 
     def fill(self, colour: Colour) -> None:
-        """Paint all of it."""
+        """Fill the whole canvas."""
         self.pixels[:] = colour
 
     def image(self) -> UInt8[np.ndarray, "height width 3"]:
-        """The finished page, at its own size; a new array."""
+        """Return the finished page at its own size, as a new array."""
         size = (round(self.width_px), round(self.height_px))
         return np.asarray(cv2.resize(self.pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
@@ -144,9 +144,9 @@ class Canvas:
         strength: Float[np.ndarray, "point"],
         width_px: float = 1.0,
     ) -> None:
-        """Draw a path into a mask of this canvas, as strong at each point as said (0 to 1).
+        """Draw a path into a mask of this canvas, with a strength at each point (0 to 1).
 
-        Points that are not finite interrupt the path. What is traced later covers what was earlier.
+        Points that are not finite interrupt the path. Later paths cover earlier ones.
         """
         fixed = _clamped(path_px) * SUPERSAMPLING * (1 << _SHIFT)
         thickness = max(1, round(width_px * SUPERSAMPLING))
@@ -157,11 +157,11 @@ class Canvas:
                 cv2.line(mask, start, end, (shade,), thickness, cv2.LINE_AA, _SHIFT)
 
     def mask(self) -> UInt8[np.ndarray, "height width"]:
-        """An empty mask to trace paths into, for `blend`."""
+        """Return an empty mask to trace paths into, for `blend`."""
         return np.zeros(self.pixels.shape[:2], np.uint8)
 
     def blend(self, share: Float[np.ndarray, "height width"], colour: Colour) -> None:
-        """Move every pixel towards a colour, by its share from 0 to 1."""
+        """Blend every pixel with a colour, by its share from 0 to 1."""
         rows, columns = (np.flatnonzero(share.any(axis)) for axis in (1, 0))
         if not len(rows):
             return
@@ -171,11 +171,11 @@ class Canvas:
         self.pixels[touched] = np.rint(mixed).astype(np.uint8)
 
     def overlay(self) -> "Canvas":
-        """A copy to draw on and then `merge`, so that what overlaps there does not add up."""
+        """Return a copy to draw on and then `merge`, so that overlapping shapes do not add up."""
         return Canvas(self.pixels.copy())
 
     def merge(self, overlay: "Canvas", alpha: float) -> None:
-        """Move every pixel towards the overlay's."""
+        """Blend every pixel with the overlay's."""
         self.pixels[:] = cv2.addWeighted(overlay.pixels, alpha, self.pixels, 1 - alpha, 0)
 
     def text(
@@ -191,7 +191,7 @@ class Canvas:
         """Write one line and return its width in page pixels.
 
         Args:
-            at_px: The end of the baseline that `align` names: 0 its left end, 0.5 its middle,
+            at_px: Point of the baseline that `align` names: 0 its left end, 0.5 its middle,
                 1 its right end.
         """
         size = size_px * SUPERSAMPLING
@@ -201,7 +201,7 @@ class Canvas:
         return width / SUPERSAMPLING
 
     def round_corners(self, radius_px: float, colour: Colour) -> None:
-        """Paint what lies outside of a rectangle with round corners."""
+        """Fill the area outside a rectangle with round corners."""
         height, width = self.pixels.shape[:2]
         radius = min(radius_px * SUPERSAMPLING, width / 2, height / 2)
         reach = np.ceil(radius).astype(int)
@@ -225,7 +225,7 @@ class Canvas:
 def capsule_outline(
     ends_px: Float[np.ndarray, "2 2"], radii_px: tuple[float, float]
 ) -> Float[np.ndarray, "corner 2"]:
-    """Convex outline of two circles and the belt around them."""
+    """Return the convex outline of two circles and the belt around them."""
     along = ends_px[1] - ends_px[0]
     length = float(np.hypot(*along))
     first, second = radii_px
@@ -240,7 +240,7 @@ def capsule_outline(
 
 
 def _arc(radius_px: float, start_rad: float, stop_rad: float) -> Float[np.ndarray, "corner 2"]:
-    """Corners on an arc around the origin, as many as its size asks for."""
+    """Return corners on an arc around the origin, as many as its size needs."""
     step_rad = 2 * np.arccos(1 - min(_ARC_SAG_PX / max(radius_px, _ARC_SAG_PX), 0.5))
     corners = min(int(np.ceil((stop_rad - start_rad) / step_rad)) + 1, _MOST_ARC_CORNERS)
     turn = np.linspace(start_rad, stop_rad, max(corners, 2))
@@ -248,5 +248,5 @@ def _arc(radius_px: float, start_rad: float, stop_rad: float) -> Float[np.ndarra
 
 
 def _clamped(points_px: Float[np.ndarray, "point 2"]) -> Float[np.ndarray, "point 2"]:
-    """Points that OpenCV's fixed-point coordinates can hold."""
+    """Return points that OpenCV's fixed-point coordinates can hold."""
     return np.asarray(np.clip(points_px, -_FARTHEST_PX, _FARTHEST_PX), np.float64)

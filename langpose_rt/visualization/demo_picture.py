@@ -1,4 +1,4 @@
-"""The picture the demo saves: one moment of the clip, its poses, and the figures."""
+"""Picture of the demo: one frame of the clip, its poses and the results."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,10 +13,10 @@ from langpose_rt.visualization.picture import draw_scene, save_picture
 from langpose_rt.visualization.scene import Person, Scene
 
 SHOWN_FRAME = 48
-"""Its video frame ships beside the clip."""
+"""Frame of the clip that is drawn; its video frame ships beside the clip."""
 
 SHOWN_TRACK = 45
-"""Earlier frames whose path is drawn."""
+"""Number of earlier frames in the trail."""
 
 _CLIP_NOTES = (
     "clip: Pose2Sim balancing trial, cam01, OpenPose detections (BSD 3-Clause)",
@@ -27,13 +27,13 @@ _CLIP_NOTES = (
 def save_demo_picture(
     path: Path, clip: Clip, messages: Sequence[PoseMessage], figures: Mapping[str, Any]
 ) -> None:
-    """Draw the moment that is shown, from the last loop that has it, and save it.
+    """Draw SHOWN_FRAME, from the last loop that has it, and save the picture.
 
     Args:
-        path: Where to.
-        clip: What was played.
-        messages: What the server answered; at least one has a person.
-        figures: Of the run, by the names `demo` prints.
+        path: Picture file.
+        clip: Clip that was played.
+        messages: Pose messages of the server; at least one has a person.
+        figures: Results of the run, by the names `demo` prints.
 
     Raises:
         ConfigError: If the file cannot be written.
@@ -53,7 +53,7 @@ def save_demo_picture(
 
 
 def shown_message(messages: Sequence[PoseMessage]) -> PoseMessage:
-    """The last answer for the moment that is shown, or else the last answer with a person."""
+    """Return the last message of SHOWN_FRAME, or else the last message with a person."""
     with_person = [message for message in messages if len(message.ids)]
     shown = [message for message in with_person if message.src.seq == SHOWN_FRAME]
     return (shown or with_person)[-1]
@@ -90,6 +90,6 @@ def _facts(figures: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _video_frame() -> np.ndarray | None:
-    """The camera's image of the moment that is shown."""
+    """Return the camera's image of SHOWN_FRAME."""
     name = f"{DEMO_CLIP.stem}_{SHOWN_FRAME:04}.jpg"
     return cv2.imread(str(DEMO_CLIP.with_name(name)))

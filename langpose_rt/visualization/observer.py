@@ -1,4 +1,4 @@
-"""Where the spectator stands: from camera axes to an upright world, and from there to a panel.
+"""Observer: the virtual camera of a panel, from level axes to pixels.
 
 Level axes: origin at the real camera, x right, y down along gravity, z forward along the floor.
 """
@@ -9,13 +9,13 @@ import numpy as np
 from jaxtyping import Float
 
 NEAREST_M = 0.05
-"""What is closer to the spectator than this, or behind, is not drawn."""
+"""Points closer to the observer than this, or behind, are not drawn."""
 
 
 def level_from_camera(
     gravity_camera: Float[np.ndarray, "3"] | None,
 ) -> Float[np.ndarray, "3 3"]:
-    """Rotation R with p_level = R p_camera that makes a pitched or rolled camera upright.
+    """Return the rotation R with p_level = R p_camera that makes a pitched or rolled camera level.
 
     Args:
         gravity_camera: Direction of down in camera axes, of any length; None, zero or a number
@@ -26,8 +26,8 @@ def level_from_camera(
     if not (np.isfinite(length) and length > 1e-6):
         return np.eye(3)
     down = down / length
-    straight = float(np.hypot(down[0], down[1])) < 1e-4
-    ahead = np.array([0.0, -np.sign(down[2]), 0.0]) if straight else np.array([0.0, 0.0, 1.0])
+    vertical = float(np.hypot(down[0], down[1])) < 1e-4
+    ahead = np.array([0.0, -np.sign(down[2]), 0.0]) if vertical else np.array([0.0, 0.0, 1.0])
     ahead = ahead - (ahead @ down) * down
     ahead = ahead / np.linalg.norm(ahead)
     return np.stack([np.cross(down, ahead), down, ahead])
@@ -35,13 +35,13 @@ def level_from_camera(
 
 @dataclass(frozen=True, kw_only=True)
 class Observer:
-    """A pinhole spectator.
+    """A pinhole camera that views the scene.
 
     Args:
-        rotation: Level axes to the spectator's own: right, down, forward.
-        eye_level: Where the spectator stands.
+        rotation: Level axes to the observer's own: right, down, forward.
+        eye_level: Position of the observer.
         focal_px: Focal length, in page pixels.
-        centre_px: Where the line of sight meets the panel.
+        centre_px: Principal point on the panel.
     """
 
     rotation: Float[np.ndarray, "3 3"]
@@ -50,21 +50,21 @@ class Observer:
     centre_px: tuple[float, float]
 
     def depth_m(self, points_level: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch"]:
-        """Distance along the line of sight; negative behind the spectator."""
+        """Return the distance along the optical axis; negative behind the observer."""
         return np.asarray((points_level - self.eye_level) @ self.rotation[2])
 
     def pixels(self, points_level: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 2"]:
-        """Where points appear; NaN for those nearer than NEAREST_M."""
+        """Project points to panel pixels; NaN for those nearer than NEAREST_M."""
         seen = (points_level - self.eye_level) @ self.rotation.T
         depth = np.where(seen[..., 2:] >= NEAREST_M * (1 - 1e-9), seen[..., 2:], np.nan)
         return np.asarray(self.focal_px * seen[..., :2] / depth + self.centre_px)
 
     def size_px(self, size_m: float, depth_m: float) -> float:
-        """How large something that far away appears."""
+        """Return the projected size of an object at a depth."""
         return self.focal_px * size_m / max(depth_m, NEAREST_M)
 
     def clip(self, ends_level: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, "2 3"] | None:
-        """The part of a segment in front of the spectator; None where nothing is."""
+        """Clip a segment to the part in front of the observer; None where nothing is."""
         depths = self.depth_m(ends_level)
         if not bool((depths >= NEAREST_M).any()):
             return None
@@ -77,8 +77,8 @@ class Observer:
         return clipped
 
 
-def looking(azimuth_deg: float, elevation_deg: float) -> Float[np.ndarray, "3 3"]:
-    """Rotation of a spectator whose sight is +z turned to +x by the azimuth, then lowered."""
+def rotation_from_angles(azimuth_deg: float, elevation_deg: float) -> Float[np.ndarray, "3 3"]:
+    """Return the rotation of an observer at an azimuth (from +z towards +x) and an elevation."""
     turn, drop = np.deg2rad(azimuth_deg), np.deg2rad(elevation_deg)
     right = np.array([np.cos(turn), 0.0, -np.sin(turn)])
     ahead = np.array([np.sin(turn) * np.cos(drop), np.sin(drop), np.cos(turn) * np.cos(drop)])
@@ -92,7 +92,7 @@ def distance_to_fit(
     half_size_px: tuple[float, float],
     focal_px: float,
 ) -> float:
-    """How far from the target a spectator must stand to have all points within the panel."""
+    """Return the distance from the target at which all points fit into the panel."""
     seen = (points_level - target_level) @ rotation.T
     needed = focal_px * np.abs(seen[:, :2]) / np.asarray(half_size_px) - seen[:, 2:]
     return float(max(needed.max(initial=1.0), NEAREST_M - float(seen[:, 2].min(initial=0.0))))

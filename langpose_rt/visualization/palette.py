@@ -1,19 +1,19 @@
-"""Colours of the pictures, and nothing else: blue, green, red from 0 to 255, as OpenCV has them.
+"""Colours of the pictures: blue, green, red from 0 to 255, as in OpenCV.
 
-Pale limbs on a night-blue page: orange and blue tell left from right for colour-blind eyes too.
+Orange and blue distinguish left from right for colour-blind readers too.
 """
 
 Colour = tuple[int, int, int]
 
 
 def colour_from_hex(code: str) -> Colour:
-    """The colour a web page writes as `#rrggbb`."""
+    """Parse a colour such as `#rrggbb`."""
     red, green, blue = (int(code[place : place + 2], 16) for place in (1, 3, 5))
     return blue, green, red
 
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
-    """A colour between two; `share` from 0 (all of the first) to 1 (all of the second)."""
+    """Mix two colours; `share` runs from 0 (all of the first) to 1 (all of the second)."""
     blue, green, red = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
     return blue, green, red
 
@@ -31,4 +31,4 @@ MUTED = colour_from_hex("#93a1b7")
 LEFT = colour_from_hex("#ff8a5c")
 RIGHT = colour_from_hex("#4cb8ff")
 TRUNK = colour_from_hex("#e9e2d0")
-TRUTH = colour_from_hex("#7dffb2")
+GROUND_TRUTH = colour_from_hex("#7dffb2")

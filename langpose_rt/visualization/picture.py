@@ -1,4 +1,4 @@
-"""The picture: 2D beside 3D from two sides, the words around them, and writing it to a file."""
+"""Layout of a picture: 2D panel, two 3D panels, legend and caption; and saving it."""
 
 from pathlib import Path
 
@@ -22,10 +22,10 @@ _INSET, _HEADING, _CORNER = 20.0, 56.0, 14.0
 
 
 def draw_scene(scene: Scene) -> UInt8[np.ndarray, "height width 3"]:
-    """One moment: what the camera saw, and the same people in metres from two sides.
+    """Draw a scene: the camera's view, and the same people in metres from two sides.
 
     Args:
-        scene: What to show. Missing joints are left out; a scene without people shows the floor.
+        scene: The scene. Missing joints are left out; a scene without people shows the floor.
 
     Returns:
         A new image, blue green red, WIDTH_PX by HEIGHT_PX.
@@ -49,17 +49,17 @@ def draw_scene(scene: Scene) -> UInt8[np.ndarray, "height width 3"]:
 
 
 def save_picture(path: str | Path, image: UInt8[np.ndarray, "height width 3"]) -> None:
-    """Write an image in the format its name ends in, such as .png or .jpg.
+    """Write an image in the format of its suffix, such as .png or .jpg.
 
     Raises:
         ConfigError: If there is no such format or the file cannot be written.
     """
     path = Path(path)
     try:
-        fine, encoded = cv2.imencode(path.suffix, image)
+        encodable, encoded = cv2.imencode(path.suffix, image)
     except cv2.error:
-        fine = False
-    if not fine:
+        encodable = False
+    if not encodable:
         raise ConfigError(f'picture "{path}" has no format that OpenCV writes; name it .png')
     try:
         path.write_bytes(encoded.tobytes())
@@ -68,7 +68,7 @@ def save_picture(path: str | Path, image: UInt8[np.ndarray, "height width 3"]) -
 
 
 def _draw_image(panel: Canvas, scene: Scene) -> None:
-    """Keypoints over all of the panel, or in a frame inside where the image has another shape."""
+    """Draw the 2D panel, letterboxed where the image has another shape than the panel."""
     panel.fill(palette.PANEL)
     width, height = scene.size_px
     frame = panel
@@ -91,14 +91,16 @@ def _finish_panel(panel: Canvas, name: str, about: str) -> None:
 
 
 def _draw_legend(page: Canvas, scene: Scene) -> None:
-    """What the colours mean, from the right margin to the left."""
+    """Draw the legend of the colours, from the right margin to the left."""
     right, middle = WIDTH_PX - _MARGIN, 48.5
     if any(person.truth_camera is not None for person in scene.people):
         right -= page.text("ground truth", (right, 54.0), 16.0, palette.MUTED, align=1.0) + 12
-        page.stroke(np.array([(right - 22, middle), (right, middle)]), 2.4, palette.TRUTH)
+        page.stroke(np.array([(right - 22, middle), (right, middle)]), 2.4, palette.GROUND_TRUTH)
         right -= 46
     if any(person.sigma_m is not None for person in scene.people):
-        right -= page.text("doubt (1 sigma)", (right, 54.0), 16.0, palette.MUTED, align=1.0) + 18
+        right -= (
+            page.text("uncertainty (1 sigma)", (right, 54.0), 16.0, palette.MUTED, align=1.0) + 18
+        )
         page.disc(np.array([right, middle]), 8.0, palette.TRUNK, alpha=0.2)
         page.ring(np.array([right, middle]), 8.0, 1.2, palette.TRUNK, alpha=0.7)
         right -= 32
@@ -109,7 +111,7 @@ def _draw_legend(page: Canvas, scene: Scene) -> None:
 
 
 def _draw_caption(page: Canvas, scene: Scene) -> None:
-    """Facts from the left, small print from the right."""
+    """Draw the facts from the left and the notes from the right."""
     left, top = _MARGIN, _TOP + _PANEL_HEIGHT
     for name, value in scene.facts.items():
         width = page.text(value, (left, top + 54), 28.0, palette.INK, weight=600)

@@ -1,6 +1,7 @@
-"""What a picture shows: the people of one moment, in 2D and in 3D, and the words around them.
+"""Scene: the data of a picture, people of one moment in 2D and 3D with title, facts and notes.
 
-Only the data lives here; `picture.py` lays it out, `image_panel.py` and `world_panel.py` draw it.
+This module holds the data; `picture.py` lays it out, `image_panel.py` and `world_panel.py` draw it.
+
 """
 
 from collections.abc import Mapping
@@ -9,10 +10,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.geometry.skeleton import SKELETONS, Skeleton
 
 REACH_M = 3.0
-"""A joint farther than this from the hip is nobody's; it is not drawn."""
+"""A joint farther than this from the hip is an outlier; it is not drawn."""
 
 FARTHEST_M = 200.0
 """People farther than this from the camera are not drawn."""
@@ -20,16 +22,16 @@ FARTHEST_M = 200.0
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """One person of a scene. Camera axes: x right, y down, z forward; metres.
+    """A person of a scene, in camera axes (x right, y down, z forward) and metres.
 
     Args:
-        pose_camera: The 17 joints, from the hip; NaN where a joint is missing.
-        root_camera: Where the hip is; None where nobody knows, which is drawn as the origin.
-        sigma_m: Standard deviation of every joint; None or NaN draws no doubt.
+        pose_camera: The 17 joints relative to the hip; NaN where a joint is missing.
+        root_camera: Position of the hip; None where it is unknown, which is drawn at the origin.
+        sigma_m: Standard deviation of every joint; None or NaN draws none.
         keypoints_px: x, y and score in the format of the scene; a score of 0 is missing.
-        truth_camera: The joints as measured by other means, from any origin: drawn with its hip on
-            this one's, so that the eye sees the error that is reported.
-        past_camera: Where the joints were before, hip position included, oldest first.
+        truth_camera: Ground truth joints, relative to any origin: drawn with its hip at this one's,
+            so that the picture shows the root-relative error.
+        past_camera: Joints of earlier frames, hip position included, oldest first.
     """
 
     pose_camera: Float[np.ndarray, "17 3"]
@@ -41,20 +43,20 @@ class Person:
 
     @property
     def joints_camera(self) -> Float[np.ndarray, "17 3"]:
-        """Where the joints are; NaN for those that cannot be drawn."""
+        """Joint positions; NaN for those that cannot be drawn."""
         return np.asarray(_within(self.pose_camera, REACH_M) + self._root())
 
     @property
     def truth_in_place(self) -> Float[np.ndarray, "17 3"]:
-        """Where the measured joints are, hip on hip; all NaN without a truth."""
+        """Ground truth joints with aligned hips; all NaN without ground truth."""
         if self.truth_camera is None:
-            return np.full((17, 3), np.nan)
+            return np.full((NUM_JOINTS, 3), np.nan)
         truth = _within(self.truth_camera, FARTHEST_M)
         return np.asarray(_within(truth - truth[0], REACH_M) + self.joints_camera[0])
 
     @property
     def track_camera(self) -> Float[np.ndarray, "frame 17 3"]:
-        """Where the joints were, and last where they are."""
+        """Joint positions over time, the current ones last."""
         now = self.joints_camera[None]
         if self.past_camera is None:
             return now
@@ -68,17 +70,17 @@ class Person:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """One moment of one camera, ready to be drawn.
+    """A frame of one camera, ready to be drawn.
 
     Args:
-        people: Whoever is in view.
+        people: The people in view.
         size_px: Width and height of the image the keypoints were found in.
         skeleton: Format of the keypoints.
         gravity_camera: Direction of down in camera axes; None where the camera is level.
         backdrop: The camera's image, blue green red; None for an empty frame.
-        title: The headline.
-        facts: What was measured: name to short value, such as "latency p99" to "4.1 ms".
-        notes: Small print, up to four lines: model, data, licences.
+        title: Title of the picture.
+        facts: Results: name to short value, such as "latency p99" to "4.1 ms".
+        notes: Footnotes, up to four lines: model, data, licences.
     """
 
     people: tuple[Person, ...]
@@ -92,11 +94,11 @@ class Scene:
 
 
 def is_drawable(joints: Float[np.ndarray, "*batch 3"]) -> Bool[np.ndarray, "*batch"]:
-    """Which joints have a place."""
+    """Return a mask of the joints that are finite."""
     return np.asarray(np.isfinite(joints).all(-1))
 
 
 def _within(joints: Float[np.ndarray, "*batch 3"], reach_m: float) -> Float[np.ndarray, "*batch 3"]:
-    """The joints in float64, NaN where one is farther out than that along any axis."""
+    """Return the joints in float64, NaN where one is farther out than the reach along any axis."""
     near = (np.abs(joints) <= reach_m).all(-1)
     return np.where(near[..., None], joints, np.nan).astype(np.float64)

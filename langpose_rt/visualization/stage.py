@@ -1,4 +1,4 @@
-"""The floor people stand on: where it is, how its metres are drawn, and the shadows on it."""
+"""Floor of a 3D panel: its position, grid, labels and the shadows on it."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from langpose_rt.visualization.observer import Observer
 from langpose_rt.visualization.scene import is_drawable
 
 SOLE_M = 0.06
-"""The floor lies this far below the lowest joint, as the ground below an ankle."""
+"""Distance of the floor below the lowest joint: the height of an ankle."""
 
 _STEPS_M = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 _MOST_CELLS = 12
@@ -33,7 +33,7 @@ class Floor:
 
     Args:
         y_m: Its height in level axes (y down).
-        low_m, high_m: Least and greatest (x, z) that people cover.
+        low_m, high_m: Least and greatest (x, z) of the people.
         step_m: Distance between grid lines.
     """
 
@@ -45,11 +45,11 @@ class Floor:
     def points(
         self, x_m: Float[np.ndarray, "point"], z_m: Float[np.ndarray, "point"]
     ) -> Float[np.ndarray, "point 3"]:
-        """Points on the floor in level axes."""
+        """Return points on the floor in level axes."""
         return np.stack([x_m, np.full(len(x_m), self.y_m), z_m], -1)
 
     def lines(self, axis: int) -> Float[np.ndarray, "line"]:
-        """Where the lines across x (0) or z (1) are, to the end of the light."""
+        """Return the positions of the grid lines across x (0) or z (1), within the lit area."""
         room = self.step_m * round((_ROOM_M + _FADE_M) / 0.5)
         first = np.ceil((self.low_m[axis] - room) / self.step_m)
         last = np.floor((self.high_m[axis] + room) / self.step_m)
@@ -58,7 +58,7 @@ class Floor:
     def light(
         self, x_m: Float[np.ndarray, "*grid"], z_m: Float[np.ndarray, "*grid"]
     ) -> Float[np.ndarray, "*grid"]:
-        """How strongly the floor shows: 1 among the people, 0 far away."""
+        """Return the brightness of the floor: 1 among the people, 0 far away."""
         scale = self.step_m / 0.5
         beyond_x = np.maximum(np.maximum(self.low_m[0] - x_m, x_m - self.high_m[0]), 0)
         beyond_z = np.maximum(np.maximum(self.low_m[1] - z_m, z_m - self.high_m[1]), 0)
@@ -67,7 +67,7 @@ class Floor:
         return np.asarray(smooth * smooth * (3 - 2 * smooth))
 
     def front_m(self, axis: int, toward: float) -> float:
-        """The first grid line outside of the people, on the side of the sign of `toward`."""
+        """Return the first grid line beyond the people, on the side of the sign of `toward`."""
         bound = self.low_m[axis] if toward < 0 else self.high_m[axis]
         away = np.floor if toward < 0 else np.ceil
         return float(away(bound / self.step_m) * self.step_m)
@@ -76,7 +76,7 @@ class Floor:
 def floor_below(
     joints_level: Float[np.ndarray, "point 3"], covered_level: Float[np.ndarray, "more 3"]
 ) -> Floor:
-    """The floor under the lowest of the joints, as wide as everything that covers it."""
+    """Return the floor under the lowest of the joints, as wide as the covered points."""
     low, high = covered_level.min(0), covered_level.max(0)
     span = max(high[0] - low[0], high[2] - low[2])
     step = next((step for step in _STEPS_M if span / step <= _MOST_CELLS), _STEPS_M[-1])
@@ -89,7 +89,7 @@ def floor_below(
 
 
 def draw_floor(canvas: Canvas, view: Observer, floor: Floor) -> None:
-    """Light the plane and draw its lines; whole metres are stronger than halves."""
+    """Draw the lit plane and its grid; whole metres are brighter than halves."""
     _light_plane(canvas, view, floor)
     mask = canvas.mask()
     for whole, strength in ((False, 0.4), (True, 0.85)):
@@ -108,7 +108,7 @@ def draw_floor(canvas: Canvas, view: Observer, floor: Floor) -> None:
 def draw_shadow(
     canvas: Canvas, view: Observer, floor: Floor, joints_level: Float[np.ndarray, "17 3"]
 ) -> None:
-    """Darken the floor straight below the bones; the higher a bone, the softer."""
+    """Darken the floor vertically below the bones; the higher a bone, the softer."""
     if not is_drawable(joints_level).any():
         return
     depth = float(np.nanmean(view.depth_m(joints_level)))
@@ -125,7 +125,7 @@ def draw_shadow(
 
 
 def draw_labels(canvas: Canvas, view: Observer, floor: Floor, axis: int) -> None:
-    """Write the metres of x (0) or z (1) along the grid line in front of the people."""
+    """Label the metres of x (0) or z (1) along the grid line in front of the people."""
     values = floor.lines(axis)
     other = 1 - axis
     front = np.full(len(values), floor.front_m(other, -view.rotation[2, 2 * other]))
@@ -145,7 +145,7 @@ def draw_labels(canvas: Canvas, view: Observer, floor: Floor, axis: int) -> None
 
 
 def _light_plane(canvas: Canvas, view: Observer, floor: Floor) -> None:
-    """Blend the floor's colour in wherever the line of sight meets it, by its light."""
+    """Blend in the colour of the floor at every pixel whose ray meets it, by its brightness."""
     rows, columns = (max(side // _LIGHT_SHRINK, 2) for side in canvas.pixels.shape[:2])
     across = (np.arange(columns) + 0.5) / columns * canvas.width_px - view.centre_px[0]
     down = (np.arange(rows) + 0.5) / rows * canvas.height_px - view.centre_px[1]
@@ -162,7 +162,7 @@ def _light_plane(canvas: Canvas, view: Observer, floor: Floor) -> None:
 def _softened(
     layer: UInt8[np.ndarray, "height width"], blur_px: float
 ) -> UInt8[np.ndarray, "height width"]:
-    """A blurred copy, blurred small because what is soft has no detail to lose."""
+    """Return a blurred copy, computed at a lower resolution."""
     size = (layer.shape[1], layer.shape[0])
     small = (max(size[0] // _SHADOW_SHRINK, 1), max(size[1] // _SHADOW_SHRINK, 1))
     shrunk = cv2.resize(layer, small, interpolation=cv2.INTER_AREA)

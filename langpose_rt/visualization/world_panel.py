@@ -1,17 +1,17 @@
-"""People in metres on one floor, seen from one side; all sides share floor and scale."""
+"""3D panel: people in metres on one floor, seen from one side; all panels share floor and scale."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
-from langpose_rt.visualization.body import draw_body, draw_doubt, draw_ghost, draw_past
+from langpose_rt.visualization.body import draw_body, draw_ground_truth, draw_sigma, draw_trail
 from langpose_rt.visualization.canvas import Canvas
 from langpose_rt.visualization.observer import (
     Observer,
     distance_to_fit,
     level_from_camera,
-    looking,
+    rotation_from_angles,
 )
 from langpose_rt.visualization.scene import Scene, is_drawable
 from langpose_rt.visualization.stage import Floor, draw_floor, draw_labels, draw_shadow, floor_below
@@ -19,13 +19,13 @@ from langpose_rt.visualization.stage import Floor, draw_floor, draw_labels, draw
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """Where a panel looks from.
+    """Viewing direction of a panel.
 
     Args:
-        name: What the panel is called.
-        azimuth_deg: Direction of sight: 0 along the camera's, positive to its right.
+        name: Title of the panel.
+        azimuth_deg: Viewing direction: 0 along the camera's, positive to its right.
         axis: The coordinate that runs across the panel, and is labelled: 0 for x, 2 for z.
-        label: What that coordinate counts, before "the camera".
+        label: Meaning of that coordinate, before "the camera".
     """
 
     name: str
@@ -34,7 +34,7 @@ class Side:
     label: str
 
     def heading(self, world: "World") -> str:
-        """What the panel shows, in a few words."""
+        """Return the subtitle of the panel."""
         return f"{self.name}, metres {self.label} {world.origin}"
 
 
@@ -42,14 +42,14 @@ SIDES = (
     Side(name="from the camera", azimuth_deg=0.0, axis=0, label="right of"),
     Side(name="from the side", azimuth_deg=-90.0, axis=2, label="from"),
 )
-"""The two panels: along the camera's sight, and across it with the camera on the left."""
+"""The two panels: along the camera's optical axis, and across it with the camera on the left."""
 
 _ELEVATION_DEG = 11.0
 _FOCAL_PER_HEIGHT = 2.3
 _LEAST_HEIGHT_M = 1.25
-_NOBODY = np.array([[-0.5, 1.5, 2.5], [0.5, 1.5, 3.5]])
+_EMPTY_SCENE = np.array([[-0.5, 1.5, 2.5], [0.5, 1.5, 3.5]])
 _ROOM_PX = (44.0, 76.0, 44.0, 56.0)
-"""Kept free at the left, top, right and bottom of a panel."""
+"""Margins at the left, top, right and bottom of a panel."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +57,12 @@ class World:
     """A scene in level axes; NaN where a joint cannot be drawn.
 
     Args:
-        people: Joints of each person now.
+        people: Current joints of each person.
         sigmas_m: Standard deviations of each person's joints; None where unknown.
-        truths: Measured joints of each person.
-        tracks: Joints of each person over time, the present ones last.
-        floor: What they stand on.
-        origin: What the metres are counted from.
+        truths: Ground truth joints of each person.
+        tracks: Joints of each person over time, the current ones last.
+        floor: The floor.
+        origin: Name of the origin of the metres.
     """
 
     people: tuple[Float[np.ndarray, "17 3"], ...]
@@ -73,7 +73,7 @@ class World:
     origin: str
 
     def outline(self) -> Float[np.ndarray, "point 3"]:
-        """Points that a panel must show: joints, what is below them, and a body's height."""
+        """Return points that must be visible: joints, their shadows on the floor, a body height."""
         floor = self.floor
         joints = _drawable_of(*self.truths, *self.tracks)
         x, z = (0.5 * (low + high) for low, high in zip(floor.low_m, floor.high_m, strict=True))
@@ -85,7 +85,7 @@ class World:
 
 
 def world_from_scene(scene: Scene) -> World:
-    """The scene turned upright, on a floor below its lowest foot."""
+    """Rotate a scene to level axes, and place a floor below its lowest foot."""
     upright = level_from_camera(scene.gravity_camera).T
     people = tuple(person.joints_camera @ upright for person in scene.people)
     truths = tuple(person.truth_in_place @ upright for person in scene.people)
@@ -98,41 +98,43 @@ def world_from_scene(scene: Scene) -> World:
         sigmas_m=tuple(person.sigma_m for person in scene.people),
         truths=truths,
         tracks=tracks,
-        floor=floor_below(now, covered) if len(now) else floor_below(_NOBODY, _NOBODY),
+        floor=floor_below(now, covered) if len(now) else floor_below(_EMPTY_SCENE, _EMPTY_SCENE),
         origin="the camera" if placed else "the hip",
     )
 
 
 def draw_world_panel(canvas: Canvas, world: World, side: Side) -> None:
-    """Fill the canvas with the world seen from one side."""
+    """Draw the world seen from one side over the whole canvas."""
     view = observer_of(world, side, (canvas.width_px, canvas.height_px))
     draw_floor(canvas, view, world.floor)
     for joints in world.people:
         draw_shadow(canvas, view, world.floor, joints)
     draw_labels(canvas, view, world.floor, side.axis // 2)
     for track in world.tracks:
-        draw_past(canvas, view, track)
+        draw_trail(canvas, view, track)
     for one in sorted(range(len(world.people)), key=lambda one: -_depth(view, world.people[one])):
         draw_body(canvas, view, world.people[one])
         sigma_m = world.sigmas_m[one]
         if sigma_m is not None:
-            draw_doubt(canvas, view, world.people[one], sigma_m)
+            draw_sigma(canvas, view, world.people[one], sigma_m)
     for truth in world.truths:
-        draw_ghost(canvas, view, truth)
+        draw_ground_truth(canvas, view, truth)
 
 
 def observer_of(world: World, side: Side, size_px: tuple[float, float]) -> Observer:
-    """A spectator who sees everything, as large as fits; equally far from it on every side."""
+    """Return an observer that sees everything as large as fits, equally far on every side."""
     points = world.outline()
     target = (points.min(0) + points.max(0)) / 2
     left, top, right, bottom = _ROOM_PX
     half = ((size_px[0] - left - right) / 2, (size_px[1] - top - bottom) / 2)
     focal = _FOCAL_PER_HEIGHT * size_px[1]
     distance = max(
-        distance_to_fit(points, target, looking(one.azimuth_deg, _ELEVATION_DEG), half, focal)
+        distance_to_fit(
+            points, target, rotation_from_angles(one.azimuth_deg, _ELEVATION_DEG), half, focal
+        )
         for one in SIDES
     )
-    rotation = looking(side.azimuth_deg, _ELEVATION_DEG)
+    rotation = rotation_from_angles(side.azimuth_deg, _ELEVATION_DEG)
     eye = target - distance * rotation[2]
     straight = Observer(rotation=rotation, eye_level=eye, focal_px=focal, centre_px=(0.0, 0.0))
     seen = straight.pixels(points)

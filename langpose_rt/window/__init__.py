@@ -1,8 +1,9 @@
-"""The sliding window: the latest frames of many desynchronised persons, in rings that never move.
+"""Store the latest frames of many persons in K/V rings, the sliding windows of the model.
 
-    reference.py  the state and what every operation means, in NumPy: the definition
-    host.py       the same functions in C++, for the CPU backends; falls back to the definition
+    reference.py  state and operations in NumPy: the definition
+    native.py     the same functions in C++ for the CPU backends; falls back to reference.py
+    rotary.py     rotary phases of capture times
 
-Names, parameters and shapes of the two are equal, so that one can stand in for the other. The CUDA
-kernels (cpp_ext/sliding_window.cu) are a third form of the same operations, with the same rules.
+Names, parameters and shapes of reference.py and native.py are equal. The CUDA kernels
+(cpp_ext/sliding_window.cu) implement the same operations with the same rules.
 """

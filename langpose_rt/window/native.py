@@ -1,18 +1,18 @@
-"""The sliding window on the CPU: the functions of reference.py, in C++ where that was built.
+"""Sliding window on the CPU: the functions of reference.py, in C++ if the extension was built.
 
-Same names, parameters, shapes and results, bit for bit; the work is done with the GIL released.
-Without the extension (no compiler at install time) the NumPy definition stands in, and
-HOST_IS_NATIVE is False. The arithmetic is cpp_ext/sliding_window.cuh, shared with the CUDA kernels.
+Same names, parameters, shapes and results, bit for bit; the GIL is released. Without the extension
+(no compiler at install time) the NumPy functions are used and HOST_IS_NATIVE is False. The
+arithmetic is in cpp_ext/sliding_window.cuh, which the CUDA kernels share.
 """
 
 import numpy as np
-from jaxtyping import Float, Float32, Int32, Int64
+from jaxtyping import Float32, Int32, Int64
 
 from langpose_rt.window import reference
-from langpose_rt.window.reference import MASKED, Stored, Window
+from langpose_rt.window.reference import MASKED, Window
 
 try:
-    from langpose_rt import _sliding_window as native
+    from langpose_rt import _native as native
 
     HOST_IS_NATIVE = True
 except ImportError:
@@ -23,7 +23,6 @@ __all__ = [
     "MASKED",
     "Window",
     "feature_at",
-    "gather",
     "key_bias",
     "push",
     "reset",
@@ -38,7 +37,7 @@ def push(  # noqa: PLR0917 - the arrays of one frame
     features: Float32[np.ndarray, "person channel_f"],
     time_ns: Int64[np.ndarray, " person"],
 ) -> None:
-    """As reference.push."""
+    """Push new frames, see reference.push."""
     if not HOST_IS_NATIVE:
         return reference.push(window, slots, keys, values, features, time_ns)
     native.push(
@@ -63,7 +62,7 @@ def key_bias(
     time_ns: Int64[np.ndarray, " person"],
     max_age_ns: int,
 ) -> Float32[np.ndarray, "person frame"]:
-    """As reference.key_bias."""
+    """Compute the attention mask, see reference.key_bias."""
     if not HOST_IS_NATIVE:
         return reference.key_bias(window, slots, time_ns, max_age_ns)
     bias = np.empty((len(slots), window.frames), np.float32)
@@ -83,7 +82,7 @@ def feature_at(
     slots: Int32[np.ndarray, " person"],
     frames_back: Int32[np.ndarray, " person"],
 ) -> Float32[np.ndarray, "person channel_f"]:
-    """As reference.feature_at."""
+    """Read features, see reference.feature_at."""
     if not HOST_IS_NATIVE:
         return reference.feature_at(window, slots, frames_back)
     out = np.empty((len(slots), window.features.shape[2]), np.float32)
@@ -98,22 +97,8 @@ def feature_at(
     return out
 
 
-def gather(
-    window: Window,
-    slots: Int32[np.ndarray, " person"],
-    *,
-    dtype: Stored = np.float32,
-) -> Float[np.ndarray, "person frame channel_f"]:
-    """As reference.gather."""
-    if not HOST_IS_NATIVE:
-        return reference.gather(window, slots, dtype=dtype)
-    out = np.empty((len(slots), *window.features.shape[1:]), dtype)
-    native.gather(window.features, window.head, window.fill, np.ascontiguousarray(slots), out)
-    return out
-
-
 def reset(window: Window, slots: Int32[np.ndarray, " person"]) -> None:
-    """As reference.reset; costs what was written since the last reset."""
+    """Reset slots, see reference.reset; only cells written since the last reset are cleared."""
     if not HOST_IS_NATIVE:
         return reference.reset(window, slots)
     native.reset(

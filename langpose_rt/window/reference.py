@@ -1,12 +1,12 @@
-"""The sliding window in NumPy: its state, and what push, reset and the reading functions mean.
+"""Sliding window in NumPy: its state, and the definition of push, reset and the reading functions.
 
-This file is the definition; host.py (C++) and cpp_ext/sliding_window.cu (CUDA) must equal it. It
-knows frames of numbers and their capture times, not models, rotary angles, streams or sockets.
+This file is the definition; native.py (C++) and cpp_ext/sliding_window.cu (CUDA) must equal it. It
+handles arrays and their capture times, independent of models, rotary phases, streams and sockets.
 
-A slot belongs to one person. Its ring has W cells; `head` is the cell the next frame goes to and
-`fill` counts the frames it holds. After a reset cells are used from 0 on, so that cell < fill says
-which cells hold a frame. Frames of one slot are pushed in the order of their capture times (the
-stream drops late ones), so ring order is time order. Two threads must not use one window at a time.
+A slot belongs to one person. Its ring has W cells; `head` is the cell the next frame is written to
+and `fill` counts the frames it holds. After a reset cells are used from 0 on, so a cell holds a
+frame if cell < fill. Frames of one slot are pushed in the order of their capture times (the stream
+drops late ones), so ring order is time order. Two threads must not use one window at a time.
 """
 
 from dataclasses import dataclass
@@ -17,26 +17,26 @@ from jaxtyping import Float, Float32, Int32, Int64
 from langpose_rt.errors import ConfigError
 
 MASKED = -30000.0
-"""Added to the logit of a key that must not be seen: finite in half, and exp() of it is 0."""
+"""Added to the logit of a masked key: finite in FP16, and exp() of it is 0."""
 
 HALF_MAX = 65504.0
-"""Largest finite half; larger values are stored as this one, because 0 x inf is no pose."""
+"""Largest finite FP16 value; larger values are saturated, because 0 x inf is NaN."""
 
 Stored = type[np.float32] | type[np.float16]
-"""What keys and values are stored as."""
+"""Storage type of keys and values."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """The rings of all slots; every array is changed in place and never replaced or moved.
+    """Rings of all slots; every array is changed in place and never replaced or moved.
 
     Args:
         keys: Rotated keys of every temporal attention block; channel is tokens x width.
         values: Values, in the dtype of the keys.
-        features: What the head reads (or, in window mode, the input rows), per frame.
+        features: Motion representation of each frame, which the lifter reads.
         time_ns: Capture time of the frame in each cell.
-        head: The cell the next frame is written to.
-        fill: How many cells hold a frame.
+        head: Cell the next frame is written to.
+        fill: Number of cells that hold a frame.
     """
 
     keys: Float[np.ndarray, "slot block frame channel"]
@@ -57,15 +57,15 @@ class Window:
         *,
         dtype: Stored = np.float32,
     ) -> "Window":
-        """A window of nobody.
+        """Return a window of empty slots.
 
         Args:
-            slots: How many persons it can hold.
+            slots: Number of slots, one per person.
             blocks: Temporal attention blocks of the model; 0 for a model without a K/V ring.
             frames: Ring cells per person (W).
-            channels: Numbers of one key (or value) of one block, all tokens together.
-            feature_channels: Numbers of one feature.
-            dtype: What keys and values are stored as; features stay float32.
+            channels: Size of one key (or value) of one block, all tokens together.
+            feature_channels: Size of one feature.
+            dtype: Storage type of keys and values; features stay float32.
 
         Raises:
             ConfigError: If there is no slot or no frame, or a size is negative.
@@ -86,7 +86,7 @@ class Window:
 
     @property
     def slots(self) -> int:
-        """How many persons it can hold."""
+        """Number of slots, one per person."""
         return int(self.head.shape[0])
 
     @property
@@ -107,11 +107,11 @@ def push(  # noqa: PLR0917 - the arrays of one frame
 
     Args:
         window: Changed in place: one cell per slot, head and fill.
-        slots: Whose frames these are; no slot twice.
-        keys: Stored in the dtype of the ring: float32 as they are, half rounded to nearest even and
+        slots: Slots of the persons; each at most once.
+        keys: Stored in the dtype of the ring: float32 unchanged, FP16 rounded to nearest even and
             saturated at HALF_MAX.
-        values: As keys.
-        features: Copied.
+        values: Stored like the keys.
+        features: Stored unchanged.
         time_ns: Capture time of the frame; not before that of the slot's last frame.
 
     Raises:
@@ -136,13 +136,13 @@ def key_bias(
     time_ns: Int64[np.ndarray, " person"],
     max_age_ns: int,
 ) -> Float32[np.ndarray, "person frame"]:
-    """What to add to the logits of the cached keys, cell by cell.
+    """Return the attention mask of the cached keys, to be added to their logits.
 
     Args:
         window: Read only.
-        slots: Whose rings; a slot may be given more than once.
-        time_ns: Capture time of the frame that looks back.
-        max_age_ns: Oldest age that is still seen, 0 or more.
+        slots: Slots of the persons; may repeat.
+        time_ns: Capture time of the querying frame.
+        max_age_ns: Largest visible age, 0 or more.
 
     Returns:
         A new array: 0 where the cell holds a frame of age 0 to max_age_ns, both included; MASKED
@@ -156,7 +156,7 @@ def key_bias(
     if max_age_ns < 0:
         raise ValueError(f"max_age_ns must not be negative, got {max_age_ns}")
     then, now = window.time_ns[slots], time_ns[:, None]
-    # Unsigned: the difference of any two int64 in this order fits, that of signed ones may not.
+    # Unsigned, because now - then >= 0 always fits in uint64 but may overflow int64.
     age = now.view(np.uint64) - then.view(np.uint64)
     seen = (then <= now) & (age <= np.uint64(max_age_ns))
     seen &= np.arange(window.frames) < window.fill[slots][:, None]
@@ -168,7 +168,7 @@ def feature_at(
     slots: Int32[np.ndarray, " person"],
     frames_back: Int32[np.ndarray, " person"],
 ) -> Float32[np.ndarray, "person channel_f"]:
-    """The feature of the frame `frames_back` pushes before the newest; 0 is the newest.
+    """Return the feature of the frame `frames_back` pushes before the newest; 0 is the newest.
 
     Returns:
         A new array.
@@ -182,41 +182,15 @@ def feature_at(
     return np.asarray(window.features[slots, cell])
 
 
-def gather(
-    window: Window,
-    slots: Int32[np.ndarray, " person"],
-    *,
-    dtype: Stored = np.float32,
-) -> Float[np.ndarray, "person frame channel_f"]:
-    """The features of every person in time order, oldest first, for models that see a whole window.
-
-    Args:
-        window: Read only.
-        slots: Whose rings; a slot may be given more than once.
-        dtype: Of the result; half is rounded and saturated as in push.
-
-    Returns:
-        A new array of W frames; a ring not yet full is padded on the left with its oldest frame.
-
-    Raises:
-        IndexError: If a slot is outside the window or holds no frame.
-    """
-    _check_slots(window, slots)
-    _check_held(window, slots, np.zeros_like(slots))
-    back = np.minimum(np.arange(window.frames)[::-1], window.fill[slots][:, None] - 1)
-    cell = (window.head[slots][:, None] - 1 - back) % window.frames
-    return _stored(window.features[slots[:, None], cell], np.dtype(dtype))
-
-
 def reset(window: Window, slots: Int32[np.ndarray, " person"]) -> None:
-    """Forget these persons: afterwards their slots equal those of Window.empty, bit for bit.
+    """Clear slots: afterwards they equal those of Window.empty, bit for bit.
 
-    A masked key still enters attention as 0 x value, so a number that is not finite must not
-    outlive the person it came from.
+    A masked key still enters attention as 0 x value, so a value that is not finite must not remain
+    for the next person in the slot.
 
     Args:
         window: Changed in place.
-        slots: Whose; a slot may be given more than once.
+        slots: Slots to clear; may repeat.
 
     Raises:
         IndexError: If a slot is outside the window.

@@ -1,4 +1,4 @@
-"""Rotary angles of continuous time: the position of a frame is its capture time, not its number."""
+"""Rotary phases of continuous time: the position of a frame is its capture time, not its index."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -6,13 +6,13 @@ from jaxtyping import Float, Int
 from langpose_rt.config import NS_PER_S
 
 SHORTEST_PERIOD_S = 0.1
-"""Below two frames of a 25 Hz camera, so that 25 Hz does not alias."""
+"""More than two frames of a 25 Hz camera, so that 25 Hz does not alias."""
 
 LONGEST_PERIOD_S = 10.0
 
 
 def rotary_periods_ns(count: int) -> Int[np.ndarray, " half"]:
-    """Periods of the rotating channel pairs, geometric from the shortest to the longest.
+    """Return the periods of the channel pairs, geometric from the shortest to the longest.
 
     Source: ours; RoPE (Su et al. 2021) with seconds in place of indices.
     """
@@ -24,14 +24,14 @@ def rotary_periods_ns(count: int) -> Int[np.ndarray, " half"]:
 def rotary_table(
     time_ns: Int[np.ndarray, "*batch"], periods_ns: Int[np.ndarray, " half"]
 ) -> tuple[Float[np.ndarray, "*batch half"], Float[np.ndarray, "*batch half"]]:
-    """Cosine and sine of every period's phase at the given times.
+    """Compute cosine and sine of every period's phase at the given times.
 
-    The time is reduced to one period in whole nanoseconds before it becomes a float, so the angle
-    is as exact after a year of uptime as in the first second.
+    The time is reduced modulo the period in whole nanoseconds before the conversion to float, so
+    precision does not depend on the uptime.
 
     Args:
-        time_ns: Capture times since any origin that all frames of a stream share.
-        periods_ns: From `rotary_periods_ns`.
+        time_ns: Capture times since an origin that all frames of a stream share.
+        periods_ns: Periods from `rotary_periods_ns`.
 
     Returns:
         New float32 arrays (cos, sin).

@@ -1,4 +1,4 @@
-"""A server in a process of its own: where it listens, how it ends, and why it does not start."""
+"""A server in a child process: endpoints, shutdown and start errors."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from langpose_rt.errors import ConfigError
 @pytest.mark.skipif(not Path("/proc").exists(), reason="no /proc on this system")
 def test_a_child_says_where_it_listens_and_ends_with_the_block(model: Path) -> None:
     with child_server(["--model", str(model)]) as server:
-        assert server.said["model"] == "small"
-        assert server.said["licence"] == "none needed"
-        assert server.keypoint_endpoint == f"tcp://127.0.0.1:{server.said['port']}"
-        assert server.pose_endpoint == f"tcp://127.0.0.1:{server.said['output_port']}"
+        assert server.announcement["model"] == "small"
+        assert server.announcement["licence"] == "none needed"
+        assert server.keypoint_endpoint == f"tcp://127.0.0.1:{server.announcement['port']}"
+        assert server.pose_endpoint == f"tcp://127.0.0.1:{server.announcement['output_port']}"
         assert (server.resident_mb() or 0) > 10
     assert resident_mb(server.pid) is None
 

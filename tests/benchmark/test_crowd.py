@@ -1,4 +1,4 @@
-"""The crowd `bench` feeds: real detections, every person elsewhere, at the rate that is said."""
+"""The crowd of `bench`: real detections, separate persons, the given frame rate."""
 
 import numpy as np
 

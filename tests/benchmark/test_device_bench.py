@@ -1,4 +1,4 @@
-"""What `bench` measures on a GPU, as far as that goes without one. No figure's size is asserted."""
+"""GPU measurements of `bench`, as far as they run without one; no value is asserted."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from langpose_rt.config import PRESETS
 from langpose_rt.manifest import read_manifest
 from langpose_rt.model.langpose import seeded
 from langpose_rt.runtime import gpu_info as gpu
-from langpose_rt.runtime.gpu_info import Gpu, why_no_gpu
+from langpose_rt.runtime.gpu_info import Gpu, no_gpu_reason
 from langpose_rt.runtime.registry import open_backend
 from tests.commands import run_here
 from tests.fakes import FakeBackend
@@ -40,7 +40,7 @@ def test_a_step_moves_everybody_on_and_asks_for_the_newest() -> None:
     assert [lift[:3] for lift in backend.lifts[:3]] == [(0, 0, 0.0), (1, 0, 0.0), (2, 0, 0.0)]
 
 
-def test_contenders_take_turns() -> None:
+def test_variants_take_turns() -> None:
     order: list[str] = []
     steps = {name: lambda name=name: order.append(name) for name in ("a", "b")}
     found = quantiles_ms(steps, 3)  # type: ignore[arg-type]
@@ -64,7 +64,7 @@ def test_the_report_says_device_driver_and_commit_and_the_table_fits(
     backend = open_backend(model, "onnx", slots=2)
     monkeypatch.setattr(backend, "close", lambda: closed.append(backend))
     monkeypatch.setattr(gpu, "probe", lambda: ADA)
-    monkeypatch.setattr(device_bench, "contenders", lambda *_: ({"graph": backend}, ["a thing"]))
+    monkeypatch.setattr(device_bench, "open_variants", lambda *_: ({"graph": backend}, ["a thing"]))
     report = device_report(model, read_manifest(model), "tensorrt", [1, 2], 3)
     assert report["device"] == {
         "name": "RTX 4090", "compute_capability": "8.9", "driver": "580.65"
@@ -82,7 +82,7 @@ def test_a_window_pass_gives_what_the_encoder_gives_over_a_clip() -> None:
     window_pass(seeded(PRESETS["live"], 0), 2, "cpu")()
 
 
-@pytest.mark.skipif(why_no_gpu() is None, reason="there is a driver here")
+@pytest.mark.skipif(no_gpu_reason() is None, reason="there is a driver here")
 def test_without_a_gpu_a_gpu_backend_is_one_sentence(model: Path) -> None:
     done = run_here("bench", "--backend", "tensorrt", "--persons", "1,1024", "--model", model)
     assert done.code == 2

@@ -1,4 +1,4 @@
-"""What is made of the messages a listener has; that it hears them is in tests/end_to_end."""
+"""Statistics of a listener's messages; receiving them is tested in tests/end_to_end."""
 
 import math
 from dataclasses import replace

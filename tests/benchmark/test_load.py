@@ -1,4 +1,4 @@
-"""A load on a real server: every frame is counted, whatever became of it."""
+"""A load test of a real server: every frame is accounted for."""
 
 from pathlib import Path
 

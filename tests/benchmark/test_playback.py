@@ -1,4 +1,4 @@
-"""Playing a clip: order, times, epochs and ids, with a publisher that only writes down."""
+"""Playback of a clip: order, times, epochs and ids, with a fake publisher."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from langpose_rt.benchmark.playback import (
     wait_for_server,
 )
 from langpose_rt.client.address import Connection
-from langpose_rt.client.subscriber import RigPublisher
+from langpose_rt.client.publisher import RigPublisher
 from langpose_rt.errors import LangPoseError
 from langpose_rt.formats.clip import Clip
 from tests.commands import part_of_demo_clip

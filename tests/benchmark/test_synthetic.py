@@ -1,4 +1,4 @@
-"""Synthetic rigs: what they send and when, with a clock that only sleep moves."""
+"""Synthetic rigs: their frames and send times, with a fake clock."""
 
 from collections import defaultdict
 
@@ -8,7 +8,7 @@ import pytest
 from langpose_rt.benchmark import synthetic
 from langpose_rt.benchmark.synthetic import Plan, Sent, SyntheticRigs, plan_from_text
 from langpose_rt.client.address import Connection
-from langpose_rt.client.subscriber import RigPublisher
+from langpose_rt.client.publisher import RigPublisher
 from langpose_rt.errors import ConfigError
 
 NOWHERE = Connection(endpoint="tcp://127.0.0.1:1")

@@ -47,7 +47,7 @@ def promote_shadow(control: ControlClient, changes: Changes, folder: Path | None
 
 def control_endpoint(server: ChildServer) -> str:
     """Where a server takes control requests."""
-    return f"tcp://127.0.0.1:{server.said['control_port']}"
+    return f"tcp://127.0.0.1:{server.announcement['control_port']}"
 
 
 def figures(sent: Sent, ledger: Ledger, changes: Changes, shed: int) -> dict[str, object]:

@@ -133,7 +133,7 @@ class Soak:
             self.done["rigs joined"] += 1
 
     def _be_no_zeromq(self) -> None:
-        port = int(self.server.said[self.rng.choice(["port", "output_port", "http_port"])])
+        port = int(self.server.announcement[self.rng.choice(["port", "output_port", "http_port"])])
         with socket.create_connection(("127.0.0.1", port)) as stranger:
             stranger.send(_NO_PEER + self.rng.bytes(int(self.rng.integers(1, 4096))))
         self.done["strangers"] += 1
@@ -174,7 +174,7 @@ class Soak:
         self._expect(0 <= unheard <= allowed, "poses that did not come", unheard, round(allowed))
         self.wrong += self.inspector.wrong(self.tally)
         for page in ("livez", "readyz"):
-            where = f"http://127.0.0.1:{self.server.said['http_port']}/{page}"
+            where = f"http://127.0.0.1:{self.server.announcement['http_port']}/{page}"
             with urllib.request.urlopen(where, timeout=10) as answer:
                 self._expect(answer.status == 200, page, answer.status, 200)
         self._look_at_memory()

@@ -140,7 +140,7 @@ def trouble(
     server: ChildServer, slow: Readers, frozen: Sequence[Readers], *, until_s: float, watch: Watch
 ) -> Trouble:
     """Let slow and frozen subscribers in until that moment of the monotonic clock."""
-    port, before = int(server.said["output_port"]), len(watch.resident_mb)
+    port, before = int(server.announcement["output_port"]), len(watch.resident_mb)
     slow.connect()
     time.sleep(0.5)
     others = served_ports(port)

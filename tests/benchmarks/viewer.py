@@ -75,7 +75,7 @@ def children_of(pid: int) -> list[int]:
 
 def freeze(server: ChildServer, poses: PoseSubscriber, seconds: float) -> None:
     """Stop the browser, and say what a subscriber got and when the page was cut."""
-    port = int(server.said["http_port"])
+    port = int(server.announcement["http_port"])
     browser = [
         pid
         for pid in children_of(os.getpid())
@@ -115,7 +115,7 @@ def main() -> None:
         browser_page() as page,
         PoseSubscriber(server.pose_endpoint) as poses,
     ):
-        url = f"http://127.0.0.1:{server.said['http_port']}/"
+        url = f"http://127.0.0.1:{server.announcement['http_port']}/"
         for _ in range(arguments.repeats):
             page.goto("about:blank")
             time.sleep(_SETTLE_S)

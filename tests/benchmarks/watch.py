@@ -75,7 +75,7 @@ def watching(server: ChildServer) -> Iterator[Watch]:
 
 def status_of(server: ChildServer) -> dict[str, Any]:
     """The server's own `/status`."""
-    where = f"http://127.0.0.1:{server.said['http_port']}/status"
+    where = f"http://127.0.0.1:{server.announcement['http_port']}/status"
     with urllib.request.urlopen(where, timeout=10) as answer:
         status: dict[str, Any] = json.load(answer)
     return status

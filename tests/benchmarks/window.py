@@ -31,7 +31,7 @@ def main() -> None:
     print(f"{BLOCKS} blocks x {FRAMES} frames x {CHANNELS} channels; float32; best of {ROUNDS}")
     print(f"{'us per call':<12}" + "".join(f"{f'{n} persons':>24}" for n in PERSONS))
     print(f"{'':<12}" + "".join(f"{'NumPy':>9}{'C++':>8}{'ratio':>7}" for _ in PERSONS))
-    for name in ("push", "key_bias", "feature_at", "gather", "reset"):
+    for name in ("push", "key_bias", "feature_at", "reset"):
         cells = []
         for persons in PERSONS:
             times = {twin: _best_us(_call(twin, name, persons)) for twin in (reference, host)}

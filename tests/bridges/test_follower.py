@@ -1,4 +1,4 @@
-"""Who is followed when many are there."""
+"""The person that is followed when there are many."""
 
 from dataclasses import replace
 
@@ -36,5 +36,5 @@ def test_a_person_who_was_named_is_waited_for() -> None:
 
 def test_only_the_first_stream_is_heard() -> None:
     follower = Follower()
-    heard = [follower.hears(frame(camera=camera)) for camera in ("a", "b", "a")]
-    assert heard == [True, False, True]
+    accepted = [follower.accepts(frame(camera=camera)) for camera in ("a", "b", "a")]
+    assert accepted == [True, False, True]

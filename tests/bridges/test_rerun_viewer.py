@@ -1,4 +1,4 @@
-"""The Rerun viewer's process: one that listens is used, one that cannot start is a sentence."""
+"""Rerun viewer process: a running one is used, a failed start is one error."""
 
 import socket
 

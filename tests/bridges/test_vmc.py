@@ -1,4 +1,4 @@
-"""An avatar, put together again from its messages as a receiver in Unity would."""
+"""Avatar messages, decoded as a receiver in Unity does."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""rtmlib behind the detector interface: with a stand-in of its shape, and by name if it is here."""
+"""The rtmlib detector: with a fake solution, and with rtmlib itself where it is installed."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""The command line as a whole: light imports, helps, one sentence for every mistake."""
+"""The command line as a whole: light imports, help texts, one line for every error."""
 
 import contextlib
 import errno

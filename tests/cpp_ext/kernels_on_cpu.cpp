@@ -1,7 +1,6 @@
 // Runs the CUDA kernels on the CPU: just enough of CUDA's language for sliding_window.cu to compile with
 // a C++ compiler, every CUDA thread a real thread, all blocks at once. What it shows is that indices,
-// padding and the hand-over between blocks are right; it shows nothing about speed or about nvcc.
-#include <atomic>
+// padding and the order within a block are right; it shows nothing about speed or about nvcc.
 #include <barrier>
 #include <cmath>
 #include <string>
@@ -21,8 +20,6 @@ static thread_local Index threadIdx, blockIdx, blockDim, gridDim;
 static thread_local std::barrier<>* threads_of_block;
 
 [[maybe_unused]] static void __syncthreads() { threads_of_block->arrive_and_wait(); }
-[[maybe_unused]] static void __threadfence() { std::atomic_thread_fence(std::memory_order_seq_cst); }
-static int atomicAdd(int* counter, int value) { return std::atomic_ref<int>(*counter).fetch_add(value); }
 
 [[maybe_unused]] static double cospi(double half_turns) { return std::cos(3.141592653589793 * half_turns); }
 [[maybe_unused]] static double sinpi(double half_turns) { return std::sin(3.141592653589793 * half_turns); }
@@ -75,13 +72,10 @@ extern "C" int launch_on_cpu(const char* name, unsigned chunks, unsigned persons
   if (std::string(name) == #kernel) return launch(kernel, {chunks, persons, 1}, block_size, args), 1;
   LAUNCH(window_push_float)
   LAUNCH(window_push_half)
-  LAUNCH(window_gather_float)
-  LAUNCH(window_gather_half)
   LAUNCH(window_reset_float)
   LAUNCH(window_reset_half)
   LAUNCH(window_look_float)
   LAUNCH(window_look_half)
-  LAUNCH(window_key_bias)
   LAUNCH(window_feature_at)
 #undef LAUNCH
   return 0;
@@ -96,8 +90,5 @@ extern "C" int is_seen(long long now_ns, long long then_ns, long long max_age_ns
 }
 extern "C" int cell_back(int head, int back, int frames) {
   return langpose::cell_back(head, back, frames);
-}
-extern "C" int cell_in_order(int head, int fill, int position, int frames) {
-  return langpose::cell_in_order(head, fill, position, frames);
 }
 extern "C" int next_cell(int cell, int frames) { return langpose::next_cell(cell, frames); }

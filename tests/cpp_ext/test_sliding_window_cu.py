@@ -1,7 +1,7 @@
 """The CUDA kernels: they compile for every architecture, and their code equals the definition.
 
 Without a GPU the kernels run on CPU threads (kernels_on_cpu.cpp). That checks indices, padding and
-the hand-over between blocks; it is no claim about a GPU.
+the order within a block; it is no claim about a GPU.
 """
 
 import ctypes
@@ -24,10 +24,9 @@ ARCHITECTURES = (80, 86, 89, 90, 120)
 KERNELS = {
     *(
         f"window_{name}_{stored}"
-        for name in ("push", "gather", "reset", "look")
+        for name in ("push", "reset", "look")
         for stored in ("float", "half")
     ),
-    "window_key_bias",
     "window_feature_at",
 }
 MOST_REGISTERS = 64
@@ -81,10 +80,11 @@ class Device:
     chunks: int
 
     def __post_init__(self) -> None:
-        self.arrived = np.zeros(self.window.slots, np.int32)
         self.suffix = SUFFIX[self.window.keys.dtype.type]
 
-    def launch(self, name: str, persons: int, *arguments: np.ndarray | int) -> None:
+    def launch(
+        self, name: str, persons: int, *arguments: np.ndarray | int, chunks: int | None = None
+    ) -> None:
         """One launch; integers are int32 unless the kernel wants more."""
         holders = [
             ctypes.c_void_p(value.ctypes.data)
@@ -95,7 +95,7 @@ class Device:
         pointers = (ctypes.c_void_p * len(holders))(*map(ctypes.addressof, holders))
         if persons:  # a grid without blocks is an error on a device
             assert self.library.launch_on_cpu(
-                name.encode(), self.chunks, persons, THREADS, pointers
+                name.encode(), chunks or self.chunks, persons, THREADS, pointers
             )
 
     @property
@@ -113,23 +113,13 @@ class Device:
         """As reference.push."""
         new = (step.keys, step.values, step.features, step.time_ns)
         self.launch(
-            f"window_push_{self.suffix}", step.slots.size, *self.state, self.arrived, step.slots,
-            *new, *self.sizes,
+            f"window_push_{self.suffix}", step.slots.size, *self.state, step.slots,
+            *new, *self.sizes, chunks=1,
         )  # fmt: skip
 
     def reset(self, slots: np.ndarray) -> None:
         """As reference.reset."""
         self.launch(f"window_reset_{self.suffix}", slots.size, *self.state, slots, *self.sizes)
-
-    def key_bias(self, slots: np.ndarray, time_ns: np.ndarray, max_age_ns: int) -> np.ndarray:
-        """As reference.key_bias."""
-        w, frames = self.window, self.window.frames
-        bias = np.full((slots.size, frames), np.nan, np.float32)
-        self.launch(
-            "window_key_bias", min(1, slots.size), bias, w.time_ns, w.fill, slots, time_ns,
-            slots.size, frames, max_age_ns,
-        )  # fmt: skip
-        return bias
 
     def feature_at(self, slots: np.ndarray, frames_back: np.ndarray) -> np.ndarray:
         """As reference.feature_at."""
@@ -156,16 +146,6 @@ class Device:
         )  # fmt: skip
         return keys, values, bias, cos, sin
 
-    def gather(self, slots: np.ndarray, dtype: type) -> np.ndarray:
-        """As reference.gather."""
-        w, channels = self.window, self.window.features.shape[2]
-        out = np.full((slots.size, w.frames, channels), np.nan, dtype)
-        self.launch(
-            f"window_gather_{SUFFIX[dtype]}", slots.size, out, w.features, w.head, w.fill, slots,
-            w.frames, channels,
-        )  # fmt: skip
-        return out
-
 
 SIZES = {
     "vector": Sizes(blocks=2, channels=16, feature_channels=8),
@@ -189,12 +169,7 @@ def test_the_kernels_live_through_a_walk_as_the_definition_does(
         reference.reset(window, step.leaving)
         reference.push(window, step.slots, step.keys, step.values, step.features, step.time_ns)
         assert_same_state(device.window, window)
-        assert not device.arrived.any()
         now = step.time_ns + random.integers(-1, 40_000_000, step.slots.size)
-        np.testing.assert_array_equal(
-            device.key_bias(step.slots, now, 50_000_000),
-            reference.key_bias(window, step.slots, now, 50_000_000),
-        )
         keys, values, bias, *angles = device.look(step.slots, now, PERIODS_NS, 50_000_000)
         np.testing.assert_array_equal(keys, window.keys[step.slots])
         np.testing.assert_array_equal(values, window.values[step.slots])
@@ -206,10 +181,6 @@ def test_the_kernels_live_through_a_walk_as_the_definition_does(
         np.testing.assert_array_equal(
             device.feature_at(here, back), reference.feature_at(window, here, back)
         )
-        for out in (np.float32, np.float16):
-            np.testing.assert_array_equal(
-                device.gather(here, out), reference.gather(window, here, dtype=out)
-            )
 
 
 def test_padded_rows_change_no_ring_and_read_as_nothing(on_cpu: ctypes.CDLL) -> None:
@@ -223,9 +194,11 @@ def test_padded_rows_change_no_ring_and_read_as_nothing(on_cpu: ctypes.CDLL) -> 
     parts = (step.keys, step.values, step.features, step.time_ns)
     reference.push(window, padded[real], *(part[real] for part in parts))
     assert_same_state(device.window, window)
-    assert (device.key_bias(padded, step.time_ns, 0)[1] == MASKED).all()
+    keys, values, bias, *_ = device.look(padded, step.time_ns, PERIODS_NS, 0)
+    assert (bias[1] == MASKED).all()
+    assert not keys[1].any()
+    assert not values[1].any()
     assert not device.feature_at(padded, np.zeros_like(padded))[1].any()
-    assert not device.gather(padded, np.float16)[1].any()
     device.reset(padded)
     assert_same_state(device.window, sizes.empty())
 

@@ -69,11 +69,3 @@ def test_cells_are_those_of_a_ring(on_cpu: ctypes.CDLL, frames: int) -> None:
         assert on_cpu.next_cell(head, frames) == (head + 1) % frames
         for back in range(frames):
             assert on_cpu.cell_back(head, back, frames) == (head - 1 - back) % frames
-
-
-@pytest.mark.parametrize(("fill", "expected"), [(1, "3333"), (2, "2223"), (4, "0123"), (0, "3333")])
-def test_a_window_in_order_repeats_its_oldest_cell_on_the_left(
-    on_cpu: ctypes.CDLL, fill: int, expected: str
-) -> None:
-    cells = [on_cpu.cell_in_order(0, fill, position, 4) for position in range(4)]
-    assert cells == [int(cell) for cell in expected]

@@ -16,6 +16,8 @@ import pytest
 from langpose_rt.client.subscriber import PoseSubscriber
 from langpose_rt.formats.clip_npz import clip_to_npz
 from langpose_rt.formats.lifted_npz import lifted_from_npz
+from langpose_rt.manifest import read_manifest
+from langpose_rt.runtime.registry import cpu_backend
 from tests.background import process
 from tests.commands import COMMAND, ENVIRONMENT, part_of_demo_clip, run_apart, run_here
 from tests.peers import WAIT_S, wait_until
@@ -126,7 +128,7 @@ def test_a_server_tells_a_person_its_ports_and_stops_on_ctrl_c(model: Path) -> N
     ]
     logged = [line for line in said if "langpose_rt.cli.commands.serve: " in line]
     assert [re.sub(r".*?: (backend \S+: \S).*\n", r"\1", line) for line in logged] == [
-        "backend onnx: n"
+        f"backend {cpu_backend(read_manifest(model), threads=1)[0]}: n"
     ]
     assert [line.split()[0] for line in said if line not in logged] == [
         "keypoints", "poses", "control", "viewer", "model", "weights"

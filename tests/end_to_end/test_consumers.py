@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import zmq
 
-from langpose_rt.client.subscriber import PoseSubscriber, RigPublisher
+from langpose_rt.client.publisher import RigPublisher
+from langpose_rt.client.subscriber import PoseSubscriber
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.server import Server

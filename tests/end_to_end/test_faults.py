@@ -15,7 +15,8 @@ import pytest
 
 from langpose_rt.benchmark.child_server import ChildServer, child_server
 from langpose_rt.client.control import ControlClient
-from langpose_rt.client.subscriber import PoseSubscriber, RigPublisher
+from langpose_rt.client.publisher import RigPublisher
+from langpose_rt.client.subscriber import PoseSubscriber
 from langpose_rt.protocol.messages import PoseMessage
 from tests.background import process, repeating
 from tests.commands import ENVIRONMENT, run_here
@@ -93,10 +94,10 @@ def test_a_reload_under_load_loses_no_frame_and_changes_the_model_once(
     with (
         child_server(["--model", str(model), *PATIENT]) as server,
         listening(server) as subscriber,
-        ControlClient(f"tcp://{LOCAL}:{server.said['control_port']}") as control,
+        ControlClient(f"tcp://{LOCAL}:{server.announcement['control_port']}") as control,
         Rigs(server) as rigs,
     ):
-        endpoint = f"tcp://{LOCAL}:{server.said['control_port']}"
+        endpoint = f"tcp://{LOCAL}:{server.announcement['control_port']}"
         wait_until(lambda: rigs.sent > 40)
         refused = run_here("control", "reload", bad, "--server", endpoint)
         assert refused.code == 1
@@ -150,7 +151,7 @@ while True:
 
 def attached(server: ChildServer) -> int:
     """Connections the system holds open at the server's pose port."""
-    port, established = f":{server.said['output_port']:04X}", "01"
+    port, established = f":{server.announcement['output_port']:04X}", "01"
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return sum(row[1].endswith(port) and row[3] == established for row in rows)
 

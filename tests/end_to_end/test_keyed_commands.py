@@ -16,7 +16,7 @@ import pytest
 from langpose_rt.cli.arguments.connection import connection_from_arguments
 from langpose_rt.cli.commands import doctor
 from langpose_rt.cli.doctor.server import check_server
-from langpose_rt.client.subscriber import RigPublisher
+from langpose_rt.client.publisher import RigPublisher
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.clip_npz import clip_to_npz
 from langpose_rt.formats.recording import Entry, Recording, RecordingWriter

@@ -9,8 +9,9 @@ import pytest
 import zmq
 
 from langpose_rt.client.control import ControlClient
+from langpose_rt.client.publisher import RigPublisher
 from langpose_rt.client.raw import RawSubscriber
-from langpose_rt.client.subscriber import PoseSubscriber, RigPublisher
+from langpose_rt.client.subscriber import PoseSubscriber
 from langpose_rt.errors import LangPoseError
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.security.key_files import KeyPair, key_pair_from_file, new_key_files

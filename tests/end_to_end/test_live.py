@@ -16,7 +16,8 @@ import pytest
 import zmq
 
 from langpose_rt.client.control import ControlClient
-from langpose_rt.client.subscriber import PoseSubscriber, RigPublisher
+from langpose_rt.client.publisher import RigPublisher
+from langpose_rt.client.subscriber import PoseSubscriber
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.protocol.messages import (
     Event,

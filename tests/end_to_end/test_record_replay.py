@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from langpose_rt.benchmark.crowd import Crowd
-from langpose_rt.client.subscriber import RigPublisher
+from langpose_rt.client.publisher import RigPublisher
 from langpose_rt.formats.recording import Recording
 from langpose_rt.protocol.messages import decode_pose, decode_status
 from langpose_rt.runtime.backend import DEFAULT_MODEL

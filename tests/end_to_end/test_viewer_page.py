@@ -66,7 +66,7 @@ def told(*messages: PoseMessage) -> Iterator[str]:
         while not over.wait(0.05):
             seq += 1
             for message in messages:
-                feed.offer(encode_pose(replace(message, seq=seq)))
+                feed.publish(encode_pose(replace(message, seq=seq)))
 
     thread = threading.Thread(target=tell)
     server.start()

@@ -10,7 +10,12 @@ import pytest
 
 from langpose_rt.engine import engine_builder as module
 from langpose_rt.engine.build_config import BuildConfig
-from langpose_rt.engine.engine_builder import Toolchain, build_product, engine_name, present_engine
+from langpose_rt.engine.engine_builder import (
+    Toolchain,
+    build_engine_folder,
+    engine_name,
+    existing_engine,
+)
 from langpose_rt.engine.fp16_graph import onnx_to_fp16
 from langpose_rt.engine.fp16_reference import EVALUATOR, fp16_backend
 from langpose_rt.engine.tensorrt_build import Plan
@@ -46,7 +51,7 @@ def built(
     tools: Toolchain, clip: ParityClip, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, EngineProduct]:
     folder = tmp_path_factory.mktemp("engines") / "live"
-    return folder, build_product(DEFAULT_MODEL, folder, tools, CONFIG, clip, command="test")
+    return folder, build_engine_folder(DEFAULT_MODEL, folder, tools, CONFIG, clip, command="test")
 
 
 def half_engine(folder: Path, manifest: Manifest, engine: Engine) -> Backend:
@@ -66,7 +71,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, built: tuple[Path, EngineProduct]) ->
         part = parts[name]
         return Plan(
             data=(folder / part.file).read_bytes(), timing_cache=b"measured", flags=[name.upper()],
-            half_share=part.network_half, inputs=part.inputs, outputs=part.outputs, build_s=1.0,
+            fp16_share=part.network_half, inputs=part.inputs, outputs=part.outputs, build_s=1.0,
         )  # fmt: skip
 
     monkeypatch.setattr(module, "engine_from_onnx", engine_from_onnx)
@@ -99,12 +104,12 @@ def test_an_engine_is_present_only_as_long_as_it_is_the_one_wanted(
     built: tuple[Path, EngineProduct], tools: Toolchain
 ) -> None:
     folder, product = built
-    assert present_engine(DEFAULT_MODEL, folder, tools, CONFIG) == (product, [])
+    assert existing_engine(DEFAULT_MODEL, folder, tools, CONFIG) == (product, [])
     other = BuildConfig(batch=(1,), targets=("8.6",))
-    assert present_engine(DEFAULT_MODEL, folder, tools, other) == (None, [])
-    assert present_engine(DEFAULT_MODEL, folder.parent, tools, CONFIG) == (None, [])
+    assert existing_engine(DEFAULT_MODEL, folder, tools, other) == (None, [])
+    assert existing_engine(DEFAULT_MODEL, folder.parent, tools, CONFIG) == (None, [])
     with pytest.raises(ModelError, match="no model at"):
-        present_engine(folder / "none", folder, tools, CONFIG)
+        existing_engine(folder / "none", folder, tools, CONFIG)
 
 
 def test_what_has_changed_is_named_with_both_values(
@@ -113,7 +118,7 @@ def test_what_has_changed_is_named_with_both_values(
     folder, product = built
 
     def reasons(tools: Toolchain = tools, config: BuildConfig = CONFIG) -> list[str]:
-        return present_engine(DEFAULT_MODEL, folder, tools, config)[1]
+        return existing_engine(DEFAULT_MODEL, folder, tools, config)[1]
 
     quick = BuildConfig(batch=(1,), targets=("8.9",), optimization_level=0)
     assert reasons(config=quick) == ["optimization_level was 5, is 0"]
@@ -132,7 +137,9 @@ def test_where_the_engine_runs_its_own_poses_are_measured(
     tools: Toolchain, clip: ParityClip, tmp_path: Path
 ) -> None:
     here = Toolchain(trt=tools.trt, flavor=tools.flavor, gpu=ADA, run_engine=half_engine)
-    product = build_product(DEFAULT_MODEL, tmp_path / "live", here, CONFIG, clip, command="test")
+    product = build_engine_folder(
+        DEFAULT_MODEL, tmp_path / "live", here, CONFIG, clip, command="test"
+    )
     assert product.parity.evaluator == "the engine on RTX 4090"
     assert (product.engine.encoder.flags, product.engine.lifter.flags) == (["ENCODER"], ["LIFTER"])
     assert (product.engine.gpu, product.engine.driver) == ("RTX 4090", "580.65")
@@ -155,7 +162,7 @@ def test_an_engine_with_wrong_poses_is_refused_and_nothing_is_written(
 
     here = Toolchain(trt=tools.trt, flavor=tools.flavor, gpu=ADA, run_engine=shifted)
     with pytest.raises(BuildError, match=r"1\d\.\d+ mm off on the mean .*the engine on RTX 4090"):
-        build_product(DEFAULT_MODEL, tmp_path / "live", here, CONFIG, clip, command="test")
+        build_engine_folder(DEFAULT_MODEL, tmp_path / "live", here, CONFIG, clip, command="test")
     assert read_manifest(tmp_path / "live").engines == {}
     assert not list((tmp_path / "live").glob("*.engine"))
     assert not list((tmp_path / "live").glob(".build-*"))
@@ -166,9 +173,9 @@ def test_what_the_builder_measured_is_kept_and_an_engine_for_another_gpu_stays(
     tools: Toolchain, clip: ParityClip, tmp_path: Path
 ) -> None:
     folder = tmp_path / "live"
-    build_product(DEFAULT_MODEL, folder, tools, CONFIG, clip, command="test")
+    build_engine_folder(DEFAULT_MODEL, folder, tools, CONFIG, clip, command="test")
     other = BuildConfig(batch=(1,), targets=("8.6",))
-    build_product(folder, folder, tools, other, clip, command="test")
+    build_engine_folder(folder, folder, tools, other, clip, command="test")
     assert set(read_manifest(folder).engines) == {"rtx-sm89", "rtx-sm86"}
     assert (folder / "rtx-sm86.cache").read_bytes() == b"measured"
 
@@ -181,7 +188,7 @@ def test_a_folder_of_another_model_is_refused(
     text = (built[0] / "manifest.json").read_text()
     (folder / "manifest.json").write_text(text)
     with pytest.raises(ModelError, match="is missing from"):
-        build_product(DEFAULT_MODEL, folder, tools, CONFIG, clip, command="test")
+        build_engine_folder(DEFAULT_MODEL, folder, tools, CONFIG, clip, command="test")
     for name in read_manifest(DEFAULT_MODEL).files:
         (folder / name).write_bytes(b"another")
     another = file_sha256(folder / "encoder.onnx")
@@ -189,7 +196,7 @@ def test_a_folder_of_another_model_is_refused(
         text = text.replace(sha256, another)
     (folder / "manifest.json").write_text(text)
     with pytest.raises(ModelError, match=r"holds model 'live' \(\w{12}\), not 'live' .*delete"):
-        build_product(DEFAULT_MODEL, folder, tools, CONFIG, clip, command="test")
+        build_engine_folder(DEFAULT_MODEL, folder, tools, CONFIG, clip, command="test")
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(
@@ -197,7 +204,9 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(
 ) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot be written: Not a directory; choose another"):
-        build_product(DEFAULT_MODEL, tmp_path / "file/live", tools, CONFIG, clip, command="test")
+        build_engine_folder(
+            DEFAULT_MODEL, tmp_path / "file/live", tools, CONFIG, clip, command="test"
+        )
 
 
 def test_an_engine_is_named_after_what_it_runs_on() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from langpose_rt.config import PRESETS, ModelConfig
+from langpose_rt.config import PRESETS, ModelConfig, RayRefinement
 from langpose_rt.engine.onnx_export import model_folder_from_checkpoint
 from langpose_rt.errors import ConfigError
 from langpose_rt.manifest import read_manifest
@@ -68,6 +68,10 @@ def test_a_graph_has_the_named_inputs_and_outputs_and_any_batch(
     for value in (*graph.input, *graph.output):
         assert value.type.tensor_type.shape.dim[0].dim_param
         assert value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+
+
+def test_the_manifest_says_how_poses_are_refined(folder: Path) -> None:
+    assert read_manifest(folder).ray_refinement == RayRefinement()
 
 
 def test_large_weights_are_stored_in_half(folder: Path) -> None:

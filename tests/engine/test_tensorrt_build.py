@@ -54,7 +54,7 @@ def test_the_default_model_builds_in_half_with_the_tensors_a_backend_expects(
     inputs, outputs = io(read_manifest(DEFAULT_MODEL).model_config)
     assert plan.inputs == {tensor: str(shape) for tensor, shape in inputs.items()}
     assert plan.outputs == {tensor: str(shape) for tensor, shape in outputs.items()}
-    assert MIN_FP16_SHARE < plan.half_share < 0.6
+    assert MIN_FP16_SHARE < plan.fp16_share < 0.6
     assert "TF32" not in plan.flags
     assert len(plan.data) > 500_000
     assert plan.timing_cache == b""
@@ -64,13 +64,13 @@ def test_the_default_model_builds_in_half_with_the_tensors_a_backend_expects(
 
 def test_a_float32_graph_has_no_half_and_is_seen(rtx: Any) -> None:
     graph = onnx.load(DEFAULT_MODEL / "lifter.onnx").SerializeToString()
-    assert build(rtx, graph, BuildConfig(batch=(1,), targets=("8.9",))).half_share == 0
+    assert build(rtx, graph, BuildConfig(batch=(1,), targets=("8.9",))).fp16_share == 0
 
 
 @pytest.mark.parametrize("target", ["8.0", "8.6", "8.9", "12.0"])
 def test_an_engine_builds_for_every_architecture(rtx: Any, target: str) -> None:
     plan = build(rtx, small_graph(), BuildConfig(batch=(1, 8), targets=(target,)))
-    assert plan.half_share == 1
+    assert plan.fp16_share == 1
     assert plan.inputs == {"x": "float16[batch,4]"}
 
 

@@ -1,4 +1,4 @@
-"""Metrics: against SciPy, against arithmetic by hand, and what is left out stays out."""
+"""Metrics: against SciPy, against arithmetic by hand, and with masked joints."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What a recording under test holds."""
+"""Entries of a recording, for tests."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Archives: arrays come out as asked for, or with one sentence that names the file."""
+"""Archives: typed arrays, or one error that names the file."""
 
 import io
 import zipfile

@@ -1,4 +1,4 @@
-"""BVH: an independent reader's forward kinematics gives the poses back, without flips."""
+"""BVH: forward kinematics of an independent reader reproduces the poses, without flips."""
 
 import re
 import warnings

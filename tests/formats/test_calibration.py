@@ -1,4 +1,4 @@
-"""Calibration files: as Pose2Sim, caliscope and anipose write them; wrong ones are one sentence."""
+"""Calibration files of Pose2Sim, caliscope and anipose; errors for invalid ones."""
 
 from pathlib import Path
 

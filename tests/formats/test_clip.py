@@ -1,4 +1,4 @@
-"""Clips: what counts, who is there, and which reader a path gets."""
+"""Clips: valid joints, present persons, and the reader of a path."""
 
 from pathlib import Path
 
@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.formats.clip import DEMO_CLIP, Clip, Given, keypoints_normalised, times_from_fps
+from langpose_rt.formats.clip import (
+    DEMO_CLIP,
+    Clip,
+    ClipOverrides,
+    keypoints_normalised,
+    times_from_fps,
+)
 from langpose_rt.formats.readers import read_clip
 from langpose_rt.geometry.skeleton import skeleton_named
 
@@ -78,7 +84,7 @@ def test_times_follow_the_frame_numbers() -> None:
 )
 def test_impossible_options_are_refused(known: dict[str, object], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
-        Given(**known)  # type: ignore[arg-type]
+        ClipOverrides(**known)  # type: ignore[arg-type]
 
 
 def test_paths_that_hold_no_clip_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Clips as npz: what is written is read again, and every wrong file is one sentence."""
+"""Clips as npz: round trip, and one error for every invalid file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.formats.clip import DEMO_CLIP, Clip, Given
+from langpose_rt.formats.clip import DEMO_CLIP, Clip, ClipOverrides
 from langpose_rt.formats.clip_npz import clip_from_npz, clip_to_npz
 from langpose_rt.formats.readers import read_clip
 from langpose_rt.geometry.camera import Intrinsics
@@ -63,11 +63,11 @@ def assert_same_clip(one: Clip, other: Clip) -> None:
 
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[..., Clip]:
-    def read_with(change: Change, given: Given | None = None) -> Clip:
+    def read_with(change: Change, given: ClipOverrides | None = None) -> Clip:
         arrays = whole_arrays()
         change(arrays)
         np.savez(tmp_path / "clip.npz", **arrays)  # type: ignore[arg-type]
-        return clip_from_npz(tmp_path / "clip.npz", given or Given())
+        return clip_from_npz(tmp_path / "clip.npz", given or ClipOverrides())
 
     return read_with
 
@@ -115,7 +115,7 @@ def test_nan_and_score_zero_are_missing(read: Callable[..., Clip]) -> None:
 
 
 def test_what_is_given_holds_against_the_file(read: Callable[..., Clip]) -> None:
-    given = Given(
+    given = ClipOverrides(
         skeleton=skeleton_named("h36m17"),
         size=(1280, 960),
         fps=25.0,
@@ -143,7 +143,7 @@ def test_a_clip_that_is_written_is_read_again(read: Callable[..., Clip], tmp_pat
 def test_assumed_intrinsics_are_not_written_as_if_known(
     read: Callable[..., Clip], tmp_path: Path
 ) -> None:
-    clip = read(changed(), Given(intrinsics=Intrinsics.from_fov(640, 480, assumed=True)))
+    clip = read(changed(), ClipOverrides(intrinsics=Intrinsics.from_fov(640, 480, assumed=True)))
     clip_to_npz(tmp_path / "again.npz", clip)
     assert read_clip(tmp_path / "again.npz").intrinsics is None
 
@@ -206,7 +206,7 @@ def test_a_given_format_of_another_size_is_refused(read: Callable[..., Clip]) ->
     with pytest.raises(
         ConfigError, match="17 keypoints a person; expected 26 of the format halpe26"
     ):
-        read(changed(), Given(skeleton=skeleton_named("halpe26")))
+        read(changed(), ClipOverrides(skeleton=skeleton_named("halpe26")))
 
 
 @given(
@@ -225,7 +225,7 @@ def test_whatever_an_array_is_the_answer_is_a_clip_or_a_sentence(
     np.savez(path, **{**whole_arrays(), key: array})  # type: ignore[arg-type]
     clip, sentence = read_clip(DEMO_CLIP), str(path)
     try:
-        clip = clip_from_npz(path, Given())
+        clip = clip_from_npz(path, ClipOverrides())
     except ConfigError as error:
         sentence = str(error)
     assert str(path) in sentence

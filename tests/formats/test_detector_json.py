@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.formats.clip import Clip, Given
+from langpose_rt.formats.clip import Clip, ClipOverrides
 from langpose_rt.formats.readers import read_clip
 
-GIVEN = Given(size=(640, 480), fps=50.0)
+GIVEN = ClipOverrides(size=(640, 480), fps=50.0)
 
 
 def flat(x: float) -> list[float]:
@@ -41,7 +41,7 @@ LAYOUTS: dict[str, Any] = {
 }
 
 
-def read(folder: Path, document: object, given: Given = GIVEN) -> Clip:
+def read(folder: Path, document: object, given: ClipOverrides = GIVEN) -> Clip:
     path = folder / "results.json"
     raw = document if isinstance(document, bytes) else json.dumps(document).encode()
     path.write_bytes(raw)
@@ -100,7 +100,7 @@ def test_size_and_rate_have_to_be_given(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match="JSON of a detector has no frame rate; say it with --fps"
     ):
-        read(tmp_path, LAYOUTS["MMPose"], Given(size=(640, 480)))
+        read(tmp_path, LAYOUTS["MMPose"], ClipOverrides(size=(640, 480)))
 
 
 keys = st.sampled_from(["people", "instances", "keypoints", "frame_id", "image_id", "1.jpg"])

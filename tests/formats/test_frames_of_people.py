@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.formats.clip import Given
+from langpose_rt.formats.clip import ClipOverrides
 from langpose_rt.formats.frames_of_people import FramePeople, clip_from_frames
 
-GIVEN = Given(size=(640, 480), fps=29.97)
+GIVEN = ClipOverrides(size=(640, 480), fps=29.97)
 PATH = Path("clip.json")
 
 

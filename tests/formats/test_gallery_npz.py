@@ -1,4 +1,4 @@
-"""Galleries of action sentences: read back, and refused where they do not fit."""
+"""Action galleries: reading, and rejection of galleries that do not fit the model."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The file of lifted poses: nobody is NaN, and what is written is read again."""
+"""Lifted poses as npz: round trip, with NaN for missing persons."""
 
 from pathlib import Path
 

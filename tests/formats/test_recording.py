@@ -1,4 +1,4 @@
-"""Recordings: what goes in comes out, in other readers too, and as far as a broken file goes."""
+"""Recordings: round trip, other readers, and truncated files."""
 
 import resource
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Resampling and turning: lines between frames, nothing across gaps, heads up."""
+"""Resampling and rotation: linear between frames, NaN across gaps, z up."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Somebody who moves every joint, and tracks of them."""
+"""A synthetic person who moves every joint, and tracks of them."""
 
 import numpy as np
 

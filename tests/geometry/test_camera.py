@@ -1,4 +1,4 @@
-"""Cameras: rays against OpenCV, roots against a general least squares, and the way to the world."""
+"""Cameras: rays against OpenCV, roots against a general solver, and world axes."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The person's own frame: rotation, size, and what bad frames may not do to them."""
+"""Person frame: rotation, size, and robustness to bad frames."""
 
 import numpy as np
 from hypothesis import given

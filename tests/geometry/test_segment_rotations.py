@@ -1,4 +1,4 @@
-"""Rotations from joint positions, checked by putting a body together from rotations again."""
+"""Rotations from joint positions, checked by forward kinematics."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Keypoint formats: the table is consistent, and the 17 joints come out of it right."""
+"""Keypoint formats: consistency of the table, and conversion to the 17 joints."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.clip import DEMO_CLIP
 from langpose_rt.formats.readers import read_clip
@@ -51,6 +52,10 @@ def seen_keypoints(skeleton: Skeleton, *batch: int, seed: int = 0) -> np.ndarray
 
 
 @EVERY
+def test_the_number_of_joints_is_that_of_their_names() -> None:
+    assert len(JOINTS) == NUM_JOINTS
+
+
 def test_every_joint_is_a_weighted_mean_of_keypoints_that_exist(skeleton: Skeleton) -> None:
     assert len(skeleton.to_h36m) == len(JOINTS) == 17
     for terms in skeleton.to_h36m:

@@ -34,7 +34,7 @@ class HostNetwork:
         self._driver = ctypes.CDLL("libcuda.so.1")
         self._kept: list[object] = []
 
-    def bound(self, part: str, size: int, addresses: dict[str, int], stream: int) -> Enqueue:
+    def bind(self, part: str, size: int, addresses: dict[str, int], stream: int) -> Enqueue:
         inputs, outputs = {"encoder": encoder_io, "lifter": lifter_io}[part](self._config)
         session = self._sessions[part]
         given = {
@@ -59,7 +59,7 @@ class HostNetwork:
 
         return enqueue
 
-    def recorded(self, work: Enqueue, stream: int) -> Graph:
+    def capture(self, work: Enqueue, stream: int) -> Graph:
         return Graph(work, stream)
 
     def close(self) -> None:

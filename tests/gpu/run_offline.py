@@ -124,7 +124,7 @@ def main(words: list[str] | None = None) -> int:
         if unknown:
             parser.error(f"no such stage: {', '.join(sorted(unknown))}")
         found = [stage for stage in found if stage.name in arguments.only.split(",")]
-    if arguments.warm_up_pipeline:
+    if arguments.dry_run:
         print("\n".join(f"{stage.name}: {' '.join(stage.command)}" for stage in found))
         return 0
     out.mkdir(parents=True, exist_ok=True)

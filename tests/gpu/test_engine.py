@@ -15,7 +15,7 @@ import pytest
 
 from langpose_rt.engine.acceptance import check_parity
 from langpose_rt.engine.build_config import BuildConfig
-from langpose_rt.engine.engine_builder import Toolchain, build_product
+from langpose_rt.engine.engine_builder import Toolchain, build_engine_folder
 from langpose_rt.engine.fp16_graph import onnx_to_fp16
 from langpose_rt.errors import BackendError, ConfigError
 from langpose_rt.manifest import Engine, EngineParity, EnginePart, Manifest, read_manifest
@@ -24,8 +24,9 @@ from langpose_rt.runtime.cuda.backend import CudaBackend
 from langpose_rt.runtime.cuda.driver_registry import open_driver
 from langpose_rt.runtime.gpu_info import Gpu
 from langpose_rt.runtime.parity import ParityClip, demo_parity_clip, lift_clip, parity
+from langpose_rt.runtime.registry import open_backend
 from langpose_rt.runtime.tensorrt import EngineNetwork
-from langpose_rt.runtime.tensorrt_flavor import FLAVORS, imported
+from langpose_rt.runtime.tensorrt_flavor import FLAVORS, import_tensorrt
 from tests.gpu.conftest import ON_CPU
 from tests.gpu.host_engine import HostTensorRT
 
@@ -101,12 +102,12 @@ def built(
         yield on_host(folder, config, image)
         return
     try:
-        trt = imported(flavor)
+        trt = import_tensorrt(flavor)
         flavor.check_capability(gpu.compute_capability)
     except ConfigError as error:
         pytest.skip(str(error))
     tools = Toolchain(trt=trt, flavor=flavor, gpu=gpu)
-    build_product(DEFAULT_MODEL, folder / "live", tools, config, clip, command="test")
+    build_engine_folder(DEFAULT_MODEL, folder / "live", tools, config, clip, command="test")
     manifest = read_manifest(folder / "live")
     (product,) = manifest.engines.values()
     yield Built(trt, flavor.name, folder / "live", manifest, product.engine, image)

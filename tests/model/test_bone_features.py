@@ -5,8 +5,8 @@ import torch
 
 from langpose_rt.config import ModelConfig
 from langpose_rt.errors import ConfigError
-from langpose_rt.geometry.skeleton import BONES, REFERENCE_BONES_M
-from langpose_rt.model.bone_features import BONE_CHANNELS, PAIRS, BoneInput
+from langpose_rt.geometry.skeleton import BONES, INPUT_BONES, REFERENCE_BONES_M
+from langpose_rt.model.bone_features import BONE_CHANNELS, BoneFeatures
 from langpose_rt.model.encoder import Encoder
 
 ARM = BONES.index((11, 12))
@@ -23,8 +23,8 @@ def rows_with_arm(depth_share: float) -> torch.Tensor:
 
 def channels(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Extent, length and depth of every pair."""
-    found = BoneInput()(rows)
-    pairs = len(PAIRS)
+    found = BoneFeatures()(rows)
+    pairs = len(INPUT_BONES)
     extent, length, depth = found.split((2 * pairs, pairs, pairs))
     return extent.unflatten(0, (pairs, 2)), length, depth
 

@@ -27,9 +27,9 @@ def test_weights_config_and_card_come_back(tmp_path: Path) -> None:
 
 
 def test_half_storage_rounds_once_and_then_stays(tmp_path: Path) -> None:
-    save(tmp_path / "a.safetensors", seeded(CONFIG, 1), {}, half=True)
+    save(tmp_path / "a.safetensors", seeded(CONFIG, 1), {}, fp16=True)
     rounded, _ = load(tmp_path / "a.safetensors")
-    save(tmp_path / "b.safetensors", rounded, {}, half=True)
+    save(tmp_path / "b.safetensors", rounded, {}, fp16=True)
     again, _ = load(tmp_path / "b.safetensors")
     for name, value in rounded.state_dict().items():
         assert value.dtype == torch.float32

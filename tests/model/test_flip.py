@@ -7,8 +7,8 @@ import torch
 from langpose_rt.config import ModelConfig
 from langpose_rt.geometry.person_frame import AnchorState, anchor_step
 from langpose_rt.geometry.skeleton import PAIRS
-from langpose_rt.model.flip import Mirror
-from langpose_rt.model.langpose import LangPose, seeded, sided
+from langpose_rt.model.flip import Flip
+from langpose_rt.model.langpose import LangPose, seeded, with_flip_averaging
 
 SMALL = {"width": 32, "heads": 2, "depth": 2, "window": 4, "representation": 16}
 KINDS = {
@@ -32,19 +32,19 @@ def mirrored_model(kind: str) -> LangPose:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_mirrored_frame_gets_the_mirrored_pose(kind: str) -> None:
-    model, mirror = mirrored_model(kind), Mirror()
+    model, mirror = mirrored_model(kind), Flip()
     rows, extras, time_ns = clip()
     with torch.no_grad():
         pose, log_sigma = model(rows, extras, time_ns)
         image, image_sigma = model(mirror.joints(rows), mirror.extras(extras), time_ns)
     torch.testing.assert_close(image, mirror.joints(pose))
-    torch.testing.assert_close(image_sigma, mirror.numbers(log_sigma))
+    torch.testing.assert_close(image_sigma, mirror.scalars(log_sigma))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_answer_is_the_mean_of_both_sides_of_the_same_weights(kind: str) -> None:
-    model, mirror = mirrored_model(kind), Mirror()
-    plain = sided(model, mirrored=False)
+    model, mirror = mirrored_model(kind), Flip()
+    plain = with_flip_averaging(model, mirrored=False)
     rows, extras, time_ns = clip()
     with torch.no_grad():
         pose, _ = model(rows, extras, time_ns)
@@ -56,7 +56,7 @@ def test_the_answer_is_the_mean_of_both_sides_of_the_same_weights(kind: str) -> 
 
 def test_words_are_compared_with_the_frame_itself_and_not_its_image() -> None:
     model = mirrored_model("frame tokens")
-    plain = sided(model, mirrored=False)
+    plain = with_flip_averaging(model, mirrored=False)
     with torch.no_grad():
         both, own = (one.encoder.embedding(one.encoder(*clip())) for one in (model, plain))
     torch.testing.assert_close(both, own)
@@ -76,6 +76,6 @@ def test_the_mirror_shows_what_a_mirrored_camera_would_have_sent() -> None:
     image = anchor_step(
         AnchorState.empty(3), rays[:, order] * flip, scores[:, order], dt_s, gravity * [-1, 1, 1]
     )
-    mirror = Mirror()
+    mirror = Flip()
     np.testing.assert_allclose(mirror.joints(torch.from_numpy(own.rows)), image.rows, atol=1e-6)
     np.testing.assert_allclose(mirror.extras(torch.from_numpy(own.extras)), image.extras, atol=1e-6)

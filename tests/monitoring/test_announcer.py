@@ -1,4 +1,4 @@
-"""What the server says, when, and how much of it at most."""
+"""Schedule of heartbeats and schemas, and rate limit of events."""
 
 import pytest
 

@@ -48,9 +48,9 @@ def test_every_latency_is_in_the_bucket_whose_edge_is_the_first_not_below(
 def test_a_rate_is_per_second_between_two_looks() -> None:
     rate = Rate(0)
     rate.add(30)
-    assert rate.look(500 * NS_PER_MS) == 60
-    assert rate.look(500 * NS_PER_MS) == 60, "no time has passed"
-    assert rate.look(1500 * NS_PER_MS) == 0
+    assert rate.update(500 * NS_PER_MS) == 60
+    assert rate.update(500 * NS_PER_MS) == 60, "no time has passed"
+    assert rate.update(1500 * NS_PER_MS) == 0
 
 
 def test_counters_add_up_the_streams_there_are_and_those_that_are_gone() -> None:

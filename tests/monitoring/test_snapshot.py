@@ -1,7 +1,7 @@
-"""One picture of the server from what was counted."""
+"""Snapshots of counters and streams."""
 
 from langpose_rt.monitoring.counters import Stats
-from langpose_rt.monitoring.snapshot import Snapshot
+from langpose_rt.monitoring.snapshot import ServerState, Snapshot
 from langpose_rt.pipeline.camera_lookup import CameraLookup
 from langpose_rt.pipeline.camera_stream import Stream
 from langpose_rt.pipeline.frame_queue import FrameQueue
@@ -11,10 +11,16 @@ from tests.fakes import MS, FakeBackend, keypoint_message
 
 
 def snapshot(stats: Stats, streams: list[Stream], now_ns: int = 0) -> Snapshot:
-    model = ModelStamp(id="fake")
-    numbers = {"uptime_s": 1.5, "persons": 2, "slots": 8, "fps": 60.0}
-    shots = [stream.snapshot(now_ns) for stream in streams]
-    return Snapshot.of(stats, shots, server="srv", state="ready", model=model, **numbers)  # type: ignore[arg-type]
+    state = ServerState(
+        server="srv",
+        state="ready",
+        uptime_s=1.5,
+        model=ModelStamp(id="fake"),
+        persons=2,
+        slots=8,
+        fps=60.0,
+    )
+    return Snapshot.of(state, stats, [stream.snapshot(now_ns) for stream in streams])
 
 
 def empty_snapshot() -> Snapshot:

@@ -1,4 +1,4 @@
-"""A pipeline over the fake backend, with feeding and reading in one call."""
+"""A pipeline over the fake backend, fed and read in one call."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ PADDING_SLOT = np.zeros((17, 3), np.float32)
 
 @dataclass
 class Bench:
-    """A pipeline over the fake backend, and everything it said."""
+    """A pipeline over the fake backend, with decoded messages."""
 
     backend: FakeBackend
     pipeline: Pipeline
@@ -45,14 +45,14 @@ class Bench:
         return [decode_pose(parts) for parts in self.pipeline.flush(round(at_ms * MS))]
 
     def tick(self, at_ms: float) -> list[Heartbeat | SchemaMessage | Event | PoseMessage]:
-        replies = self.pipeline.tick(round(at_ms * MS))
+        outgoing = self.pipeline.tick(round(at_ms * MS))
         return [
             decode_pose(parts) if parts[0].startswith(b"pose3d/") else decode_status(parts)
-            for parts in replies
+            for parts in outgoing
         ]
 
     def events(self, at_ms: float) -> list[Event]:
-        return [notice for notice in self.tick(at_ms) if isinstance(notice, Event)]
+        return [message for message in self.tick(at_ms) if isinstance(message, Event)]
 
     def counter(self, name: str) -> int:
         return self.pipeline.snapshot(0).counters[name]

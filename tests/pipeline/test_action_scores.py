@@ -1,4 +1,4 @@
-"""Sentences of people in motion: the running mean, and which sentence comes first."""
+"""Action scores: running mean of the embedding, and order of the sentences."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Which camera a frame is taken to be from, and rays for many cameras at once."""
+"""The camera model of a frame: sent, calibrated or assumed."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 
 from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.geometry.camera import Camera, Intrinsics, pixel_to_ray
-from langpose_rt.pipeline.camera_lookup import CameraLookup, rays_of_people
+from langpose_rt.pipeline.camera_lookup import CameraLookup
 from langpose_rt.protocol.messages import RigCamera
 from tests.fakes import SIZE, keypoint_message, person_px
 
@@ -95,15 +95,3 @@ def test_a_lens_that_cannot_be_costs_the_message() -> None:
     message = keypoint_message(cam=RigCamera(k=(-1.0, 1.0, 0.0, 0.0)))
     with pytest.raises(MessageError, match="bad_camera"):
         CameraLookup({}).camera_model_of(message)
-
-
-def test_rays_of_many_cameras_are_those_of_each() -> None:
-    views = CameraLookup({"cam0": CALIBRATED}, fov_deg=50.0)
-    camera_lookup = [
-        views.camera_model_of(keypoint_message(camera=name)) for name in ("a", "cam0", "b")
-    ]
-    counts = [2, 1, 0]
-    people = np.stack([person_px((x, 0, 4))[:, :2] for x in (-0.5, 0.2, 0.9)])
-    rays = rays_of_people(people, camera_lookup, counts)
-    np.testing.assert_array_equal(rays[:2], pixel_to_ray(people[:2], camera_lookup[0].intrinsics))
-    np.testing.assert_array_equal(rays[2:], pixel_to_ray(people[2:], CALIBRATED.intrinsics))

@@ -4,10 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langpose_rt.pipeline.capture_clock import CaptureClock, Stamp
+from langpose_rt.pipeline.capture_clock import STEP_NS, CaptureClock, Stamp, stamp_with_sync
+from langpose_rt.protocol.keypoints import ClockSync
 
 MS = 1_000_000
 HOUR_MS = 3_600_000.0
+DELAY_NS, OFFSET_NS = 7 * MS, 37_000 * MS
 
 
 def stamps(*frames: tuple[float, float]) -> list[Stamp]:
@@ -121,3 +123,43 @@ def test_time_rises_by_what_is_possible_whatever_the_clocks_say(
         assert last_ns < stamp.time_ns < 1 << 62
         assert stamp.t_unc_ns >= 0
         last_ns = stamp.time_ns
+
+
+def estimated(t_ns: int) -> Stamp:
+    """The one-way estimate over a way that takes at least DELAY_NS, after some frames."""
+    clock = CaptureClock(0, OFFSET_NS + DELAY_NS)
+    for frame_ns in range(0, t_ns + 1, 20 * MS):
+        stamp = clock.stamp(frame_ns, frame_ns + OFFSET_NS + DELAY_NS)
+    return stamp
+
+
+def test_one_way_the_least_delay_cannot_be_seen_and_a_probe_sees_it() -> None:
+    t_ns = 1000 * MS
+    stamp = estimated(t_ns)
+    assert stamp.t_srv_ns == t_ns + OFFSET_NS + DELAY_NS
+    assert stamp.t_unc_ns == 0, "it says only how the delay varies"
+    better = stamp_with_sync(stamp, ClockSync(OFFSET_NS, 2 * MS), t_ns)
+    assert (better.t_srv_ns, better.t_unc_ns) == (t_ns + OFFSET_NS, 2 * MS)
+    assert better.time_ns == stamp.time_ns, "the model's time is the rig's alone"
+    assert stamp_with_sync(stamp, None, t_ns) == stamp
+
+
+@pytest.mark.parametrize(
+    ("error_ns", "believed"),
+    [
+        (DELAY_NS + 2 * MS, True),
+        (DELAY_NS + 2 * MS + 1, False),
+        (DELAY_NS - STEP_NS, True),
+        (DELAY_NS - STEP_NS - 1, False),
+    ],
+)
+def test_a_claim_that_cannot_be_true_is_out_of_date(error_ns: int, believed: bool) -> None:
+    stamp = estimated(1000 * MS)
+    found = stamp_with_sync(stamp, ClockSync(OFFSET_NS + error_ns, 2 * MS), 1000 * MS)
+    assert (found.t_unc_ns == 2 * MS) is believed
+    assert (found == stamp) is not believed
+
+
+def test_nothing_is_claimed_of_a_clock_that_has_just_stepped() -> None:
+    stepped = Stamp(0, 100, 5, stepped=True)
+    assert stamp_with_sync(stepped, ClockSync(0, 1000), 100) == stepped

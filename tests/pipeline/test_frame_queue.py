@@ -1,4 +1,4 @@
-"""Order, epochs and the backlog rule; counters are exact whatever arrives."""
+"""Order, epochs and the longest wait; counters are exact whatever arrives."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from langpose_rt.pipeline.camera_lookup import CameraLookup
 from langpose_rt.pipeline.frame_queue import MAX_WAITING, SILENCE_NS, Frame, FrameQueue
-from langpose_rt.protocol.clock_sync import ClockSync
+from langpose_rt.protocol.keypoints import ClockSync
 from langpose_rt.protocol.messages import Drops
 from tests.fakes import MS, keypoint_message
 

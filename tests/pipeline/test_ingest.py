@@ -1,4 +1,4 @@
-"""The ingest side: many streams, one lock, and nothing lost without a counter."""
+"""Ingest: many streams, one lock, and nothing lost without a counter."""
 
 import sys
 import threading

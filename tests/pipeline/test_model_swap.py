@@ -1,4 +1,4 @@
-"""A new model rehearses beside the one that answers, and takes over; no threads here."""
+"""A shadow model fills its windows beside the active one and is promoted; no threads."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from langpose_rt.errors import BackendError
 from langpose_rt.pipeline.model_swap import (
     MOST_BEHIND,
-    REHEARSAL_NS,
+    SHADOW_NS,
     TOO_SLOW_NS,
     ShadowModel,
     SwappableBackend,
@@ -44,13 +44,13 @@ def test_it_takes_over_once_it_knows_everybody_as_well_as_the_one_before() -> No
     stage = Stage()
     assert stage.ready_to_promote() is None
     stage.show(FULL - 1)
-    stage.shadow.work()
+    stage.shadow.run_queued()
     assert stage.ready_to_promote(100 * MS) is None, "one frame is missing"
     stage.show(1)
     assert stage.ready_to_promote(200 * MS) is stage.shadow
     assert stage.model.promote(stage.shadow)
-    assert stage.shadow.over.is_set()
-    assert stage.shadow.before is stage.old
+    assert stage.shadow.ended.is_set()
+    assert stage.shadow.replaced is stage.old
     times_ns = [[time_ns for time_ns, _ in one.history[2]] for one in (stage.new, stage.old)]
     assert times_ns[0] == times_ns[1][-FULL:]
     stage.show(1)
@@ -58,7 +58,7 @@ def test_it_takes_over_once_it_knows_everybody_as_well_as_the_one_before() -> No
     assert len(stage.old.history[2]) == 40 + FULL, "the old one is left alone"
 
 
-def test_who_came_during_the_rehearsal_is_known_from_the_first_frame() -> None:
+def test_people_who_came_during_the_shadow_run_are_known_from_the_first_frame() -> None:
     stage = Stage(frames_before=0)
     stage.show(3, slot=5)
     assert stage.ready_to_promote() is stage.shadow
@@ -80,8 +80,8 @@ def test_who_is_forgotten_is_forgotten_by_both_in_the_right_order() -> None:
 def test_nobody_waits_for_ever_for_somebody_who_is_away() -> None:
     stage = Stage()
     assert stage.ready_to_promote(0) is None
-    assert stage.ready_to_promote(REHEARSAL_NS) is None
-    assert stage.ready_to_promote(REHEARSAL_NS + 1) is stage.shadow
+    assert stage.ready_to_promote(SHADOW_NS) is None
+    assert stage.ready_to_promote(SHADOW_NS + 1) is stage.shadow
 
 
 def test_a_model_that_has_failed_is_replaced_at_once() -> None:
@@ -94,9 +94,9 @@ def test_a_model_that_is_behind_does_not_take_over_and_is_dismissed_in_the_end()
     assert stage.shadow.behind > MOST_BEHIND
     assert stage.ready_to_promote(0) is None
     assert stage.ready_to_promote(TOO_SLOW_NS) is None
-    assert not stage.shadow.over.is_set()
+    assert not stage.shadow.ended.is_set()
     assert stage.ready_to_promote(TOO_SLOW_NS + 1) is None
-    assert stage.shadow.over.is_set()
+    assert stage.shadow.ended.is_set()
     assert "cannot keep up with this load" in str(stage.shadow.error)
     noted = stage.shadow.behind
     stage.show(1)
@@ -104,18 +104,16 @@ def test_a_model_that_is_behind_does_not_take_over_and_is_dismissed_in_the_end()
 
 
 @pytest.mark.parametrize("how", ["failing", "nan", "fault"])
-def test_a_model_that_fails_while_it_rehearses_is_dismissed(
-    how: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_shadow_model_that_fails_is_dropped(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage()
     stage.new.failing = how == "failing"
     stage.new.broken_embeddings = {2} if how == "nan" else set()
     if how == "fault":
         monkeypatch.setattr(stage.new, "encode", lambda *_: 1 / 0)
     stage.show(1)
-    stage.shadow.work()
+    stage.shadow.run_queued()
     assert stage.ready_to_promote() is None
-    assert stage.shadow.over.is_set()
+    assert stage.shadow.ended.is_set()
     assert isinstance(stage.shadow.error, BackendError)
     assert stage.model.manifest is stage.old.manifest
 
@@ -127,8 +125,8 @@ def test_a_model_that_fails_at_the_last_moment_does_not_take_over() -> None:
     ready_to_promote = stage.ready_to_promote()
     assert ready_to_promote is stage.shadow
     assert not stage.model.promote(ready_to_promote)
-    assert ready_to_promote.over.is_set()
-    assert ready_to_promote.before is None
+    assert ready_to_promote.ended.is_set()
+    assert ready_to_promote.replaced is None
     stage.show(1)
     assert len(stage.old.history[2]) == 2
 

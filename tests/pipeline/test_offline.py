@@ -1,4 +1,4 @@
-"""A clip through the pipeline: every frame answered, in the right column, with its lookahead."""
+"""A clip through the pipeline: every frame lifted, in the right column, with its lookahead."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The output filter: one person against the published recurrence, many against each other."""
+"""One-Euro filter: one person against the published recurrence, many against each other."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""The pipeline as tables of (time, message) -> replies: no socket, no sleep, no clock."""
+"""The pipeline as tables of (time, message) -> messages: no socket, no sleep, no clock."""
 
 import re
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Overload, faults, and another model: what is lost, and that nothing else is."""
+"""Overload, faults and model swaps lose only the frames that are counted."""
 
 import itertools
 from collections import Counter
@@ -294,7 +294,7 @@ def test_another_model_takes_over_between_two_frames_and_people_stay_who_they_ar
     other.manifest = msgspec.structs.replace(other.manifest, name="other")
     shadow = test.pipeline.model.start_shadow(other)
     for frame in range(30, 60):
-        shadow.work()
+        shadow.run_queued()
         now_ns = 20 * frame * MS
         said += [decode_pose(parts) for parts in test.pipeline.promote_shadow(now_ns)]
         said += test.feed(person, seq=frame, ids=[4], at_ms=20 * frame)
@@ -315,7 +315,7 @@ def test_another_model_takes_over_between_two_frames_and_people_stay_who_they_ar
     assert test.pipeline.snapshot(0).model.id == "other"
 
 
-def test_who_was_away_while_the_new_model_rehearsed_begins_anew_and_it_is_said() -> None:
+def test_who_was_away_while_the_shadow_model_ran_begins_again_and_it_is_reported() -> None:
     test, person = bench(track_timeout_s=60.0), person_px((0, 0, 4))
     for frame in range(30):
         test.feed(person, seq=frame, ids=[4], at_ms=20 * frame)

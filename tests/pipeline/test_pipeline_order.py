@@ -1,4 +1,4 @@
-"""Order, epochs, clocks, and answers that wait for their lookahead."""
+"""Order, epochs, clocks, and frames that wait for their lookahead."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Who is who, who is held, and who has left."""
+"""People in the pipeline: ids, coasting and expiry."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from tests.pipeline.bench import PADDING_SLOT, Bench, bench
 # People -------------------------------------------------------------------------------------------
 
 
-def test_people_join_and_leave_and_a_slot_is_free_after_the_hold() -> None:
+def test_people_join_and_leave_and_a_slot_is_free_after_the_timeout() -> None:
     test = bench(slots=2, coast_ms=0.0)
     one, two = person_px((-1, 0, 4)), person_px((1, 0, 4))
     assert test.feed(one, ids=[5], seq=0, at_ms=0)[0].ids.tolist() == [5]
@@ -41,7 +41,7 @@ def test_somebody_who_is_away_for_a_moment_comes_back_with_their_history() -> No
     assert message.state == ("ok",)
 
 
-def test_an_id_that_goes_on_without_a_joint_gives_the_slot_back_after_the_hold() -> None:
+def test_an_id_that_goes_on_without_a_joint_gives_the_slot_back_after_the_timeout() -> None:
     test, person = bench(slots=1), person_px((0, 0, 4))
     test.feed(person, ids=[1], seq=0, at_ms=0)
     for frame in range(1, 51):
@@ -53,7 +53,7 @@ def test_an_id_that_goes_on_without_a_joint_gives_the_slot_back_after_the_hold()
 
 
 @pytest.mark.parametrize("given", [-1, 4])
-def test_a_camera_slower_than_the_hold_has_the_same_people_in_every_frame(given: int) -> None:
+def test_a_camera_slower_than_the_timeout_has_the_same_people_in_every_frame(given: int) -> None:
     test, person = bench(track_timeout_s=0.1), person_px((0, 0, 4))
     for frame in range(6):
         (message,) = test.feed(person, ids=[given], seq=frame, at_ms=250 * frame)
@@ -87,7 +87,7 @@ def test_untracked_people_get_ids_that_last() -> None:
         assert message.root[message.ids.tolist().index(1), 0] == pytest.approx(1, abs=0.01)
 
 
-# Held ---------------------------------------------------------------------------------------------
+# Coasting -----------------------------------------------------------------------------------------
 
 
 def states_over_time(
@@ -108,7 +108,7 @@ def states_over_time(
 @pytest.mark.parametrize(
     ("missing", "held", "afterwards"),
     [(5, 5, {0: "ok"}), (10, 10, {0: "ok"}), (25, 10, {0: "ok"}), (51, 10, None)],
-    ids=["lost for 0.1 s", "for as long as anybody is held", "for 0.5 s", "left"],
+    ids=["lost for 0.1 s", "for as long as anybody coasts", "for 0.5 s", "left"],
 )
 def test_a_lone_person_who_is_lost_is_held_for_a_while_and_comes_back_or_not(
     missing: int, held: int, afterwards: dict[int, str] | None, given: bool
@@ -134,7 +134,7 @@ def test_who_is_held_has_no_joint_and_stays_where_they_were() -> None:
     assert [time_ns for time_ns, _ in test.backend.history[0]][-1] == 600 * MS
 
 
-def test_of_two_people_only_the_one_who_is_missing_is_held() -> None:
+def test_of_two_people_only_the_missing_one_coasts() -> None:
     told = states_over_time(bench(), [[0, 1]] * 30 + [[1]] * 12 + [[0, 1]])
     assert told[30:40] == [{1: "ok", 0: "held"}] * 10
     assert told[40:] == [{1: "ok"}] * 2 + [{0: "ok", 1: "ok"}]
@@ -166,7 +166,7 @@ def test_an_id_without_a_joint_is_held_by_when_a_joint_was_seen() -> None:
 @pytest.mark.parametrize(
     ("coast_ms", "track_timeout_s", "held"), [(0.0, 1.0, 0), (60.0, 1.0, 3), (2000.0, 0.1, 5)]
 )
-def test_how_long_somebody_is_held_is_an_option_and_never_longer_than_the_hold(
+def test_the_coasting_time_is_an_option_and_never_longer_than_the_timeout(
     coast_ms: float, track_timeout_s: float, held: int
 ) -> None:
     test = bench(coast_ms=coast_ms, track_timeout_s=track_timeout_s)
@@ -182,7 +182,7 @@ def test_nobody_is_held_over_into_a_new_epoch() -> None:
     assert message.ids.tolist() == []
 
 
-def test_frames_that_wait_for_their_lookahead_hold_people_too() -> None:
+def test_frames_that_wait_for_their_lookahead_have_coasting_people_too() -> None:
     test = bench(lookahead_ms=60.0)
     told = states_over_time(test, [[0]] * 30 + [[]] * 5 + [[0]] * 4)
     assert told[29:] == [{0: "ok"}] + [{0: "held"}] * 5 + [{0: "ok"}]
@@ -198,7 +198,7 @@ def test_an_answer_has_at_most_as_many_people_as_a_message() -> None:
     assert test.counter("unsendable") == 0
 
 
-def test_somebody_the_model_failed_for_is_not_held() -> None:
+def test_somebody_the_model_failed_for_does_not_coast() -> None:
     test, person = bench(), person_px((0, 0, 4))
     for frame in range(30):
         test.feed(person, seq=frame, at_ms=20 * frame)

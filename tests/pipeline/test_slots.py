@@ -1,4 +1,4 @@
-"""Slots and what is forgotten with them."""
+"""The slot table: acquire, release, reset and history."""
 
 import numpy as np
 import pytest
@@ -10,13 +10,13 @@ from tests.fakes import FakeBackend
 
 def test_slots_are_given_once_and_again_after_they_are_freed() -> None:
     persons = SlotTable(FakeBackend(slots=3))
-    slots = [persons.seat() for _ in range(4)]
+    slots = [persons.acquire() for _ in range(4)]
     assert sorted(slot for slot in slots if slot is not None) == [0, 1, 2]
     assert slots[3] is None
-    assert (persons.seated, persons.refused) == (3, 1)
-    persons.free([1])
-    assert persons.seat() == 1
-    assert persons.seated == 3
+    assert (persons.in_use, persons.refused) == (3, 1)
+    persons.release([1])
+    assert persons.acquire() == 1
+    assert persons.in_use == 3
 
 
 def test_a_person_is_forgotten_everywhere_at_once() -> None:

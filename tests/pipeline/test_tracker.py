@@ -1,4 +1,4 @@
-"""Ids for people nobody tracked: through motion, losses and crossings."""
+"""Ids of untracked people through motion, losses and crossings."""
 
 from itertools import count
 

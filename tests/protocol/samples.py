@@ -1,4 +1,4 @@
-"""One message of every kind, in numbers that are exact, for tests and benchmarks of the wire."""
+"""Sample messages of every kind, with exact numbers, for tests and benchmarks."""
 
 import json
 from copy import copy

@@ -1,4 +1,4 @@
-"""Which numbers of a rig's camera are believed."""
+"""Accepted and rejected numbers of a rig's camera."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Requests and answers of the control socket: bytes of the first day, encodings, hostile bytes."""
+"""Requests and answers of the control socket: golden bytes, encodings, hostile bytes."""
 
 import re
 

@@ -184,11 +184,12 @@ def test_a_valid_message_with_wrong_bytes_raises_nothing_else(
     refuses_or_reads(parts)
 
 
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.floats() | st.binary()
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
+NUMBERS = st.integers(-(1 << 63), (1 << 64) - 1) | st.floats()
+VALUES: st.SearchStrategy[object] = st.deferred(
+    lambda: (
+        st.none() | st.booleans() | NUMBERS | st.binary() | st.text()
+        | st.lists(VALUES, max_size=2) | st.dictionaries(st.text(), VALUES, max_size=2)
+    )
 )  # fmt: skip
 
 

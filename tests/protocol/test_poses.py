@@ -11,8 +11,17 @@ from hypothesis import strategies as st
 
 from langpose_rt.errors import MessageError
 from langpose_rt.protocol.header import MAX_HEADER_BYTES, MAX_UINT
-from langpose_rt.protocol.poses import JointFlag, PoseMessage, decode_pose, encode_pose
-from langpose_rt.protocol.provenance import Drops, Latency, ModelStamp, Source, WindowFill
+from langpose_rt.protocol.poses import (
+    Drops,
+    JointFlag,
+    Latency,
+    ModelStamp,
+    PoseMessage,
+    Source,
+    WindowFill,
+    decode_pose,
+    encode_pose,
+)
 from tests.protocol.samples import CAPTURED_NS, forged, pose_sample, same
 
 STATES = st.sampled_from(["warmup", "ok", "held", "predicted", "lost"])
@@ -215,3 +224,13 @@ def test_source_time_of_a_javascript_server_is_exact() -> None:
 
 def test_flags_are_the_bits_of_the_specification() -> None:
     assert [int(flag) for flag in JointFlag] == [1, 2, 4], "8 is reserved"
+
+
+def test_the_four_old_kinds_of_loss_are_always_sent_and_failed_only_where_it_is_not_0() -> None:
+    four = {"late": 0, "dup": 0, "gap": 2, "shed": 0}
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(Drops(gap=2))) == four
+    assert msgspec.to_builtins(Drops(gap=2, failed=3)) == four | {"failed": 3}
+
+
+def test_a_map_without_a_kind_of_loss_says_that_nothing_was_lost_so() -> None:
+    assert msgspec.convert({"gap": 2}, Drops) == Drops(gap=2)

@@ -34,8 +34,8 @@ HEARTBEATS = st.builds(
 
 @settings(deadline=None)
 @given(EVENTS | HEARTBEATS)
-def test_what_is_encoded_is_decoded(notice: Event | Heartbeat) -> None:
-    assert decode_status(encode_status(notice)) == notice
+def test_what_is_encoded_is_decoded(message: Event | Heartbeat) -> None:
+    assert decode_status(encode_status(message)) == message
 
 
 @pytest.mark.parametrize("name", SKELETONS)
@@ -46,8 +46,8 @@ def test_every_keypoint_format_fits_a_schema_message(name: str) -> None:
 
 
 def test_every_option_survives() -> None:
-    for notice in (heartbeat_sample(), schema_sample(), event_sample()):
-        assert decode_status(encode_status(notice)) == notice
+    for message in (heartbeat_sample(), schema_sample(), event_sample()):
+        assert decode_status(encode_status(message)) == message
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from langpose_rt.errors import ConfigError, ModelError
+from langpose_rt.manifest import read_manifest
 from langpose_rt.runtime.backend import Backend
-from langpose_rt.runtime.registry import open_backend
+from langpose_rt.runtime.registry import cpu_backend, open_backend
 from tests.fakes import FakeBackend
 
 
@@ -17,12 +18,13 @@ from tests.fakes import FakeBackend
 def test_every_backend_honours_the_protocol(model_folder: Path, name: str) -> None:
     backend = open_backend(model_folder, name, slots=3)
     assert isinstance(backend, Backend)
-    assert backend.name == ("onnx" if name == "auto" else name)
+    on_cpu, _ = cpu_backend(read_manifest(model_folder), threads=1)
+    assert backend.name == (on_cpu if name == "auto" else name)
     assert (backend.slots, backend.frames) == (3, 8)
 
 
 def test_an_unknown_backend_names_the_known_ones(model_folder: Path) -> None:
-    with pytest.raises(ConfigError, match="auto, tensorrt, tensorrt-rtx, onnx, torch"):
+    with pytest.raises(ConfigError, match="auto, tensorrt, tensorrt-rtx, native, onnx, torch"):
         open_backend(model_folder, "abacus")
 
 
@@ -107,10 +109,15 @@ def test_auto_answers_on_the_cpu_where_the_engine_is_wrong(
 ) -> None:
     engines(5.0)
     said: list[str] = []
-    monkeypatch.setattr("langpose_rt.runtime.registry.why_no_gpu", lambda: None)
-    monkeypatch.setattr("langpose_rt.runtime.registry._why_no_engine", lambda *_: None)
-    assert open_backend(say=said.append).name == "onnx"
+    monkeypatch.setattr("langpose_rt.runtime.registry.no_gpu_reason", lambda: None)
+    monkeypatch.setattr("langpose_rt.runtime.registry._no_engine_reason", lambda *_: None)
+    assert open_backend(report=said.append).name in {"native", "onnx"}
     assert "tensorrt: fp16 on backend tensorrt is 5.000 mm off" in said[0]
+
+
+def test_automatic_float32_is_what_auto_takes_on_a_cpu(model_folder: Path) -> None:
+    on_cpu, _ = cpu_backend(read_manifest(model_folder), threads=1)
+    assert open_backend(model_folder, precision="fp32").name == on_cpu
 
 
 def test_a_damaged_encoder_is_refused_before_anything_runs(

@@ -11,6 +11,7 @@ from langpose_rt.model.checkpoint import load
 from langpose_rt.runtime.backend import DEFAULT_MODEL, Backend
 from langpose_rt.runtime.parity import ParityClip, demo_parity_clip, lift_clip
 from langpose_rt.runtime.registry import open_backend
+from langpose_rt.runtime.ring_backend import Network, RingBackend
 from langpose_rt.runtime.torch import CHECKPOINT_NAME
 from tests.runtime.conftest import random_clip
 

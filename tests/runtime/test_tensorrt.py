@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from langpose_rt.engine.build_config import BuildConfig
-from langpose_rt.engine.engine_builder import Toolchain, build_product
+from langpose_rt.engine.engine_builder import Toolchain, build_engine_folder
 from langpose_rt.errors import BackendError, ConfigError
 from langpose_rt.manifest import Engine, read_manifest
 from langpose_rt.runtime import tensorrt
 from langpose_rt.runtime.backend import DEFAULT_MODEL
-from langpose_rt.runtime.gpu_info import Gpu, why_no_gpu
+from langpose_rt.runtime.gpu_info import Gpu, no_gpu_reason
 from langpose_rt.runtime.parity import ParityClip, demo_parity_clip
+from langpose_rt.runtime.registry import open_backend
 from langpose_rt.runtime.tensorrt import EngineNetwork, batch_sizes, open_tensorrt
 from langpose_rt.runtime.tensorrt_flavor import FLAVORS
 
@@ -34,7 +35,7 @@ def folder(rtx: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     clip = ParityClip(whole.name, whole.rows[:3], whole.extras[:3], whole.time_ns[:3])
     config = BuildConfig(batch=(1, 3), targets=("8.9",), optimization_level=0)
     tools = Toolchain(trt=rtx, flavor=FLAVORS["rtx"], gpu=None)
-    build_product(DEFAULT_MODEL, folder, tools, config, clip, command="test")
+    build_engine_folder(DEFAULT_MODEL, folder, tools, config, clip, command="test")
     return folder
 
 
@@ -43,7 +44,7 @@ def engine_in(folder: Path) -> Engine:
     return product.engine
 
 
-@pytest.mark.skipif(why_no_gpu() is None, reason="there is a driver here")
+@pytest.mark.skipif(no_gpu_reason() is None, reason="there is a driver here")
 def test_a_real_engine_is_read_until_a_device_is_needed(rtx: Any, folder: Path) -> None:
     with pytest.raises(BackendError, match=r"^TensorRT-RTX cannot open encoder.*CUDA driver"):
         EngineNetwork(rtx, FLAVORS["rtx"], folder, engine_in(folder))
@@ -59,12 +60,12 @@ def test_a_damaged_engine_is_one_sentence_with_what_tensorrt_says(
     assert "\n" not in str(got.value)
 
 
-@pytest.mark.skipif(why_no_gpu() is None, reason="there is a driver here")
+@pytest.mark.skipif(no_gpu_reason() is None, reason="there is a driver here")
 @pytest.mark.parametrize("name", ["tensorrt", "tensorrt-rtx"])
 def test_without_a_driver_tensorrt_is_not_even_imported(
     folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tensorrt, "imported", lambda _: pytest.fail("it may crash"))
+    monkeypatch.setattr(tensorrt, "import_tensorrt", lambda _: pytest.fail("it may crash"))
     with pytest.raises(ConfigError, match="no NVIDIA driver"):
         open_backend(folder, name)
 
@@ -87,7 +88,7 @@ def test_hopper_is_refused_by_rtx_before_anything_is_read(
         open_tensorrt(folder, read_manifest(folder), slots=1, flavor_name="rtx")
 
 
-@pytest.mark.skipif(why_no_gpu() is None, reason="there is a driver here")
+@pytest.mark.skipif(no_gpu_reason() is None, reason="there is a driver here")
 def test_all_but_the_device_is_there(
     rtx: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

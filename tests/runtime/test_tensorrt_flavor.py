@@ -8,7 +8,7 @@ import pytest
 from langpose_rt.errors import ConfigError
 from langpose_rt.runtime import tensorrt_flavor as module
 from langpose_rt.runtime.gpu_info import Gpu
-from langpose_rt.runtime.tensorrt_flavor import FLAVORS, chosen_flavor, imported
+from langpose_rt.runtime.tensorrt_flavor import FLAVORS, import_tensorrt, select_flavor
 
 GPU = Gpu(name="H100", compute_capability="9.0", driver="580.65", cuda=(13, 0))
 
@@ -19,20 +19,20 @@ def installed(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
 def test_auto_is_tensorrt_beside_a_gpu_and_rtx_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, "tensorrt", "tensorrt_rtx")
-    assert chosen_flavor("auto", GPU).name == "tensorrt"
-    assert chosen_flavor("auto", None).name == "rtx"
+    assert select_flavor("auto", GPU).name == "tensorrt"
+    assert select_flavor("auto", None).name == "rtx"
     installed(monkeypatch, "tensorrt_rtx")
-    assert chosen_flavor("auto", GPU).name == "rtx"
+    assert select_flavor("auto", GPU).name == "rtx"
 
 
 def test_what_is_missing_is_said_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch)
     with pytest.raises(ConfigError, match="neither TensorRT nor TensorRT-RTX is installed"):
-        chosen_flavor("auto", GPU)
+        select_flavor("auto", GPU)
     with pytest.raises(ConfigError, match=r"TensorRT is not installed; pip .*langpose-rt\[gpu\]"):
-        chosen_flavor("tensorrt", GPU)
+        select_flavor("tensorrt", GPU)
     with pytest.raises(ConfigError, match="unknown flavor 'cuda'; expected auto, tensorrt, rtx"):
-        chosen_flavor("cuda", GPU)
+        select_flavor("cuda", GPU)
 
 
 def test_an_architecture_it_has_no_engines_for_is_refused() -> None:
@@ -51,14 +51,14 @@ def test_a_module_that_is_too_old_or_broken_is_one_sentence(
     old.__version__ = "8.6.1"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "tensorrt", old)
     with pytest.raises(ConfigError, match=r"TensorRT 8\.6\.1 is too old; expected 10\.12 or new"):
-        imported(FLAVORS["tensorrt"])
+        import_tensorrt(FLAVORS["tensorrt"])
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(ConfigError, match="TensorRT cannot be imported: "):
-        imported(FLAVORS["tensorrt"])
+        import_tensorrt(FLAVORS["tensorrt"])
 
 
 def test_the_architectures_of_rtx_are_those_it_names_itself() -> None:
     pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has no wheel here")
-    names = imported(FLAVORS["rtx"]).ComputeCapability.__members__
+    names = import_tensorrt(FLAVORS["rtx"]).ComputeCapability.__members__
     own = {"SM" + own.replace(".", "") for own in FLAVORS["rtx"].capabilities or ()}
     assert own == {name for name in names if name.startswith("SM")}

@@ -1,4 +1,4 @@
-"""The control desk: requests in, answers out, no socket."""
+"""Control API: requests in, answers out, no socket."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.protocol.samples import CAPTURED_NS
 
 
 class Watched:
-    """A server as the desk sees it, that remembers what it was told."""
+    """A server as the api sees it, that remembers what it was told."""
 
     def __init__(self) -> None:
         self.epoch, self.ports = 11, Ports(1, 2, 3, 4)
@@ -34,8 +34,8 @@ class Watched:
     def now_ns(self) -> int:
         return CAPTURED_NS + 100
 
-    def may_change(self, asker: str | None) -> bool:
-        return asker in self.admins
+    def may_change(self, sender: str | None) -> bool:
+        return sender in self.admins
 
     def reload(self, folder: Path | None, on_end: Callable[[str | None], None]) -> bool:
         if self.busy:
@@ -53,14 +53,14 @@ def server() -> Watched:
 
 
 @pytest.fixture
-def desk(server: Watched) -> ControlApi:
+def api(server: Watched) -> ControlApi:
     return ControlApi(server)
 
 
-def ask(desk: ControlApi, op: str, *, asker: str | None = None, **keys: Any) -> Reply:
+def ask(api: ControlApi, op: str, *, sender: str | None = None, **keys: Any) -> Reply:
     """The one answer to a request from a DEALER."""
     parts = [b"peer", encode_control(Request.of(op, **keys))]
-    ((peer, raw),) = desk.answer(parts, CAPTURED_NS, asker=asker)
+    ((peer, raw),) = api.answer(parts, CAPTURED_NS, sender=sender)
     assert peer == b"peer"
     return decode_reply(raw)
 
@@ -68,10 +68,10 @@ def ask(desk: ControlApi, op: str, *, asker: str | None = None, **keys: Any) -> 
 @pytest.mark.parametrize("between", [[], [b""]])
 @pytest.mark.parametrize("as_json", [False, True])
 def test_the_answer_is_framed_and_encoded_as_the_request(
-    desk: ControlApi, between: list[bytes], as_json: bool
+    api: ControlApi, between: list[bytes], as_json: bool
 ) -> None:
     raw = encode_control(Request.of("status", id=5), as_json=as_json)
-    ((*envelope, answer),) = desk.answer([b"\0peer", *between, raw], 0)
+    ((*envelope, answer),) = api.answer([b"\0peer", *between, raw], 0)
     assert envelope == [b"\0peer", *between]
     assert (answer[:1] == b"{") is as_json
     reply = decode_reply(answer)
@@ -79,8 +79,8 @@ def test_the_answer_is_framed_and_encoded_as_the_request(
     assert reply.data["server"] == "langpose"
 
 
-def test_hello_agrees_on_the_highest_version_both_speak(desk: ControlApi) -> None:
-    reply = ask(desk, "hello", versions=(1, 7))
+def test_hello_agrees_on_the_highest_version_both_speak(api: ControlApi) -> None:
+    reply = ask(api, "hello", versions=(1, 7))
     assert reply.data["version"] == 1
     assert reply.data["epoch"] == 11
     assert reply.data["ports"] == {"keypoints": 1, "poses": 2, "control": 3, "http": 4}
@@ -89,44 +89,44 @@ def test_hello_agrees_on_the_highest_version_both_speak(desk: ControlApi) -> Non
     assert reply.data["limits"]["people"] == 64
 
 
-def test_a_client_of_another_version_hears_which_are_spoken(desk: ControlApi) -> None:
+def test_a_client_of_another_version_hears_which_are_spoken(api: ControlApi) -> None:
     header = {"p": "lprt", "v": 9, "s": "ctl/1", "op": "hello"}
-    ((_, raw),) = desk.answer([b"peer", msgspec.msgpack.encode(header)], 0)
+    ((_, raw),) = api.answer([b"peer", msgspec.msgpack.encode(header)], 0)
     reply = decode_reply(raw)
     assert (reply.ok, reply.err, reply.versions) == (False, "unknown_version", (1,))
 
 
-def test_a_schema_is_given_by_name_or_all_of_them(desk: ControlApi) -> None:
-    (schema,) = ask(desk, "schema", name="coco17").data
+def test_a_schema_is_given_by_name_or_all_of_them(api: ControlApi) -> None:
+    (schema,) = ask(api, "schema", name="coco17").data
     assert schema["joints"][0] == "nose"
-    assert {schema["name"] for schema in ask(desk, "schema").data} == set(SKELETONS)
-    assert ask(desk, "schema", name="octopus8").err == "unknown_format"
+    assert {schema["name"] for schema in ask(api, "schema").data} == set(SKELETONS)
+    assert ask(api, "schema", name="octopus8").err == "unknown_format"
 
 
-def test_a_clock_probe_gets_both_times_in_the_form_it_sent_its_own(desk: ControlApi) -> None:
-    assert ask(desk, "clock", t=5).data == {"t": 5, "t_rx": CAPTURED_NS, "t_tx": CAPTURED_NS + 100}
+def test_a_clock_probe_gets_both_times_in_the_form_it_sent_its_own(api: ControlApi) -> None:
+    assert ask(api, "clock", t=5).data == {"t": 5, "t_rx": CAPTURED_NS, "t_tx": CAPTURED_NS + 100}
     text = {"t": "5", "t_rx": str(CAPTURED_NS), "t_tx": str(CAPTURED_NS + 100)}
-    assert ask(desk, "clock", t="5").data == text
-    assert ask(desk, "clock").err == "bad_time"
+    assert ask(api, "clock", t="5").data == text
+    assert ask(api, "clock").err == "bad_time"
 
 
-def test_a_drain_is_answered(desk: ControlApi, server: Watched) -> None:
-    assert ask(desk, "drain").ok
+def test_a_drain_is_answered(api: ControlApi, server: Watched) -> None:
+    assert ask(api, "drain").ok
     assert server.drained
 
 
 @pytest.mark.parametrize("as_json", [False, True])
 @pytest.mark.parametrize("wrong", [None, "it is no model"])
 def test_a_reload_is_answered_when_it_has_ended(
-    desk: ControlApi, server: Watched, wrong: str | None, as_json: bool
+    api: ControlApi, server: Watched, wrong: str | None, as_json: bool
 ) -> None:
     raw = encode_control(Request.of("reload", id=8, model="/models/new"), as_json=as_json)
-    assert desk.answer([b"peer", b"", raw], 0) == []
+    assert api.answer([b"peer", b"", raw], 0) == []
     ((folder, end),) = server.reloads
     assert folder == Path("/models/new")
-    assert desk.late() == []
+    assert api.deferred() == []
     end(wrong)
-    ((peer, empty, answer),) = desk.late()
+    ((peer, empty, answer),) = api.deferred()
     assert (peer, empty, answer[:1] == b"{") == (b"peer", b"", as_json)
     reply = decode_reply(answer)
     assert (reply.op, reply.id, reply.ok) == ("reload", 8, wrong is None)
@@ -134,44 +134,44 @@ def test_a_reload_is_answered_when_it_has_ended(
         assert reply.data["id"] == "fake"
     else:
         assert (reply.err, reply.detail) == ("model_refused", wrong)
-    assert desk.late() == []
+    assert api.deferred() == []
 
 
 def test_a_second_reload_is_refused_while_one_is_under_way(
-    desk: ControlApi, server: Watched
+    api: ControlApi, server: Watched
 ) -> None:
     server.busy = True
-    assert ask(desk, "reload").err == "busy"
+    assert ask(api, "reload").err == "busy"
 
 
 @pytest.mark.parametrize("op", ["reload", "drain"])
 def test_a_server_that_others_reach_is_not_changed_from_there(
-    desk: ControlApi, server: Watched, op: str
+    api: ControlApi, server: Watched, op: str
 ) -> None:
     server.admins = ()
-    assert ask(desk, op).err == "not_allowed"
+    assert ask(api, op).err == "not_allowed"
     assert (server.reloads, server.drained) == ([], False)
-    assert ask(desk, "status").ok
+    assert ask(api, "status").ok
 
 
 @pytest.mark.parametrize("op", ["reload", "drain"])
 def test_with_keys_only_one_may_change_the_server_and_all_may_ask(
-    desk: ControlApi, server: Watched, op: str
+    api: ControlApi, server: Watched, op: str
 ) -> None:
     server.admins = ("admin",)
-    refused = ask(desk, op, asker="viewer")
+    refused = ask(api, op, sender="viewer")
     assert refused.err == "not_allowed"
     assert "not for the key of 'viewer' but for the one that --admin names" in refused.detail
     assert (server.reloads, server.drained) == ([], False)
-    assert all(ask(desk, asked, asker="viewer").ok for asked in ("hello", "status", "schema"))
+    assert all(ask(api, asked, sender="viewer").ok for asked in ("hello", "status", "schema"))
     parts = [b"peer", encode_control(Request.of(op))]
-    desk.answer(parts, CAPTURED_NS, asker="admin")
+    api.answer(parts, CAPTURED_NS, sender="admin")
     assert (len(server.reloads), server.drained) == ((1, False) if op == "reload" else (0, True))
 
 
 @pytest.mark.parametrize("op", ["hello", "status", "schema", "reload", "drain"])
-def test_a_key_that_was_taken_out_is_answered_nothing_more(desk: ControlApi, op: str) -> None:
-    refused = ask(desk, op, asker="")
+def test_a_key_that_was_taken_out_is_answered_nothing_more(api: ControlApi, op: str) -> None:
+    refused = ask(api, op, sender="")
     assert (refused.ok, refused.err, refused.data) == (False, "revoked_key", None)
 
 
@@ -187,9 +187,9 @@ def test_a_key_that_was_taken_out_is_answered_nothing_more(desk: ControlApi, op:
     ],
 )
 def test_what_is_no_request_is_answered_with_the_reason(
-    desk: ControlApi, parts: list[bytes], reason: str
+    api: ControlApi, parts: list[bytes], reason: str
 ) -> None:
-    ((peer, *_, raw),) = desk.answer(parts, 0)
+    ((peer, *_, raw),) = api.answer(parts, 0)
     assert peer == b"peer"
     assert decode_reply(raw).err == reason
 

@@ -13,7 +13,7 @@ import pytest
 from langpose_rt.errors import ConfigError
 from langpose_rt.monitoring.snapshot import Snapshot, StreamSnapshot
 from langpose_rt.server import http as health_module
-from langpose_rt.server.http import MOST_REQUESTS, HealthServer
+from langpose_rt.server.http import MOST_REQUESTS, HealthServer, names_this_server
 from tests.monitoring.test_snapshot import empty_snapshot
 
 
@@ -191,3 +191,20 @@ def test_a_page_of_another_name_reads_nothing(health: HealthServer, path: str, c
     found, said = get(health, path, {"Host": "evil.example"})
     assert found == code
     assert ("use an IP address or localhost" in said) == (code == 421)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [None, "localhost", "localhost:9464", "127.0.0.1:9464", "192.168.1.7", "[::1]:9464", "studio",
+     "langpose:9464", "studio.example.org:9464"],
+)  # fmt: skip
+def test_addresses_names_of_the_house_and_the_bound_one_are_ours(host: str | None) -> None:
+    assert names_this_server(host, "studio.example.org")
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:9464", "127.0.0.1.evil.example", "1.2.3", "evil.example."],
+)
+def test_a_name_with_a_dot_is_somebody_elses(host: str) -> None:
+    assert not names_this_server(host, "127.0.0.1")

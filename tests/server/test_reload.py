@@ -1,4 +1,4 @@
-"""Models are changed beside a pipeline that serves: what is refused, closed, and tried again."""
+"""Reloads beside a serving pipeline: refused models, closed backends, retries."""
 
 import itertools
 import threading
@@ -45,7 +45,7 @@ class House:
         self.opened.append(self.make())
         return self.opened[-1]
 
-    def turn(self, frames: int = 1) -> int:
+    def serve(self, frames: int = 1) -> int:
         """Some frames of one person; how many poses came of them."""
         poses = 0
         for _ in range(frames):
@@ -66,7 +66,7 @@ class House:
 
         assert self.reloader.begin(folder, end)
         for _ in range(round(WAIT_S * 100)):
-            assert self.turn() == 1, "a frame was lost"
+            assert self.serve() == 1, "a frame was lost"
             if ended.wait(0.01):
                 break
         (wrong,) = said
@@ -81,14 +81,14 @@ def house() -> Iterator[House]:
 
 
 def test_another_model_takes_over_while_every_frame_is_answered(house: House) -> None:
-    house.turn(30)
+    house.serve(30)
     assert house.change(Path("new")) is None
     assert house.asked == [Path("new")]
     (new,) = house.opened
     assert house.first.closed
     assert not new.closed
     before = len(new.lifts)
-    house.turn(3)
+    house.serve(3)
     assert len(new.lifts) == before + 3
     assert house.pipeline.snapshot(0).counters["reloads"] == 1
 
@@ -123,7 +123,7 @@ def test_a_model_that_cannot_serve_is_refused_and_closed_and_the_old_one_stays(
     assert sentence in (house.change() or "")
     assert house.opened[0].closed
     assert not house.first.closed
-    assert house.turn(3) == 3
+    assert house.serve(3) == 3
     counters = house.pipeline.snapshot(0).counters
     assert (counters["reloads"], counters["reloads_refused"]) == (0, 1)
 
@@ -137,7 +137,7 @@ def test_a_model_that_cannot_be_opened_is_refused_in_its_own_words(
 
     house.make = fail
     assert str(error) in (house.change() or "")
-    assert house.turn() == 1
+    assert house.serve() == 1
 
 
 def test_one_change_at_a_time(house: House) -> None:
@@ -161,7 +161,7 @@ def test_without_a_way_to_open_models_there_is_no_change() -> None:
 
 def test_a_change_that_the_end_of_the_server_overtakes_closes_the_new_model(house: House) -> None:
     ended, said = threading.Event(), []
-    house.turn(30)
+    house.serve(30)
     house.reloader.begin(None, lambda wrong: (said.append(wrong), ended.set()))
     house.reloader.stop()
     assert ended.wait(WAIT_S)
@@ -171,18 +171,18 @@ def test_a_change_that_the_end_of_the_server_overtakes_closes_the_new_model(hous
 
 
 def test_a_model_that_fails_again_and_again_is_opened_anew_ever_more_rarely(house: House) -> None:
-    house.turn(3)
+    house.serve(3)
     house.first.failing = True
-    house.reloader.tend(0.0)
-    assert house.turn(FAILURES_IN_A_ROW - 1) == 0
-    house.reloader.tend(0.5)
+    house.reloader.retry_if_failing(0.0)
+    assert house.serve(FAILURES_IN_A_ROW - 1) == 0
+    house.reloader.retry_if_failing(0.5)
     assert house.asked == [], "it may recover by itself"
     house.make = lambda: broken(failing=True)
     tries_s, now_s = [], 1.0
     while now_s < 150.0:
-        house.turn()
+        house.serve()
         count = len(house.asked)
-        house.reloader.tend(now_s)
+        house.reloader.retry_if_failing(now_s)
         if house.reloader._thread is not None:
             house.reloader._thread.join()
         if len(house.asked) > count:
@@ -192,13 +192,13 @@ def test_a_model_that_fails_again_and_again_is_opened_anew_ever_more_rarely(hous
     assert gaps_s == [1, 2, 4, 8, 16, 32, LONGEST_RETRY_S]
     assert house.pipeline.state == "degraded"
     house.make = Closed
-    house.reloader.tend(1000.0)
+    house.reloader.retry_if_failing(1000.0)
     for _ in range(round(WAIT_S * 100)):
-        house.turn()
+        house.serve()
         if house.first.closed:
             break
         threading.Event().wait(0.01)
-    assert house.turn(3) == 3
+    assert house.serve(3) == 3
     assert house.pipeline.state == "ready"
-    house.reloader.tend(2000.0)
+    house.reloader.retry_if_failing(2000.0)
     assert house.reloader._retry_s == 1.0

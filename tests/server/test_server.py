@@ -1,4 +1,4 @@
-"""The shell around the pipeline: ports, faults, stopping; journeys are in tests/end_to_end."""
+"""Server: ports, faults, stopping; whole journeys are in tests/end_to_end."""
 
 import itertools
 import logging
@@ -104,7 +104,7 @@ def test_the_viewer_shows_the_licence_of_the_model_that_answers_after_a_reload()
         assert page.readline() == b"event: status\n"
         assert b'"licence":"MIT"' in page.readline()
         page.close()
-        assert server.pipeline.model.start_shadow(licensed("non-commercial")).over.wait(WAIT_S)
+        assert server.pipeline.model.start_shadow(licensed("non-commercial")).ended.wait(WAIT_S)
         page = urllib.request.urlopen(f"http://{LOCAL}:{server.ports.http}/live", timeout=WAIT_S)
         assert page.readline() == b"event: status\n"
         assert b'"licence":"non-commercial"' in page.readline()

@@ -1,21 +1,143 @@
-"""Opening a server's sockets, and reading one without waiting."""
+"""Server sockets: opened, read without waiting, and reconnected where a rig binds."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import zmq
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.protocol.header import MAX_PARTS
-from langpose_rt.server.sockets import listening_socket, received
-from tests.peers import LOCAL, WAIT_S, Peers, peers
+from langpose_rt.protocol.header import MAX_MESSAGE_BYTES, MAX_PARTS
+from langpose_rt.server.config import ServerConfig
+from langpose_rt.server.sockets import RigSockets, listening_socket, received
+from tests.peers import LOCAL, WAIT_S, Peers, peers, wait_until
+
+Socket = zmq.Socket[bytes]
 
 
 @pytest.fixture
-def context() -> "Iterator[zmq.Context[zmq.Socket[bytes]]]":
-    made: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+def context() -> "Iterator[zmq.Context[Socket]]":
+    with zmq.Context() as made:
+        yield made
+
+
+@pytest.fixture
+def rigs(context: "zmq.Context[Socket]") -> Iterator[list[Socket]]:
+    """Two rigs that bind."""
+    made = [context.socket(zmq.XPUB) for _ in range(2)]
+    for rig in made:
+        rig.linger = 0
+        rig.bind_to_random_port(f"tcp://{LOCAL}")
     yield made
-    made.destroy(linger=0)
+    for rig in made:
+        rig.close()
+
+
+def endpoint_of(rig: Socket) -> str:
+    return rig.get_string(zmq.LAST_ENDPOINT)
+
+
+@pytest.fixture
+def sockets(context: "zmq.Context[Socket]", rigs: list[Socket]) -> Iterator[RigSockets]:
+    bound, _ = listening_socket(context, zmq.SUB, LOCAL, 0, option="--port")
+    config = ServerConfig(connect=tuple(map(endpoint_of, rigs)), connect_timeout_s=3.0)
+    made = RigSockets(context, bound, config)
+    for rig in rigs:
+        assert rig.poll(WAIT_S * 1000), "the server did not subscribe"
+        rig.recv()
+    yield made
+    made.close()
+
+
+def next_of(sockets: RigSockets) -> list[bytes]:
+    assert sockets.wait(round(WAIT_S * 1000))
+    message = sockets.receive()
+    assert message is not None
+    return message[0]
+
+
+def test_rigs_are_read_in_turn_and_none_shuts_another_out(
+    sockets: RigSockets, rigs: list[Socket]
+) -> None:
+    for number in range(20):
+        rigs[0].send_multipart([b"loud", b"%d" % number])
+    rigs[1].send_multipart([b"quiet", b"0"])
+    wait_until(lambda: sockets.wait(10) and len(sockets._ready) == 2)
+    first, second = next_of(sockets), sockets.receive()
+    assert second is not None
+    assert {first[0], second[0][0]} == {b"loud", b"quiet"}
+
+
+def test_only_the_silent_rig_is_connected_to_anew_and_told_once(
+    sockets: RigSockets, rigs: list[Socket]
+) -> None:
+    assert sockets.reconnect_silent(0.0) == (0, [])
+    for now_s in (2.0, 4.0, 6.0):
+        rigs[0].send(b"here")
+        assert next_of(sockets) == [b"here"]
+        fallen = [endpoint_of(rigs[1])] if now_s == 4.0 else []
+        assert sockets.reconnect_silent(now_s) == (len(fallen), fallen)
+    assert sockets.reconnect_silent(7.5) == (1, []), "it has been told"
+
+
+def test_a_rig_that_comes_back_is_heard_and_its_next_silence_is_told_again(
+    sockets: RigSockets, rigs: list[Socket]
+) -> None:
+    silent = endpoint_of(rigs[1])
+    sockets.reconnect_silent(0.0)
+    assert silent in sockets.reconnect_silent(3.5)[1]
+
+    def is_heard() -> bool:
+        rigs[1].send(b"back")
+        return sockets.wait(20) and sockets.receive() == ([b"back"], None)
+
+    wait_until(is_heard)
+    assert silent not in sockets.reconnect_silent(5.0)[1]
+    assert silent in sockets.reconnect_silent(8.5)[1]
+
+
+def test_a_rig_that_sends_too_much_at_once_hurts_only_itself_and_for_a_while(
+    sockets: RigSockets, rigs: list[Socket]
+) -> None:
+    rigs[1].send(b"x" * (MAX_MESSAGE_BYTES + 1))
+
+    def is_deaf() -> bool:
+        rigs[1].send(b"small")
+        return not sockets.wait(200)
+
+    wait_until(is_deaf)
+    rigs[0].send(b"here")
+    assert next_of(sockets) == [b"here"]
+    sockets.reconnect_silent(0.0)
+    sockets.reconnect_silent(4.0)
+
+    def is_heard() -> bool:
+        rigs[1].send(b"small")
+        return sockets.wait(20) and sockets.receive() == ([b"small"], None)
+
+    wait_until(is_heard)
+
+
+@pytest.mark.parametrize("endpoint", ["rig0:5550", "tcp://rig0", "tcp://127.0.0.1:70000", "x://y"])
+def test_what_is_no_endpoint_is_one_sentence(context: "zmq.Context[Socket]", endpoint: str) -> None:
+    bound, _ = listening_socket(context, zmq.SUB, LOCAL, 0, option="--port")
+    with bound, pytest.raises(ConfigError, match=f'cannot connect to "{endpoint}".*--connect'):
+        RigSockets(context, bound, ServerConfig(connect=(endpoint,)))
+
+
+def test_a_file_of_this_machine_is_an_endpoint(
+    context: "zmq.Context[Socket]", tmp_path: Path
+) -> None:
+    bound, _ = listening_socket(context, zmq.SUB, LOCAL, 0, option="--port")
+    endpoint = f"ipc://{tmp_path}/rig"
+    sockets = RigSockets(context, bound, ServerConfig(connect=(endpoint,)))
+    with context.socket(zmq.XPUB) as rig:
+        rig.bind(endpoint)
+        assert rig.poll(WAIT_S * 1000)
+        rig.recv()
+        rig.send(b"here")
+        assert next_of(sockets) == [b"here"]
+    sockets.close()
 
 
 @pytest.fixture
@@ -26,7 +148,7 @@ def others() -> Iterator[Peers]:
 
 @pytest.mark.parametrize("bind", [LOCAL, "::1"])
 def test_a_free_port_is_taken_and_a_taken_one_is_named(
-    context: "zmq.Context[zmq.Socket[bytes]]", bind: str
+    context: "zmq.Context[Socket]", bind: str
 ) -> None:
     socket, port = listening_socket(context, zmq.SUB, bind, 0, option="--port")
     assert port > 0
@@ -36,7 +158,7 @@ def test_a_free_port_is_taken_and_a_taken_one_is_named(
 
 
 def test_messages_are_read_whole_without_waiting_and_never_longer_than_allowed(
-    context: "zmq.Context[zmq.Socket[bytes]]", others: Peers
+    context: "zmq.Context[Socket]", others: Peers
 ) -> None:
     socket, port = listening_socket(context, zmq.SUB, LOCAL, 0, option="--port")
     with socket:

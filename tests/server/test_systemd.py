@@ -1,4 +1,4 @@
-"""What systemd is told, as tables of (second, server) to lines; the real thing is in end_to_end."""
+"""Notification lines as tables of (second, server); real sockets are in end_to_end."""
 
 from dataclasses import replace
 

@@ -1,8 +1,14 @@
-"""Threads with a socket each: how they end, and what one that fails does to the others."""
+"""Threads with a socket each: end, failure, progress; contained exceptions."""
 
+import logging
 import threading
 
-from langpose_rt.server.threads import ServingThreads
+import pytest
+
+from langpose_rt.monitoring.announcer import Announcer
+from langpose_rt.monitoring.counters import Stats
+from langpose_rt.monitoring.faults import FaultReporter
+from langpose_rt.server.threads import FAULT_LOG_NS, ServingThreads, contain_faults
 
 WAIT_S = 20.0
 
@@ -62,5 +68,33 @@ def test_a_loop_that_does_not_turn_is_not_alive() -> None:
     assert threads.alive()
     now_s[0] = 5.1
     assert not threads.alive()
-    threads.turned("one")
+    threads.progressed("one")
     assert threads.alive()
+
+
+def test_every_fault_is_counted_and_the_log_is_not_flooded(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stats, times_ns = Stats(), iter((0, 1, FAULT_LOG_NS, FAULT_LOG_NS + 1))
+    contained = contain_faults(
+        FaultReporter(stats, Announcer("srv", 1)), clock=times_ns.__next__, fatal=OSError
+    )
+    with caplog.at_level(logging.ERROR):
+        for _ in range(4):
+            with contained():
+                raise ZeroDivisionError("a fault")
+    assert stats.internal_errors == 4
+    assert len(caplog.records) == 2
+    assert all(record.exc_info for record in caplog.records)
+
+
+def test_what_is_fatal_and_what_is_no_fault_pass() -> None:
+    stats = Stats()
+    contained = contain_faults(
+        FaultReporter(stats, Announcer("srv", 1)), clock=lambda: 0, fatal=OSError
+    )
+    with pytest.raises(OSError, match="it is over"), contained():
+        raise OSError("it is over")
+    with pytest.raises(KeyboardInterrupt), contained():
+        raise KeyboardInterrupt
+    assert stats.internal_errors == 0

@@ -1,25 +1,26 @@
-"""What a watching page is told, without a socket."""
+"""Events and files for live viewers, without a socket."""
 
 import json
+import re
 from contextlib import ExitStack
 
 from langpose_rt.protocol.messages import encode_pose
-from langpose_rt.server.viewer_feed import MOST_VIEWERS, ViewerFeed
+from langpose_rt.server.viewer_feed import MOST_VIEWERS, VIEWER, ViewerFeed, viewer_file
 from tests.monitoring.test_snapshot import empty_snapshot
 from tests.protocol.samples import pose_sample
 
 
 def test_a_viewer_hears_the_status_and_the_newest_poses_only() -> None:
     feed, sample = ViewerFeed(lambda: "MIT"), pose_sample()
-    with feed.seat() as seated:
-        assert seated
+    with feed.viewer_slot() as free:
+        assert free
         events = feed.events(empty_snapshot)
         name, data = next(events).decode().splitlines()[:2]
         status = json.loads(data.removeprefix("data: "))
         assert (name, status["state"], status["licence"]) == ("event: status", "ready", "MIT")
-        feed.offer([b"hb/srv/", b"", b""])
+        feed.publish([b"hb/srv/", b"", b""])
         for _ in range(3):
-            feed.offer(encode_pose(sample))
+            feed.publish(encode_pose(sample))
         name, data = next(events).decode().splitlines()[:2]
         (pose,) = json.loads(data.removeprefix("data: "))
     assert name == "event: poses"
@@ -29,8 +30,8 @@ def test_a_viewer_hears_the_status_and_the_newest_poses_only() -> None:
 
 def test_nothing_is_kept_when_nobody_watches() -> None:
     feed = ViewerFeed()
-    feed.offer(encode_pose(pose_sample()))
-    with feed.seat():
+    feed.publish(encode_pose(pose_sample()))
+    with feed.viewer_slot():
         events = feed.events(empty_snapshot)
         next(events)
         feed.close()
@@ -39,9 +40,24 @@ def test_nothing_is_kept_when_nobody_watches() -> None:
 
 def test_one_page_too_many_is_refused_until_another_leaves() -> None:
     feed = ViewerFeed()
-    with ExitStack() as seats:
-        assert all(seats.enter_context(feed.seat()) for _ in range(MOST_VIEWERS))
-        with feed.seat() as seated:
-            assert not seated
-    with feed.seat() as seated:
-        assert seated
+    with ExitStack() as slots:
+        assert all(slots.enter_context(feed.viewer_slot()) for _ in range(MOST_VIEWERS))
+        with feed.viewer_slot() as free:
+            assert not free
+    with feed.viewer_slot() as free:
+        assert free
+
+
+def test_the_page_names_only_files_that_are_served() -> None:
+    found = viewer_file("/")
+    assert found is not None
+    html = found[1].decode()
+    names = re.findall(r'(?:src|href)="([^"]+)"', html)
+    assert {"/viewer.css", "/viewer.js"} <= set(names)
+    assert all(viewer_file(name) for name in names if name != "data:,")
+    assert "http" not in html + (VIEWER / "viewer.js").read_text()
+
+
+def test_no_other_file_can_be_asked_for() -> None:
+    assert viewer_file("/../live/manifest.json") is None
+    assert viewer_file("/LICENSE.three") is None

@@ -1,4 +1,4 @@
-"""The dry run loads what a frame needs, and leaves no trace."""
+"""The warm-up loads what a frame needs, and leaves no people in the windows."""
 
 import subprocess
 import sys

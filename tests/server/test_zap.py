@@ -1,4 +1,4 @@
-"""The door: real handshakes on this machine."""
+"""ZAP authenticator: real CURVE handshakes on this machine."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,8 +41,8 @@ class House:
         peer.connect(f"tcp://{LOCAL}:{self.port}")
         return peer
 
-    def turn(self) -> None:
-        self.door.turn(10)
+    def poll(self) -> None:
+        self.door.poll(10)
         self.inside.poll(10)
 
 
@@ -60,7 +60,7 @@ def test_who_has_a_key_comes_in_and_is_known_by_it(house: House, tmp_path: Path)
     peer = house.knock(pair, house.keyring.own.public)
 
     def is_in() -> bool:
-        house.turn()
+        house.poll()
         return bool(peer.poll(0))
 
     wait_until(is_in)
@@ -87,7 +87,7 @@ def test_who_has_none_is_kept_out_and_told_apart(
     peer = house.knock(pair, public if keys == "wrong server" else house.keyring.own.public)
 
     def is_refused() -> bool:
-        house.turn()
+        house.poll()
         return bool(house.refusals)
 
     wait_until(is_refused)

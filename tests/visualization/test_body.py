@@ -3,13 +3,13 @@ import pytest
 
 from langpose_rt.visualization import palette
 from langpose_rt.visualization.body import (
-    ECHO_EVERY_M,
+    TRAIL_STEP_M,
     colour_of,
     draw_body,
-    draw_doubt,
-    draw_ghost,
-    draw_past,
-    echo_frames,
+    draw_ground_truth,
+    draw_sigma,
+    draw_trail,
+    trail_frames,
 )
 from langpose_rt.visualization.canvas import Canvas
 from langpose_rt.visualization.observer import Observer
@@ -71,9 +71,9 @@ def test_a_missing_joint_takes_its_bones_away_and_no_others() -> None:
 def test_nobody_paints_nothing() -> None:
     drawn = canvas()
     draw_body(drawn, VIEW, PADDING_SLOT)
-    draw_doubt(drawn, VIEW, PADDING_SLOT, np.full(17, 0.1))
-    draw_ghost(drawn, VIEW, PADDING_SLOT)
-    draw_past(drawn, VIEW, np.stack([PADDING_SLOT, PADDING_SLOT]))
+    draw_sigma(drawn, VIEW, PADDING_SLOT, np.full(17, 0.1))
+    draw_ground_truth(drawn, VIEW, PADDING_SLOT)
+    draw_trail(drawn, VIEW, np.stack([PADDING_SLOT, PADDING_SLOT]))
     assert not drawn.image().any()
 
 
@@ -113,7 +113,7 @@ def test_a_greater_sigma_paints_more() -> None:
     areas = []
     for sigma in (0.02, 0.05, 0.10):
         drawn = canvas()
-        draw_doubt(drawn, VIEW, JOINTS, np.full(17, sigma))
+        draw_sigma(drawn, VIEW, JOINTS, np.full(17, sigma))
         areas.append(int(drawn.image().any(-1).sum()))
     assert areas[0] < areas[1] < areas[2]
 
@@ -122,19 +122,19 @@ def test_a_disc_has_the_radius_of_one_sigma() -> None:
     drawn = canvas()
     sigma = np.full(17, np.nan)
     sigma[3] = 0.08
-    draw_doubt(drawn, VIEW, JOINTS, sigma)
+    draw_sigma(drawn, VIEW, JOINTS, sigma)
     rows, columns = np.nonzero(drawn.image().any(-1))
     radius = 700.0 * 0.08 / JOINTS[3, 2]
     assert (columns.max() - columns.min()) / 2 == pytest.approx(radius, abs=1.5)
     assert (rows.max() + rows.min()) / 2 == pytest.approx(VIEW.pixels(JOINTS)[3, 1], abs=1.5)
 
 
-def test_the_ghost_is_thinner_than_the_body_and_has_its_own_colour() -> None:
+def test_the_ground_truth_is_thinner_than_the_body_and_has_its_own_colour() -> None:
     drawn = canvas()
-    draw_ghost(drawn, VIEW, JOINTS)
+    draw_ground_truth(drawn, VIEW, JOINTS)
     image = drawn.image()
     assert 0 < (image > 60).any(-1).sum() < 0.4 * (body(JOINTS) > 60).any(-1).sum()
-    assert likeness(image, palette.TRUTH).sum() > 300
+    assert likeness(image, palette.GROUND_TRUTH).sum() > 300
     assert likeness(image, palette.LEFT).sum() == 0
 
 
@@ -142,27 +142,27 @@ def walk(step_m: float, frames: int = 40) -> np.ndarray:
     return JOINTS + np.arange(frames)[:, None, None] * np.array([step_m, 0, 0])
 
 
-def test_echoes_keep_their_distance() -> None:
+def test_trail_poses_keep_their_distance() -> None:
     step = 0.05
-    chosen = [*echo_frames(walk(step)), 39]
-    assert (np.diff(chosen) == np.ceil(ECHO_EVERY_M / step)).all()
+    chosen = [*trail_frames(walk(step)), 39]
+    assert (np.diff(chosen) == np.ceil(TRAIL_STEP_M / step)).all()
     assert len(chosen) == 8
 
 
-def test_somebody_who_stands_still_has_no_echo() -> None:
-    assert echo_frames(walk(0.0)) == []
-    assert echo_frames(walk(0.1, frames=1)) == []
+def test_somebody_who_stands_still_has_no_trail_pose() -> None:
+    assert trail_frames(walk(0.0)) == []
+    assert trail_frames(walk(0.1, frames=1)) == []
 
 
-def test_a_lost_frame_is_no_echo() -> None:
+def test_a_lost_frame_is_no_trail_pose() -> None:
     track = walk(0.3, frames=4)
     track[1] = np.nan
-    assert echo_frames(track) == [0, 2]
+    assert trail_frames(track) == [0, 2]
 
 
 def test_the_past_is_left_where_it_was_and_fades() -> None:
     drawn = canvas()
-    draw_past(drawn, VIEW, walk(0.01) - [0.4, 0, 0])
+    draw_trail(drawn, VIEW, walk(0.01) - [0.4, 0, 0])
     image = drawn.image().astype(int)
     wrist = np.rint(VIEW.pixels(walk(0.01) - [0.4, 0, 0])[:, 16]).astype(int)
     old, new = (image[wrist[place, 1], wrist[place, 0]].max() for place in (8, 36))
@@ -175,7 +175,7 @@ def test_limbs_that_pass_the_spectator_are_clipped() -> None:
     assert 0 < (VIEW.depth_m(joints) < 0).sum() < 17
     assert body(joints).any()
     drawn = canvas()
-    draw_ghost(drawn, VIEW, joints)
-    draw_past(drawn, VIEW, np.stack([joints + 0.5, joints]))
-    draw_doubt(drawn, VIEW, joints, np.full(17, 0.1))
+    draw_ground_truth(drawn, VIEW, joints)
+    draw_trail(drawn, VIEW, np.stack([joints + 0.5, joints]))
+    draw_sigma(drawn, VIEW, joints, np.full(17, 0.1))
     assert drawn.image().any()

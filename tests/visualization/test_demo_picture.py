@@ -1,4 +1,4 @@
-"""Which moment the demo's picture shows, and that it can be drawn from what a server answers."""
+"""Picture of the demo: the chosen frame, drawn from pose messages."""
 
 from dataclasses import replace
 from pathlib import Path

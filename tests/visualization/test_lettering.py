@@ -50,10 +50,10 @@ def test_nothing_has_no_width() -> None:
 
 
 def test_line_drawn_letters_spell_the_signs_that_captions_use() -> None:
-    spelled = lettering._spelled(SIGNS)
+    spelled = lettering._to_ascii(SIGNS)
     assert spelled.isascii()
     assert "?" not in spelled
 
 
 def test_line_drawn_letters_show_a_question_mark_for_any_other_sign() -> None:
-    assert lettering._spelled("a日b") == "a?b"
+    assert lettering._to_ascii("a日b") == "a?b"

@@ -10,7 +10,7 @@ from langpose_rt.visualization.observer import (
     Observer,
     distance_to_fit,
     level_from_camera,
-    looking,
+    rotation_from_angles,
 )
 
 metres = st.floats(-50, 50)
@@ -62,7 +62,7 @@ def test_for_a_camera_that_looks_straight_down_or_up_its_image_says_what_is_ahea
 def test_points_appear_where_opencv_projects_them(
     joints: np.ndarray, azimuth: float, elevation: float
 ) -> None:
-    rotation = looking(azimuth, elevation)
+    rotation = rotation_from_angles(azimuth, elevation)
     eye = np.array([1.0, -2.0, 3.0]) - 100 * rotation[2]
     view = straight(rotation=rotation, eye_level=eye)
     K = np.array([[800.0, 0, 320], [0, 800, 240], [0, 0, 1]])
@@ -71,7 +71,7 @@ def test_points_appear_where_opencv_projects_them(
 
 
 def test_the_side_has_the_camera_on_its_left() -> None:
-    rotation = looking(-90.0, 11.0)
+    rotation = rotation_from_angles(-90.0, 11.0)
     view = straight(rotation=rotation, eye_level=np.array([0.0, 0.0, 3.0]) - 5 * rotation[2])
     camera, farther, higher = view.pixels(np.array([(0, 0, 0), (0, 0, 4), (0, -1, 3)], float))
     assert camera[0] < view.centre_px[0] < farther[0]
@@ -105,7 +105,7 @@ def test_a_segment_behind_the_spectator_is_gone_and_one_in_front_is_whole() -> N
 def test_the_fitting_distance_shows_everything_and_is_not_too_far(
     joints: np.ndarray, azimuth: float
 ) -> None:
-    rotation, target = looking(azimuth, 11.0), joints.mean(0)
+    rotation, target = rotation_from_angles(azimuth, 11.0), joints.mean(0)
     half, focal = (300.0, 200.0), 900.0
     distance = distance_to_fit(joints, target, rotation, half, focal)
     view = straight(

@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 
 from langpose_rt.visualization import palette
 from langpose_rt.visualization.canvas import Canvas
-from langpose_rt.visualization.observer import Observer, looking
+from langpose_rt.visualization.observer import Observer, rotation_from_angles
 from langpose_rt.visualization.stage import (
     SOLE_M,
     Floor,
@@ -22,7 +22,7 @@ FLOOR = floor_below(JOINTS, JOINTS)
 
 
 def view(floor: Floor = FLOOR, elevation_deg: float = 15.0) -> Observer:
-    rotation = looking(0.0, elevation_deg)
+    rotation = rotation_from_angles(0.0, elevation_deg)
     target = np.array([0.0, floor.y_m - 0.5, 4.0])
     return Observer(
         rotation=rotation,

@@ -28,8 +28,8 @@ STORED = st.sampled_from([np.float32, np.float16])
 
 def host_without_extension(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """A second copy of the module, imported where the extension cannot be."""
-    monkeypatch.setitem(sys.modules, "langpose_rt._sliding_window", None)
-    monkeypatch.delattr("langpose_rt._sliding_window", raising=False)
+    monkeypatch.setitem(sys.modules, "langpose_rt._native", None)
+    monkeypatch.delattr("langpose_rt._native", raising=False)
     spec = importlib.util.spec_from_file_location("host_without_extension", host.__file__)
     assert spec is not None
     assert spec.loader is not None
@@ -53,16 +53,11 @@ def assert_equal_lives(twin: ModuleType, sizes: Sizes, dtype: type, seed: int, a
         for name, *arguments in (
             ("key_bias", step.slots, now, age_ns),
             ("feature_at", here, back),
-            ("gather", here),
         ):
             got = getattr(twin, name)(mine, *arguments)
             expected = getattr(reference, name)(theirs, *arguments)
             assert got.dtype == expected.dtype
             np.testing.assert_array_equal(got, expected, err_msg=name)
-        np.testing.assert_array_equal(
-            twin.gather(mine, here, dtype=np.float16),
-            reference.gather(theirs, here, dtype=np.float16),
-        )
 
 
 @native
@@ -101,7 +96,6 @@ def test_a_slot_outside_the_window_is_an_error_everywhere(slot: int) -> None:
         lambda: host.push(window, slots, key, key, feature, now),
         lambda: host.key_bias(window, slots, now, 1),
         lambda: host.feature_at(window, slots, np.zeros(1, np.int32)),
-        lambda: host.gather(window, slots),
         lambda: host.reset(window, slots),
     ):
         with pytest.raises(IndexError, match=f"slot {slot} is outside the window of 2 slots"):
@@ -118,8 +112,6 @@ def test_a_refused_push_changes_nothing() -> None:
 
 def test_a_frame_that_is_not_held_is_an_error() -> None:
     window, slots = Sizes().empty(), np.array([2], np.int32)
-    with pytest.raises(IndexError, match="slot 2 holds 0 frames, the frame 0 back"):
-        host.gather(window, slots)
     with pytest.raises(IndexError, match="slot 2 holds 0 frames, the frame -1 back"):
         host.feature_at(window, slots, np.array([-1], np.int32))
 

@@ -12,7 +12,6 @@ from langpose_rt.window.reference import (
     MASKED,
     Window,
     feature_at,
-    gather,
     key_bias,
     push,
     reset,
@@ -138,21 +137,6 @@ def test_a_frame_that_is_not_held_is_an_error(frames_back: int) -> None:
         feature_at(window_of([1, 2]), int32([1]), int32([frames_back]))
 
 
-@pytest.mark.parametrize(
-    ("pushed", "expected"),
-    [([5], [5, 5, 5]), ([5, 6], [5, 5, 6]), ([5, 6, 7], [5, 6, 7]), ([5, 6, 7, 8], [6, 7, 8])],
-)
-def test_gather_is_in_time_order_and_padded_with_the_oldest(
-    pushed: list[float], expected: list[float]
-) -> None:
-    assert gather(window_of(pushed), int32([1]))[0, :, 0].tolist() == expected
-
-
-def test_gather_of_a_person_without_frames_is_an_error() -> None:
-    with pytest.raises(IndexError, match="slot 0 holds 0 frames"):
-        gather(window_of([1]), int32([0]))
-
-
 def test_half_rounds_to_nearest_even_and_never_stores_infinity() -> None:
     window = Window.empty(1, 1, 6, 1, 1, dtype=np.float16)
     numbers = [1 + 2**-11, 1 + 3 * 2**-11, 65519.0, 1e9, -np.inf, np.nan]
@@ -163,13 +147,6 @@ def test_half_rounds_to_nearest_even_and_never_stores_infinity() -> None:
     assert window.features.dtype == np.float32
 
 
-def test_gather_can_answer_in_half() -> None:
-    window = window_of([1e9])
-    got = gather(window, int32([1]), dtype=np.float16)
-    assert got.dtype == np.float16
-    assert (got == HALF_MAX).all()
-
-
 @pytest.mark.parametrize("slot", [-1, 2])
 def test_a_slot_outside_the_window_is_an_error_everywhere(slot: int) -> None:
     window, slots, now = window_of([1]), int32([0, slot]), int64([0, 0])
@@ -177,7 +154,6 @@ def test_a_slot_outside_the_window_is_an_error_everywhere(slot: int) -> None:
         lambda: push_numbers(window, [0, slot], [0, 0], [0, 0]),
         lambda: key_bias(window, slots, now, 1),
         lambda: feature_at(window, slots, int32([0, 0])),
-        lambda: gather(window, slots),
         lambda: reset(window, slots),
     ):
         with pytest.raises(IndexError, match=f"slot {slot} is outside the window of 2 slots"):
@@ -229,5 +205,3 @@ def test_rings_hold_what_lists_of_the_latest_frames_hold(
             np.testing.assert_array_equal(got[0], feature)
             cell = (window.head[slot] - 1 - back) % frames
             np.testing.assert_array_equal(window.keys[slot, :, cell], key)
-        padded = [latest[0][1]] * (frames - len(latest)) + [feature for _, feature, _ in latest]
-        np.testing.assert_array_equal(gather(window, here[i : i + 1])[0], padded)

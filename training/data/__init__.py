@@ -1,1 +1,1 @@
-"""Readers of other people's data sets, one module each."""
+"""Read public data sets, one module each."""

@@ -1,4 +1,4 @@
-"""``python -m training.data.amass_babel``: AMASS motion with BABEL's words becomes a mocap folder.
+"""Command ``python -m training.data.amass_babel``: convert AMASS and BABEL to a mocap folder.
 
     AMASS   SUBSET/SUBJECT/NAME_poses.npz: poses (T,156) axis-angle, trans (T,3) metres,
             betas (16,), gender, mocap_framerate; z up
@@ -7,11 +7,11 @@
     BABEL   train.json, val.json, ...: {id: {feat_p, dur, seq_ann, frame_ann}}; in extra_*.json the
             annotations are lists, seq_anns and frame_anns
 
-One clip per segment of a frame annotation, or per sequence where there is none. All of these are
-for research only; neither they nor what is made of them may be shipped.
+One clip per segment of a frame annotation, or per sequence if there is none. All of these are for
+research only; neither they nor derived files may be shipped.
 
 Source: AMASS (Mahmood et al. 2019), BABEL (Punnakkal et al. 2021), layouts of their public files;
-    the way from one to the other as MotionBERT does it.
+    the conversion follows MotionBERT.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.errors import ConfigError, LangPoseError
 from training.data.body_model import BodyModel, read_body_model
 
@@ -38,18 +39,18 @@ POSE_SCALE_M = 1e-4
 
 _RENAMED = {"BioMotionLab_NTroje": "BMLrub", "DFaust_67": "DFaust"}
 _NOTHING = {"transition"}
-"""Labels of segments that name no action."""
+"""Labels of segments without an action."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """Part of a recording that has one name.
+    """Labelled part of a recording.
 
     Attributes:
         recording: Path of the AMASS file below its folder.
-        start_s, end_s: Where in it.
-        text: What an annotator wrote.
-        action: BABEL's category, or the text where it has none.
+        start_s, end_s: Start and end in the recording.
+        text: Text of the annotator.
+        action: BABEL's category, or the text if it has none.
     """
 
     recording: str
@@ -60,7 +61,7 @@ class Segment:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Run the command and return its exit code."""
     try:
         run(_parser().parse_args(argv))
     except LangPoseError as error:
@@ -70,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Converts both splits."""
+    """Convert both splits."""
     regressor = read_regressor(arguments.regressor)
     bodies: dict[str, BodyModel] = {}
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -87,10 +88,10 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def segments_from_babel(path: Path) -> list[Segment]:
-    """All named segments of one BABEL file, recordings in its order.
+    """Read all labelled segments of a BABEL file, in its order.
 
     Raises:
-        ConfigError: If the file is missing or is not BABEL's.
+        ConfigError: If the file is missing or not a BABEL file.
     """
     try:
         sequences = json.loads(path.read_text())
@@ -103,7 +104,7 @@ def segments_from_babel(path: Path) -> list[Segment]:
 
 
 def amass_path(feat_p: str) -> str:
-    """Where BABEL's `feat_p` lies in AMASS: one folder less, and two subsets renamed."""
+    """Convert BABEL's `feat_p` to an AMASS path: one folder less, and two subsets renamed."""
     _, subset, *rest = feat_p.split("/")
     return "/".join((_RENAMED.get(subset, subset), *rest))
 
@@ -114,16 +115,16 @@ def joints_from_amass(
     models: Path,
     regressor: Float[np.ndarray, "17 vertex"],
 ) -> Float32[np.ndarray, "frame 17 3"]:
-    """Human3.6M joints of one recording at about 60 Hz, metres, z up.
+    """Compute the Human3.6M joints of a recording at about 60 Hz, metres, z up.
 
     Args:
-        path: The recording.
-        bodies: Body models read so far, by gender; filled as needed.
+        path: AMASS file of the recording.
+        bodies: Cache of body models by gender; filled as needed.
         models: Folder of the body models.
-        regressor: Vertices to joints.
+        regressor: Joint regressor over the vertices.
 
     Raises:
-        ConfigError: If a file is missing or laid out otherwise.
+        ConfigError: If a file is missing or has an unexpected layout.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -144,10 +145,10 @@ def joints_from_amass(
 
 
 def read_regressor(path: Path) -> Float[np.ndarray, "17 vertex"]:
-    """Rows of the Human3.6M joints over the vertices of SMPL.
+    """Read the regressor of the Human3.6M joints over the vertices of SMPL.
 
     Raises:
-        ConfigError: If the file is missing or of another shape.
+        ConfigError: If the file is missing or has an unexpected shape.
     """
     try:
         regressor = np.load(path, allow_pickle=False)
@@ -155,7 +156,7 @@ def read_regressor(path: Path) -> Float[np.ndarray, "17 vertex"]:
         raise ConfigError(
             f"cannot read {path}: {error}; expected an npy of shape (17, vertices)"
         ) from error
-    if regressor.ndim != 2 or len(regressor) != 17:
+    if regressor.ndim != 2 or len(regressor) != NUM_JOINTS:
         raise ConfigError(f"{path} has shape {regressor.shape}; expected (17, vertices)")
     return np.asarray(regressor, np.float32)
 
@@ -186,7 +187,7 @@ def _convert(
     bodies: dict[str, BodyModel],
     regressor: Float[np.ndarray, "17 vertex"],
 ) -> list[dict[str, Any]]:
-    """Write one split; recordings that are not there are counted and said."""
+    """Write one split; missing recordings are counted and reported."""
     from rich.progress import track
 
     by_recording: dict[str, list[Segment]] = {}

@@ -1,7 +1,8 @@
-"""SMPL-H bodies: from shape and joint angles to Human3.6M joints, by the kept library smplx."""
+"""SMPL-H body models: compute Human3.6M joints from shape and joint angles with smplx."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ _KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintr
 
 @dataclass(frozen=True, kw_only=True)
 class BodyModel:
-    """One gender's body, as smplx wants it."""
+    """SMPL-H model of one gender in the form smplx takes."""
 
     template: Float[Tensor, "vertex 3"]
     shapes: Float[Tensor, "vertex 3 shape"]
@@ -33,13 +34,13 @@ class BodyModel:
         betas: Float[np.ndarray, " shape"],
         regressor: Float[np.ndarray, "17 vertex"],
     ) -> Float32[np.ndarray, "frame 17 3"]:
-        """Human3.6M joints, metres, in the axes of the recording.
+        """Compute Human3.6M joints in metres, in the axes of the recording.
 
         Args:
             poses: Axis-angle of every joint of the model, root first.
-            trans_m: Where the body is.
-            betas: Its shape; further numbers than the model has are left out.
-            regressor: Vertices to joints.
+            trans_m: Translation of the body.
+            betas: Shape coefficients; those beyond the model's are ignored.
+            regressor: Joint regressor over the vertices.
         """
         from smplx.lbs import lbs
 
@@ -59,15 +60,15 @@ class BodyModel:
 
 
 def read_body_model(path: Path) -> BodyModel:
-    """A model.npz of SMPL-H.
+    """Read a model.npz of SMPL-H.
 
     Raises:
-        ConfigError: If it is missing or laid out otherwise.
+        ConfigError: If it is missing or has an unexpected layout.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {key: np.asarray(file[key]) for key in _KEYS}
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
         raise ConfigError(
             f"cannot read {path}: {error}; expected model.npz of SMPL-H with {', '.join(_KEYS)}"
         ) from error

@@ -1,4 +1,4 @@
-"""The four cameras of Human3.6M, subject by subject: calibration, which its files do not hold.
+"""Calibration of the four cameras of Human3.6M per subject, which its files do not contain.
 
 Source: calibration of Human3.6M (Ionescu et al. 2014), as published with VideoPose3D; rounded to
     nine digits.
@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from langpose_rt.geometry.camera import Intrinsics
 
 CAMERAS = ("54138969", "55011271", "58860488", "60457274")
-"""In the order of the lists in the npz files."""
+"""Camera names, in the order of the lists in the npz files."""
 
 SIZES_PX: Mapping[str, tuple[int, int]] = {
     "54138969": (1000, 1002),
@@ -69,7 +69,7 @@ _LENSES: Mapping[str, tuple[float, ...]] = {
         -0.00894780736,
     ),
 }
-"""fx, fy, cx, cy in pixels, then distortion k1, k2, p1, p2, k3."""
+"""Intrinsics: fx, fy, cx, cy in pixels, then distortion k1, k2, p1, p2, k3."""
 
 _PLACES: Mapping[str, tuple[tuple[float, ...], ...]] = {
     "S1": (
@@ -139,19 +139,19 @@ _PLACES: Mapping[str, tuple[tuple[float, ...], ...]] = {
         (0.589425147, -0.78188771, 0.139912114, -0.147153616, -1590.73804, -3854.16895, 1578.01758),
     ),
 }
-"""Per camera: rotation from the camera to the world as quaternion w, x, y, z; place in mm."""
+"""Extrinsics per camera: rotation camera to world as quaternion w, x, y, z; position in mm."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class H36mCamera:
-    """One camera as it stood for one subject.
+    """Calibrated camera of a subject.
 
     Attributes:
-        name: Its number.
+        name: Number of the camera.
         size_px: Width and height of its images.
-        intrinsics: Its lens.
+        intrinsics: Intrinsics and distortion.
         rotation: Camera axes to world axes.
-        place_m: Where it stood, in the world.
+        place_m: Position in the world.
     """
 
     name: str
@@ -161,15 +161,15 @@ class H36mCamera:
     place_m: Float64[np.ndarray, "3"]
 
     def to_camera(self, joints_world_m: Float64[np.ndarray, "*batch 3"]) -> np.ndarray:
-        """World to camera axes, metres."""
+        """Transform world to camera axes, metres."""
         return np.asarray((joints_world_m - self.place_m) @ self.rotation)
 
 
 def cameras_of_subject(subject: str) -> tuple[H36mCamera, ...]:
-    """The four cameras, in the order of CAMERAS.
+    """Return the four cameras of a subject, in the order of CAMERAS.
 
     Raises:
-        KeyError: If the subject was not calibrated: only S1, S5 to S9 and S11 were.
+        KeyError: If the subject has no calibration: only S1, S5 to S9 and S11 have one.
     """
     return tuple(
         H36mCamera(

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float32
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.errors import ConfigError
 from training.data.h36m_cameras import SIZES_PX
 from training.data.plain_pickle import read_pickle
@@ -29,17 +30,17 @@ _EXPECTED = "h36m_sh_conf_cam_source_final.pkl of MotionBERT: a dict with train 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageVideo:
-    """One video of one camera, in image coordinates.
+    """Video of one camera, in image coordinates.
 
     Attributes:
-        source: Its name in the file.
-        action: As the file says; empty in the training split.
+        source: Name in the file.
+        action: Action in the file; empty in the training split.
         size_px: Width and height of the image.
         joints_px: Detections.
-        scores: Their confidence; 1 where the file has none.
+        scores: Confidence of the detections; 1 if the file has none.
         pose_image_px: x, y and root-relative depth, in pixels.
         pose_mm: The same in mm, root-relative; test split only.
-        mm_per_px: Turns answers in pixels into mm; test split only.
+        mm_per_px: Converts predictions in pixels to mm; test split only.
     """
 
     source: str
@@ -53,10 +54,10 @@ class ImageVideo:
 
 
 def read_h36m_motionbert(path: Path, split: Literal["train", "test"]) -> list[ImageVideo]:
-    """Every video of a split, in the file's order.
+    """Read every video of a split, in the file's order.
 
     Raises:
-        ConfigError: If the file is missing, damaged, or laid out otherwise.
+        ConfigError: If the file is missing, damaged, or has an unexpected layout.
     """
     whole = read_pickle(path, _EXPECTED)
     if not isinstance(whole, Mapping) or not isinstance(whole.get(split), Mapping):
@@ -69,9 +70,12 @@ def read_h36m_motionbert(path: Path, split: Literal["train", "test"]) -> list[Im
 
 
 def _arrays(path: Path, split: str, data: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    shapes: dict[str, tuple[int, ...]] = {"joint_2d": (17, 2), "joint3d_image": (17, 3)}
+    shapes: dict[str, tuple[int, ...]] = {
+        "joint_2d": (NUM_JOINTS, 2),
+        "joint3d_image": (NUM_JOINTS, 3),
+    }
     if split == "test":
-        shapes |= {"joints_2.5d_image": (17, 3), "2.5d_factor": ()}
+        shapes |= {"joints_2.5d_image": (NUM_JOINTS, 3), "2.5d_factor": ()}
     missing = [key for key in (*shapes, "source", "camera_name") if key not in data]
     if missing:
         raise ConfigError(f'{path} has no "{missing[0]}" in "{split}"; expected {_EXPECTED}')
@@ -83,12 +87,12 @@ def _arrays(path: Path, split: str, data: Mapping[str, Any]) -> dict[str, np.nda
                 f'{path}: "{key}" of "{split}" has shape {arrays[key].shape}, '
                 f"expected {(count, *shape)}"
             )
-    scores = np.asarray(data.get("confidence", np.ones((count, 17))), np.float32)
-    if scores.size != count * 17:
+    scores = np.asarray(data.get("confidence", np.ones((count, NUM_JOINTS))), np.float32)
+    if scores.size != count * NUM_JOINTS:
         raise ConfigError(
             f'{path}: "confidence" of "{split}" has shape {scores.shape}, expected {(count, 17)}'
         )
-    return arrays | {"scores": scores.reshape(count, 17)}
+    return arrays | {"scores": scores.reshape(count, NUM_JOINTS)}
 
 
 def _video(

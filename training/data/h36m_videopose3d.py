@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.errors import ConfigError
 from langpose_rt.geometry.skeleton import SKELETONS, to_h36m17
 from training.data.h36m_cameras import H36mCamera, cameras_of_subject
 from training.data.plain_pickle import read_npz_object
 
 JOINTS_17 = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
-"""Of the 32 joints of Human3.6M."""
+"""Indices of the 17 joints among the 32 joints of Human3.6M."""
 
 FPS = 50.0
 TRAIN_SUBJECTS = ("S1", "S5", "S6", "S7", "S8")
@@ -36,13 +37,13 @@ _EXPECTED_2D = 'data_2d_h36m_*.npz of VideoPose3D with "positions_2d" and "metad
 
 @dataclass(frozen=True, kw_only=True)
 class CameraVideo:
-    """One recording seen by one camera.
+    """Recording of one camera.
 
     Attributes:
         subject, action: Such as "S9" and "Walking 1".
-        camera: With its lens.
-        joints_px: What the detector said, or the true projection.
-        pose_camera_m: Camera axes, not relative to anything.
+        camera: Calibrated camera.
+        joints_px: Detections, or the true projection.
+        pose_camera_m: Absolute pose in camera axes.
     """
 
     subject: str
@@ -55,10 +56,10 @@ class CameraVideo:
 def read_h36m_videopose3d(
     path_3d: Path, path_2d: Path, subjects: tuple[str, ...]
 ) -> list[CameraVideo]:
-    """Every camera of every recording of these subjects.
+    """Read every camera of every recording of some subjects.
 
     Raises:
-        ConfigError: If a file is missing, damaged, laid out otherwise, or lacks a subject.
+        ConfigError: If a file is missing or damaged, has an unexpected layout, or lacks a subject.
     """
     positions_3d = read_npz_object(path_3d, "positions_3d", _EXPECTED_3D)
     positions_2d = read_npz_object(path_2d, "positions_2d", _EXPECTED_2D)
@@ -88,7 +89,7 @@ def read_h36m_videopose3d(
 
 
 def _skeleton(path: Path, metadata: Any) -> str:
-    """Name of the keypoint format; files without a layout are in Human3.6M's order."""
+    """Return the name of the keypoint format; files without a layout use Human3.6M's order."""
     layout = metadata.get("layout_name", "h36m") if isinstance(metadata, Mapping) else None
     skeletons = {"h36m": "h36m17", "coco": "coco17"}
     if layout not in skeletons:
@@ -100,7 +101,7 @@ def _views(
     path: Path, names: str, subject: str, joints_m: Any, seen: Any
 ) -> Iterator[tuple[H36mCamera, Float32[np.ndarray, "frame 17 3"], np.ndarray]]:
     world_m = np.asarray(joints_m, np.float64)
-    if world_m.ndim != 3 or world_m.shape[1:] not in ((32, 3), (17, 3)):
+    if world_m.ndim != 3 or world_m.shape[1:] not in ((32, 3), (NUM_JOINTS, 3)):
         raise ConfigError(f"{path}: {names} has shape {world_m.shape}; expected (T,32,3)")
     if world_m.shape[1] == 32:
         world_m = world_m[:, JOINTS_17]
@@ -119,7 +120,7 @@ def _views(
 def _to_h36m(
     path: Path, names: str, joints_px: np.ndarray, skeleton: str
 ) -> Float32[np.ndarray, "frame 17 2"]:
-    if joints_px.ndim != 3 or joints_px.shape[1:] != (17, 2):
+    if joints_px.ndim != 3 or joints_px.shape[1:] != (NUM_JOINTS, 2):
         raise ConfigError(f"{path}: {names} has shape {joints_px.shape}; expected (T,17,2)")
     if skeleton == "h36m17":
         return joints_px.astype(np.float32)

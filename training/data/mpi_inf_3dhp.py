@@ -4,7 +4,7 @@
     test    data: {"TS1".."TS6": {"data_2d", "data_3d", "valid": (F,) of 0 and 1}}
 
 Joints come in the file's own order (head top, neck, right arm, left arm, right leg, left leg,
-pelvis, spine, head) and leave in Human3.6M order, 3D relative to nothing: camera axes, mm.
+pelvis, spine, head) and are returned in Human3.6M order; 3D is absolute in camera axes, mm.
 
 Source: P-STMO (Shan et al. 2022), public code; the order of joints as MotionAGFormer maps it.
 """
@@ -17,11 +17,12 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.errors import ConfigError
 from training.data.plain_pickle import read_npz_object
 
 H36M_FROM_MPI = (14, 8, 9, 10, 11, 12, 13, 15, 1, 16, 0, 5, 6, 7, 2, 3, 4)
-"""For every Human3.6M joint its place in the file."""
+"""Index in the file of every Human3.6M joint."""
 
 _TRAIN_SIZE_PX = (2048, 2048)
 _TEST_SIZES_PX = dict.fromkeys(("TS1", "TS2", "TS3", "TS4"), (2048, 2048)) | dict.fromkeys(
@@ -31,15 +32,15 @@ _TEST_SIZES_PX = dict.fromkeys(("TS1", "TS2", "TS3", "TS4"), (2048, 2048)) | dic
 
 @dataclass(frozen=True, kw_only=True)
 class Sequence3dhp:
-    """One sequence of one camera.
+    """Sequence of one camera.
 
     Attributes:
         name: "TS1", or "S1 Seq1 0" with the camera.
-        fps: Frame rate; None where the file does not say.
+        fps: Frame rate; None if the file has none.
         size_px: Width and height of the image.
         joints_px: True projections.
-        pose_mm: Camera axes.
-        valid: Frames that count.
+        pose_mm: Absolute pose in camera axes.
+        valid: True for frames that are scored.
     """
 
     name: str
@@ -51,10 +52,10 @@ class Sequence3dhp:
 
 
 def read_3dhp(path: Path, split: Literal["train", "test"]) -> list[Sequence3dhp]:
-    """Every sequence of a file.
+    """Read every sequence of a file.
 
     Raises:
-        ConfigError: If the file is missing, damaged, or laid out otherwise.
+        ConfigError: If the file is missing, damaged, or has an unexpected layout.
     """
     expected = f'data_{split}_3dhp.npz of P-STMO with "data"'
     data = read_npz_object(path, "data", expected)
@@ -93,7 +94,7 @@ def _sequence(
         raise ConfigError(f'{path}: "{name}" has no numbers in data_2d and data_3d') from None
     frames = len(pose_mm)
     shapes = (joints_px.shape, pose_mm.shape, valid.shape)
-    if shapes != ((frames, 17, 2), (frames, 17, 3), (frames,)):
+    if shapes != ((frames, NUM_JOINTS, 2), (frames, NUM_JOINTS, 3), (frames,)):
         raise ConfigError(
             f'{path}: data_2d, data_3d and valid of "{name}" have shapes '
             f"{', '.join(map(str, shapes))}; expected (F,17,2), (F,17,3) and (F,)"

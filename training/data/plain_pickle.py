@@ -1,7 +1,7 @@
-"""Pickles of other people that hold numbers, text and containers, and run nothing.
+"""Safe reader of pickles that hold only numbers, text and containers.
 
-The field's data sets are pickles, and npz files with a pickle inside. Unpickling runs code, so only
-what such a file needs may be named in it.
+Public data sets are often pickles, or npz files with a pickle inside. Unpickling can run code, so
+only the types such a file needs are allowed.
 """
 
 import io
@@ -32,24 +32,24 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def read_pickle(path: Path, expected: str) -> Any:
-    """What a pickle file holds.
+    """Read the content of a pickle file.
 
     Args:
-        path: The file.
-        expected: What should be in it, for the sentence.
+        path: Path of the file.
+        expected: Expected content, for the error.
 
     Raises:
-        ConfigError: If it is missing, damaged, or holds more than data.
+        ConfigError: If it is missing, damaged, or holds other types.
     """
     try:
         with path.open("rb") as file:
             return _PlainUnpickler(file, encoding="latin1").load()
-    except Exception as error:  # damage in a pickle has a dozen names
+    except Exception as error:  # a damaged pickle raises many exception types
         raise _wrong(path, error, expected) from error
 
 
 def read_npz_object(path: Path, key: str, expected: str) -> Any:
-    """The one Python object stored under a key of an npz file (``np.savez(path, key=object)``).
+    """Read the Python object stored under a key of an npz file (``np.savez(path, key=object)``).
 
     Raises:
         ConfigError: As `read_pickle`, or if there is no such key.

@@ -1,10 +1,10 @@
-"""Videos of the published data sets as the paper's models see them: screen in, screen units out.
+"""Videos of published data sets in screen coordinates, the input and output of the paper's models.
 
-Three conventions that must never be mixed; a checkpoint's card says which one it learned.
+There are three conventions, which must not be mixed; a checkpoint's card names its convention.
 
-    h36m-motionbert     answers in normalised pixels, made mm by the factor of the file
-    h36m-videopose3d    answers in metres, camera axes
-    mpi-inf-3dhp        answers in units of 1024 mm, of the height-normalised annotation
+    h36m-motionbert     targets in normalised pixels, converted to mm by the factor of the file
+    h36m-videopose3d    targets in metres, camera axes
+    mpi-inf-3dhp        targets in units of 1024 mm, of the height-normalised annotation
 
 Source: MotionBERT, VideoPose3D and MotionAGFormer, public code.
 """
@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.errors import ConfigError
 from training.data.h36m_motionbert import ImageVideo, read_h36m_motionbert
 from training.data.h36m_videopose3d import (
@@ -35,21 +36,21 @@ Split = Literal["train", "test"]
 
 MM_PER_UNIT_3DHP = 1024.0
 CORRUPT = ("s_09_act_05_subact_02", "s_09_act_10_subact_02", "s_09_act_13_subact_01")
-"""Recordings whose truth is wrong; everybody leaves them out of MotionBERT's file."""
+"""Recordings with wrong ground truth, which are commonly left out of MotionBERT's file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScreenVideo:
-    """One video of one camera.
+    """Video of one camera in screen coordinates.
 
     Attributes:
-        name, action: As the data set has them.
+        name, action: Name and action in the data set.
         fps: Frame rate.
         rows: x, y over half the image width, middle at zero, and score.
-        target: Answer relative to joint 0, in units of the convention.
-        mm_per_unit: Turns answers into mm; NaN where the file does not say.
-        truth_mm: What answers are compared with, relative to joint 0.
-        valid: Frames that count.
+        target: Target relative to joint 0, in units of the convention.
+        mm_per_unit: Converts predictions to mm; NaN if the file has no factor.
+        truth_mm: Ground truth for the scores, relative to joint 0.
+        valid: True for frames that are scored.
     """
 
     name: str
@@ -63,14 +64,14 @@ class ScreenVideo:
 
 
 def read_screen_videos(arguments: Namespace, split: Split) -> tuple[Convention, list[ScreenVideo]]:
-    """The data set whose files the flags name.
+    """Read the data set whose files the flags name.
 
     Args:
-        arguments: Of `add_screen_arguments`.
-        split: Which part of it.
+        arguments: Flags of `add_screen_arguments`.
+        split: Split of the data set.
 
     Raises:
-        ConfigError: If no data set or more than one is named, or a file is wrong.
+        ConfigError: If no data set or more than one is named, or a file is invalid.
     """
     if (arguments.h36m_3d is None) != (arguments.h36m_2d is None):
         raise ConfigError("VideoPose3D's Human3.6M is two files; give --h36m-3d and --h36m-2d")
@@ -122,7 +123,7 @@ def _from_camera(video: CameraVideo) -> ScreenVideo:
         name=f"{video.subject} {video.action} {video.camera.name}",
         action=video.action.split(" ")[0],
         fps=FPS,
-        rows=_rows(video.joints_px, video.camera.size_px, np.ones((count, 17), np.float32)),
+        rows=_rows(video.joints_px, video.camera.size_px, np.ones((count, NUM_JOINTS), np.float32)),
         target=target,
         mm_per_unit=np.full(count, 1000, np.float32),
         truth_mm=target * 1000,
@@ -137,7 +138,7 @@ def _from_3dhp(sequence: Sequence3dhp) -> ScreenVideo:
         name=sequence.name,
         action=sequence.name,
         fps=sequence.fps or 25.0,
-        rows=_rows(sequence.joints_px, sequence.size_px, np.ones((count, 17), np.float32)),
+        rows=_rows(sequence.joints_px, sequence.size_px, np.ones((count, NUM_JOINTS), np.float32)),
         target=truth_mm / np.float32(MM_PER_UNIT_3DHP),
         mm_per_unit=np.full(count, MM_PER_UNIT_3DHP, np.float32),
         truth_mm=truth_mm,

@@ -1,1 +1,1 @@
-"""Benchmark clips, scores and curves of trained models."""
+"""Evaluate trained models: benchmark clips, scores, curves and published protocols."""

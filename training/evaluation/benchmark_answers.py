@@ -1,4 +1,4 @@
-"""Poses of a checkpoint for the frames of benchmark clips, at any lookahead, and their scores."""
+"""Lift benchmark clips with a model at any lookahead, and score the poses."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from training.synthesis.batches import Batch, anchor_clips, screen_clips
 def scores_by_lookahead(
     model: "LangPose", clips: list[BenchmarkClip], lookaheads_s: Sequence[float]
 ) -> list[list[Scores]]:
-    """Scores of every clip, for each lookahead; the clips are encoded once."""
+    """Score every clip at each lookahead; the clips are encoded once."""
     found = [
         [score_clip(clip, one) for one in answers(model, clip, lookaheads_s)] for clip in clips
     ]
@@ -32,10 +32,10 @@ def scores_by_lookahead(
 
 
 def answers(model: "LangPose", clip: BenchmarkClip, lookaheads_s: Sequence[float]) -> list[Answer]:
-    """Poses for all frames that have a later one at least a lookahead after them, for each.
+    """Lift all frames that have a later frame at least the lookahead after them, per lookahead.
 
-    Answers of a frame come with the first such later frame, as in the live stream. A bidirectional
-    model answers for every frame of the clip at once, in pieces of its window, whatever is asked.
+    A frame is lifted with the first such later frame, as in the live stream. A bidirectional model
+    lifts every frame of the clip in pieces of its window, independent of the lookahead.
     """
     import torch
 

@@ -1,7 +1,7 @@
-"""What langpose-bench-1 asks: clips, cameras, detectors, gaps and frame rates, drawn once.
+"""Clips of langpose-bench-1: motion, cameras, detectors, gaps and frame rates, drawn once.
 
 All ranges are written out here, so that the defaults of training may change without changing the
-benchmark; whatever does change it changes the hash. Scoring is benchmark.py's.
+benchmark; any change of the benchmark changes its hash. benchmark.py scores the clips.
 """
 
 import hashlib
@@ -23,16 +23,16 @@ CLIPS_PER_SOURCE = 24
 MOST_FRAMES = 256
 LEAST_FRAMES = 16
 APART_S = 6.0
-"""A recording gives one clip per this much time, so that a few long ones can fill a source."""
+"""Time per clip of a recording, so that a few long recordings can fill a source."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fingerprint:
-    """What identifies drawn clips on every processor.
+    """Fingerprint of drawn clips that is comparable between processors.
 
     Attributes:
         exact: SHA-256 over names, capture times and sources: integers and text.
-        sums: Of every floating-point field, added up with signs of a fixed draw.
+        sums: Sum of every floating-point field with fixed random signs.
     """
 
     exact: str
@@ -49,17 +49,18 @@ PUBLISHED = Fingerprint(
         "stature_m": -4.15044,
     },
 )
-"""Of the validation mocap as it was published: bandai1, bandai2, cmu, reactidle."""
+"""Fingerprint over the published validation mocap: bandai1, bandai2, cmu, reactidle."""
 
 SAME_SUM = 0.01
-"""Processors round differently, which moves a sum by less than 1e-3 (between AVX2 and AVX-512 the
-last bit of some scores differs); another draw of one clip moves it by more than 1."""
+"""Tolerance of a sum: rounding differs between processors by less than 1e-3 (between AVX2 and
+AVX-512 the last bit of some scores differs); another draw of one clip changes it by more than 1."""
 
 CONDITIONS = DataConfig(
     reboned=0.0,
     mixed=0.0,
     swung=0.0,
     redefined=0.5,
+    derived=0.0,
     gravity_known=0.0,
     lens_wrong=0.3,
     lens_assumed=0.1,
@@ -91,18 +92,18 @@ CONDITIONS = DataConfig(
         never_share=0.12,
     ),
 )
-"""Everything that is drawn. Metric bones and true speed: no body and no motion is changed."""
+"""Conditions of the benchmark; bodies, motion and speed are not changed."""
 
 
 _HASHED = ("rays", "scores", "time_ns", "gravity", "pose_camera_m", "stature_m", "source")
 _EXACT = ("time_ns", "source")
 _ROUNDED = ("rays", "scores", "gravity", "pose_camera_m", "stature_m")
-"""Fields of Footage; screen coordinates follow from the same draws."""
+"""Fields of Footage in the fingerprint; screen coordinates follow from the same draws."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkClip:
-    """One drawn clip: footage of one, and where it comes from."""
+    """Drawn clip: footage of one recording, and its origin."""
 
     source: str
     action: str
@@ -111,11 +112,11 @@ class BenchmarkClip:
 
 
 def draw_benchmark(mocap: Mocap, conditions: DataConfig = CONDITIONS) -> list[BenchmarkClip]:
-    """The clips of the benchmark over a validation mocap, in a fixed order.
+    """Draw the clips of the benchmark over a validation mocap, in a fixed order.
 
     Args:
         mocap: Validation split.
-        conditions: Others than CONDITIONS ask the same motion in another way, for curves.
+        conditions: CONDITIONS, or others for curves over the same motion.
     """
     drawn = []
     for number, source in enumerate(mocap.sources):
@@ -136,7 +137,7 @@ def benchmark_hash(clips: list[BenchmarkClip]) -> str:
 
 
 def fingerprint(clips: list[BenchmarkClip]) -> Fingerprint:
-    """Return what identifies the clips; see `is_same`."""
+    """Return the fingerprint of the clips; see `is_same`."""
     digest = hashlib.sha256(VERSION.encode())
     for clip in clips:
         digest.update(f"{clip.source}/{clip.name}".encode())
@@ -152,14 +153,14 @@ def fingerprint(clips: list[BenchmarkClip]) -> Fingerprint:
 
 
 def is_same(one: Fingerprint, other: Fingerprint) -> bool:
-    """Return whether the clips are the same but for the rounding of the processors."""
+    """Return True if two fingerprints are equal up to the rounding of processors."""
     return one.exact == other.exact and all(
         abs(one.sums[name] - other.sums[name]) <= SAME_SUM for name in _ROUNDED
     )
 
 
 def _spread(mocap: Mocap, source: str) -> list[MotionClip]:
-    """Up to CLIPS_PER_SOURCE clips, one action after the other; long recordings come again."""
+    """Select up to CLIPS_PER_SOURCE clips, cycling through the actions; long ones may repeat."""
     offers: dict[str, list[MotionClip]] = {}
     for clip in mocap.clips:
         if clip.source == source:

@@ -1,7 +1,7 @@
-"""Error against one thing at a time: lookahead, frame rate, hidden joints, noise, lens, gravity.
+"""Curves: error against one condition at a time (lookahead, frame rate, noise, ...).
 
-Every point asks the same validation motion as langpose-bench-1, with one condition set and nothing
-hidden by chance; what else varies in the benchmark still does.
+Every point uses the validation motion of langpose-bench-1, with one condition fixed and no random
+masking; everything else varies as in the benchmark.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.model.langpose import LangPose
 from training.data.mocap import Mocap
 from training.evaluation.benchmark_answers import scores_by_lookahead
@@ -28,18 +29,18 @@ HIDDEN = ("nothing", "20 % of joints", "40 % of joints", "a limb for 1 s", "a li
 
 _SEED = 77
 _OPEN = replace(CONDITIONS, masks=MaskConfig(whole=1.0))
-"""The benchmark with nothing hidden."""
+"""Conditions of the benchmark without masking."""
 
 
 def curves(
     model: LangPose, mocap: Mocap, only: Collection[str] = tuple(CURVES)
 ) -> Iterator[tuple[str, list[Point]]]:
-    """Curves of a model, one after the other: name and points.
+    """Yield the curves of a model: name and points.
 
     Args:
-        model: Any model `benchmark.answers` takes.
+        model: Model that `benchmark_answers.answers` accepts.
         mocap: Validation split.
-        only: Which of CURVES.
+        only: Names of CURVES.
     """
     clips = draw_benchmark(mocap, _OPEN)
     if "lookahead" in only and model.config.causal and model.config.window > 0:
@@ -59,7 +60,7 @@ def curves(
 
 
 def hide(clips: list[BenchmarkClip], what: str) -> list[BenchmarkClip]:
-    """The same clips with one of HIDDEN taken out of what the detector saw."""
+    """Return the clips with the joints of one entry of HIDDEN masked."""
     rng = np.random.default_rng(_SEED)
     return [replace(clip, footage=_hidden(rng, clip.footage, what)) for clip in clips]
 
@@ -67,12 +68,12 @@ def hide(clips: list[BenchmarkClip], what: str) -> list[BenchmarkClip]:
 def calibration(
     sigma_m: Float[np.ndarray, " joint"], error_m: Float[np.ndarray, "joint 3"]
 ) -> dict[str, float]:
-    """How honest a predicted standard deviation is, over joints.
+    """Measure the calibration of a predicted standard deviation, over joints.
 
     Returns:
         Shares of joints whose error is below the 50, 80 and 95 % quantile that an isotropic normal
-        distribution of that sigma has; honest ones are 0.5, 0.8 and 0.95. And the ratio of the root
-        mean square error per axis to the root mean square sigma.
+        distribution of that sigma has; calibrated ones are 0.5, 0.8 and 0.95. Also the ratio of
+        the root mean square error per axis to the root mean square sigma.
     """
     from scipy.stats import chi
 
@@ -86,7 +87,7 @@ def calibration(
 
 
 def sigma_report(model: LangPose, mocap: Mocap) -> dict[str, float]:
-    """`calibration` of a model over all joints but the root of the benchmark's clips, at lag 0.
+    """Return `calibration` of a model over all joints but the root of the benchmark at lag 0.
 
     Body units on both sides. Bidirectional models are left out: their sigma is not served.
     """
@@ -119,7 +120,7 @@ def _at_rate(hz: float) -> DataConfig:
 
 
 def _with_noise(strength: float) -> DataConfig:
-    """Every clip between no noise and this much; real detectors are about 1."""
+    """Return conditions with a noise strength of 0 to `strength`; real detectors are near 1."""
     return replace(_OPEN, noise=replace(_OPEN.noise, strongest=strength))
 
 
@@ -128,17 +129,17 @@ def _with_field(deg: float) -> DataConfig:
 
 
 def _with_gravity(share: float) -> DataConfig:
-    """This share of the rigs says which way things fall."""
+    """Return conditions in which a share of the rigs knows the direction of gravity."""
     return replace(_OPEN, gravity_known=share)
 
 
 def _hidden(rng: np.random.Generator, footage: Footage, what: str) -> Footage:
-    """One clip without what is hidden; the draws do not depend on what it is."""
+    """Mask joints of one clip; the random numbers do not depend on which."""
     frames = footage.time_ns.shape[1]
     limb = list(LIMB_GROUPS[rng.integers(0, len(LIMB_GROUPS))])
-    drawn = rng.random((1, frames, 17))
+    drawn = rng.random((1, frames, NUM_JOINTS))
     start_ns = rng.random() * footage.time_ns[0, -1]
-    gone = np.zeros((1, frames, 17), bool)
+    gone = np.zeros((1, frames, NUM_JOINTS), bool)
     if what.endswith("of joints"):
         gone = drawn < float(what.split(maxsplit=1)[0]) / 100
     elif what == "a limb always":

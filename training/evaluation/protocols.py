@@ -1,4 +1,4 @@
-"""Scores as the field publishes them, each convention by its own rules.
+"""Published evaluation protocols, one per convention.
 
     h36m-motionbert     clips of T frames side by side, the rest of a video dropped (a video shorter
                         than T is stretched to T); P1 and P2 per frame, mean per action, then of the
@@ -19,24 +19,25 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float32, Int
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.evaluation.metrics import auc, mpjpe_mm, p_mpjpe_mm, pck
 from langpose_rt.geometry.skeleton import FLIP_INDICES
 from training.data.screen_videos import Convention, ScreenVideo
 
 Rows = Float32[np.ndarray, "clip frame 17 3"]
 Lift = Callable[[Rows], Rows]
-"""Answers of a model for clips of T frames, in its units, camera axes."""
+"""Predicts poses for clips of T frames, in units of the convention, camera axes."""
 
 Table = dict[str, dict[str, float]]
 
-JOINTS_3DHP = tuple(joint for joint in range(17) if joint not in (0, 7, 9))
-"""The 14 joints that PCK and AUC count: without pelvis, spine and nose."""
+JOINTS_3DHP = tuple(joint for joint in range(NUM_JOINTS) if joint not in (0, 7, 9))
+"""The 14 joints of PCK and AUC: without pelvis, spine and nose."""
 
 _CLIPS_AT_ONCE = 64
 
 
 def flipped(lift: Lift) -> Lift:
-    """The mean of a model's answer and that for the mirror image, mirrored back."""
+    """Return a model with flip averaging."""
     sign = np.array([-1, 1, 1], np.float32)
 
     def both(rows: Rows) -> Rows:
@@ -50,12 +51,12 @@ def flipped(lift: Lift) -> Lift:
 def protocol_scores(
     convention: Convention, videos: Sequence[ScreenVideo], lift: Lift, frames: int
 ) -> Table:
-    """One row of scores per action or sequence, and the averages the convention publishes.
+    """Compute one row of scores per action or sequence, and the averages of the convention.
 
     Args:
-        convention: Whose rules.
-        videos: Test split.
-        lift: The model.
+        convention: Name of the convention.
+        videos: Videos of the test split.
+        lift: Model.
         frames: T, the clip length of the model.
     """
     if convention == "mpi-inf-3dhp":
@@ -89,8 +90,8 @@ def _side_by_side(
         places = np.linspace(0, count - 1, frames).round().astype(np.int64)[None]
     found_mm = _lifted_mm(video, lift, places)
     kept, place = np.unique(places, return_inverse=True)
-    total = np.zeros((len(kept), 17, 3))
-    np.add.at(total, place.reshape(-1), found_mm.reshape(-1, 17, 3))
+    total = np.zeros((len(kept), NUM_JOINTS, 3))
+    np.add.at(total, place.reshape(-1), found_mm.reshape(-1, NUM_JOINTS, 3))
     return total / np.bincount(place.reshape(-1))[:, None, None], kept
 
 
@@ -102,7 +103,7 @@ def _every_frame(
     places = np.minimum(np.array(starts)[:, None] + np.arange(frames), count - 1)
     found_mm = _lifted_mm(video, lift, places)
     kept, first = np.unique(places, return_index=True)
-    return found_mm.reshape(-1, 17, 3)[first], kept
+    return found_mm.reshape(-1, NUM_JOINTS, 3)[first], kept
 
 
 def _scores_3dhp(videos: Sequence[ScreenVideo], lift: Lift, frames: int) -> Table:
@@ -131,7 +132,7 @@ def _scores_3dhp(videos: Sequence[ScreenVideo], lift: Lift, frames: int) -> Tabl
 def _lifted_mm(
     video: ScreenVideo, lift: Lift, places: Int[np.ndarray, "clip frame"]
 ) -> Float32[np.ndarray, "clip frame 17 3"]:
-    """Answers for the given frames in mm, relative to joint 0."""
+    """Lift the given frames; return mm relative to joint 0."""
     parts = [
         lift(video.rows[places[start : start + _CLIPS_AT_ONCE]])
         for start in range(0, len(places), _CLIPS_AT_ONCE)

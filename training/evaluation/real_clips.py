@@ -1,7 +1,7 @@
-"""Real detections with 3D: how a checkpoint does on people nobody trained on.
+"""Score a checkpoint on real detections with 3D ground truth that were not trained on.
 
-The network alone, at lag 0: no output filter, no tracking. `langpose-rt evaluate` scores the whole
-pipeline.
+Scores the network alone at lag 0, without output filter and tracking. `langpose-rt evaluate` scores
+the whole pipeline.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,14 +23,14 @@ from training.synthesis.batches import Footage, anchor_clips
 
 
 def real_curves(model: LangPose, paths: Sequence[Path]) -> Iterator[tuple[str, list[Point]]]:
-    """Errors on every clip as one curve, as `curves.curves` gives them; none without clips.
+    """Yield the errors on all clips as one curve, like `curves.curves`; nothing without clips.
 
     Args:
-        model: Causal, with anchored input.
-        paths: Clips with pose3d of the person in column 0.
+        model: Causal model with person-centred input.
+        paths: Paths of clips with pose3d of the person in column 0.
 
     Raises:
-        ConfigError: If a clip cannot be read or carries no 3D, or the model reads the screen.
+        ConfigError: If a clip cannot be read or has no 3D, or the model takes screen input.
     """
     if paths and (model.config.input != "anchored" or not model.config.causal):
         raise ConfigError("--clips asks causal models with anchored input; leave it out for others")
@@ -49,7 +49,7 @@ def _points(model: LangPose, paths: Sequence[Path]) -> Iterator[Point]:
 
 
 def lift_clip(model: LangPose, clip: Clip) -> Float[np.ndarray, "frame 17 3"]:
-    """Root-relative metres in camera axes of the person in column 0."""
+    """Lift the person in column 0; return root-relative metres in camera axes."""
     joints = to_h36m17(clip.keypoints[:, 0], clip.skeleton)[None]
     intrinsics = clip.intrinsics or Intrinsics.from_fov(*clip.size, ASSUMED_FOV_DEG)
     gravity = np.full(3, np.nan) if clip.gravity is None else clip.gravity

@@ -1,7 +1,7 @@
 """Scores of predicted poses on benchmark clips, and their averages.
 
-Numbers are means over the joints of a clip's frames, then over the clips of a source, then over
-sources: no source counts more because it is longer. Metrics: `langpose_rt.evaluation.metrics`.
+Scores are means over the joints and frames of a clip, then over the clips of a source, then over
+sources, so that long sources have no larger weight. Metrics: `langpose_rt.evaluation.metrics`.
 """
 
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.evaluation.metrics import (
     best_constant_pose,
     jitter_mm,
@@ -21,11 +22,11 @@ from training.evaluation.benchmark_clips import BenchmarkClip
 from training.synthesis.batches import anchor_clips
 
 FIRST_S = 0.5
-"""What counts as the beginning of a clip, where there is little history."""
+"""Length of the beginning of a clip, in which there is little history."""
 
 Scores = dict[str, float]
 Point = tuple[str, Scores]
-"""One condition of a curve, and the scores under it."""
+"""Condition of a curve and its scores."""
 
 CURVES = {
     "lookahead": "lookahead ms",
@@ -35,16 +36,16 @@ CURVES = {
     "field": "field of view deg",
     "gravity": "gravity known",
 }
-"""What a curve is asked for by, and what its table is called."""
+"""Names of the curves on the command line, and titles of their tables."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """Poses for some frames of one clip.
+    """Predicted poses for frames of a clip.
 
     Attributes:
         pose_camera: Body units, camera axes.
-        frames: Which frames of the clip they answer for, rising.
+        frames: Indices of these frames, rising.
     """
 
     pose_camera: Float[np.ndarray, "answered 17 3"]
@@ -52,7 +53,7 @@ class Answer:
 
 
 def score_clip(clip: BenchmarkClip, answer: Answer) -> Scores:
-    """All scores of one clip, mm and mm/s, in camera axes."""
+    """Compute all scores of a clip in mm and mm/s, in camera axes."""
     footage, frames = clip.footage, answer.frames
     truth = footage.pose_camera_m[0, frames]
     unsized = answer.pose_camera
@@ -60,7 +61,7 @@ def score_clip(clip: BenchmarkClip, answer: Answer) -> Scores:
     seen = footage.scores[0, frames] > 0
     time_ns = footage.time_ns[0, frames]
     first = time_ns < FIRST_S * 1e9
-    limbs = range(1, 17)
+    limbs = range(1, NUM_JOINTS)
     return {
         "mpjpe_mm": mpjpe_mm(found, truth),
         "p_mpjpe_mm": p_mpjpe_mm(found, truth),
@@ -76,9 +77,9 @@ def score_clip(clip: BenchmarkClip, answer: Answer) -> Scores:
 
 
 def macro_average(clips: list[BenchmarkClip], scores: list[Scores]) -> dict[str, Scores]:
-    """Scores per source, and "macro": their mean over the sources.
+    """Average scores per source, and "macro": their mean over the sources.
 
-    A clip without, say, a missing joint does not count for that score.
+    A clip for which a score is undefined, such as one without a missing joint, is left out of it.
     """
     by_source: dict[str, list[Scores]] = {}
     for clip, score in zip(clips, scores, strict=True):
@@ -89,10 +90,10 @@ def macro_average(clips: list[BenchmarkClip], scores: list[Scores]) -> dict[str,
 
 
 def constant_pose_scores(clips: list[BenchmarkClip]) -> dict[str, Scores]:
-    """The best constant pose of every source, fitted to that very source's truth.
+    """Score the best constant pose of every source, fitted to the ground truth of that source.
 
-    It has seen the answers, which favours it; it stands for "knows the body, sees nothing".
-    MPJPE and P-MPJPE each get the pose that suits them best, in anchored axes.
+    This baseline knows the body but not the input; fitting it to the test data favours it.
+    MPJPE and P-MPJPE each use their own best pose, in the person frame.
     """
     result: dict[str, Scores] = {}
     for source in sorted({clip.source for clip in clips}):

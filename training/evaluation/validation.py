@@ -1,12 +1,13 @@
-"""A quick look at a model during training: errors in mm on one fixed batch of validation motion.
+"""Validation during training: errors in mm on one fixed batch of validation motion.
 
-Not the benchmark: that one is benchmark.py.
+The benchmark is in benchmark.py.
 """
 
 import numpy as np
 import torch
 from jaxtyping import Float32
 
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.evaluation.metrics import mpjpe_mm, p_mpjpe_mm
 from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M
 from langpose_rt.model.langpose import LangPose
@@ -20,12 +21,19 @@ _CLIPS_AT_ONCE = 64
 def validation_batch(
     mocap: Mocap, *, clips: int = 192, frames: int = 64, screen: bool = False
 ) -> Batch:
-    """A fixed batch over the validation motion as it was recorded, on the rigs' own bodies.
+    """Make a fixed batch of the recorded validation motion, on the recorded bodies.
 
-    Conditions are the defaults of training, whatever a run trains on, so that runs compare.
+    Conditions are the defaults of training, so that runs with different options are comparable.
     """
     config = DataConfig(
-        clips=clips, frames=frames, screen=screen, reboned=0.0, mixed=0.0, swung=0.0
+        clips=clips,
+        frames=frames,
+        screen=screen,
+        reboned=0.0,
+        posed=0.0,
+        mixed=0.0,
+        recombined=0.0,
+        swung=0.0,
     )
     return batch_from_seed(mocap, config, VALIDATION_SEED, 0)
 
@@ -34,7 +42,7 @@ def validation_batch(
 def predict(
     model: LangPose, batch: Batch, frames_back: int = 0
 ) -> Float32[np.ndarray, "clip answered 17 3"]:
-    """Poses in body units, anchored axes, for all clips."""
+    """Predict poses in body units in the person frame, for all clips."""
     device = next(model.parameters()).device
     parts = []
     for start in range(0, len(batch.rows), _CLIPS_AT_ONCE):
@@ -46,7 +54,7 @@ def predict(
 
 
 def validation_mm(model: LangPose, batch: Batch) -> dict[str, float]:
-    """MPJPE and P-MPJPE in mm at lag 0, macro-averaged over sources; stature given."""
+    """Compute MPJPE and P-MPJPE in mm at lag 0 with true stature, macro-averaged over sources."""
     metres = (batch.stature_m / REFERENCE_STATURE_M)[:, None, None, None]
     found, true = predict(model, batch) * metres, batch.pose * metres
     errors = []
@@ -54,7 +62,10 @@ def validation_mm(model: LangPose, batch: Batch) -> dict[str, float]:
         chosen = batch.source == source
         errors.append(
             [
-                measure(found[chosen].reshape(-1, 17, 3), true[chosen].reshape(-1, 17, 3))
+                measure(
+                    found[chosen].reshape(-1, NUM_JOINTS, 3),
+                    true[chosen].reshape(-1, NUM_JOINTS, 3),
+                )
                 for measure in (mpjpe_mm, p_mpjpe_mm)
             ]
         )

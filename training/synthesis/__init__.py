@@ -1,1 +1,1 @@
-"""From motion capture to training batches: windows, bodies, cameras, detector noise."""
+"""Synthesise training batches from motion capture: windows, bodies, cameras, detector noise."""

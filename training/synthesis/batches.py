@@ -16,14 +16,19 @@ from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M, stature_m
 from training.data.mocap import Mocap, mirrored_text
 from training.synthesis.body_shapes import draw_bones_m, mean_bones_m, mirror, mix, rebone
 from training.synthesis.cameras import CameraConfig, Shots, project, shoot
+from training.synthesis.derived_joints import derive, draw_kinds
 from training.synthesis.detector_noise import NoiseConfig, detect
 from training.synthesis.joint_definitions import redefine
+from training.synthesis.limb_recombination import recombine
 from training.synthesis.limb_swing import swing
 from training.synthesis.masks import MaskConfig, apply_masks, draw_masks
-from training.synthesis.motion_windows import TimeConfig, draw_clips, draw_times, draw_windows
+from training.synthesis.motion_windows import TimeConfig, draw_moments, draw_times, draw_windows
 from training.synthesis.random_processes import steps_s
 
 Rng = np.random.Generator
+
+EXCHANGED_LIMBS = 0.55
+"""Chance of each arm and leg of a recombined clip to come from another clip. Source: ours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +40,13 @@ class DataConfig:
         screen: Rows are screen coordinates as the paper's, answers in camera axes; otherwise both
             are in the person's own axes.
         reboned: Share of clips with drawn bone lengths; the others keep their rig's.
+        posed: Share of clips drawn by pose group and not by source and action.
         mixed: Share of clips with another clip's upper body.
+        recombined: Share of clips with arms or legs of other clips.
         swung: Share of clips whose limbs are held differently than recorded.
         redefined: Share of clips whose detector defines joints in its own way.
+        derived: Share of clips whose keypoint format is drawn: its trunk joints may come from
+            hips and shoulders.
         gravity_known: Share of clips whose camera knows where down is.
         lens_wrong: Share of clips with a slightly wrong focal length and lens.
         lens_assumed: Share of clips whose field of view was merely assumed (60 degrees).
@@ -47,9 +56,12 @@ class DataConfig:
     frames: int = 64
     screen: bool = False
     reboned: float = 0.9
+    posed: float = 0.3
     mixed: float = 0.2
+    recombined: float = 0.35
     swung: float = 0.5
     redefined: float = 0.7
+    derived: float = 0.8
     gravity_known: float = 0.5
     lens_wrong: float = 0.4
     lens_assumed: float = 0.15
@@ -115,9 +127,9 @@ class Batch:
 def batch_from_seed(mocap: Mocap, config: DataConfig, seed: int, number: int) -> Batch:
     """The batch with this number; the same numbers give the same arrays."""
     rng = np.random.default_rng([seed, number])
-    chosen = draw_clips(rng, mocap, config.clips)
+    chosen, moment_s = draw_moments(rng, mocap, config.clips, config.posed)
     time_ns = draw_times(rng, config.clips, config.frames, config.times)
-    joints_m, text = draw_motion(rng, mocap, chosen, time_ns, config)
+    joints_m, text = draw_motion(rng, mocap, chosen, time_ns, config, moment_s=moment_s)
     sources = {name: index for index, name in enumerate(mocap.sources)}
     source = np.array([sources[mocap.clips[index].source] for index in chosen], np.int64)
     footage = film(rng, joints_m, time_ns, source, config)
@@ -130,20 +142,23 @@ def draw_motion(
     chosen: Int64[np.ndarray, " clip"],
     time_ns: Int64[np.ndarray, "clip frame"],
     config: DataConfig,
+    *,
+    moment_s: Float[np.ndarray, " clip"] | None = None,
 ) -> tuple[Float32[np.ndarray, "clip frame 17 3"], Int64[np.ndarray, " clip"]]:
-    """Windows of the chosen clips on other bodies, and what they show, as in Batch.text.
+    """Draw windows of the chosen clips on other bodies, and what they show, as in Batch.text.
 
-    Speed, mixed halves, held limbs, bones and mirror are drawn.
+    Speed, mixed halves, exchanged and held limbs, bones and mirror are drawn.
     """
     clips = len(chosen)
     log_speed = np.log(config.times.speed_range)
     speed = np.exp(rng.uniform(-log_speed, log_speed, clips))
-    joints_m = draw_windows(rng, mocap, chosen, time_ns, speed)
+    joints_m = draw_windows(rng, mocap, chosen, time_ns, speed, moment_s=moment_s)
     blend = np.nonzero(rng.random(clips) < config.mixed)[0]
     if len(blend):
-        lender = draw_clips(rng, mocap, len(blend))
-        upper_m = draw_windows(rng, mocap, lender, time_ns[blend], speed[blend])
+        lender, at_s = draw_moments(rng, mocap, len(blend), config.posed)
+        upper_m = draw_windows(rng, mocap, lender, time_ns[blend], speed[blend], moment_s=at_s)
         joints_m[blend], _ = mix(joints_m[blend], upper_m)
+    joints_m, exchanged = _exchange_limbs(rng, mocap, joints_m, time_ns, speed, config=config)
     held = rng.random(clips) < config.swung
     joints_m[held] = swing(rng, joints_m[held])
     bones_m = np.where(
@@ -153,8 +168,44 @@ def draw_motion(
     turned = rng.random(clips) < 0.5
     joints_m[turned] = mirror(joints_m[turned])
     text = _texts(mocap, chosen, turned)
-    text[blend], text[held] = -1, -1
+    text[blend], text[held], text[exchanged] = -1, -1, -1
     return joints_m, text
+
+
+def _exchange_limbs(
+    rng: Rng,
+    mocap: Mocap,
+    joints_m: Float32[np.ndarray, "clip frame 17 3"],
+    time_ns: Int64[np.ndarray, "clip frame"],
+    speed: Float[np.ndarray, " clip"],
+    *,
+    config: DataConfig,
+) -> tuple[Float32[np.ndarray, "clip frame 17 3"], Bool[np.ndarray, " clip"]]:
+    """Give a share of the clips arms and legs of others; which clips were changed.
+
+    Both limbs of a pair come from one lender in half of the cases: most poses of two legs hold
+    each other up.
+    """
+    here = np.nonzero(rng.random(len(joints_m)) < config.recombined)[0]
+    changed = np.zeros(len(joints_m), bool)
+    if not len(here):
+        return joints_m, changed
+    lent = rng.random((len(here), 4)) < EXCHANGED_LIMBS
+    paired = rng.random((len(here), 2)) < 0.5
+    for first, pair in zip((0, 2), paired.T, strict=True):
+        lent[pair, first + 1] = lent[pair, first]
+    lenders_m = np.zeros((len(here), 4, *joints_m.shape[1:]), np.float32)
+    clip, limb = np.nonzero(lent)
+    chosen, at_s = draw_moments(rng, mocap, len(clip), config.posed)
+    rows = here[clip]
+    lenders_m[clip, limb] = draw_windows(
+        rng, mocap, chosen, time_ns[rows], speed[rows], moment_s=at_s
+    )
+    for first, pair in zip((0, 2), paired.T, strict=True):
+        lenders_m[pair, first + 1] = lenders_m[pair, first]
+    new_m, sound = recombine(joints_m[here], lenders_m, lent)
+    joints_m[here], changed[here] = new_m, sound
+    return joints_m, changed
 
 
 def _texts(
@@ -188,11 +239,18 @@ def film(
     stature_px = shots.focal_px[:, None] * height_m[:, None]
     stature_px = stature_px / np.maximum(shots.joints_camera_m[:, :, 0, 2], 0.1)
     found = detect(rng, looked_at_px, stature_px, shots.in_view, time_ns, config=config.noise)
-    rays = _rays(rng, found.joints_px, shots, config)
-    screen = screen_from_pixels(found.joints_px, shots.size_px[:, None, None])
-    seen = draw_masks(rng, time_ns, config.masks) & (found.scores > 0)
-    screen, _ = apply_masks(screen, found.scores, seen)
-    rays, scores = apply_masks(rays, found.scores, seen)
+    joints_px, scores = found.joints_px, found.scores
+    if config.derived > 0:
+        kinds = draw_kinds(rng, len(joints_m), config.derived)
+        joints_px, scores = derive(joints_px, scores, kinds)
+    rays = _rays(rng, joints_px, shots, config)
+    screen = screen_from_pixels(joints_px, shots.size_px[:, None, None])
+    seen = draw_masks(rng, time_ns, config.masks) & (scores > 0)
+    if config.derived > 0:
+        _, left = derive(joints_px, np.where(seen, scores, np.float32(0)), kinds)
+        seen &= left > 0
+    screen, _ = apply_masks(screen, scores, seen)
+    rays, scores = apply_masks(rays, scores, seen)
     known = rng.random((len(joints_m), 1)) < config.gravity_known
     return Footage(
         rays=rays,

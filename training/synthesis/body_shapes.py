@@ -16,21 +16,28 @@ UPPER = (7, 8, 9, 10, 11, 12, 13, 14, 15, 16)
 _BONE_GROUPS = ((0, 3), (1, 4), (2, 5), (6,), (7,), (8,), (9,), (10, 13), (11, 14), (12, 15))
 """Bones that share one factor: both sides of a body are alike."""
 
-_BONE_SD = (0.0, 0.06, 0.06, 0.06, 0.06, 0.10, 0.10, 0.09, 0.06, 0.06)
+_BONE_SD = (0.0, 0.08, 0.08, 0.06, 0.06, 0.10, 0.10, 0.0, 0.08, 0.08)
+
+_FLAT_RANGE = {(0, 3): (0.6, 1.1), (10, 13): (0.95, 1.5)}
+"""Factors that are drawn evenly: hips and shoulders."""
 
 
 def draw_bones_m(rng: Rng, clips: int, size_sd: float = 0.07) -> Float32[np.ndarray, "clip 16"]:
     """Bone lengths around the reference: one size, one factor per pair of bones.
 
-    Hips are drawn flat between 60 and 110 % of the reference: mocap rigs and detectors put them
-    much closer together than Human3.6M does.
+    Hips are drawn evenly between 60 and 110 % of the reference: mocap rigs and detectors put them
+    much closer together than Human3.6M does. Shoulders of people of usual size are 0.27 to 0.42 m
+    apart, which is what rigs and detectors put them at.
 
     Source: ours; spread wider than people, because rigs and joint definitions differ too.
     """
     factor = np.ones((clips, len(BONES)), np.float32)
     for bones, spread in zip(_BONE_GROUPS, _BONE_SD, strict=True):
-        drawn = 1 + spread * np.clip(rng.standard_normal((clips, 1)), -2.5, 2.5)
-        factor[:, bones] = rng.uniform(0.6, 1.1, (clips, 1)) if bones == (0, 3) else drawn
+        if bones in _FLAT_RANGE:
+            factor[:, bones] = rng.uniform(*_FLAT_RANGE[bones], (clips, 1))
+        else:
+            drawn = spread * np.clip(rng.standard_normal((clips, 1)), -2.5, 2.5)
+            factor[:, bones] = 1 + drawn
     size = 1 + size_sd * np.clip(rng.standard_normal((clips, 1)), -3, 2.5)
     return np.asarray(REFERENCE_BONES_M * factor * size, np.float32)
 

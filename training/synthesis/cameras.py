@@ -1,7 +1,7 @@
-"""Random cameras, fixed for a clip: where they stand, how they look, what they see.
+"""Random static cameras: position, orientation, intrinsics and projection.
 
-Gives poses in camera axes, pixels and gravity for a batch of clips. What a detector makes of the
-pixels is noise.py's work.
+Computes poses in camera axes, pixels and gravity for a batch of clips. detector_noise.py simulates
+the detector.
 """
 
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ IMAGE_SIZES_PX = (
     (720, 1280),
     (1440, 1080),
 )
-"""Width and height of the images; portrait and landscape."""
+"""Image sizes: width and height, portrait and landscape."""
 
 NEAREST_M = 0.4
-"""No joint comes closer to the camera plane; the camera steps back instead."""
+"""Least depth of a joint; the camera moves back if one is closer."""
 
 _LEAST_IN_VIEW = 0.6
 _TRIES = 3
@@ -31,13 +31,13 @@ _TRIES = 3
 
 @dataclass(frozen=True, kw_only=True)
 class CameraConfig:
-    """Range of the cameras.
+    """Ranges of the random cameras.
 
     Args:
         narrowest_deg, widest_deg: Field of view of the long side.
-        lowest_m, highest_m: Height over the lowest joint of the clip.
-        nearest_m, farthest_m: Distance from the person, along the floor; drawn evenly in its log.
-        roll_deg: Standard deviation of the roll; one clip in ten has three times as much.
+        lowest_m, highest_m: Height above the lowest joint of the clip.
+        nearest_m, farthest_m: Horizontal distance from the person; log-uniform.
+        roll_deg: Standard deviation of the roll; three times as large for one clip in ten.
         off_centre: Largest distance of the person from the principal point, in half images.
     """
 
@@ -53,14 +53,14 @@ class CameraConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Shots:
-    """What one camera per clip sees.
+    """Views of the clips by one camera each.
 
     Attributes:
         joints_camera_m: Joints in camera axes (x right, y down, z forward).
         joints_px: Their exact projection.
         gravity: Unit vector of gravity in camera axes.
         focal_px, centre_px, size_px: Intrinsics, square pixels.
-        in_view: Which joints lie in the image.
+        in_view: True for joints inside the image.
     """
 
     joints_camera_m: Float32[np.ndarray, "clip frame 17 3"]
@@ -74,7 +74,7 @@ class Shots:
 
 @dataclass
 class _Stand:
-    """Where the cameras stand and where in the image the person is wanted; changed while aiming."""
+    """Camera positions and target positions of the person in the image; changed while aiming."""
 
     azimuth: Float[np.ndarray, " clip"]
     distance_m: Float[np.ndarray, " clip"]
@@ -86,10 +86,10 @@ class _Stand:
 def shoot(
     rng: Rng, joints_m: Float32[np.ndarray, "clip frame 17 3"], config: CameraConfig
 ) -> Shots:
-    """Draws a camera for every clip and projects it.
+    """Draw a camera for every clip and project the joints.
 
-    A camera that sees fewer than 60 % of the joints aims again, nearer to the middle and from
-    farther away; after three tries it stays as it is.
+    A camera that sees fewer than 60 % of the joints is aimed again, nearer to the image centre and
+    from farther away, at most three times.
     """
     clips = len(joints_m)
     size_px = np.asarray(IMAGE_SIZES_PX, np.float32)[rng.integers(len(IMAGE_SIZES_PX), size=clips)]
@@ -146,7 +146,7 @@ def _draw_stand(
 def _look(
     joints_m: Float32[np.ndarray, "clip frame 17 3"], stand: _Stand
 ) -> tuple[Float[np.ndarray, "clip 3 3"], Float[np.ndarray, "clip 3"]]:
-    """Rotation (world to camera) and place of cameras that see the person where it is wanted."""
+    """Return rotation (world to camera) and position that put the person at its image target."""
     person_m = joints_m[:, :, 0].mean(1)
     floor_m = joints_m[..., 2].min((1, 2))
     ahead = np.stack([np.cos(stand.azimuth), np.sin(stand.azimuth)], -1)
@@ -174,7 +174,7 @@ def _about_axis(angle: Float[np.ndarray, " clip"]) -> Float[np.ndarray, "clip 3 
 
 
 def _swing(ray: Float[np.ndarray, "clip 2"]) -> Float[np.ndarray, "clip 3 3"]:
-    """Shortest rotation that brings the optical axis onto a ray (x/z, y/z).
+    """Return the shortest rotation from the optical axis to a ray (x/z, y/z).
 
     Source: Rodrigues' formula for the axis (-y, x, 0).
     """
@@ -194,7 +194,7 @@ def to_camera(
     rotation: Float[np.ndarray, "clip 3 3"],
     place_m: Float[np.ndarray, "clip 3"],
 ) -> Float32[np.ndarray, "clip frame 17 3"]:
-    """World to camera axes, one camera per clip."""
+    """Transform world to camera axes, one camera per clip."""
     shifted = joints_m - place_m.astype(np.float32)[:, None, None]
     flat = shifted.reshape(len(shifted), -1, 3)
     turned = flat @ rotation.astype(np.float32).transpose(0, 2, 1)
@@ -206,7 +206,7 @@ def project(
     focal_px: Float32[np.ndarray, " clip"],
     centre_px: Float[np.ndarray, "clip 2"],
 ) -> Float32[np.ndarray, "clip frame 17 2"]:
-    """Camera axes to pixels through a pinhole without distortion."""
+    """Project camera axes to pixels with a pinhole camera without distortion."""
     depth_m = np.maximum(joints_camera_m[..., 2:], 0.05)
     rays = joints_camera_m[..., :2] / depth_m
     rays *= focal_px[:, None, None, None]

@@ -1,12 +1,14 @@
-"""Other detectors' joints: where a keypoint format puts a joint on the body it looks at.
+"""Random joint definitions: shift joints as keypoint formats place them differently on the body.
 
 Hips, neck, nose and head are derived differently in every format. The offset is fixed to the
-body, not to the image, so it is drawn here in 3D, before projection. The answer asked of the
-network stays the mocap's own joint.
+body, not to the image, so it is applied in 3D, before projection. The target of the network stays
+the joint of the mocap.
 """
 
 import numpy as np
 from jaxtyping import Float32
+
+from langpose_rt.config import NUM_JOINTS
 
 Rng = np.random.Generator
 
@@ -35,15 +37,16 @@ HIP_WIDTH_SD, SHOULDER_WIDTH_SD = 0.15, 0.08
 def redefine(
     rng: Rng, joints_m: Float32[np.ndarray, "clip frame 17 3"], share: float
 ) -> Float32[np.ndarray, "clip frame 17 3"]:
-    """The joints a detector with its own definitions would look for; a new array.
+    """Shift joints to random definitions of a detector; return a new array.
 
     Args:
         rng: Random numbers.
         joints_m: True joints, in any axes.
-        share: Part of the clips that get other definitions.
+        share: Share of the clips that get other definitions.
 
     Source:
-        Ours; sizes from the offsets per clip measured on two detectors (README, "noise").
+        Ours; sizes from the offsets per clip measured on two detectors (docs/model/training.md,
+        "Detector noise").
     """
     clips = len(joints_m)
     chosen = (rng.random(clips) < share)[:, None]
@@ -51,7 +54,7 @@ def redefine(
     moved = joints_m.copy()
     height_m = np.float32(1.7)
     for axis, table in ((up, UP_SD), (forward, FORWARD_SD)):
-        draws = np.clip(rng.standard_normal((clips, 17)), -2.5, 2.5) * chosen
+        draws = np.clip(rng.standard_normal((clips, NUM_JOINTS)), -2.5, 2.5) * chosen
         draws[:, HIPS[1]], draws[:, SHOULDERS[1]] = draws[:, HIPS[0]], draws[:, SHOULDERS[0]]
         for joint, spread in table.items():
             step = (draws[:, joint] * spread).astype(np.float32) * height_m
@@ -68,7 +71,7 @@ def redefine(
 def _trunk_axes(
     joints_m: Float32[np.ndarray, "clip frame 17 3"],
 ) -> tuple[Float32[np.ndarray, "clip frame 3"], Float32[np.ndarray, "clip frame 3"]]:
-    """Unit vectors along the trunk towards the head, and out of the chest."""
+    """Return unit vectors along the trunk towards the head, and out of the chest."""
     up = joints_m[:, :, 8] - joints_m[:, :, 0]
     left = joints_m[:, :, 11] - joints_m[:, :, 14]
     forward = np.cross(left, up)

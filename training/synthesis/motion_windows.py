@@ -7,9 +7,10 @@ those times. Bodies and cameras are not known here.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Int, Int64
+from jaxtyping import Float, Float32, Float64, Int, Int64
 
 from training.data.mocap import Mocap
+from training.data.pose_groups import GROUP_WEIGHTS
 
 Rng = np.random.Generator
 
@@ -60,7 +61,36 @@ def draw_times(
 
 def draw_clips(rng: Rng, mocap: Mocap, count: int) -> Int64[np.ndarray, " clip"]:
     """Indices of clips, by source and action and not by number of recordings."""
-    return rng.choice(len(mocap.clips), count, p=mocap.clip_probabilities())
+    return rng.choice(len(mocap.clips), count, p=mocap.clip_probabilities)
+
+
+def draw_moments(
+    rng: Rng, mocap: Mocap, count: int, posed: float
+) -> tuple[Int64[np.ndarray, " clip"], Float64[np.ndarray, " clip"]]:
+    """Draw clips, a share of them by what the body does at one moment.
+
+    Args:
+        rng: Random numbers.
+        mocap: Motion.
+        count: How many to draw.
+        posed: Share that is drawn by pose group; the others are drawn by source and action.
+
+    Returns:
+        Index of every clip, and the moment its window should show; NaN where any will do.
+    """
+    chosen = draw_clips(rng, mocap, count)
+    moment_s = np.full(count, np.nan)
+    groups = mocap.moments
+    if not groups or posed <= 0:
+        return chosen, moment_s
+    weights = np.array([GROUP_WEIGHTS[one.group] for one in groups])
+    by_pose = rng.random(count) < posed
+    drawn = rng.choice(len(groups), count, p=weights / weights.sum())
+    for number, group in enumerate(groups):
+        here = np.nonzero(by_pose & (drawn == number))[0]
+        picked = rng.choice(len(group.clip), len(here), p=group.chance)
+        chosen[here], moment_s[here] = group.clip[picked], group.moment_s[picked]
+    return chosen, moment_s
 
 
 def draw_windows(
@@ -69,19 +99,36 @@ def draw_windows(
     chosen: Int[np.ndarray, " clip"],
     time_ns: Int64[np.ndarray, "clip frame"],
     speed: Float[np.ndarray, " clip"],
+    *,
+    moment_s: Float[np.ndarray, " clip"] | None = None,
 ) -> Float32[np.ndarray, "clip frame 17 3"]:
-    """Joints of the chosen clips at the given times, from a random start in each.
+    """Cut windows of the chosen clips at the given times, each from a random start.
 
     A clip shorter than its window is played back and forth.
+
+    Args:
+        rng: Random numbers.
+        mocap: Motion.
+        chosen: Index of every clip.
+        time_ns: Capture times.
+        speed: Factor on the speed of the motion.
+        moment_s: Moments of the clips that windows should show where they are not NaN; a window
+            begins up to its own length before its moment.
     """
-    fps = np.array([mocap.clips[index].fps for index in chosen])[:, None]
-    duration_s = np.array([mocap.clips[index].duration_s for index in chosen])[:, None]
-    first = np.array([mocap.clips[index].start for index in chosen])[:, None]
+    own = [mocap.clips[index] for index in chosen]
+    fps = np.array([clip.fps for clip in own], np.float64)[:, None]
+    duration_s = np.array([clip.duration_s for clip in own], np.float64)[:, None]
+    first = np.array([clip.start for clip in own], np.int64)[:, None]
     run_s = time_ns * 1e-9 * speed[:, None]
     room_s = np.maximum(duration_s - run_s[:, -1:], 0)
-    moment_s = run_s + room_s * rng.random((len(chosen), 1))
-    moment_s = duration_s - np.abs(np.mod(moment_s, 2 * duration_s) - duration_s)
-    return interpolate(mocap, first, np.clip(moment_s, 0, duration_s) * fps)
+    share = rng.random((len(chosen), 1))
+    start_s = room_s * share
+    if moment_s is not None:
+        wanted_s = np.clip(moment_s[:, None] - run_s[:, -1:] * share, 0, room_s)
+        start_s = np.where(np.isnan(moment_s[:, None]), start_s, wanted_s)
+    place_s = run_s + start_s
+    place_s = duration_s - np.abs(np.mod(place_s, 2 * duration_s) - duration_s)
+    return interpolate(mocap, first, np.clip(place_s, 0, duration_s) * fps)
 
 
 def interpolate(

@@ -1,6 +1,6 @@
-"""Two random processes in continuous time: a drift that forgets, and bursts that come and go.
+"""Random processes in continuous time: Ornstein-Uhlenbeck drift and two-state bursts.
 
-Noise and masks are made of them, so that their statistics do not depend on the frame rate.
+Noise and masks use them, so that their statistics do not depend on the frame rate.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ Rng = np.random.Generator
 
 
 def steps_s(time_ns: Int64[np.ndarray, "clip frame"]) -> Float32[np.ndarray, "clip frame"]:
-    """Seconds since the frame before; 0 at the first frame."""
+    """Return the seconds since the previous frame; 0 at the first frame."""
     return np.asarray(np.diff(time_ns, axis=1, prepend=time_ns[:, :1]) * 1e-9, np.float32)
 
 
@@ -20,9 +20,9 @@ def drift(
     tau_s: Float[np.ndarray, " clip"],
     channels: tuple[int, ...],
 ) -> Float32[np.ndarray, "clip frame *channel"]:
-    """Ornstein-Uhlenbeck noise of unit variance that forgets within tau.
+    """Draw Ornstein-Uhlenbeck noise of unit variance with correlation time tau.
 
-    The first frame is drawn from the stationary law; successive frames correlate by exp(-dt/tau).
+    The first frame has the stationary distribution; successive frames correlate by exp(-dt/tau).
     """
     clips, frames = dt_s.shape
     noise = rng.standard_normal((clips, frames, *channels), dtype=np.float32)
@@ -41,7 +41,7 @@ def bursts(
     share: Float[np.ndarray, "clip channel"],
     mean_s: Float[np.ndarray, " clip"],
 ) -> Bool[np.ndarray, "clip frame channel"]:
-    """On/off signal that is on for `share` of the time, in pieces of `mean_s` on average.
+    """Draw an on/off signal that is on for `share` of the time, for `mean_s` on average.
 
     A two-state Markov process in continuous time; share is limited to 95 %.
     """

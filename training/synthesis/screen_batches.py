@@ -1,20 +1,20 @@
-"""Training batches from the published data sets: their own 2D, random windows, mirror images.
+"""Training batches from published data sets: their own 2D, random windows, random flips.
 
-A batch depends on (seed, number) alone, as those of batches.py do. No noise and no masks are added:
-these detections bring their own.
+A batch depends on (seed, number) alone, as in batches.py. No noise and no masks are added, because
+the data are detections.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S
+from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S, NUM_JOINTS
 from langpose_rt.geometry.skeleton import FLIP_INDICES, REFERENCE_STATURE_M
 from training.data.screen_videos import ScreenVideo
 from training.synthesis.batches import Batch
 
 FLIPPED_SHARE = 0.5
-"""Of the clips. Source: MotionBERT."""
+"""Share of flipped clips. Source: MotionBERT."""
 
 _SIGN = np.array([-1, 1, 1], np.float32)
 
@@ -22,17 +22,17 @@ _SIGN = np.array([-1, 1, 1], np.float32)
 def batch_from_videos(
     videos: Sequence[ScreenVideo], clips: int, frames: int, seed: int, number: int
 ) -> Batch:
-    """The batch with this number; the same numbers give the same arrays.
+    """Make the batch with a number; the same numbers give the same arrays.
 
     Args:
-        videos: Drawn from by their length.
-        clips, frames: Size of the batch; a video shorter than that is stretched.
-        seed, number: Fix it.
+        videos: Videos, drawn in proportion to their length.
+        clips, frames: Size of the batch; a shorter video is stretched.
+        seed, number: Seed and number that determine the batch.
     """
     rng = np.random.default_rng([seed, number])
     lengths = np.array([len(video.rows) for video in videos])
     chosen = rng.choice(len(videos), clips, p=lengths / lengths.sum())
-    rows = np.empty((clips, frames, 17, 3), np.float32)
+    rows = np.empty((clips, frames, NUM_JOINTS, 3), np.float32)
     pose, time_ns = np.empty_like(rows), np.empty((clips, frames), np.int64)
     for clip, index in enumerate(chosen):
         video, length = videos[index], int(lengths[index])

@@ -1,1 +1,1 @@
-"""Small programs that make the bundled files."""
+"""Make the files that are bundled with the package."""

@@ -1,4 +1,4 @@
-"""``python -m training.tools.embed_actions``: sentences become what ``serve --actions`` reads."""
+"""Command ``python -m training.tools.embed_actions``: embed sentences for ``serve --actions``."""
 
 import argparse
 import sys
@@ -18,7 +18,7 @@ EXAMPLE = """python -m training.tools.embed_actions sentences.txt \\
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Run the command and return its exit code."""
     try:
         run(_parser().parse_args(argv))
     except LangPoseError as error:
@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Reads the sentences, embeds them and writes the gallery."""
+    """Read the sentences, embed them and write the gallery."""
     from langpose_rt.formats.archive import arrays_to_npz
     from training.trainer.text_encoder import load_text, text_sha256
 
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
 def embed(
     encoder: "TextEncoder", sentences: tuple[str, ...]
 ) -> Float32[np.ndarray, "sentence embedding"]:
-    """Unit embeddings of the sentences."""
+    """Return unit embeddings of the sentences."""
     import torch
 
     with torch.no_grad():
@@ -54,10 +54,10 @@ def embed(
 
 
 def sentences_from_file(path: Path) -> tuple[str, ...]:
-    """One sentence a line; empty lines and those that begin with # are passed over.
+    """Read one sentence per line; empty lines and lines that begin with # are skipped.
 
     Raises:
-        ConfigError: If there is no such file, or no sentence in it, or one twice.
+        ConfigError: If the file is missing, has no sentence, or has one twice.
     """
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]

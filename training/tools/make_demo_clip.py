@@ -41,17 +41,17 @@ def main() -> None:
 
 
 def joints_that_count(trials: list[dict[str, np.ndarray]]) -> tuple[int, ...]:
-    """Joints that were triangulated in nearly every frame for each camera.
+    """Return the joints that were triangulated in nearly every frame for each camera.
 
-    This leaves out the nose alone, which is also another point in the 3D (its tip) than in the
-    poses a model answers with.
+    This excludes only the nose, whose 3D point (its tip) also differs from the joint a model
+    predicts.
     """
     share = np.min([trial["gt3d_loo_valid"].mean(0) for trial in trials], axis=0)
     return tuple(joint for joint in range(len(JOINTS)) if share[joint] >= FEWEST_VALID)
 
 
 def clip_from_trial(trial: dict[str, np.ndarray], joints: tuple[int, ...]) -> Clip:
-    """One camera of the trial as a clip; its 3D is absolute, in the camera's axes."""
+    """Convert one camera of the trial to a clip; its 3D is absolute, in camera axes."""
     width, height = (int(side) for side in trial["size"])
     keypoints = trial["kp2d_body25b"]
     valid = trial["gt3d_loo_valid"]

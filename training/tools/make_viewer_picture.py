@@ -1,9 +1,9 @@
-"""Make the viewer's picture: motion capture, seen by a camera, through a real server, in a browser.
+"""Make the picture of the viewer: publish motion capture to a server and photograph its page.
 
     python -m training.tools.make_viewer_picture ../shared/data/mocap
 
 Only validation clips of CMU and ReActIdle: people and motions the default weights were not trained
-on. Keypoints are the projected joints with noise of two pixels; all the rest is what a user gets.
+on. Keypoints are the projected joints with noise of two pixels; server and page are unchanged.
 """
 
 import argparse
@@ -20,11 +20,11 @@ import numpy as np
 from jaxtyping import Float
 
 from langpose_rt.benchmark.child_server import child_server
-from langpose_rt.client.subscriber import RigPublisher
+from langpose_rt.client.publisher import RigPublisher
 from langpose_rt.errors import ConfigError
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.protocol.camera_info import RigCamera
-from langpose_rt.server.viewer_page import VIEWER
+from langpose_rt.server.viewer_feed import VIEWER
 from training.data.mocap import Mocap, read_mocap
 
 if TYPE_CHECKING:
@@ -39,12 +39,12 @@ ANKLES, ANKLE_HEIGHT_M = (3, 6), 0.08
 SIZE = (1920, 1080)
 FLAGS = "--no-sandbox --use-angle=swiftshader --enable-unsafe-swiftshader".split()
 HELD_S = 0.6
-"""So long the last pose is held before the picture: software rendering takes its time."""
+"""Time the last pose is held before the picture, because software rendering is slow."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Who is seen: a clip, the moment the picture is taken, a place on the floor and a turn."""
+    """Person in the picture: clip, time of the picture, place on the floor and heading."""
 
     clip: str
     moment_s: float
@@ -53,17 +53,17 @@ class Part:
 
 
 CAST = (
-    Part(clip="cmu_exp_test_soccer_1", moment_s=3.2, place_m=(-1.9, 0.0), turn_deg=75),
-    Part(clip="cmu_61_07", moment_s=19.3, place_m=(-0.5, 1.7), turn_deg=150),
-    Part(clip="cmu_61_09", moment_s=13.1, place_m=(-0.45, 0.3), turn_deg=142),
-    Part(clip="cmu_61_12", moment_s=9.7, place_m=(0.7, 1.2), turn_deg=76),
-    Part(clip="cmu_61_06", moment_s=11.9, place_m=(2.0, 1.5), turn_deg=80),
-    Part(clip="cmu_03_04", moment_s=11.3, place_m=(1.3, 0.1), turn_deg=-68),
+    Part(clip="cmu_exp_test_soccer_1", moment_s=3.2, place_m=(-1.9, 0.0), turn_deg=75.0),
+    Part(clip="cmu_61_07", moment_s=19.3, place_m=(-0.5, 1.7), turn_deg=150.0),
+    Part(clip="cmu_61_09", moment_s=13.1, place_m=(-0.45, 0.3), turn_deg=142.0),
+    Part(clip="cmu_61_12", moment_s=9.7, place_m=(0.7, 1.2), turn_deg=76.0),
+    Part(clip="cmu_61_06", moment_s=11.9, place_m=(2.0, 1.5), turn_deg=80.0),
+    Part(clip="cmu_03_04", moment_s=11.3, place_m=(1.3, 0.1), turn_deg=-68.0),
 )
 
 
 def people_m(mocap: Mocap, at_s: float) -> Float[np.ndarray, "person 17 3"]:
-    """The cast in the world so many seconds before (negative) or after the moment."""
+    """Return the persons in world axes, some seconds before (negative) or after the moment."""
     clips = {clip.name: clip for clip in mocap.clips}
     people = []
     for part in CAST:
@@ -80,7 +80,7 @@ def people_m(mocap: Mocap, at_s: float) -> Float[np.ndarray, "person 17 3"]:
 
 
 def camera_in_world() -> Float[np.ndarray, "4 4"]:
-    """From camera axes to the world: 1.8 m high, 7 m in front, a little down."""
+    """Return the camera-to-world transform: 1.8 m high, 7 m in front, tilted slightly down."""
     down = np.deg2rad(6.0)
     T_wc = np.eye(4)
     T_wc[:3, 0] = 1, 0, 0
@@ -92,7 +92,7 @@ def camera_in_world() -> Float[np.ndarray, "4 4"]:
 
 @contextmanager
 def playing(mocap: Mocap, endpoint: str, lead_s: float) -> "Iterator[threading.Event]":
-    """Publish the cast, so many seconds up to the moment; it is set at the moment."""
+    """Publish the persons for the seconds before the moment, and set the event at the moment."""
     lens = Intrinsics.from_fov(*SIZE, 58.0)
     k = (lens.fx_px, lens.fy_px, lens.cx_px, lens.cy_px)
     T_wc, rng = camera_in_world(), np.random.default_rng(0)
@@ -128,7 +128,7 @@ def playing(mocap: Mocap, endpoint: str, lead_s: float) -> "Iterator[threading.E
 
 
 def photograph(page: "Page", url: str, moment: threading.Event, target: Path) -> None:
-    """Open the page, wait for the moment, and keep what is seen."""
+    """Open the page, wait for the moment, and save a screenshot."""
     page.goto(url)
     page.wait_for_function(f"() => document.body.dataset.skeletons == '{len(CAST)}'")
     while not moment.is_set():
@@ -140,7 +140,7 @@ def photograph(page: "Page", url: str, moment: threading.Event, target: Path) ->
 
 
 def main() -> None:
-    """Play, photograph, and say where the picture is."""
+    """Publish the clips, save the picture, and print its path."""
     from playwright.sync_api import sync_playwright
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -164,7 +164,7 @@ def main() -> None:
                 viewport={"width": 1280, "height": 720},
                 color_scheme="light" if arguments.light else "dark",
             )
-            url = f"http://127.0.0.1:{server.said['http_port']}/"
+            url = f"http://127.0.0.1:{server.announcement['http_port']}/"
             photograph(page, url, moment, arguments.out)
             browser.close()
     print(f"{arguments.out}: {arguments.out.stat().st_size / 1024:.0f} KB")

@@ -1,1 +1,1 @@
-"""The training loop, its losses, its configuration and its command line."""
+"""Run training: loop, losses, optimiser, configuration and command line."""

@@ -1,7 +1,7 @@
-"""The command of a stage: its flags, its config file, its logs and its exit code.
+"""Command line of a training stage: flags, config file, logs and exit code.
 
-`pretrain.py` is stage 1, which also aligns motion with text; `finetune.py` is stage 2; what they do
-stands in session.py. Nothing heavy is imported here: worker processes begin with this module.
+`pretrain.py` is stage 1, which also aligns motion with text; `finetune.py` is stage 2; `stage.py`
+runs them. This module imports nothing heavy, because worker processes import it at their start.
 """
 
 import argparse
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def command(stage: str, parser: argparse.ArgumentParser, argv: list[str] | None) -> int:
-    """Run one stage as a command; returns its exit code."""
+    """Run one stage as a command and return its exit code."""
     try:
         words = sys.argv[1:] if argv is None else argv
         arguments = parse(parser, words)
@@ -34,10 +34,10 @@ def command(stage: str, parser: argparse.ArgumentParser, argv: list[str] | None)
 
 
 def parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
-    """The flags, over the values of the config file if there is one.
+    """Parse the flags; they override the values of the config file, if there is one.
 
     Raises:
-        ConfigError: If the file cannot be read or names a value that is no flag.
+        ConfigError: If the file cannot be read or contains a name that is not a flag.
     """
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     finder.add_argument("--config", type=Path)
@@ -49,7 +49,7 @@ def parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespa
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file.
+    """Read a TOML file.
 
     Raises:
         ConfigError: If it cannot be read.
@@ -68,12 +68,12 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def flags_of_values(values: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """The flags that values of a config file stand for."""
+    """Convert values of a config file to flags."""
     return [_flag(name, value) for name, value in values.items()]
 
 
 def _config_file(parser: argparse.ArgumentParser, path: Path) -> list[tuple[str, ...]]:
-    """The flags a config file stands for."""
+    """Read a config file as flags."""
     values = read_toml(path)
     known = {action.dest for action in parser._actions}
     for name in values:
@@ -92,7 +92,7 @@ def _flag(name: str, value: Any) -> tuple[str, ...]:
 
 
 def stage_parser(stage: str, description: str, example: str) -> argparse.ArgumentParser:
-    """The flags of a stage: where from and where to, and one per field of the configuration."""
+    """Build the parser of a stage: input, output, and one flag per field of the configuration."""
     from training.trainer.config import add_config_arguments
     from training.trainer.data_sources import add_data_arguments
 

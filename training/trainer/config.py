@@ -4,42 +4,42 @@ Nested dataclasses share one flat space of flags, so field names are unique acro
 """
 
 import argparse
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any
 
+from langpose_rt.cli.arguments import options
 from langpose_rt.config import PRESETS, ModelConfig
 from langpose_rt.errors import ConfigError
 from training.synthesis.batches import DataConfig
 from training.trainer.losses import LossConfig
 from training.trainer.text_encoder import TextConfig
 
-_Config = TypeVar("_Config")
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """One training run.
+    """Options of a training run.
 
     Args:
-        steps: Length of the run; 0 leaves it to minutes.
-        minutes: Length by the clock, where steps is 0; the schedule follows the clock too, so only
+        steps: Length of the run in steps; 0 uses minutes.
+        minutes: Length by the clock if steps is 0; the schedule follows the clock too, so only
             runs by steps repeat exactly.
-        learning_rate, matrix_learning_rate: Peaks of AdamW, and of Muon for the layers' matrices.
-        weight_decay, gradient_norm: Of both, and clipping.
-        warm_up: Share of the run with a rising learning rate; it falls as a cosine after that.
+        learning_rate, matrix_learning_rate: Peak rates of AdamW, and of Muon for the layers'
+            matrices.
+        weight_decay, gradient_norm: Weight decay of both, and the norm gradients are clipped to.
+        warm_up: Share of the run with a rising learning rate, which then decays as a cosine.
         ema: Decay of the averaged weights; shorter at the start.
         seed: Fixes weights and batches.
         half_until: Share of the run whose encoder computes in bfloat16; the rest is in float32.
-        align_only: Only the projections of motion and text learn: lifting stays as it is, and what
-            fine-tuning did to the motion embedding is mended.
+        align_only: Train only the projections of motion and text; lifting stays unchanged, and the
+            motion embedding is aligned again after fine-tuning.
         frame_numbers: For comparisons: phases by frame number at 50 Hz instead of by time.
-        device: ``auto``, ``cpu`` or ``cuda``; auto takes a GPU where there is one.
-        threads, workers: Cores for torch, and processes that make batches.
-        log_every, save_every, validate_every: In steps.
+        device: ``auto``, ``cpu`` or ``cuda``; auto uses a GPU if there is one.
+        threads, workers: Threads of torch, and processes that make batches.
+        log_every, save_every, validate_every: Intervals in steps.
 
     Source:
-        Weight decay as in MotionBERT; the rest ours, the paper's are not known.
+        Weight decay as in MotionBERT; the rest ours, because the paper does not publish its values.
     """
 
     steps: int = 0
@@ -48,7 +48,7 @@ class TrainConfig:
     matrix_learning_rate: float = 2e-3
     weight_decay: float = 0.01
     gradient_norm: float = 1.0
-    warm_up_backend: float = 0.02
+    warm_up: float = 0.02
     ema: float = 0.999
     seed: int = 0
     half_until: float = 0.0
@@ -72,72 +72,33 @@ class TrainConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected at least 1")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for a card."""
+        """Return plain values, for the model card."""
         return asdict(self)
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds one flag per field of TrainConfig and its parts, and those of the model."""
+    """Declare one flag per field of TrainConfig and its parts, and those of the model."""
     group = parser.add_argument_group("training, one flag per field of the configuration")
-    _add_fields(group, TrainConfig())
+    options.add_config_arguments(group, TrainConfig)
     model = parser.add_argument_group("model, instead of the preset's value")
     model.add_argument("--preset", choices=sorted(PRESETS), default="live")
-    for item in fields(ModelConfig):
-        if item.name != "name":
-            _add_flag(model, item.name, getattr(ModelConfig(), item.name), default=None)
+    options.add_config_arguments(model, ModelConfig, leave_out=("name",), unset=True)
     model.add_argument("--name", help="name of the model (default: the preset's)")
 
 
 def config_from_arguments(arguments: argparse.Namespace) -> tuple[TrainConfig, ModelConfig]:
-    """The configuration the flags describe.
+    """Build the configurations that the flags describe.
 
     Raises:
-        ConfigError: If values do not fit together.
+        ConfigError: If values contradict each other.
     """
     values = vars(arguments)
-    preset = PRESETS[values["preset"]]
     names = [item.name for item in fields(ModelConfig)]
-    given = {name: values[name] for name in names if values.get(name) is not None}
-    for name, value in given.items():
-        choices = get_args(ModelConfig.__annotations__[name])
-        if choices and value not in choices:
-            raise ConfigError(f"--{name} is {value}; expected one of {', '.join(choices)}")
-    return _with_values(TrainConfig(), values), replace(preset, **given)
-
-
-def _add_fields(group: Any, config: Any) -> None:
-    for item in fields(config):
-        value = getattr(config, item.name)
-        if is_dataclass(value):
-            _add_fields(group, value)
-        else:
-            _add_flag(group, item.name, value, default=value)
-
-
-def _add_flag(group: Any, name: str, value: Any, *, default: Any) -> None:
-    kind = _boolean if isinstance(value, bool) else type(value)
-    group.add_argument(
-        "--" + name.replace("_", "-"), type=kind, default=default, help=f"default {value}"
-    )
-
-
-def _boolean(text: str) -> bool:
-    values = {"true": True, "1": True, "false": False, "0": False}
-    if text.lower() not in values:
-        raise argparse.ArgumentTypeError(f"expected true or false, got {text}")
-    return values[text.lower()]
-
-
-def _with_values(config: _Config, values: dict[str, Any]) -> _Config:
-    changed = {}
-    for item in fields(config):  # type: ignore[arg-type]
-        value = getattr(config, item.name)
-        changed[item.name] = (
-            _with_values(value, values) if is_dataclass(value) else values.get(item.name, value)
-        )
-    return replace(config, **changed)  # type: ignore[type-var]
+    chosen = {name: values[name] for name in names if values.get(name) is not None}
+    model = replace(PRESETS[values["preset"]], **chosen)
+    return options.config_from_arguments(TrainConfig, arguments), model
 
 
 def default_out(folder: Path | None, name: str) -> Path:
-    """Where a run writes when it is not told."""
+    """Return the default output folder of a run."""
     return folder if folder is not None else Path("runs") / name

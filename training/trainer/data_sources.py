@@ -1,4 +1,4 @@
-"""What a run learns from: motion capture under random cameras, or a published data set as it is."""
+"""Data sources of a run: motion capture under random cameras, or a published data set."""
 
 import argparse
 import functools
@@ -27,13 +27,13 @@ _FIXED_CLIPS = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Lessons:
-    """Where batches come from.
+    """Training batches, validation batch and description of the data.
 
     Attributes:
-        make: Makes the batch of a number.
-        fixed: What is looked at on the way; not learned from.
-        card: What weights say of the data.
-        texts: Sentences of the clips; empty where there are none.
+        make: Makes the batch with a number.
+        fixed: Validation batch; not trained on.
+        card: Description of the data for the model card.
+        texts: Sentences of the clips; may be empty.
     """
 
     make: MakeBatch
@@ -45,11 +45,11 @@ class Lessons:
 def lessons_from_arguments(
     arguments: argparse.Namespace, config: TrainConfig, world: World
 ) -> Lessons:
-    """The data the flags name.
+    """Open the data the flags name.
 
     Raises:
-        ConfigError: If none or several are named, a file is wrong, or a published data set is asked
-            of a model that does not read the screen.
+        ConfigError: If none or several are named, a file is invalid, or a published data set is
+            combined with a model that does not take screen input.
     """
     if arguments.mocap is not None:
         return _from_mocap(arguments, config, world)
@@ -62,14 +62,14 @@ def lessons_from_arguments(
 
 
 def licence_of_weights(licences: Mapping[str, str]) -> str:
-    """What may be done with weights that were trained on these sources, in one line."""
+    """Return one line with the licence of weights trained on these sources."""
     commercial = all(is_commercial(text) for text in licences.values())
     use = "commercial use allowed" if commercial else "non-commercial use only"
     return f"{use}; trained on {', '.join(sorted(licences))}, see the card"
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags that name data to learn from."""
+    """Declare the flags that name training data."""
     parser.add_argument("--mocap", type=Path, help="folder with index.json")
     parser.add_argument(
         "--commercial-only", action="store_true", help="leave out non-commercial sources"
@@ -103,7 +103,7 @@ def _from_mocap(arguments: argparse.Namespace, config: TrainConfig, world: World
 
 
 def _from_videos(arguments: argparse.Namespace, config: TrainConfig, world: World) -> Lessons:
-    """Learned from the training split; the fixed batch is of it too: nothing is chosen by it."""
+    """Use the training split, also for the fixed batch, because no choice depends on it."""
     convention, videos = read_screen_videos(arguments, "train")
     sizes = (config.data.clips, config.data.frames)
     licences: dict[str, str] = {convention: _RESEARCH_ONLY[convention]}

@@ -1,6 +1,6 @@
-"""Several processes that train one model: who this one is, and gradients they share.
+"""Distributed training: rank and device of this process, and averaging of gradients.
 
-Started by torchrun, which says so in the environment; a run without it is a world of one.
+torchrun starts the processes and sets the environment; without it a run is a single process.
 """
 
 import os
@@ -17,12 +17,12 @@ _SEED_STRIDE = 1_000_003
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """This process among those of a run.
+    """Rank, number of processes and device of a run.
 
     Attributes:
-        rank: 0 writes files and speaks.
-        size: How many there are.
-        device: Where this one computes.
+        rank: Index of this process; 0 writes files and logs.
+        size: Number of processes.
+        device: Device of this process.
     """
 
     rank: int = 0
@@ -31,26 +31,26 @@ class World:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes and speaks."""
+        """True if this process writes files and logs."""
         return self.rank == 0
 
     def seed(self, seed: int) -> int:
-        """Seed of this process's batches; the first process has the run's own."""
+        """Return the seed of this process's batches; rank 0 has the seed of the run."""
         return seed + _SEED_STRIDE * self.rank
 
 
 ALONE = World()
-"""A run of one process on the CPU."""
+"""Single process on the CPU."""
 
 
 def world_from_environment(device: str) -> World:
-    """Join the run that torchrun started, or stand alone.
+    """Join the run that torchrun started, or return a single process.
 
     Args:
-        device: ``auto``, ``cpu`` or ``cuda``; auto takes a GPU where there is one.
+        device: ``auto``, ``cpu`` or ``cuda``; auto uses a GPU if there is one.
 
     Raises:
-        ConfigError: If a GPU is asked for and there is none, or the device is unknown.
+        ConfigError: If a GPU is requested but there is none, or the device is unknown.
     """
     if device not in ("auto", "cpu", "cuda"):
         raise ConfigError(f"--device is {device!r}; expected auto, cpu or cuda")
@@ -69,15 +69,15 @@ def world_from_environment(device: str) -> World:
 
 
 def leave(world: World) -> None:
-    """End the run together."""
+    """Synchronise all processes and leave the process group."""
     if world.size > 1 and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
 
 def average_gradients(parameters: Iterable[nn.Parameter], world: World) -> None:
-    """Replace every gradient by its mean over all processes, in one exchange.
+    """Replace every gradient by its mean over all processes, with one all-reduce.
 
-    A parameter one process had no gradient for counts as zero there.
+    A missing gradient counts as zero.
     """
     if world.size == 1:
         return
@@ -91,7 +91,7 @@ def average_gradients(parameters: Iterable[nn.Parameter], world: World) -> None:
 
 
 def agree(value: float, world: World) -> float:
-    """The first process's number, in all of them: clocks differ, decisions must not."""
+    """Broadcast a number of rank 0, so that all processes decide alike although clocks differ."""
     if world.size == 1:
         return value
     shared = torch.tensor([value], dtype=torch.float64, device=world.device)

@@ -1,4 +1,4 @@
-"""Time as frame numbers, as published models have it: what `training.ablate` compares ours with."""
+"""Frame numbers as time, as in published models: a variant of `training.ablate`."""
 
 from pathlib import Path
 
@@ -9,15 +9,15 @@ _NUMBERED_NS = 20_000_000
 
 
 def number_frames(model: LangPose) -> None:
-    """Let phases go by frame number at 50 Hz instead of by time, in place.
+    """Compute phases from frame numbers at 50 Hz instead of time, in place.
 
-    So published models have it; for comparisons only. Keys still age in time.
+    As in published models; for comparisons only. The age limit of keys still uses time.
     """
     model.encoder.frame_period_ns = _NUMBERED_NS
 
 
 def load_as_trained(path: Path) -> LangPose:
-    """The model of a checkpoint; by frame number if it was trained so.
+    """Load a checkpoint, with frame numbers as time if it was trained that way.
 
     Raises:
         ModelError: As `checkpoint.load`.

@@ -1,6 +1,6 @@
-"""Worker processes that make batches ahead of the training step, in a fixed order.
+"""Batch loader: worker processes make batches ahead of the training step, in a fixed order.
 
-What a batch is stands in batches.py and screen_batches.py; nothing here draws a random number.
+batches.py and screen_batches.py define the batches; this module draws no random numbers.
 """
 
 import multiprocessing
@@ -21,13 +21,13 @@ _POLL_S = 5.0
 
 
 class BatchLoader:
-    """Batches number `first`, `first + 1`, ... for ever.
+    """Endless iterator over the batches `first`, `first + 1`, ...
 
-    Worker k of n makes every n-th batch, so the order does not depend on who is faster. With no
-    workers the batches are made when asked for.
+    Worker k of n makes every n-th batch, so the order does not depend on their speed. Without
+    workers the batches are made on demand.
 
     Args:
-        make: Makes the batch of a number; given to every worker once.
+        make: Makes the batch with a number; sent to every worker once.
         first: Number of the first batch; a resumed run starts at its step.
         workers: Processes; 0 makes batches in this one.
     """
@@ -89,7 +89,7 @@ class BatchLoader:
 
 
 def _work(channel: Any, make: MakeBatch, *, first: int, stride: int) -> None:
-    """Makes batches until it is stopped, or until nobody is left who could want them."""
+    """Make batches until the worker is stopped or the training process has ended."""
     parent = multiprocessing.parent_process()
     number = first
     try:

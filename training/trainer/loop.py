@@ -1,6 +1,6 @@
-"""The training loop: steps, schedule, averaged weights, checkpoints, exact resume.
+"""Training loop: steps, schedule, averaged weights, checkpoints, exact resume.
 
-What is learned stands in losses.py, from what in batches.py.
+losses.py defines the losses, batches.py the data.
 """
 
 import json
@@ -33,18 +33,18 @@ STATE_FILE = "state.pt"
 WEIGHTS_FILE = "model.safetensors"
 
 _TORN_FILE = (OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError)
-"""What torch.load raises, depending on where a file was cut."""
+"""Exceptions of torch.load for a truncated file."""
 
 _EMBED = "encoder.embed.weight"
 _NOT_OF_WEIGHTS = frozenset({"name", "bone_input", "mirrored"})
-"""Values of a model config that may differ where a run begins with the weights of another."""
+"""Config fields that may differ between a model and the checkpoint it starts from."""
 
 Validate = Callable[[LangPose], dict[str, float]]
 
 
 @dataclass
 class RunState:
-    """Everything that changes during a run; saved whole."""
+    """State of a run: everything that changes during training; saved as a whole."""
 
     model: LangPose
     averaged: LangPose
@@ -57,7 +57,7 @@ class RunState:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """What a run tells while it goes on."""
+    """Progress of a run at a log step."""
 
     step: int
     share: float
@@ -72,13 +72,13 @@ def start_run(
     aligner: Aligner | None = None,
     world: World = ALONE,
 ) -> RunState:
-    """A fresh run; weights depend on the seed alone.
+    """Start a new run; weights depend on the seed alone.
 
     Args:
-        model_config: What learns.
-        config: How.
-        aligner: What it is aligned with; None in stage 2.
-        world: The processes that train it, and where this one computes.
+        model_config: Config of the model.
+        config: Options of the run.
+        aligner: Text alignment; None in stage 2.
+        world: Processes of the run and the device of this one.
     """
     plain = replace(model_config, mirrored=False)
     model = seeded(plain, config.seed).train().to(world.device)
@@ -101,12 +101,12 @@ def start_run(
 
 
 def start_from(state: RunState, path: Path) -> list[dict[str, Any]]:
-    """Puts the weights of a checkpoint into a fresh run, in place.
+    """Load the weights of a checkpoint into a new run, in place.
 
-    Weights from before bone input answer as they did: the new channels begin at zero.
+    Weights without bone input keep their predictions: the new channels start at zero.
 
     Returns:
-        The commands that made those weights, for the card.
+        The commands that made those weights, for the model card.
 
     Raises:
         ConfigError: If the checkpoint is unreadable or of another model config.
@@ -127,7 +127,7 @@ def start_from(state: RunState, path: Path) -> list[dict[str, Any]]:
 
 
 def save_run(state: RunState, out: Path, card: dict[str, Any]) -> None:
-    """Writes the state to resume from and the averaged weights to use; each file replaced whole."""
+    """Write the state to resume from and the averaged weights; files are replaced atomically."""
     payload = {
         "config": json.dumps(state.model.config.to_dict()),
         "model": state.model.state_dict(),
@@ -149,7 +149,7 @@ def save_run(state: RunState, out: Path, card: dict[str, Any]) -> None:
 
 
 def resume_run(state: RunState, out: Path) -> None:
-    """Puts a saved run into `state`, in place.
+    """Load a saved run into `state`, in place.
 
     Raises:
         ConfigError: If the file is damaged or belongs to another model.
@@ -173,10 +173,10 @@ def resume_run(state: RunState, out: Path) -> None:
 
 
 def share_of_peak_at(share: float, config: TrainConfig) -> float:
-    """Learning rates rise over the warm-up, then fall as half a cosine to 1 % of their peaks."""
-    if share < config.warm_up_backend:
-        return max(share / config.warm_up_backend, 0.01)
-    fall = (share - config.warm_up_backend) / max(1 - config.warm_up_backend, 1e-9)
+    """Return the learning-rate factor: linear warm-up, then half a cosine down to 1 %."""
+    if share < config.warm_up:
+        return max(share / config.warm_up, 0.01)
+    fall = (share - config.warm_up) / max(1 - config.warm_up, 1e-9)
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(fall, 1)))
 
 
@@ -189,15 +189,15 @@ def train(
     card: dict[str, Any],
     validate: Validate | None = None,
 ) -> Iterator[Progress]:
-    """Trains until the run is over, yielding at every log step; saves on the way and at the end.
+    """Train until the run is over, yielding at every log step; save at intervals and at the end.
 
     Args:
-        state: Changed in place.
-        batches: From number `state.step` on.
-        config: The run.
+        state: State of the run; changed in place.
+        batches: Batches from number `state.step` on.
+        config: Options of the run.
         out: Folder of the checkpoints.
-        card: What the weights must say of themselves.
-        validate: Measures the averaged weights; its figures join the log.
+        card: Model card of the weights.
+        validate: Evaluates the averaged weights; its values are added to the log.
     """
     begun, before_s = time.monotonic(), state.used_s
     logged_at, logged_step = begun, state.step
@@ -224,7 +224,7 @@ def train(
 
 
 def tensors_from_batch(batch: Batch, device: torch.device) -> Tensors:
-    """The batch as tensors; on the CPU they share its memory."""
+    """Convert a batch to tensors; on the CPU they share its memory."""
     names = [item.name for item in fields(Tensors)]
     tensors = {name: torch.from_numpy(getattr(batch, name)) for name in names}
     return Tensors(**{name: value.to(device) for name, value in tensors.items()})
@@ -256,7 +256,7 @@ def _step(state: RunState, batch: Batch, config: TrainConfig, share: float) -> L
 
 
 def _draw_lags(batch: Batch, step: int, config: TrainConfig) -> tuple[Tensor, int]:
-    """A lag in frames for every clip, and where its answers start; fixed by seed and step."""
+    """Draw a lag in frames for every clip and the first target frame; fixed by seed and step."""
     rng = np.random.default_rng([config.seed, step, 1])
     frames = batch.time_ns.shape[1]
     period_s = np.maximum(np.median(np.diff(batch.time_ns, axis=1), axis=1) * 1e-9, 1e-3)

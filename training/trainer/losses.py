@@ -1,7 +1,6 @@
-"""What the network is asked to get right: position, velocity, how sure it is, and what it shows.
+"""Loss terms: position, velocity, sigma, and alignment of motion with text.
 
-At lag 0 for every frame, and more lightly at one random lag per clip. Torch only; batches come as
-tensors.
+They apply at lag 0 to every frame, and with a smaller weight at one random lag per clip.
 """
 
 from contextlib import nullcontext
@@ -19,17 +18,17 @@ from training.trainer.text_alignment import Aligner
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
-    """Weights of the terms.
+    """Weights of the loss terms.
 
     Args:
         velocity: Weight of the velocity error (body units per second) against the position error.
         sigma: Weight of the negative log likelihood.
-        lag: Weight of everything at the random lag; light, or lag 0 pays for it.
+        lag: Weight of all terms at the random lag; a large weight degrades lag 0.
         alignment: Weight of the agreement of motion and text in stage 1.
-        longest_lag_s: Lags are drawn evenly up to this.
-        most_lag_frames: And never more frames than this.
-        shortest_step_s: Velocities over shorter steps are divided by this instead, so that fast
-            cameras and jittered times do not drown the rest.
+        longest_lag_s: Upper limit of the uniformly drawn lags.
+        most_lag_frames: Upper limit of the lags in frames.
+        shortest_step_s: Lower limit of the time step in velocities, so that fast cameras and
+            jittered times do not dominate.
 
     Source:
         Position and velocity: LangPose (second-hand), weights ours. Sigma and lag: ours.
@@ -46,7 +45,7 @@ class LossConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Tensors:
-    """One batch as tensors; the fields are those of batches.Batch."""
+    """Batch as tensors; the fields are those of batches.Batch."""
 
     rows: Float[Tensor, "clip frame 17 3"]
     extras: Float[Tensor, "clip frame 7"]
@@ -59,7 +58,7 @@ class Tensors:
 
 @dataclass(frozen=True, kw_only=True)
 class Losses:
-    """The sum to minimise, and its parts for the log (body units; detached)."""
+    """Total loss to minimise, and its terms for the log (body units; detached)."""
 
     total: Tensor
     position: Tensor
@@ -79,16 +78,16 @@ def clip_losses(
     half: bool = False,
     aligner: Aligner | None = None,
 ) -> Losses:
-    """Losses of one batch.
+    """Compute the losses of one batch.
 
     Args:
         model: Causal model.
-        batch: Input and answers.
-        lag_frames: Lag of every clip's second answer, in frames; 0 gives that clip no weight.
-        start: First newest frame of the second answer; half as many frames as the clip has follow.
-        config: Weights.
+        batch: Inputs and targets.
+        lag_frames: Random lag of every clip in frames; 0 gives that clip no weight there.
+        start: First latest frame of the lagged terms, which use half as many frames as the clip.
+        config: Weights of the terms.
         half: Compute the encoder in bfloat16; lifter and losses stay in float32.
-        aligner: Compares motion with text; None where only lifting is learned.
+        aligner: Text alignment; None trains lifting only.
     """
     features = _features(model, batch, half=half)
     pose, log_sigma = model.lifter(features, features, torch.zeros_like(batch.extras[..., 0]))
@@ -122,10 +121,10 @@ def _weighted(terms: tuple[Tensor, Tensor, Tensor], config: LossConfig) -> Tenso
 def _features(
     model: LangPose, batch: Tensors, *, half: bool
 ) -> Float[Tensor, "clip frame token rep"]:
-    """Representation in float32; in half precision a CPU attends by plain products.
+    """Encode the batch, with a float32 result; in bfloat16 a CPU uses plain matrix products.
 
-    Flash attention's backward pass took a third of a bfloat16 step there, and naming plain products
-    first does not keep torch from choosing it.
+    Flash attention's backward pass took a third of a bfloat16 step there, and torch selects it even
+    if plain products have priority.
     """
     inputs = (batch.rows, batch.extras, batch.time_ns)
     if not half:
@@ -170,10 +169,10 @@ def _terms(
     *,
     config: LossConfig,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Position, velocity and sigma terms over the valid frames.
+    """Compute position, velocity and sigma terms over the valid frames.
 
-    The anchored axes turn from frame to frame, so velocities are taken in camera axes. Sigma sees a
-    detached error: it learns how large errors are, and cannot excuse them.
+    The person frame rotates from frame to frame, so velocities are computed in camera axes. The
+    sigma term uses a detached error, so that it does not change the gradient of the pose.
     """
     weight = valid.float()
     distance = _norm(error)

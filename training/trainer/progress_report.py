@@ -1,4 +1,4 @@
-"""Progress of a run: a bar or plain lines, log.jsonl and TensorBoard files."""
+"""Progress output of a run: progress bar or plain lines, log.jsonl and TensorBoard files."""
 
 import contextlib
 import json
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def report(progress: "Iterable[Progress]", out: Path) -> None:
-    """Shows a bar on a terminal and plain lines elsewhere; every figure goes to the logs as well.
+    """Show a progress bar on a terminal and plain lines elsewhere, and write all values to logs.
 
-    Logs are log.jsonl and, where TensorBoard is installed, its event files beside it.
+    Logs are log.jsonl and, if TensorBoard is installed, its event files.
     """
     from rich.console import Console
     from rich.progress import Progress as Bar
@@ -37,7 +37,7 @@ def report(progress: "Iterable[Progress]", out: Path) -> None:
 
 @contextlib.contextmanager
 def tensorboard(out: Path) -> "Iterator[Callable[[str, float, int], None]]":
-    """Takes (name, value, step) into TensorBoard's files, or nowhere where it is not installed."""
+    """Yield a function (name, value, step) that writes TensorBoard files, if it is installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
@@ -48,13 +48,13 @@ def tensorboard(out: Path) -> "Iterator[Callable[[str, float, int], None]]":
 
 
 def log_entry(item: "Progress") -> dict[str, float]:
-    """One line of log.jsonl."""
+    """Return one line of log.jsonl."""
     run = {"step": float(item.step), "share": item.share, "frames_per_s": item.frames_per_s}
     return run | item.values
 
 
 def log_line(item: "Progress") -> str:
-    """One line for a person."""
+    """Format one line of text."""
     values = " ".join(f"{name} {value:.4g}" for name, value in item.values.items())
     return (
         f"step {item.step} {100 * item.share:.1f} % {item.frames_per_s:.0f} frames/s "

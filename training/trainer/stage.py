@@ -1,4 +1,4 @@
-"""One run of one stage: what is read, where it begins, what its weights say of themselves."""
+"""Run a training stage: open the data, create or resume the run, write the model card."""
 
 import argparse
 from dataclasses import replace
@@ -31,7 +31,7 @@ from training.trainer.text_encoder import TextEncoder
 
 
 def run(stage: str, arguments: argparse.Namespace, words: str) -> None:
-    """Trains as the flags say; `words` are the flags as they were typed, for the card."""
+    """Train with the given flags; `words` is the command line for the model card."""
     config, model_config = _fitted(*config_from_arguments(arguments))
     out = default_out(arguments.out, model_config.name)
     out.mkdir(parents=True, exist_ok=True)
@@ -53,10 +53,10 @@ def run(stage: str, arguments: argparse.Namespace, words: str) -> None:
 
 
 def _fitted(config: TrainConfig, model: ModelConfig) -> tuple[TrainConfig, ModelConfig]:
-    """What the model settles of the run: its input, and no lag where it sees the whole clip.
+    """Adapt the run to the model: its input, and no lag for a bidirectional model.
 
     Raises:
-        ConfigError: If clips are longer than a bidirectional model sees at once.
+        ConfigError: If clips are longer than the window of a bidirectional model.
     """
     config = replace(config, data=replace(config.data, screen=model.input == "screen"))
     if model.causal:
@@ -72,7 +72,7 @@ def _fitted(config: TrainConfig, model: ModelConfig) -> tuple[TrainConfig, Model
 def _begin(
     state: RunState, arguments: argparse.Namespace, out: Path, words: str
 ) -> list[dict[str, Any]]:
-    """Go on where a run stopped, or from other weights; the commands that led here."""
+    """Resume a run or start from other weights; return the commands that made the weights."""
     earlier: list[dict[str, Any]] = []
     if arguments.resume and (out / STATE_FILE).exists():
         resume_run(state, out)
@@ -82,10 +82,10 @@ def _begin(
 
 
 def _aligner(config: TrainConfig, model_config: ModelConfig, texts: tuple[str, ...]) -> Aligner:
-    """What stage 1 compares motion with, its new weights fixed by the seed.
+    """Create the text alignment of stage 1; its new weights depend on the seed alone.
 
     Raises:
-        ConfigError: If the data names nothing.
+        ConfigError: If the data has no sentences.
     """
     if not texts:
         raise ConfigError("stage 1 needs motion with sentences; give --mocap FOLDER")
@@ -95,7 +95,7 @@ def _aligner(config: TrainConfig, model_config: ModelConfig, texts: tuple[str, .
 
 
 def _commands(out: Path, step: int, words: str) -> list[dict[str, Any]]:
-    """Every command that made these weights, and from which step on; resumed runs add to it."""
+    """List the commands that made these weights with their first steps; resumed runs append."""
     earlier: list[dict[str, Any]] = []
     if step > 0:
         earlier = load(out / WEIGHTS_FILE)[1].get("commands", [])
@@ -105,5 +105,5 @@ def _commands(out: Path, step: int, words: str) -> list[dict[str, Any]]:
 
 
 def _without_place(word: str) -> str:
-    """A path that starts at the root says where it was on one machine; its name is enough."""
+    """Shorten an absolute path to its name, because the folder depends on the machine."""
     return Path(word).name if word.startswith("/") else word

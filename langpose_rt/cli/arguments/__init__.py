@@ -1,1 +1,1 @@
-"""Flags that several commands share."""
+"""Command-line flags that several commands share."""

@@ -1,4 +1,4 @@
-"""What the bridges to other programs have in common: they listen to a server and pass it on."""
+"""Flags and receive loop of the bridges to other programs."""
 
 import argparse
 import contextlib
@@ -23,8 +23,8 @@ def add_stream_arguments(parser: argparse.ArgumentParser, *, absent: str) -> Non
     """Declare the flags of every bridge.
 
     Args:
-        parser: Of the command.
-        absent: Which streams are passed on where no camera is named.
+        parser: Parser of the command.
+        absent: Description of the default streams, for the help text.
     """
     add_connection_arguments(
         parser, default="tcp://127.0.0.1:5556", text="where the server publishes poses"
@@ -40,15 +40,15 @@ def add_stream_arguments(parser: argparse.ArgumentParser, *, absent: str) -> Non
 
 def add_bridge_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of a bridge that follows one person."""
-    add_stream_arguments(parser, absent="the first stream that is heard")
+    add_stream_arguments(parser, absent="the first stream that arrives")
     parser.add_argument(
         "--person", type=int, metavar="ID",
-        help="only the person with this id (default: whoever is there, as long as they are)",
+        help="only the person with this id (default: the first one, until they are lost)",
     )  # fmt: skip
 
 
 def follower_from_arguments(arguments: argparse.Namespace) -> "Follower":
-    """Who is followed."""
+    """Return the follower the flags describe."""
     from langpose_rt.bridges.follower import Follower
 
     return Follower(arguments.person)
@@ -62,14 +62,14 @@ def bridge(
     follower: "Follower | None" = None,
     latest: bool = True,
 ) -> int:
-    """Pass every frame on, until interrupted or the time is over.
+    """Forward every frame, until interrupted or the time is over.
 
     Args:
-        arguments: Of `add_stream_arguments`.
-        send: Passes a message on; says whether the person, or anybody, was in it.
-        what: Where to, for a person to read.
-        follower: Says which one stream is followed; None for all of them.
-        latest: Whether a frame that a newer one has overtaken may be left out.
+        arguments: Parsed flags of `add_stream_arguments`.
+        send: Forwards a message; returns True if it contained a person to forward.
+        what: Readable name of the destination.
+        follower: Selects one stream; None for all of them.
+        latest: Skip frames that a newer one has overtaken.
     """
     from langpose_rt.client.subscriber import PoseSubscriber
 
@@ -88,7 +88,7 @@ def bridge(
         print(f"poses of {server.endpoint} go to {what}", file=sys.stderr, flush=True)
         while time.monotonic() < until_s:
             message = subscriber.receive(_POLL_S)
-            if message is not None and (follower is None or follower.hears(message)):
+            if message is not None and (follower is None or follower.accepts(message)):
                 frames += 1
                 poses += send(message)
     summary = {"frames": frames, "poses": poses}

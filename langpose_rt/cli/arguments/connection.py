@@ -1,4 +1,4 @@
-"""The flags of every command that connects to a running server: where it is, and the keys."""
+"""Flags of commands that connect to a running server: address and keys."""
 
 import argparse
 from pathlib import Path
@@ -6,19 +6,19 @@ from pathlib import Path
 from langpose_rt.client.address import Connection
 from langpose_rt.errors import ConfigError
 
-IS_THE_KEY_KNOWN = (
+KEY_ADVICE = (
     "see that it runs with --keys, that its folder holds this rig's public key, and that "
     "--server-key is its own"
 )
 
 
 def add_connection_arguments(parser: argparse.ArgumentParser, *, default: str, text: str) -> None:
-    """Declare the flags.
+    """Declare the flags of the address and the keys.
 
     Args:
-        parser: Of the command.
-        default: Endpoint of a server on this machine; empty if none is meant.
-        text: What the server does there, such as "where the server takes keypoints".
+        parser: Parser of the command.
+        default: Endpoint of a server on this machine; empty for none.
+        text: Help text, such as "where the server takes keypoints".
     """
     shown = f"{text} (default: {default})" if default else text
     parser.add_argument("--server", default=default, metavar="URL", help=shown)
@@ -26,7 +26,7 @@ def add_connection_arguments(parser: argparse.ArgumentParser, *, default: str, t
 
 
 def add_key_arguments(parser: "argparse._ActionsContainer") -> None:
-    """Declare the flags of the keys alone."""
+    """Declare the flags of the keys."""
     parser.add_argument(
         "--key", type=Path, metavar="FILE", help="own secret key, where the server has keys"
     )
@@ -38,14 +38,14 @@ def add_key_arguments(parser: "argparse._ActionsContainer") -> None:
 def connection_from_arguments(
     arguments: argparse.Namespace, endpoint: str | None = None
 ) -> Connection:
-    """The connection the flags describe.
+    """Build the connection that the flags describe.
 
     Args:
         arguments: Parsed flags.
-        endpoint: Where the server is, of a command whose flag is not --server.
+        endpoint: Address of the server, for a command whose flag is not --server.
 
     Raises:
-        ConfigError: If one key is given without the other, or is none.
+        ConfigError: If one key is given without the other, or is invalid.
     """
     endpoint = arguments.server if endpoint is None else endpoint
     if arguments.key is None and arguments.server_key is None:

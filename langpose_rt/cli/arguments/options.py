@@ -1,17 +1,15 @@
-"""Flags from configuration dataclasses: a field, its default and its explanation are written once.
+"""Command-line flags from configuration dataclasses, and the flags that open a backend.
 
-The help of a flag is the field's entry under ``Args:`` in the docstring of its class. The flags of
-the model are here too: they mean the same in every command that opens one.
+A field of a configuration is a flag: its default is the flag's default, and ``metadata["help"]`` is
+its help text. A text about a field whose default is None says itself what the default means.
 """
 
 import argparse
-import inspect
 import logging
 import os
-import re
 import types
 from collections.abc import Callable, Collection
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -29,32 +27,56 @@ _METAVARS = {int: "N", float: "X", str: "NAME", Path: "PATH"}
 
 
 def add_config_arguments(
-    parser: "argparse._ActionsContainer", config: type[Any], *, leave_out: Collection[str] = ()
+    parser: "argparse._ActionsContainer",
+    config: type[Any],
+    *,
+    leave_out: Collection[str] = (),
+    unset: bool = False,
 ) -> None:
-    """Declare one flag per field of a configuration dataclass."""
-    texts = _explanations(config)
+    """Declare one flag per field of a configuration dataclass and of the dataclasses in it.
+
+    Args:
+        parser: Parser or group that gets the flags.
+        config: The dataclass; the fields of all nested dataclasses have different names.
+        leave_out: Fields that are not flags of this command.
+        unset: A flag that is not given is None instead of the default, so that a preset's value
+            stays.
+    """
     types_of_fields = get_type_hints(config)
     for field in fields(config):
-        if field.name not in leave_out:
-            _add_flag(parser, field, types_of_fields[field.name], texts.get(field.name, ""))
+        kind = types_of_fields[field.name]
+        if field.name in leave_out:
+            continue
+        if isinstance(kind, type) and is_dataclass(kind):
+            add_config_arguments(parser, kind, leave_out=leave_out, unset=unset)
+        else:
+            _add_flag(parser, field, kind, unset=unset)
 
 
 def config_from_arguments(
-    config: type[ConfigT], arguments: argparse.Namespace, **given: Any
+    config: type[ConfigT], arguments: argparse.Namespace, **values: Any
 ) -> ConfigT:
-    """The configuration the flags describe.
+    """Build the configuration that the flags describe.
 
     Args:
-        config: Its dataclass.
+        config: Its dataclass; a nested dataclass is built from the flags too.
         arguments: Parsed flags.
-        given: Values that are not flags of this command.
+        values: Values that are not flags of this command.
 
     Raises:
-        ConfigError: If the configuration refuses a value.
+        ConfigError: If the configuration rejects a value.
     """
-    names = {field.name for field in fields(config)}  # type: ignore[arg-type]
-    values = {k: v for k, v in vars(arguments).items() if k in names} | given
-    return config(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    types_of_fields = get_type_hints(config)
+    chosen: dict[str, Any] = {}
+    for name in (field.name for field in fields(config)):  # type: ignore[arg-type]
+        if name in values:
+            chosen[name] = values[name]
+        elif is_dataclass(kind := types_of_fields[name]):
+            chosen[name] = config_from_arguments(kind, arguments)  # type: ignore[arg-type]
+        elif hasattr(arguments, name):
+            value = getattr(arguments, name)
+            chosen[name] = tuple(value) if isinstance(value, list) else value
+    return config(**chosen)
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,10 +89,10 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
             str,
             "auto",
             "NAME",
-            "auto, tensorrt, tensorrt-rtx, onnx or torch (default: auto)",
+            "auto, tensorrt, tensorrt-rtx, native, onnx or torch (default: auto)",
         ),
         ("--precision", str, "auto", "NAME", "fp32, or fp16 for engines (default: the backend's)"),
-        ("--threads", int, 1, "N", "CPU threads of the model (default: 1)"),
+        ("--threads", int, 1, "N", "CPU threads of onnx or torch (default: 1)"),
     ):
         group.add_argument(flag, type=kind, default=default, metavar=metavar, help=text)
 
@@ -81,20 +103,21 @@ def backend_from_arguments(
     slots: int,
     folder: Path | None = None,
     failing: str | None = None,
-    say: Callable[[str], None] | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> "Backend":
-    """The backend the flags describe.
+    """Open the backend that the flags describe.
 
     Args:
         arguments: Parsed flags, of `add_model_arguments` at least.
-        slots: Persons to remember at once.
-        folder: Another model than the one of the flags.
-        failing: A backend that has been answering and cannot go on. If it is one of a GPU, the CPU
-            stands in: a CUDA context that has failed stays so for the life of the process.
-        say: Told in one line what ``auto`` is, and why; None is nobody.
+        slots: Number of person slots.
+        folder: Model folder instead of the one of the flags.
+        failing: Name of the backend that keeps failing, if one does. The CPU replaces a GPU
+            backend: a CUDA context that has failed stays failed for the life of the process.
+        report: Called with one line that names the backend ``auto`` selected and the reason.
 
     Raises:
-        ConfigError: If an option is wrong, the library is not installed, or the model is not whole.
+        ConfigError: If an option is wrong or the library is not installed.
+        ModelError: If the model folder is missing or damaged.
     """
     from langpose_rt.runtime.backend import GPU_BACKENDS
     from langpose_rt.runtime.registry import open_backend
@@ -109,7 +132,7 @@ def backend_from_arguments(
             slots=slots,
             threads=arguments.threads,
             precision="auto" if degraded else arguments.precision,
-            say=say or log.debug,
+            report=report or log.debug,
         )
     except ModuleNotFoundError as error:
         raise ConfigError(
@@ -119,7 +142,7 @@ def backend_from_arguments(
 
 
 def model_flags(arguments: argparse.Namespace) -> list[str]:
-    """The flags of `add_model_arguments` again, for a server in a process of its own."""
+    """Return the flags of `add_model_arguments` as text, for a server in a child process."""
     flags = ["--backend", arguments.backend, "--precision", arguments.precision]
     flags += ["--threads", str(arguments.threads)]
     return flags + (["--model", str(arguments.model)] if arguments.model else [])
@@ -135,7 +158,7 @@ def add_up_argument(parser: "argparse._ActionsContainer") -> None:
 
 
 def check_writable(path: Path, what: str, option: str = "--out") -> None:
-    """Refuse a file that cannot be written, before the work it is meant for.
+    """Check that a file can be written, before the work that produces it.
 
     Raises:
         ConfigError: If it is a folder, or its folder is missing or not writable.
@@ -161,43 +184,30 @@ def check_not_input(out: Path, source: Path) -> None:
 
 
 def _add_flag(
-    parser: "argparse._ActionsContainer", field: Field[Any], kind: Any, text: str
+    parser: "argparse._ActionsContainer", field: Field[Any], kind: Any, *, unset: bool
 ) -> None:
-    name = "--" + field.name.replace("_", "-")
     default = None if field.default is MISSING else field.default
-    if kind is bool:
-        parser.add_argument(name, action="store_true", default=default, help=_help(text, None))
-        return
-    options: dict[str, Any] = {"default": default}
+    options: dict[str, Any] = {"default": None if unset else default}
     if get_origin(kind) in (Union, types.UnionType):
         kind = next(part for part in get_args(kind) if part is not type(None))
     if get_origin(kind) is tuple:
         options, default = {"action": "append", "default": []}, None
         kind = get_args(kind)[0]
-    if get_origin(kind) is Literal:
+    if kind is bool:
+        options |= {"type": _boolean, "nargs": "?", "const": True, "metavar": "BOOL"}
+        default = str(default).lower() if default or unset else None
+    elif get_origin(kind) is Literal:
         options["choices"] = get_args(kind)
     else:
         options |= {"type": kind, "metavar": _METAVARS.get(kind, "VALUE")}
-    parser.add_argument(name, help=_help(text, default), **options)
+    text = field.metadata.get("help", "")
+    text += "" if default is None else f" (default: {default})"
+    name = "--" + field.name.replace("_", "-")
+    parser.add_argument(name, help=text.strip().replace("%", "%%"), **options)
 
 
-def _help(text: str, default: object) -> str:
-    """The text of a field in the words of a command line, which knows no None."""
-    text = text[:1].lower() + text[1:]
-    if default is None:
-        return text.replace("None ", "left out: ").replace("%", "%%")
-    text = re.sub(r"[,;] None [^,;]*", "", text)
-    return f"{text} (default: {default})".replace("%", "%%")
-
-
-def _explanations(config: type[Any]) -> dict[str, str]:
-    """Field name to its text in the docstring's Args section."""
-    _, _, section = inspect.cleandoc(config.__doc__ or "").partition("Args:\n")
-    section = re.split(r"\n(?=\S)", section)[0]
-    entries = re.split(r"\n {4}(?=\w)", "\n" + section)
-    parted = (entry.partition(":") for entry in entries if ":" in entry)
-    return {
-        name: re.sub(r"``", "", " ".join(text.split())).removesuffix(".")
-        for names, _, text in parted
-        for name in re.split(r",\s*", names.strip())
-    }
+def _boolean(text: str) -> bool:
+    values = {"true": True, "1": True, "false": False, "0": False}
+    if text.lower() not in values:
+        raise argparse.ArgumentTypeError(f"expected true or false, got {text}")
+    return values[text.lower()]

@@ -1,1 +1,1 @@
-"""One module a command: add_arguments and run."""
+"""Commands of the command line, one module per command."""

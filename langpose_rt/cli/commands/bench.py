@@ -1,4 +1,4 @@
-"""`langpose-rt bench`: what a person-frame costs here, and what the server adds end to end."""
+"""`langpose-rt bench`: CPU cost per person-frame, latencies and memory."""
 
 import argparse
 import json
@@ -27,7 +27,7 @@ EXAMPLE = "langpose-rt bench --persons 1,4,8,16 --seconds 5 --json"
 _WARM_UP_FRAMES = 60
 _MOST_PERSONS, _MOST_PERSONS_ON_DEVICE = 64, 4096
 _SHORTEST_S = 2.0
-"""Latency is taken without the first second."""
+"""The latency measurement leaves out the first second."""
 
 _RATIO_NEEDS = ("torch", "onnx", "onnxscript", "safetensors")
 _HEADINGS = {
@@ -40,7 +40,7 @@ _HEADINGS = {
     "shed": "shed",
     "resident_mb": "server MB",
 }
-"""What the table shows of a row; --json has all of it."""
+"""Columns of the table; --json has all values."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure, and print."""
+    """Measure and print the report."""
     persons = _checked_persons(arguments)
     if _on_device(arguments):
         from langpose_rt.benchmark.device_bench import device_table
@@ -101,7 +101,7 @@ def _checked_persons(arguments: argparse.Namespace) -> list[int]:
 
 
 def _on_device(arguments: argparse.Namespace) -> bool:
-    """Whether what is named runs on a GPU: engines do, torch does where it has one."""
+    """Return True if the chosen backend runs on a GPU: engines do, torch does where it has one."""
     from langpose_rt.runtime.backend import GPU_BACKENDS
 
     if arguments.backend != "torch" or find_spec("torch") is None:
@@ -124,7 +124,7 @@ def _device_report(arguments: argparse.Namespace, persons: list[int]) -> dict[st
 
 
 def _in_process(backend: "Backend", persons: int, frames: int) -> dict[str, float | None]:
-    """Bytes to bytes through the pipeline, without sockets: CPU and wall time of every step."""
+    """Measure CPU and wall time of every step of the pipeline, bytes to bytes, without sockets."""
     import numpy as np
 
     from langpose_rt.benchmark.crowd import Crowd
@@ -155,7 +155,7 @@ def _in_process(backend: "Backend", persons: int, frames: int) -> dict[str, floa
 
 
 def _through_sockets(arguments: argparse.Namespace, persons: int) -> dict[str, float | None]:
-    """A real server in its own process, fed at camera rate."""
+    """Measure a server in a child process, fed at camera rate."""
     from langpose_rt.benchmark.child_server import child_server
     from langpose_rt.benchmark.load import Load, run_load
 
@@ -194,6 +194,7 @@ def _machine() -> dict[str, Any]:
     import onnxruntime
 
     from langpose_rt.cli.doctor.machine import processor
+    from langpose_rt.runtime.native import instruction_sets
 
     name, instructions = processor()
     return {
@@ -203,6 +204,7 @@ def _machine() -> dict[str, Any]:
         "instructions": instructions,
         "python": platform.python_version(),
         "onnxruntime": onnxruntime.__version__,
+        "native": next(iter(instruction_sets()), None),
     }
 
 
@@ -218,8 +220,11 @@ def _model(backend: "Backend") -> dict[str, str]:
 def _table(report: dict[str, Any]) -> str:
     machine, model, ratio = report["machine"], report["model"], report["recompute"]
     shown = [name for name in _HEADINGS if name in report["rows"][0]]
+    native = machine["native"]
+    extension = f"native step with {native}" if native else "without the C++ extension"
+    libraries = f"ONNX Runtime {machine['onnxruntime']}, {extension}"
     lines = [
-        f"{machine['processor']}, {machine['cores']} cores, ONNX Runtime {machine['onnxruntime']}",
+        f"{machine['processor']}, {machine['cores']} cores, {libraries}",
         f"instructions: {', '.join(machine['instructions']) or 'none known'}",
         f"model {model['name']} {model['sha256']}, {model['precision']} on {model['backend']}",
         "  ".join(_HEADINGS[name].rjust(7) for name in shown),

@@ -1,4 +1,4 @@
-"""`langpose-rt build-engine`: FP16 TensorRT engines of a model, proved before they are written."""
+"""`langpose-rt build-engine`: build and validate FP16 TensorRT engines of a model."""
 
 import argparse
 import json
@@ -43,12 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Build what is not there yet, and print what was proved."""
+    """Build the engine unless it exists, and print its validation."""
     if find_spec("onnx") is None:
         raise ConfigError(
             "build-engine needs onnx; install with 'pip install \"langpose-rt[rtx]\"' or [gpu]"
         )
-    from langpose_rt.engine.engine_builder import build_product, engine_name, present_engine
+    from langpose_rt.engine.engine_builder import build_engine_folder, engine_name, existing_engine
     from langpose_rt.runtime.backend import DEFAULT_MODEL
     from langpose_rt.runtime.parity import demo_parity_clip
 
@@ -58,13 +58,13 @@ def run(arguments: argparse.Namespace) -> int:
     source: Path = arguments.model or DEFAULT_MODEL
     folder = arguments.out / source.resolve().name
     name = engine_name(tools.flavor, config)
-    product, reasons = present_engine(source, folder, tools, config)
+    product, reasons = existing_engine(source, folder, tools, config)
     found = product is not None and not reasons and not arguments.force
     for reason in reasons:
         print(f"{name} is built again: {reason}", file=sys.stderr)
     if product is None or not found:
         with build_progress(quiet=arguments.json) as progress:
-            product = build_product(
+            product = build_engine_folder(
                 source, folder, tools, config, demo_parity_clip(),
                 command=_command(arguments, config), progress=progress,
             )  # fmt: skip
@@ -76,22 +76,22 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _tools_and_config(arguments: argparse.Namespace) -> "tuple[Toolchain, BuildConfig]":
-    """What builds and for what; everything that can be wrong is found before TensorRT is used."""
+    """Return toolchain and build options; every input is checked before TensorRT is used."""
     from langpose_rt.engine.build_config import (
         BuildConfig,
         batches_from_text,
         capabilities_from_text,
     )
     from langpose_rt.engine.engine_builder import Toolchain
-    from langpose_rt.runtime.tensorrt_flavor import chosen_flavor, imported
+    from langpose_rt.runtime.tensorrt_flavor import import_tensorrt, select_flavor
 
-    gpu, why_no_gpu = _gpu()
-    flavor = chosen_flavor(arguments.flavor, gpu)
+    gpu, no_gpu_reason = _gpu()
+    flavor = select_flavor(arguments.flavor, gpu)
     targets = capabilities_from_text(arguments.arch) if arguments.arch else ()
     if gpu is None and not flavor.builds_anywhere:
-        raise ConfigError(f"{flavor.title} builds on the GPU it builds for, but {why_no_gpu}")
+        raise ConfigError(f"{flavor.title} builds on the GPU it builds for, but {no_gpu_reason}")
     if gpu is None and not targets:
-        raise ConfigError(f"{why_no_gpu}; name the architecture to build for, as in --arch 8.9")
+        raise ConfigError(f"{no_gpu_reason}; name the architecture to build for, as in --arch 8.9")
     if gpu is not None and not targets:
         targets = (gpu.compute_capability,)
     if gpu is not None and not flavor.builds_anywhere and targets != (gpu.compute_capability,):
@@ -106,12 +106,12 @@ def _tools_and_config(arguments: argparse.Namespace) -> "tuple[Toolchain, BuildC
         optimization_level=arguments.level,
     )  # fmt: skip
     run_engine = None if gpu is None else _run_engine(gpu)
-    trt = imported(flavor)
+    trt = import_tensorrt(flavor)
     return Toolchain(trt=trt, flavor=flavor, gpu=gpu, run_engine=run_engine), config
 
 
 def _run_engine(gpu: "Gpu") -> "RunEngine":
-    """Opens a built engine on this GPU, so that its parity is its own."""
+    """Return a function that opens a built engine on this GPU, to measure its own parity."""
     from langpose_rt.runtime.tensorrt import engine_backend
 
     def run(folder: Path, manifest: "Manifest", engine: "Engine") -> "Backend":
@@ -130,7 +130,7 @@ def _gpu() -> "tuple[Gpu | None, str]":
 
 
 def _command(arguments: argparse.Namespace, config: "BuildConfig") -> str:
-    """The command as it can be given again anywhere: no path but the model's name."""
+    """Return the command line for the record, with the model's name instead of its path."""
     words = ["build-engine", "--flavor", arguments.flavor, "--batch", arguments.batch]
     words += ["--arch", ",".join(config.targets)] if arguments.arch else []
     words += ["--model", arguments.model.resolve().name] if arguments.model else []

@@ -1,4 +1,4 @@
-"""`langpose-rt control`: ask a running server, change its model, or end it."""
+"""`langpose-rt control`: query a running server, reload its model, or drain it."""
 
 import argparse
 import json
@@ -15,12 +15,12 @@ SUMMARY = "ask a running server: hello, status, schema, clock, reload, drain"
 EXAMPLE = "langpose-rt control reload models/new --server tcp://127.0.0.1:5557"
 
 _OPERATIONS = {
-    "hello": "who it is: model, ports, formats, limits",
-    "status": "how it is: streams, people, latencies, losses",
+    "hello": "model, ports, formats, limits",
+    "status": "streams, people, latencies, losses",
     "schema": "the keypoint formats it knows, or the one named",
     "clock": "how far its clock is from this machine's",
-    "reload": "change to the model folder named, or read the one it was started with anew",
-    "drain": "say goodbye, answer what waits, and end",
+    "reload": "change to the model folder named, or read the one it was started with again",
+    "drain": "announce the end, answer the waiting frames, and exit",
 }
 _TAKES_A_WORD = ("schema", "reload")
 
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Ask once, and print the answer."""
+    """Send one request and print the answer."""
     from langpose_rt.client.control import ControlClient
 
     if arguments.word is not None and arguments.operation not in _TAKES_A_WORD:
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _answer(client: "ControlClient", operation: str, word: str | None) -> Any:
-    """What the server says, as plain maps and lists."""
+    """Return the server's answer as plain maps and lists."""
     from msgspec import to_builtins
 
     if operation == "reload":
@@ -78,5 +78,5 @@ def _answer(client: "ControlClient", operation: str, word: str | None) -> Any:
 
 
 def _folder(word: str | None) -> Path | None:
-    """The folder as the server finds it, wherever it was started."""
+    """Return the absolute path, because the server may run in another directory."""
     return None if word is None else Path(word).absolute()

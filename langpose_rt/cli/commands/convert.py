@@ -1,4 +1,4 @@
-"""`langpose-rt convert`: poses into the files of other programs."""
+"""`langpose-rt convert`: convert poses to the formats of other programs."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ SUMMARY = "convert recorded or lifted poses to TRC, C3D, BVH, CSV or npz"
 EXAMPLE = "langpose-rt convert session.mcap -o session.trc --stream rig0/cam0 --person 0"
 
 ONE_PERSON = (".trc", ".c3d", ".bvh")
-"""Files that hold one person at a fixed rate; the others take everybody as they are."""
+"""Formats that hold one person at a fixed rate; the others hold all people at their own times."""
 
 _SHOWN = 8
 ENDINGS = (*ONE_PERSON, ".csv", ".npz")
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One file that was written, and what is in it."""
+    """Path and content of a written file."""
 
     out: str
     persons: int
@@ -58,7 +58,7 @@ class Written:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Convert."""
+    """Convert the file and print what was written."""
     ending = arguments.out.suffix.lower()
     if ending not in ENDINGS:
         raise ConfigError(f"{arguments.out} ends in none of {' '.join(ENDINGS)}; choose another -o")
@@ -90,15 +90,15 @@ def _tracks(path: Path) -> "list[Track]":
 
     tracks = tracks_from_lifted(lifted_from_npz(path), "file/clip")
     if not tracks:
-        raise ConfigError(f"{path} holds nobody")
+        raise ConfigError(f"{path} holds no person")
     return tracks
 
 
 def _chosen(tracks: "list[Track]", arguments: argparse.Namespace) -> "list[Track]":
-    """The tracks the flags choose.
+    """Return the tracks the flags choose.
 
     Raises:
-        ConfigError: If they choose none; the sentence says which there are.
+        ConfigError: If they choose none; the message lists the available ones.
     """
     stream, person = arguments.stream, arguments.person
     chosen = [
@@ -113,7 +113,7 @@ def _chosen(tracks: "list[Track]", arguments: argparse.Namespace) -> "list[Track
 
 
 def _listed(tracks: "Sequence[Track]") -> str:
-    """Which streams and people there are, a few of each."""
+    """List the available streams and people, a few of each."""
     people: dict[str, list[int]] = {}
     for track in tracks:
         people.setdefault(track.stream, []).append(track.person)

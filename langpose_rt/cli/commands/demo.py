@@ -1,6 +1,7 @@
-"""`langpose-rt demo`: a real server lifts a real clip through real sockets.
+"""`langpose-rt demo`: lift the bundled clip live through a server and real sockets.
 
-The picture of what it saw is in `demo_picture.py`.
+The picture is drawn by `visualization/demo_picture.py`.
+
 """
 
 import argparse
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langpose_rt.cli.arguments.options import add_model_arguments, check_writable, model_flags
+from langpose_rt.config import NUM_JOINTS
 from langpose_rt.errors import ConfigError, LangPoseError
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve, play, listen, compare, draw."""
+    """Start a server, play the clip, collect the poses, print the results and draw the picture."""
     from langpose_rt.benchmark.child_server import child_server
     from langpose_rt.benchmark.listening import Listener
     from langpose_rt.formats.clip import DEMO_CLIP
@@ -60,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         listener.wait_for(sent, _LAST_ANSWERS_S)
     if not any(len(message.ids) for message in listener.messages):
         raise LangPoseError("the server answered no frame; run 'langpose-rt serve' and see its log")
-    figures = _figures(listener, sent, server.said) | _accuracy(listener, clip)
+    figures = _figures(listener, sent, server.announcement) | _accuracy(listener, clip)
     save_demo_picture(arguments.out, clip, listener.messages, figures)
     if arguments.json:
         print(json.dumps(figures | {"picture": str(arguments.out)}))
@@ -101,21 +103,21 @@ def _play(clip: "Clip", endpoint: str, loops: int) -> int:
 
 
 def poses_by_loop(messages: "Sequence[PoseMessage]", frames: int) -> list["np.ndarray"]:
-    """Poses [frame, 17, 3] of every loop (epoch) of one person, NaN where no answer came."""
+    """Return poses [frame, 17, 3] of every loop (epoch) of one person, NaN without an answer."""
     import numpy as np
 
     loops: dict[int, np.ndarray] = {}
     for message in messages:
-        poses = loops.setdefault(message.src.epoch, np.full((frames, 17, 3), np.nan))
+        poses = loops.setdefault(message.src.epoch, np.full((frames, NUM_JOINTS, 3), np.nan))
         if len(message.ids) == 1:
             poses[message.src.seq] = message.poses[0, :, :3]
     return [poses for poses in loops.values() if np.isfinite(poses).any()]
 
 
-def _figures(listener: "Listener", sent: int, said: dict[str, str | int]) -> dict[str, Any]:
+def _figures(listener: "Listener", sent: int, server: dict[str, str | int]) -> dict[str, Any]:
     latency = listener.latency()
     return {
-        "model": f"{said['model']} {said['precision']} on {said['backend']} ({said['licence']})",
+        "model": "{model} {precision} on {backend} ({licence})".format(**server),
         "frames_sent": sent,
         "poses_received": sum(len(message.ids) for message in listener.messages),
         "poses_per_second": listener.poses_per_s(),
@@ -126,7 +128,7 @@ def _figures(listener: "Listener", sent: int, said: dict[str, str | int]) -> dic
 
 
 def _accuracy(listener: "Listener", clip: "Clip") -> dict[str, float]:
-    """Errors of one loop, averaged over the loops."""
+    """Return the errors of one loop, averaged over the loops."""
     from langpose_rt.evaluation.clip_scores import scores_of_poses
 
     loops = poses_by_loop(listener.messages, len(clip.t_ns))

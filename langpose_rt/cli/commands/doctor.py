@@ -1,6 +1,7 @@
-"""`langpose-rt doctor`: what is wrong with this machine, said in a way that can be pasted.
+"""`langpose-rt doctor`: check this machine and print a report that can be pasted.
 
-What is looked at is in `checks/`, one file per subject.
+The checks are in `cli/doctor/`, one file per subject.
+
 """
 
 import argparse
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check and say; 0 if this machine can serve, 1 if it cannot."""
+    """Run the checks and print them; return 0 if this machine can serve, 1 if it cannot."""
     found: list[Check] = []
     for check in findings(arguments):
         if arguments.paste and not found:
@@ -55,21 +56,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def findings(arguments: argparse.Namespace) -> Iterator["Check"]:
-    """Every check, one after the other; a subject that breaks its check is a finding too."""
+    """Iterate over the results of all checks; an exception in a check is a result too."""
     from langpose_rt.cli.doctor.check import guarded
 
-    for name, look in _looks(arguments):
-        yield from guarded(name, look)
+    for name, check in _checks(arguments):
+        yield from guarded(name, check)
 
 
 def text_of(check: "Check") -> str:
-    """A check for a person: one line, and one more where there is something to do."""
+    """Format a check: one line, and one more where there is advice."""
     line = f"{check.verdict:<5}{check.name:<{_WIDTH}} {check.found}"
     return line + (f"\n{'':<{5 + _WIDTH}} next: {check.advice}" if check.advice else "")
 
 
-def _looks(arguments: argparse.Namespace) -> Iterator[tuple[str, Callable[[], list["Check"]]]]:
-    """Name and function of every check; what needs a package is imported within it."""
+def _checks(arguments: argparse.Namespace) -> Iterator[tuple[str, Callable[[], list["Check"]]]]:
+    """Iterate over name and function of every check; packages are imported within them."""
     from langpose_rt.cli.doctor import backends, installation, machine
 
     yield "langpose-rt", installation.check_version

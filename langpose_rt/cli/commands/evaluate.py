@@ -1,4 +1,4 @@
-"""`langpose-rt evaluate`: error of lifted poses in mm against the 3D that a clip carries."""
+"""`langpose-rt evaluate`: error of lifted poses in mm against the 3D of a clip."""
 
 import argparse
 import json
@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def first_person(clip: "Clip") -> "Clip":
-    """The person in column 0 alone, whom pose3d belongs to, under one id."""
+    """Return the clip with only the person of column 0, whose 3D is pose3d, under one id."""
     import numpy as np
 
     ids = np.zeros((len(clip.t_ns), 1), np.int64)
@@ -85,14 +85,14 @@ def first_person(clip: "Clip") -> "Clip":
 
 
 def _checked(clip: "Clip", path: Path) -> "Clip":
-    """Its first person, if there is one and something to compare with."""
+    """Return the first person of a clip, if it has one with 3D to compare with."""
     from langpose_rt.formats.clip_checks import check_truth
 
     if clip.pose3d is None:
         raise ConfigError(f'{path}: found no "pose3d"; expected (F,17,3) metres in camera axes')
     if not clip.present[:, 0].any():
         raise ConfigError(
-            f"{path}: nobody is in column 0 of the keypoints; expected the person of pose3d"
+            f"{path}: column 0 of the keypoints has no person; expected the person of pose3d"
         )
     check_truth(clip, str(path))
     return first_person(clip)

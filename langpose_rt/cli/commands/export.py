@@ -1,4 +1,4 @@
-"""`langpose-rt export`: a checkpoint becomes a model folder that serves without torch."""
+"""`langpose-rt export`: export a checkpoint to a model folder that serves without torch."""
 
 import argparse
 import json
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Export, and print what was measured."""
+    """Export the checkpoint and print the measured parity."""
     if not arguments.checkpoint.is_file():
         raise ConfigError(f"no checkpoint at {arguments.checkpoint}; expected a .safetensors file")
     if arguments.out.exists() and not arguments.out.is_dir():

@@ -1,4 +1,4 @@
-"""`langpose-rt keys`: makes and lists the keys that let rigs and consumers into a server."""
+"""`langpose-rt keys`: make and list the CURVE keys of a server, its rigs and consumers."""
 
 import argparse
 import json
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Make a pair, or list what there is."""
+    """Make a key pair, or list the keys of a folder."""
     if arguments.action == "new":
         _make(arguments.name, arguments.dir, as_json=arguments.json)
     else:
@@ -41,13 +41,13 @@ def _make(name: str, folder: Path, *, as_json: bool) -> None:
 
     public, secret = new_key_files(name, folder)
     if as_json:
-        said = {
+        made = {
             "name": name,
             "public_key": public_key_from_file(public),
             "public_file": str(public),
             "secret_file": str(secret),
         }
-        print(json.dumps(said))
+        print(json.dumps(made))
         return
     print(f"{public}         public: copy it to the other machine")
     print(f"{secret}  secret: stays here")

@@ -1,6 +1,7 @@
-"""`langpose-rt lift`: a file of 2D keypoints becomes a file of 3D poses.
+"""`langpose-rt lift`: lift a file of 2D keypoints to a file of 3D poses.
 
-What a file is read and lifted with is here too, for the other commands that take files.
+Its clip and lifting flags are shared with the other commands that read files.
+
 """
 
 import argparse
@@ -21,7 +22,7 @@ from langpose_rt.cli.arguments.options import (
 from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
-    from langpose_rt.formats.clip import Clip, Given
+    from langpose_rt.formats.clip import Clip, ClipOverrides
     from langpose_rt.formats.lifted_npz import PoseSequence
     from langpose_rt.geometry.camera import Camera
     from langpose_rt.pipeline.config import PipelineConfig
@@ -31,12 +32,12 @@ SUMMARY = "lift a file of 2D keypoints to 3D poses, through the very pipeline th
 EXAMPLE = "langpose-rt lift openpose_json/ --size 1920x1080 --fps 60 -o poses.npz"
 
 NOT_FOR_FILES = ("name", "axes", "max_wait_ms", "max_streams", "idle_s")
-"""Options of the live pipeline that mean nothing for one file."""
+"""Options of the live pipeline that have no effect on a file."""
 
 _OTHER_ENDINGS = (".trc", ".c3d", ".bvh", ".csv", ".mcap", ".json")
 
 SLOTS = 128
-"""As many people as a frame may have, twice: those who have just left are waited for."""
+"""Twice the most people of a frame: lost people keep their slot until the track timeout."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_clip_arguments(parser: argparse.ArgumentParser, *, camera_name: bool = True) -> None:
-    """Declare what a file of keypoints may leave out.
+    """Declare the flags that complete a file of keypoints.
 
     Args:
         parser: Of the command.
@@ -108,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
         facts = {"frames": frames, "persons": columns, "poses": poses, "seconds": round(took_s, 3)}
         print(json.dumps({"out": str(arguments.out)} | facts | {"notes": notes}))
     else:
-        rate = f"{poses / took_s:,.0f} poses/s" if poses else "nobody was seen"
+        rate = f"{poses / took_s:,.0f} poses/s" if poses else "no person was seen"
         print(f"{arguments.out}: {frames} frames, {columns} columns, {poses} poses, {rate}")
         if notes:
             print(f"note: {'; '.join(notes)}")
@@ -129,7 +130,7 @@ def check_npz(out: Path) -> None:
 
 
 def clip_from_arguments(arguments: argparse.Namespace, path: Path) -> "Clip":
-    """The clip of a file, completed by the flags.
+    """Read the clip of a file, completed by the flags.
 
     Raises:
         ConfigError: If a flag is wrong, or the file cannot be read.
@@ -137,11 +138,11 @@ def clip_from_arguments(arguments: argparse.Namespace, path: Path) -> "Clip":
     from langpose_rt.formats.clip_checks import checked_clip
     from langpose_rt.formats.readers import read_clip
 
-    return checked_clip(read_clip(path, _given(arguments)), str(path))
+    return checked_clip(read_clip(path, _overrides(arguments)), str(path))
 
 
 def config_of_pipeline(arguments: argparse.Namespace) -> "PipelineConfig":
-    """The pipeline the flags describe."""
+    """Build the pipeline configuration that the flags describe."""
     from langpose_rt.pipeline.config import PipelineConfig
 
     return config_from_arguments(PipelineConfig, arguments)
@@ -150,7 +151,7 @@ def config_of_pipeline(arguments: argparse.Namespace) -> "PipelineConfig":
 def lift_with_progress(
     clip: "Clip", backend: "Backend", config: "PipelineConfig"
 ) -> "PoseSequence":
-    """The poses of a clip; a bar on a terminal, nothing elsewhere: it takes no longer than that."""
+    """Lift a clip, with a progress bar on a terminal."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -164,13 +165,13 @@ def lift_with_progress(
         )
 
 
-def _given(arguments: argparse.Namespace) -> "Given":
-    from langpose_rt.formats.clip import Given
+def _overrides(arguments: argparse.Namespace) -> "ClipOverrides":
+    from langpose_rt.formats.clip import ClipOverrides
     from langpose_rt.geometry.skeleton import skeleton_named
 
     skeleton = None if arguments.format is None else skeleton_named(arguments.format)
     camera = _camera(arguments)
-    return Given(
+    return ClipOverrides(
         skeleton=skeleton,
         size=size_from_text(arguments.size),
         fps=rate_from_text(arguments.fps),
@@ -218,10 +219,10 @@ def rate_from_text(text: str | None) -> float | None:
 
 
 def size_from_text(text: str | None) -> tuple[int, int] | None:
-    """Width and height of words such as "1920x1080"; None stays None.
+    """Parse a size such as "1920x1080"; None stays None.
 
     Raises:
-        ConfigError: If they are none.
+        ConfigError: If the text is not a size.
     """
     if text is None:
         return None

@@ -1,4 +1,4 @@
-"""`langpose-rt lsl`: one person as a stream of the Lab Streaming Layer."""
+"""`langpose-rt lsl`: publish one person as a Lab Streaming Layer stream."""
 
 import argparse
 import time
@@ -52,16 +52,16 @@ def _pylsl() -> Any:
     try:
         import pylsl
     except (ImportError, RuntimeError) as error:  # RuntimeError: without liblsl
-        said = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0]
         raise ConfigError(
-            f"lsl needs pylsl and liblsl, which cannot be loaded ({said}); "
+            f"lsl needs pylsl and liblsl, which cannot be loaded ({reason}); "
             "install them with 'pip install \"langpose-rt[bridges]\"'"
         ) from None
     return pylsl
 
 
 def _info(pylsl: Any, arguments: argparse.Namespace) -> Any:
-    """What the stream says of itself."""
+    """Return the description of the LSL stream."""
     from langpose_rt.bridges.lsl import CHANNELS, UNIT
 
     source = f"langpose-rt:{arguments.server}:{arguments.rig}/{arguments.camera}"

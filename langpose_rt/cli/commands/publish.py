@@ -1,4 +1,4 @@
-"""`langpose-rt publish`: is a rig: of a file of keypoints, of a camera or a video, or of many."""
+"""`langpose-rt publish`: run a rig from keypoints, a camera or a video, or many synthetic rigs."""
 
 import argparse
 import contextlib
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langpose_rt.cli.arguments.connection import (
-    IS_THE_KEY_KNOWN,
+    KEY_ADVICE,
     add_connection_arguments,
     connection_from_arguments,
 )
@@ -28,15 +28,15 @@ from langpose_rt.client.address import Connection
 from langpose_rt.errors import ConfigError, LangPoseError
 
 if TYPE_CHECKING:
-    from langpose_rt.capture.filming import PublishCounts
-    from langpose_rt.capture.footage import VideoSource
+    from langpose_rt.capture.publish_loop import PublishCounts
+    from langpose_rt.capture.video_source import VideoSource
 
 SUMMARY = "be a rig: play keypoints, watch a camera or a video, or be many rigs for load"
 EXAMPLE = """langpose-rt publish clip.npz --rig rig0 --camera cam0 --loop
   langpose-rt publish 0                  the first camera of this machine, through rtmlib
   langpose-rt publish video.mp4          or rtsp://camera/stream
   langpose-rt publish --synthetic 16x2@60 --seconds 30
-FILE says where the pictures come from; --camera is only the name the stream goes by."""
+FILE is the source of the pictures; --camera is only the name of the stream."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,9 +88,9 @@ def run(arguments: argparse.Namespace) -> int:
     server = connection_from_arguments(arguments)
     if arguments.synthetic is not None:
         return _publish_synthetic(arguments, server)
-    from langpose_rt.capture.footage import is_footage
+    from langpose_rt.capture.video_source import is_video_source
 
-    publish = _publish_footage if is_footage(arguments.file) else _publish_clip
+    publish = _publish_video if is_video_source(arguments.file) else _publish_clip
     return publish(arguments, server)
 
 
@@ -133,33 +133,33 @@ def _publish_clip(arguments: argparse.Namespace, server: Connection) -> int:
     return _done(arguments, summary, f"{sent} frames published")
 
 
-def _publish_footage(arguments: argparse.Namespace, server: Connection) -> int:
-    from langpose_rt.capture.filming import PublishCounts
+def _publish_video(arguments: argparse.Namespace, server: Connection) -> int:
+    from langpose_rt.capture.publish_loop import PublishCounts
 
-    tally = PublishCounts()
-    footage = _footage(arguments)
-    with contextlib.closing(footage):
-        _film(arguments, footage, server, tally)
+    counts = PublishCounts()
+    source = _video_source(arguments)
+    with contextlib.closing(source):
+        _run_capture(arguments, source, server, counts)
     summary: dict[str, object] = {"rig": arguments.rig or "rig0", "camera": arguments.camera}
-    summary |= {"frames": tally.frames, "dropped": footage.dropped, "people": tally.people}
-    summary |= {"detector_ms": round(tally.detector_ms, 2)}
+    summary |= {"frames": counts.frames, "dropped": source.dropped, "people": counts.people}
+    summary |= {"detector_ms": round(counts.detector_ms, 2)}
     return _done(
         arguments,
         summary,
-        f"{tally.frames} frames published with {tally.people} people, {footage.dropped} dropped; "
-        f"the detector took {tally.detector_ms:.1f} ms a frame",
+        f"{counts.frames} frames published with {counts.people} people, {source.dropped} dropped; "
+        f"the detector took {counts.detector_ms:.1f} ms a frame",
     )
 
 
-def _film(
+def _run_capture(
     arguments: argparse.Namespace,
-    footage: "VideoSource",
+    source: "VideoSource",
     server: Connection,
-    tally: "PublishCounts",
+    counts: "PublishCounts",
 ) -> None:
     from langpose_rt.capture.detector import open_detector
-    from langpose_rt.capture.filming import publish_detections
-    from langpose_rt.client.subscriber import RigPublisher
+    from langpose_rt.capture.publish_loop import publish_detections
+    from langpose_rt.client.publisher import RigPublisher
 
     detector = open_detector(arguments.detector, arguments.mode, arguments.device)
     rig, camera = arguments.rig or "rig0", arguments.camera
@@ -168,24 +168,24 @@ def _film(
         rig,
         camera,
         skeleton=detector.skeleton,
-        size=footage.size,
-        fps=footage.fps,
+        size=source.size,
+        fps=source.fps,
         **server.keys,
     ) as publisher:
         _wait(publisher.wait_for_server, arguments, server, f"{rig}/{camera}")
         line = ProgressLine()
-        goes_on = _progress(line, tally, footage, _stop_after(arguments.seconds))
+        keep_going = _progress(line, counts, source, _stop_after(arguments.seconds))
         with contextlib.suppress(KeyboardInterrupt):  # the usual end of a camera
-            publish_detections(footage, detector, publisher, tally=tally, on_frame=goes_on)
-            while arguments.loop and goes_on():
-                publisher.restart()  # the same times come again
-                publish_detections(footage, detector, publisher, tally=tally, on_frame=goes_on)
+            publish_detections(source, detector, publisher, counts=counts, on_frame=keep_going)
+            while arguments.loop and keep_going():
+                publisher.restart()  # a loop repeats the capture times
+                publish_detections(source, detector, publisher, counts=counts, on_frame=keep_going)
         line.close()
 
 
-def _footage(arguments: argparse.Namespace) -> "VideoSource":
-    """The pictures; flags that mean nothing for them are refused."""
-    from langpose_rt.capture.footage import Asked, open_footage
+def _video_source(arguments: argparse.Namespace) -> "VideoSource":
+    """Open the video source; flags without a meaning for it are refused."""
+    from langpose_rt.capture.video_source import CaptureRequest, open_video_source
 
     device = arguments.file.isdecimal()
     for flag, allowed in (("format", False), ("size", device), ("fps", device)):
@@ -196,31 +196,31 @@ def _footage(arguments: argparse.Namespace) -> "VideoSource":
             )
     if not 0 <= arguments.latency_ms <= 10_000:
         raise ConfigError(f"--latency-ms is {arguments.latency_ms:g}; expected 0 to 10000")
-    asked = Asked(
+    request = CaptureRequest(
         size=size_from_text(arguments.size),
         fps=rate_from_text(arguments.fps),
         latency_ms=arguments.latency_ms,
     )
-    return open_footage(arguments.file, asked, speed=arguments.speed)
+    return open_video_source(arguments.file, request, speed=arguments.speed)
 
 
 def _progress(
-    line: ProgressLine, tally: "PublishCounts", footage: "VideoSource", stop: Callable[[], bool]
+    line: ProgressLine, counts: "PublishCounts", source: "VideoSource", stop: Callable[[], bool]
 ) -> Callable[[], bool]:
-    """What is called after every frame: says how it goes, and whether it goes on."""
+    """Return the callback of every frame: it shows the progress and returns False to stop."""
     start_s = time.monotonic()
 
-    def goes_on() -> bool:
+    def keep_going() -> bool:
         line.show(
             lambda: (
-                f"{tally.frames / (time.monotonic() - start_s):.1f} fps, detector "
-                f"{tally.detector_ms:.1f} ms, {tally.people / tally.frames:.1f} people, "
-                f"{footage.dropped} dropped"
+                f"{counts.frames / (time.monotonic() - start_s):.1f} fps, detector "
+                f"{counts.detector_ms:.1f} ms, {counts.people / counts.frames:.1f} people, "
+                f"{source.dropped} dropped"
             )
         )
         return not stop()
 
-    return goes_on
+    return keep_going
 
 
 def _publish_synthetic(arguments: argparse.Namespace, server: Connection) -> int:
@@ -262,14 +262,14 @@ def _wait(
     if not wait_for_server(arguments.wait_s):
         raise LangPoseError(
             f"no server took {what} at {server.endpoint} within {arguments.wait_s:g} s; "
-            + (IS_THE_KEY_KNOWN if server.keys else "start one with 'langpose-rt serve'")
+            + (KEY_ADVICE if server.keys else "start one with 'langpose-rt serve'")
         )
     source = arguments.synthetic or arguments.file
     print(f"publishing {source} as {what}", file=sys.stderr, flush=True)
 
 
 def _stop_after(seconds: float | None) -> Callable[[], bool]:
-    """Whether so much time has passed since now."""
+    """Return a function that is True once the time has passed."""
     until_s = math.inf if seconds is None else time.monotonic() + seconds
     return lambda: time.monotonic() >= until_s
 

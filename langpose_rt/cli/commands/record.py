@@ -1,4 +1,4 @@
-"""`langpose-rt record`: what a running server publishes, into a file."""
+"""`langpose-rt record`: record the messages a running server publishes."""
 
 import argparse
 import json
@@ -56,9 +56,9 @@ def run(arguments: argparse.Namespace) -> int:
             writer.finish()
         except OSError as error:
             writer.abandon()
-            why = (error.strerror or str(error)).lower()
+            reason = (error.strerror or str(error)).lower()
             raise LangPoseError(
-                f"{arguments.file} ends after {counts['messages']} messages: {why}"
+                f"{arguments.file} ends after {counts['messages']} messages: {reason}"
             ) from None
     if arguments.json:
         print(json.dumps({"file": str(arguments.file)} | counts))

@@ -1,4 +1,4 @@
-"""`langpose-rt replay`: a recording again, offline with a verdict, or live to a server."""
+"""`langpose-rt replay`: replay a recording offline and compare the poses, or live to a server."""
 
 import argparse
 import contextlib
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay; 1 if the poses differ from the recorded ones."""
+    """Replay a recording; return 1 if the poses differ from the recorded ones."""
     from langpose_rt.formats.recording import Recording
 
     recording = Recording(arguments.file)
@@ -72,16 +72,16 @@ def run(arguments: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         on_pose = stack.enter_context(_poses_out(arguments, recording.facts))
         backend = stack.enter_context(contextlib.closing(_backend(arguments, setup)))
-        said = _said(setup, backend)
-        gallery = _gallery(setup.gallery, backend.manifest, said)
+        notes = _setup_differences(setup, backend)
+        gallery = _gallery(setup.gallery, backend.manifest, notes)
         cameras = _cameras(setup.cameras, setup.up or None)
         replay = Replay(recording, setup, backend, cameras, gallery=gallery, on_pose=on_pose)
         comparison = _run_with_progress(replay)
     if comparison.model_changed:
-        said.append("the server changed its model; it was replayed up to there")
+        notes.append("the server changed its model; it was replayed up to there")
     elif not recording.complete:
-        said.append("the recording was not closed in order; it was replayed as far as it goes")
-    _print(arguments, comparison, said)
+        notes.append("the recording was not closed in order; it was replayed as far as it goes")
+    _print(arguments, comparison, notes)
     return 0 if comparison.equal else _DIFFERENT
 
 
@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _poses_out(
     arguments: argparse.Namespace, facts: "Mapping[str, str]"
 ) -> "Iterator[Callable[[list[bytes], int], None]]":
-    """What takes replayed poses: a file, or nothing."""
+    """Yield the function that receives replayed poses: it writes a file, or does nothing."""
     from langpose_rt.formats.recording import Entry, RecordingWriter
     from langpose_rt.recording.recorder import capture_ns
 
@@ -127,33 +127,33 @@ def _backend(arguments: argparse.Namespace, setup: "RecordedSetup") -> "Backend"
         "precision": setup.model.precision,
         "threads": setup.threads,
     }
-    given = {name: getattr(arguments, name) for name in recorded}
-    chosen = recorded | {name: value for name, value in given.items() if value is not None}
+    flags = {name: getattr(arguments, name) for name in recorded}
+    chosen = recorded | {name: value for name, value in flags.items() if value is not None}
     return backend_from_arguments(argparse.Namespace(**chosen), slots=setup.slots)
 
 
-def _said(setup: "RecordedSetup", backend: "Backend") -> list[str]:
-    """What is not as it was when the poses were recorded, one sentence each."""
+def _setup_differences(setup: "RecordedSetup", backend: "Backend") -> list[str]:
+    """Return one note for every difference between recording and replay setup."""
     from langpose_rt import __version__
-    from langpose_rt.pipeline.pose_builder import stamp_of_backend
+    from langpose_rt.pipeline.responder import stamp_of_backend
     from langpose_rt.recording.setup import this_machine
 
-    here, said = this_machine(), []
+    here, notes = this_machine(), []
     used = stamp_of_backend(backend)
     if used.sha256 != setup.model.sha256:
-        said.append(
+        notes.append(
             f"recorded with model {setup.model.id} {setup.model.sha256[:12]}, replayed with "
             f"{used.id} {used.sha256[:12]}; choose the recorded one with --model FOLDER"
         )
     was_run, is_run = (f"{stamp.precision} on {stamp.backend}" for stamp in (setup.model, used))
     if was_run != is_run:
-        said.append(f"the model ran as {was_run}, and runs as {is_run}")
+        notes.append(f"the model ran as {was_run}, and runs as {is_run}")
     if setup.version != __version__:
-        said.append(f"langpose-rt was {setup.version} and is {__version__}")
+        notes.append(f"langpose-rt was {setup.version} and is {__version__}")
     for name, was in setup.machine.items():
         if was != (now := here.get(name, "unknown")):
-            said.append(f"{name} was {was} and is {now}: the last bits may differ")
-    return said
+            notes.append(f"{name} was {was} and is {now}: the last bits may differ")
+    return notes
 
 
 def _cameras(text: str, up: str | None) -> "Mapping[str, Camera]":
@@ -167,8 +167,8 @@ def _cameras(text: str, up: str | None) -> "Mapping[str, Camera]":
         return cameras_from_toml(path, up)
 
 
-def _gallery(content: bytes, manifest: "Manifest", said: list[str]) -> "Gallery | None":
-    """The recorded action sentences; another model may not know them, which is said."""
+def _gallery(content: bytes, manifest: "Manifest", notes: list[str]) -> "Gallery | None":
+    """Return the recorded action gallery; None, with a note, if the model does not fit it."""
     if not content:
         return None
     from langpose_rt.formats.gallery_npz import check_gallery, gallery_from_file
@@ -180,7 +180,7 @@ def _gallery(content: bytes, manifest: "Manifest", said: list[str]) -> "Gallery 
     try:
         check_gallery(gallery, manifest)
     except ConfigError as error:
-        said.append(f"actions are left out: {error}")
+        notes.append(f"actions are left out: {error}")
         return None
     return gallery
 
@@ -198,11 +198,11 @@ def _run_with_progress(replay: "Replay") -> "Comparison":
         return replay.run(on_entry=lambda: bar.advance(task))
 
 
-def _print(arguments: argparse.Namespace, found: "Comparison", said: list[str]) -> None:
-    for sentence in said:
+def _print(arguments: argparse.Namespace, found: "Comparison", notes: list[str]) -> None:
+    for sentence in notes:
         print(f"note: {sentence}", file=sys.stderr)
     if arguments.json:
-        facts = dataclasses.asdict(found) | {"equal": found.equal, "notes": said}
+        facts = dataclasses.asdict(found) | {"equal": found.equal, "notes": notes}
         print(json.dumps({"file": str(arguments.file)} | facts))
         return
     if not (found.frames or found.missing or found.extra):

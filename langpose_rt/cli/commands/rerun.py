@@ -1,4 +1,4 @@
-"""`langpose-rt rerun`: every stream in the Rerun viewer, or into a file it opens."""
+"""`langpose-rt rerun`: show every stream in the Rerun viewer, or save it to a file."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`langpose-rt serve`: the server. Keypoints in on one port, poses out on the next."""
+"""`langpose-rt serve`: the server, with keypoints in on one port and poses out on the next."""
 
 import argparse
 import contextlib
@@ -34,7 +34,7 @@ SUMMARY = "lift the keypoint streams of capture rigs to 3D, live"
 EXAMPLE = "langpose-rt serve --port 5555 --lookahead-ms 60 --cameras calib.toml"
 
 _SECOND_SIGNAL = 1
-_TIDY_S = 60.0
+_COLLECT_S = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_up_argument(pipeline)
     pipeline.add_argument(
         "--actions", type=Path, metavar="FILE",
-        help="npz of action sentences (training.tools.embed_actions): say what everybody is doing",
+        help="npz of action sentences (training.tools.embed_actions) that persons are scored with",
     )  # fmt: skip
     recording = parser.add_argument_group("recording")
     recording.add_argument(
@@ -72,9 +72,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; the first drains within a second, a second ends at once.
+    """Serve until SIGTERM or SIGINT; the first drains within a second, a second exits at once.
 
-    SIGHUP opens the model anew; on a terminal it means that the terminal is gone, and drains.
+    SIGHUP reloads the model; on a terminal it means that the terminal was closed, and drains.
+
     """
     from langpose_rt.pipeline.config import PipelineConfig
     from langpose_rt.server.config import ServerConfig
@@ -84,28 +85,28 @@ def run(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.slots <= 4096:
         raise ConfigError(f"--slots is {arguments.slots}; expected 1 to 4096")
     pipeline = config_from_arguments(PipelineConfig, arguments)
-    given: dict[str, Any] = {"http_port": None} if arguments.no_http else {}
-    config = config_from_arguments(ServerConfig, arguments, pipeline=pipeline, **given)
+    overrides: dict[str, Any] = {"http_port": None} if arguments.no_http else {}
+    config = config_from_arguments(ServerConfig, arguments, pipeline=pipeline, **overrides)
     cameras, gallery = _cameras(arguments.cameras, arguments.up), _gallery(arguments.actions)
 
     def open_model(folder: Path | None) -> "Backend":
         pipeline = server.pipeline
         failing = pipeline.model.name if pipeline.faults.persist else None
         return backend_from_arguments(
-            arguments, slots=arguments.slots, folder=folder, failing=failing, say=log.info
+            arguments, slots=arguments.slots, folder=folder, failing=failing, report=log.info
         )
 
-    why: list[str] = []  # said once it serves: a wrong option is one sentence
-    backend = backend_from_arguments(arguments, slots=arguments.slots, say=why.append)
+    reasons: list[str] = []  # logged once it serves: a wrong option prints one line only
+    backend = backend_from_arguments(arguments, slots=arguments.slots, report=reasons.append)
     recorder = _recorder(arguments, backend, pipeline)
     server = Server(backend, config, cameras, recorder, gallery=gallery, open_model=open_model)
     licence = backend.manifest.licence
 
     def on_start() -> None:
-        _announce(server, licence, arguments, why)
+        _announce(server, licence, arguments, reasons)
         _keep_memory_flat(server)
 
-    with _heeding_signals(server), supervised(server):
+    with _signal_handlers(server), supervised(server):
         server.run(on_start=on_start)
     return 0
 
@@ -150,41 +151,42 @@ def _recorder(
 
 
 def _keep_memory_flat(server: "Server") -> None:
-    """Collect once a minute what has come since the start, until the server ends.
+    """Collect garbage once a minute, except the objects of the start, until the server ends.
 
     CPython keeps up to 2,000 freed tuples of every length, which takes half an hour to fill up and
-    which a full collection gives back. One that also went through all that was loaded would hold
-    every thread for 60 ms, so that is set aside first.
+    which a full collection releases. A collection of all loaded objects would stop every thread for
+    60 ms, so those are frozen first.
+
     """
     gc.freeze()
 
-    def tidy() -> None:
-        while not server.wait(_TIDY_S):
+    def collect() -> None:
+        while not server.wait(_COLLECT_S):
             gc.collect()
 
-    threading.Thread(target=tidy, name="tidy", daemon=True).start()
+    threading.Thread(target=collect, name="collect", daemon=True).start()
 
 
 def _announce(
-    server: "Server", licence: str, arguments: argparse.Namespace, why: list[str]
+    server: "Server", licence: str, arguments: argparse.Namespace, reasons: list[str]
 ) -> None:
-    for line in why:
+    for line in reasons:
         log.info(line)
     model, ports, keyring = server.snapshot().model, server.ports, server.keyring
-    said = {
+    facts = {
         "port": ports.keypoints, "output_port": ports.poses, "control_port": ports.control,
         "http_port": ports.http, "model": model.id, "sha256": model.sha256,
         "precision": model.precision, "backend": model.backend, "licence": licence,
         "server_key": keyring.own.public if keyring else None,
     }  # fmt: skip
     if arguments.json:
-        print(json.dumps(said), flush=True)
+        print(json.dumps(facts), flush=True)
     elif arguments.log_format == "json":
-        log.info("the server is up", extra=said)
+        log.info("the server is up", extra=facts)
     else:
         bind = server.config.bind
         keys = f"server key    {keyring.own.public}\n" if keyring else ""
-        keys += f"let in        {', '.join(keyring.names) or 'nobody'}\n" if keyring else ""
+        keys += f"clients       {', '.join(keyring.names) or 'none'}\n" if keyring else ""
         page = f"http://{server.config.http_bind}:{ports.http}/  (health: /status)"
         viewer = f"viewer        {page}\n" if ports.http else ""
         print(
@@ -194,15 +196,15 @@ def _announce(
             f"{viewer}{keys}"
             f"model         {model.id} {model.sha256[:12]}, {model.precision} on {model.backend}\n"
             f"weights       {licence}\n",
-            end="",  # one write: the log has a thread of its own, and no line may cut another
+            end="",  # one write, because the log thread writes to the same stream
             file=sys.stderr,
             flush=True,
         )
 
 
 @contextlib.contextmanager
-def _heeding_signals(server: "Server") -> Iterator[None]:
-    """While it serves; whoever called this command in its own process gets its handlers back."""
+def _signal_handlers(server: "Server") -> Iterator[None]:
+    """Handle signals while the server runs, and restore the previous handlers."""
     from langpose_rt.server.systemd import supervised_reload
 
     def drain(*_: object) -> None:
@@ -214,12 +216,12 @@ def _heeding_signals(server: "Server") -> Iterator[None]:
         supervised_reload(server)
 
     on_terminal = sys.stdin is not None and sys.stdin.isatty()
-    heeded = {
+    handlers = {
         signal.SIGTERM: drain,
         signal.SIGINT: drain,
         signal.SIGHUP: drain if on_terminal else reload,
     }
-    before = {number: signal.signal(number, handler) for number, handler in heeded.items()}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""`langpose-rt top`: a live table of a server in the terminal, a line a second elsewhere."""
+"""`langpose-rt top`: live table of a server on a terminal, one line per second elsewhere."""
 
 import argparse
 import contextlib
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _once(arguments: argparse.Namespace, subscriber: "RawSubscriber", watch: "ServerWatch") -> None:
     from rich.console import Console
 
-    report = _heard(subscriber, watch, arguments.wait_s)
+    report = _report_after(subscriber, watch, arguments.wait_s)
     if report["server"] is None:
         raise LangPoseError(
             f"no server was heard at {arguments.server} within {arguments.wait_s:g} s; "
@@ -77,7 +77,7 @@ def _lines(
     arguments: argparse.Namespace, subscriber: "RawSubscriber", watch: "ServerWatch"
 ) -> None:
     while True:
-        report = _heard(subscriber, watch, _LINE_S)
+        report = _report_after(subscriber, watch, _LINE_S)
         line = json.dumps(report) if arguments.json else _line(report, arguments.server)
         print(line, flush=True)
 
@@ -88,12 +88,14 @@ def _table_live(endpoint: str, subscriber: "RawSubscriber", watch: "ServerWatch"
 
     with Live(_waiting(endpoint), console=Console(file=sys.stdout), auto_refresh=False) as live:
         while True:
-            report = _heard(subscriber, watch, _TABLE_S)
+            report = _report_after(subscriber, watch, _TABLE_S)
             live.update(_table(report) if report["server"] else _waiting(endpoint), refresh=True)
 
 
-def _heard(subscriber: "RawSubscriber", watch: "ServerWatch", seconds: float) -> dict[str, Any]:
-    """Listen so long, then report."""
+def _report_after(
+    subscriber: "RawSubscriber", watch: "ServerWatch", seconds: float
+) -> dict[str, Any]:
+    """Receive messages for a time, then return the report."""
     until_s = time.monotonic() + seconds
     while (left_s := until_s - time.monotonic()) > 0:
         for parts in subscriber.receive(left_s):
@@ -114,24 +116,24 @@ def _title(server: dict[str, Any]) -> str:
 
 def _event(event: dict[str, Any]) -> str:
     times = f" x{event['count']}" if event["count"] > 1 else ""
-    said = event["detail"] or f"{event['reason']} {event['subject']}"
-    return f"{event['ago_s']:.0f} s ago {event['kind']}/{event['reason']}{times}: {said}"
+    text = event["detail"] or f"{event['reason']} {event['subject']}"
+    return f"{event['ago_s']:.0f} s ago {event['kind']}/{event['reason']}{times}: {text}"
 
 
 def _line(report: dict[str, Any], endpoint: str) -> str:
-    """The whole report in one line."""
+    """Return the whole report in one line."""
     if report["server"] is None:
         return _waiting(endpoint)
-    said = [_title(report["server"])]
+    parts = [_title(report["server"])]
     for row in report["streams"]:
         lost = f", dropped {_counts(row['dropped'])}" if row["dropped"] else ""
-        said.append(
-            f"{row['stream']} {_counts(row['states']) or 'nobody'}, {row['fps']:.1f} fps, "
+        parts.append(
+            f"{row['stream']} {_counts(row['states']) or 'no person'}, {row['fps']:.1f} fps, "
             f"p50 {row['p50_ms']:.2f}, p99 {row['p99_ms']:.2f} ms, "
             f"clock ±{row['clock_uncertainty_ms']:.2f} ms{lost}"
         )
-    said += [_event(event) for event in report["events"][:1]]
-    return "; ".join(said)
+    parts += [_event(event) for event in report["events"][:1]]
+    return "; ".join(parts)
 
 
 def _table(report: dict[str, Any]) -> "RenderableType":

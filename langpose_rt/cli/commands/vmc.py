@@ -1,4 +1,4 @@
-"""`langpose-rt vmc`: one person moves an avatar, over the VMC protocol (OSC on UDP)."""
+"""`langpose-rt vmc`: animate an avatar with one person, over the VMC protocol (OSC on UDP)."""
 
 import argparse
 import contextlib
@@ -16,7 +16,7 @@ SUMMARY = "move an avatar: one person to a VMC receiver (Unity, Unreal, Blender,
 EXAMPLE = "langpose-rt vmc --to 127.0.0.1:39539 --rig rig0"
 
 _MESSAGES_A_PACKET = 12
-"""Of about 80 bytes: a packet stays below the 1500 bytes an Ethernet frame holds."""
+"""12 messages of about 80 bytes stay below the 1500 bytes of an Ethernet frame."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class _Sender:
-    """OSC bundles over UDP."""
+    """Sender of OSC bundles over UDP."""
 
     def __init__(self, host: str, port: int) -> None:
         try:
@@ -65,7 +65,7 @@ class _Sender:
             raise ConfigError(f"cannot send to {self._to}: {error.strerror or error}") from None
 
     def send(self, messages: "list[Message]") -> None:
-        """Send messages together, in as many packets as they need."""
+        """Send messages as bundles, in as many packets as they need."""
         for first in range(0, len(messages), _MESSAGES_A_PACKET):
             bundle = self._bundles.OscBundleBuilder(self._bundles.IMMEDIATELY)
             for address, values in messages[first : first + _MESSAGES_A_PACKET]:
@@ -75,7 +75,7 @@ class _Sender:
                 bundle.add_content(builder.build())
             try:
                 self._client.send(bundle.build())
-            except ConnectionRefusedError:  # nobody listens yet
+            except ConnectionRefusedError:  # no receiver yet
                 continue
             except OSError as error:
                 raise LangPoseError(f"cannot send to {self._to}: {error.strerror}") from None

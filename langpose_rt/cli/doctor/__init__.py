@@ -1,1 +1,1 @@
-"""The checks of `langpose-rt doctor`."""
+"""Checks of `langpose-rt doctor`."""

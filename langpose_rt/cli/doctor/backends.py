@@ -1,11 +1,12 @@
-"""Which backends this Python could load, tried in a process of its own that may die of it."""
+"""Check of the backends: each library is imported in a child process, which may crash."""
 
 import importlib.util
 import subprocess
 import sys
 
 from langpose_rt.cli.doctor.check import Check
-from langpose_rt.runtime.gpu_info import why_no_gpu
+from langpose_rt.cli.doctor.installation import BUILD_EXTENSION
+from langpose_rt.runtime.gpu_info import no_gpu_reason
 
 _IMPORT_S = 120.0
 _OPTIONAL = {"torch": "train", "tensorrt": "gpu", "tensorrt_rtx": "rtx"}
@@ -15,8 +16,21 @@ _NEEDS_DRIVER = ("tensorrt", "tensorrt_rtx")
 
 
 def check_backends() -> list[Check]:
-    """The default backend, which must load, and the others."""
-    return [_default(), *(_optional(module, extra) for module, extra in _OPTIONAL.items())]
+    """Check the default backend, which must load, and the optional ones."""
+    optional = (_optional(module, extra) for module, extra in _OPTIONAL.items())
+    return [_native(), _default(), *optional]
+
+
+def _native() -> Check:
+    from langpose_rt.runtime.native import instruction_sets
+
+    sets = instruction_sets()
+    if sets:
+        return Check(name="native", verdict="ok", found=f"compiled C++, the step uses {sets[0]}")
+    found = (
+        "the C++ extension was not built; ONNX Runtime computes the step, at twice the CPU or more"
+    )
+    return Check(name="native", verdict="warn", found=found, advice=BUILD_EXTENSION)
 
 
 def _default() -> Check:
@@ -35,16 +49,16 @@ def _optional(module: str, extra: str) -> Check:
     version, complaint = _imported(module)
     if complaint:
         return Check(name=module, verdict="warn", found=complaint, advice=install)
-    reason = why_no_gpu() if module in _NEEDS_DRIVER else None
+    reason = no_gpu_reason() if module in _NEEDS_DRIVER else None
     loads = f"{version} loads" + (f", but cannot run: {reason}" if reason else "")
     return Check(name=module, verdict="ok", found=loads)
 
 
 def _imported(module: str) -> tuple[str, str]:
-    """Version of a module that could be imported, or else why not."""
+    """Return the version of a module that can be imported, or else the reason."""
     script = f"import {module}; print({module}.__version__)"
     try:
-        done = subprocess.run(  # noqa: S603 - ourselves
+        done = subprocess.run(  # noqa: S603 - this interpreter
             [sys.executable, "-W", "ignore", "-c", script],
             capture_output=True, text=True, check=False, timeout=_IMPORT_S,
         )  # fmt: skip
@@ -52,6 +66,6 @@ def _imported(module: str) -> tuple[str, str]:
         return "", f"{module} did not load within {_IMPORT_S:g} s"
     if done.returncode == 0:
         return done.stdout.strip(), ""
-    said = done.stderr.strip().splitlines()
-    why = said[-1] if said else f"its process ended with {done.returncode}"
-    return "", f"{module} does not load: {why}"
+    lines = done.stderr.strip().splitlines()
+    reason = lines[-1] if lines else f"its process ended with {done.returncode}"
+    return "", f"{module} does not load: {reason}"

@@ -1,4 +1,4 @@
-"""Whether langpose-rt itself is whole: version, Python, packages, the C++ extension."""
+"""Checks of the installation: version, Python, packages, C++ extension."""
 
 import platform
 import re
@@ -14,11 +14,17 @@ from langpose_rt.cli.doctor.check import Check
 ROOT = Path(langpose_rt.__file__).parents[1]
 """The checkout, if the package is used from one."""
 
+BUILD_EXTENSION = (
+    "install a C++ compiler (apt install g++), then in the checkout: "
+    "pip install --force-reinstall --no-deps --no-cache-dir ."
+)
+"""Advice where the C++ extension is missing."""
+
 _EXTRA = re.compile(r"extra\s*==\s*['\"]([\w-]+)['\"]")
 
 
 def check_version() -> list[Check]:
-    """Which langpose-rt this is."""
+    """Report the version and commit of langpose-rt."""
     commit = _git("rev-parse", "--short", "HEAD") if (ROOT / ".git").exists() else ""
     where = f", checkout at {commit}" if commit else ", installed"
     if commit and _git("status", "--porcelain", "--untracked-files=no"):
@@ -27,7 +33,7 @@ def check_version() -> list[Check]:
 
 
 def check_python() -> list[Check]:
-    """Which Python on which system."""
+    """Check the Python version and the system."""
     libc = " ".join(platform.libc_ver()).strip() or "no glibc"
     found = f"{platform.python_version()} on {platform.system()} {platform.machine()}, {libc}"
     if platform.system() == "Linux":
@@ -37,7 +43,7 @@ def check_python() -> list[Check]:
 
 
 def check_packages() -> list[Check]:
-    """The versions of what must be installed, against what is asked for, and of what may be."""
+    """Check the versions of required packages, and list those of the extras."""
     needed, extras = parted_requirements(declared_requirements())
     checks = [_needed(needed)]
     found = {extra: _versions(requirements) for extra, requirements in extras.items()}
@@ -47,23 +53,21 @@ def check_packages() -> list[Check]:
 
 
 def check_extension() -> list[Check]:
-    """Whether the sliding window is compiled."""
+    """Check that the C++ extension of the sliding window is compiled."""
     from langpose_rt.window.native import HOST_IS_NATIVE
 
     if HOST_IS_NATIVE:
         return [Check(name="window", verdict="ok", found="compiled C++")]
     found = "NumPy stands in for the C++ extension: same results, more CPU a frame"
-    advice = (
-        "install a C++ compiler (apt install g++), then in the checkout: "
-        "pip install --force-reinstall --no-deps --no-cache-dir ."
-    )
-    return [Check(name="window", verdict="warn", found=found, advice=advice)]
+    return [Check(name="window", verdict="warn", found=found, advice=BUILD_EXTENSION)]
 
 
 def declared_requirements() -> list[str]:
-    """The requirements of this version as its author wrote them.
+    """Return the declared requirements of this version.
 
-    From the checkout where there is one, since an installation beside it may be another version.
+    They are read from the checkout where there is one, since an installation beside it may be
+    another version.
+
     """
     path = ROOT / "pyproject.toml"
     if not path.is_file():
@@ -75,7 +79,7 @@ def declared_requirements() -> list[str]:
 
 
 def parted_requirements(requirements: list[str]) -> tuple[list[str], dict[str, list[str]]]:
-    """Requirements that always hold, and those of each extra."""
+    """Split requirements into required ones and those of each extra."""
     needed: list[str] = []
     extras: dict[str, list[str]] = {}
     for requirement in requirements:
@@ -119,8 +123,8 @@ def _version(name: str) -> str | None:
 
 def _git(*words: str) -> str:
     try:
-        done = subprocess.run(  # noqa: S603 - fixed words
-            ["git", "-C", str(ROOT), *words],  # noqa: S607 - whichever git this person uses
+        done = subprocess.run(  # noqa: S603 - fixed arguments
+            ["git", "-C", str(ROOT), *words],  # noqa: S607 - the git of the PATH
             capture_output=True, text=True, check=False, timeout=10,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):

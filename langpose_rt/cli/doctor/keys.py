@@ -1,4 +1,4 @@
-"""Whether a folder of keys is in order: by names and permissions; no key is ever opened."""
+"""Check of a folder of keys, by names and permissions; no key is opened."""
 
 import os
 from pathlib import Path
@@ -10,10 +10,10 @@ _OTHERS = 0o077
 
 
 def check_keys(folder: Path) -> list[Check]:
-    """The server's own secret key, whom the public keys let in, and who else can read secrets.
+    """Check the server's secret key, the accepted public keys and the permissions of secrets.
 
     Args:
-        folder: As given to ``langpose-rt serve --keys``.
+        folder: Folder of ``langpose-rt serve --keys``.
     """
     make = f"langpose-rt keys new server --dir {folder}"
     if not folder.is_dir():
@@ -29,11 +29,11 @@ def check_keys(folder: Path) -> list[Check]:
         advice = f"chmod 600 {' '.join(map(str, open_ones))}"
         return [Check(name="keys", verdict="fail", found=found, advice=advice)]
     names = [file.name.removesuffix(PUBLIC) for file in files if file.name.endswith(PUBLIC)]
-    let_in = ", ".join(name for name in names if name != "server")
-    if not let_in:
-        found, advice = "nobody can come in", "langpose-rt keys new NAME, and put NAME.key there"
+    clients = ", ".join(name for name in names if name != "server")
+    if not clients:
+        found, advice = "no client is accepted", "langpose-rt keys new NAME, and put NAME.key there"
         return [Check(name="keys", verdict="warn", found=found, advice=advice)]
-    found = f"whole, readable by their owner only; lets in: {let_in}"
+    found = f"whole, readable by their owner only; accepts: {clients}"
     return [Check(name="keys", verdict="ok", found=found)]
 
 

@@ -1,4 +1,4 @@
-"""What this machine has to compute with: processor and GPU, and how well it knows the time."""
+"""Checks of the machine: processor, GPU and clock synchronisation."""
 
 import ctypes
 import os
@@ -15,7 +15,7 @@ _USEFUL = (
     "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "avx512_fp16", "amx_int8",
     "asimd", "fphp", "sve", "i8mm",
 )  # fmt: skip
-"""Instruction sets that decide how fast a model runs, as Linux spells them."""
+"""Instruction sets that determine the speed of a model, by their Linux names."""
 
 _LEAST_CUDA = (13, 0)
 """TensorRT and PyCUDA of the gpu and rtx extras are built for CUDA 13."""
@@ -25,7 +25,7 @@ _UNSYNCED = 0x0040
 
 
 def check_processor() -> list[Check]:
-    """Cores this process may use, and the instructions that make a model fast."""
+    """Check the cores available to this process and the instruction sets."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     name, useful = processor()
     sets = ", ".join(useful) if useful else "none known"
@@ -43,7 +43,7 @@ def processor() -> tuple[str, list[str]]:
 
 
 def processor_from_cpuinfo(text: str) -> tuple[str, list[str]]:
-    """Name of the processor and its useful instruction sets, from Linux's /proc/cpuinfo."""
+    """Return processor name and useful instruction sets from the text of /proc/cpuinfo."""
     name = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
     has = set(flags[1].split()) if flags else set()
@@ -51,7 +51,7 @@ def processor_from_cpuinfo(text: str) -> tuple[str, list[str]]:
 
 
 def check_gpu() -> list[Check]:
-    """Which GPU with which driver."""
+    """Check the GPU and its driver."""
     try:
         gpu = probe()
     except ConfigError as error:
@@ -69,8 +69,8 @@ def check_gpu() -> list[Check]:
 
 
 def check_clock() -> list[Check]:
-    """Whether something keeps this machine's clock right, asked of the kernel."""
-    text = "whether the clock is kept right is not known here"
+    """Check with the kernel that the clock is synchronised."""
+    text = "the system does not report whether the clock is synchronised"
     try:
         buffer = ctypes.create_string_buffer(512)  # struct timex is 208 bytes; all 0 only reads
         ctypes.CDLL(None).adjtimex(buffer)
@@ -78,9 +78,9 @@ def check_clock() -> list[Check]:
         return [Check(name="clock", verdict="ok", found=text)]
     *_, most_us, _, status = struct.unpack_from(_TIMEX, buffer.raw)
     if not status & _UNSYNCED:
-        found = f"kept right by NTP or PTP, to {most_us / 1000:.0f} ms at worst"
+        found = f"synchronised by NTP or PTP, to {most_us / 1000:.0f} ms at worst"
         return [Check(name="clock", verdict="ok", found=found)]
-    found = "nobody keeps it right, as far as the kernel knows; within one machine that is no harm"
+    found = "not synchronised, as far as the kernel knows; within one machine that does no harm"
     advice = "for rigs on other machines: timedatectl set-ntp true, or chrony, or PTP"
     return [Check(name="clock", verdict="warn", found=found, advice=advice)]
 

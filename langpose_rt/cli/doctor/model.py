@@ -1,4 +1,4 @@
-"""Whether a model is whole, and what may be done with it."""
+"""Check of a model folder: files, parity and licence."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from langpose_rt.manifest import Manifest, read_manifest
 
 
 def check_model(folder: Path) -> list[Check]:
-    """The manifest, the hash of every file, and the card.
+    """Check the manifest, the hash of every file, and the card.
 
     Args:
-        folder: Of the model.
+        folder: Model folder.
 
     Raises:
         ModelError: If a file is missing or damaged.

@@ -1,4 +1,4 @@
-"""Whether the default ports are free, and who has them otherwise."""
+"""Check of the default ports: free, or the kind of program that uses them."""
 
 import json
 import socket
@@ -14,11 +14,11 @@ _MOST_BYTES = 1 << 20
 
 
 def check_ports(ports: list[int], http_port: int) -> list[Check]:
-    """The ports a server takes if it is not told otherwise.
+    """Check the default ports of a server.
 
     Args:
-        ports: Of ZeroMQ.
-        http_port: Of health and metrics.
+        ports: ZeroMQ ports.
+        http_port: Port of health and metrics.
     """
     taken = [port for port in [*ports, http_port] if not is_free(port)]
     if not taken:
@@ -29,7 +29,7 @@ def check_ports(ports: list[int], http_port: int) -> list[Check]:
         found = f"a langpose-rt server answers here: {status['server']!r}, {status['state']}"
         advice = "a second one needs ports of its own: langpose-rt serve --port 0 --http-port 0"
         return [Check(name="ports", verdict="ok", found=f"{found} ({advice})")]
-    words = " and ".join(f"{port} ({_who(port)})" for port in taken)
+    words = " and ".join(f"{port} ({_listener_kind(port)})" for port in taken)
     first = taken[0]
     advice = (
         f"see who it is: ss -ltnp 'sport = :{first}'; or choose others: "
@@ -40,7 +40,7 @@ def check_ports(ports: list[int], http_port: int) -> list[Check]:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on a port of this machine."""
+    """Return True if a server could listen on a port of this machine."""
     with socket.socket() as one:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as ZeroMQ does
         try:
@@ -51,7 +51,7 @@ def is_free(port: int) -> bool:
 
 
 def status_of_server(http_port: int) -> dict[str, Any] | None:
-    """The status page of a langpose-rt server on this machine; None if it is none."""
+    """Return the status page of a langpose-rt server on this machine; None if there is none."""
     try:
         url = f"http://{LOCAL}:{http_port}/status"
         with urllib.request.urlopen(url, timeout=_ANSWER_S) as reply:
@@ -62,8 +62,8 @@ def status_of_server(http_port: int) -> dict[str, Any] | None:
     return status if whole else None
 
 
-def _who(port: int) -> str:
-    """What kind of program listens, by its first words."""
+def _listener_kind(port: int) -> str:
+    """Return the kind of program that listens, by its first bytes."""
     try:
         with socket.create_connection((LOCAL, port), _ANSWER_S) as one:
             one.settimeout(_ANSWER_S / 4)

@@ -1,4 +1,4 @@
-"""Two seconds of the real thing: a server of our own, real sockets, a real clip, poses back."""
+"""Self-test: two seconds of the bundled clip through a server and real sockets."""
 
 from typing import TYPE_CHECKING
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from langpose_rt.protocol.messages import PoseMessage
 
 RIG, CAMERA = "doctor", "cam0"
-_LAST_ANSWERS_S = 3.0
+_LAST_POSES_S = 3.0
 _LARGEST_MM = 0.1
-"""Live and file go the same way; what is left is the rounding of the wire."""
+"""Live and offline poses differ only by the rounding of the wire."""
 
 _SLOW_MS = 33.0
 
 
 def check_self_test(arguments: "argparse.Namespace") -> list[Check]:
-    """Poses of the bundled clip, live, against the same lifted as a file.
+    """Compare live poses of the bundled clip with the same clip lifted offline.
 
     Args:
         arguments: Parsed flags of the model.
 
     Raises:
-        LangPoseError: If the server does not come up.
+        LangPoseError: If the server does not start.
     """
     from langpose_rt.cli.arguments.options import backend_from_arguments
 
@@ -43,12 +43,12 @@ def check_self_test(arguments: "argparse.Namespace") -> list[Check]:
 
 
 def verdict_of(sent: int, answered: int, off_mm: float, latency: "LatencySummary") -> Check:
-    """What the figures mean.
+    """Return the verdict on the measured values.
 
     Args:
-        sent, answered: Frames.
-        off_mm: Greatest distance of a joint from the same frame lifted as a file.
-        latency: Server-added.
+        sent, answered: Numbers of frames.
+        off_mm: Largest distance of a joint from the same frame lifted offline.
+        latency: Server-added latency.
     """
     found = (
         f"{answered} of {sent} frames answered live, server adds "
@@ -68,7 +68,7 @@ def verdict_of(sent: int, answered: int, off_mm: float, latency: "LatencySummary
 
 
 def worst_mm(messages: "list[PoseMessage]", lifted: "PoseSequence") -> float:
-    """Greatest distance between a joint that came live and the same of a file, of one person."""
+    """Return the largest distance between a live and an offline joint of one person."""
     apart = [0.0]
     for message in messages:
         known = lifted.pose[message.src.seq, 0]
@@ -80,7 +80,7 @@ def worst_mm(messages: "list[PoseMessage]", lifted: "PoseSequence") -> float:
 def _played(
     clip: Clip, arguments: "argparse.Namespace"
 ) -> tuple["list[PoseMessage]", "LatencySummary"]:
-    """What a server of our own answers, and how quickly."""
+    """Return the poses and the latency of a child server that lifts the clip."""
     from langpose_rt.benchmark.child_server import child_server
     from langpose_rt.benchmark.listening import Listener
     from langpose_rt.benchmark.playback import Playback, play, publisher_of_clip, wait_for_server
@@ -95,7 +95,7 @@ def _played(
         ) as publisher,
     ):
         wait_for_server(publisher)
-        listener.wait_for_server(_LAST_ANSWERS_S)
+        listener.wait_for_server(_LAST_POSES_S)
         sent = play(clip, publisher, Playback())
-        listener.wait_for(sent, _LAST_ANSWERS_S)
+        listener.wait_for(sent, _LAST_POSES_S)
         return listener.messages, listener.latency(skip_s=0.0)

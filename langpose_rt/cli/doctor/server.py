@@ -1,4 +1,4 @@
-"""Whether a running server is heard from here, how it does, and how far its clock is from ours."""
+"""Check of a running server: heartbeat, state and clock offset."""
 
 import time
 
@@ -13,10 +13,10 @@ _LARGE_SKEW_MS = 50.0
 
 
 def check_server(connection: Connection) -> list[Check]:
-    """A server that is running: its heartbeat, and how far its clock is from this one.
+    """Check the heartbeat of a server and the offset of its clock.
 
     Args:
-        connection: Where it takes keypoints; poses and control are the next two ports.
+        connection: Keypoint address of the server; poses and control are the next two ports.
     """
     from langpose_rt.client.subscriber import PoseSubscriber
 
@@ -58,7 +58,7 @@ def _check_skew(connection: Connection) -> Check:
 
 
 def skew_check(skew_ms: float, uncertainty_ms: float) -> Check:
-    """What a difference between two clocks means."""
+    """Return the verdict on a clock offset."""
     side = "ahead of" if skew_ms > 0 else "behind"
     found = (
         f"the server's clock is {abs(skew_ms):.1f} ms {side} this one (to {uncertainty_ms:.1f} ms)"
@@ -72,10 +72,10 @@ def skew_check(skew_ms: float, uncertainty_ms: float) -> Check:
 
 
 def endpoint_after(endpoint: str, ports: int) -> str:
-    """Where poses come from (1), or control requests go (2), by where keypoints go.
+    """Return the endpoint of poses (1) or control requests (2) for one of keypoints.
 
     Raises:
-        ConfigError: If there is no port in it, or none left after it.
+        ConfigError: If it has no port, or no port is left after it.
     """
     host, _, port = endpoint.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) <= 65533:

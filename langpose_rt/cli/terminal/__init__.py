@@ -1,1 +1,1 @@
-"""Log lines, progress and live tables on a terminal."""
+"""Log output, progress and live tables on a terminal."""

@@ -1,4 +1,4 @@
-"""How far `build-engine` is, on the error stream: bars on a terminal, a line per task elsewhere."""
+"""Progress of `build-engine` on stderr: bars on a terminal, one line per task elsewhere."""
 
 import contextlib
 import sys
@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def build_progress(*, quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
-    """A function to be told what is being done, steps done and steps.
+    """Yield a function that takes the task, the steps done and all steps.
 
     Args:
         quiet: Show nothing.
     """
     if quiet:
-        yield lambda _doing, _done, _steps: None
+        yield lambda _task, _done, _steps: None
     elif sys.stderr.isatty():
         with _bars() as report:
             yield report
@@ -22,15 +22,15 @@ def build_progress(*, quiet: bool = False) -> Iterator[Callable[[str, int, int],
 
 
 class _Lines:
-    """Every task once, when it begins."""
+    """Printer of every task once, when it begins."""
 
     def __init__(self) -> None:
-        self._said: set[str] = set()
+        self._printed: set[str] = set()
 
-    def __call__(self, doing: str, _done: int, _steps: int) -> None:
-        if doing not in self._said:
-            self._said.add(doing)
-            print(doing, file=sys.stderr, flush=True)
+    def __call__(self, task: str, _done: int, _steps: int) -> None:
+        if task not in self._printed:
+            self._printed.add(task)
+            print(task, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -41,9 +41,9 @@ def _bars() -> Iterator[Callable[[str, int, int], None]]:
     with Progress(console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, TaskID] = {}
 
-        def report(doing: str, done: int, steps: int) -> None:
-            if doing not in tasks:
-                tasks[doing] = bars.add_task(doing)
-            bars.update(tasks[doing], completed=done, total=steps)
+        def report(task: str, done: int, steps: int) -> None:
+            if task not in tasks:
+                tasks[task] = bars.add_task(task)
+            bars.update(tasks[task], completed=done, total=steps)
 
         yield report

@@ -1,6 +1,7 @@
-"""What is logged: for a person or for a program, never a flood, never in the way.
+"""Log output: text or JSON lines, rate-limited, written by a thread that never blocks a caller.
 
-What repeats is counted, in `log_repeats.py`. What is worth a line is the business of who logs it.
+`log_repeats.py` counts and limits repeated records.
+
 """
 
 import contextlib
@@ -20,32 +21,32 @@ LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("text", "json")
 
 MAX_WAITING_MESSAGES = 1000
-"""Records held for a reader that does not read; further ones are lost, and counted."""
+"""Queue length for a stream that blocks; further records are dropped and counted."""
 
-_LOOK_S = 1.0
+_POLL_S = 1.0
 _CLOSE_S = 1.0
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
 @runtime_checkable
 class Sink(Protocol):
-    """Where lines can be written, such as `sys.stderr`."""
+    """Text stream such as `sys.stderr`."""
 
     def write(self, text: str, /) -> object:
-        """Take some text."""
+        """Write text."""
 
     def flush(self) -> object:
-        """Let it out."""
+        """Flush the stream."""
 
 
 class TextFormatter(logging.Formatter):
-    """One line for a person; what a rig sent cannot break it or colour a terminal."""
+    """Formatter of readable lines; unprintable characters of a message are escaped."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - of the base
-        """The line without its traceback."""
+        """Return the line without its traceback."""
         fields = fields_of_record(record)
         about = " ".join(
             str(fields[name]) for name in ("kind", "reason", "stream") if name in fields
@@ -59,33 +60,33 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and every field of the record."""
+    """Formatter of JSON lines: time, level, logger, message, and every field of the record."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Return the JSON line."""
         time_utc = datetime.datetime.fromtimestamp(record.created, datetime.timezone.utc)
-        said = {
+        entry = {
             "time": time_utc.isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
         if record.exc_info:
-            said["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(said | fields_of_record(record), default=str)
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry | fields_of_record(record), default=str)
 
 
 def fields_of_record(record: logging.LogRecord) -> dict[str, object]:
-    """What was given with ``extra=``; empty words are left out."""
+    """Return the fields given with ``extra=``, without empty strings."""
     own = vars(record).items()
     return {name: value for name, value in own if name not in _STANDARD and value != ""}
 
 
 class LogWriter(logging.Handler):
-    """Writes in a thread of its own: a terminal, pipe or disk that is stuck holds nobody up.
+    """Log handler that writes in its own thread, so that a blocked stream blocks no caller.
 
     Args:
-        stream: Where the lines go.
+        stream: Stream of the lines.
     """
 
     def __init__(self, stream: Sink) -> None:
@@ -97,44 +98,44 @@ class LogWriter(logging.Handler):
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand a record to the thread."""
+        """Queue a record for the thread."""
         try:
             self._records.put_nowait(record)
         except queue.Full:
             self._lost += 1
 
     def close(self) -> None:
-        """Write what waits, for two seconds at most; twice is harmless."""
+        """Write the queued records, for two seconds at most; may be called twice."""
         with contextlib.suppress(queue.Full):
             self._records.put(None, timeout=_CLOSE_S)
         self._thread.join(_CLOSE_S)
         super().close()
 
     def _write(self) -> None:
-        going = True
-        while going:
+        running = True
+        while running:
             records: list[logging.LogRecord] = []
             with contextlib.suppress(queue.Empty):
-                record = self._records.get(timeout=_LOOK_S)
-                going = record is not None
+                record = self._records.get(timeout=_POLL_S)
+                running = record is not None
                 records += self._repeats.put(record, time.monotonic()) if record else []
-            records += self._repeats.due(time.monotonic(), at_once=not going)
-            for said in records + self._loss():
+            records += self._repeats.due(time.monotonic(), at_once=not running)
+            for ready in records + self._loss():
                 with contextlib.suppress(Exception):  # a full disk, a closed pipe, a bad record
-                    self._stream.write(self.format(said) + "\n")
+                    self._stream.write(self.format(ready) + "\n")
                     self._stream.flush()
 
     def _loss(self) -> list[logging.LogRecord]:
         if not self._lost:
             return []
         lost, self._lost = self._lost, 0
-        said = {"name": __name__, "levelname": "WARNING", "msg": "log lines were lost"}
-        return [logging.makeLogRecord(said | {"count": lost})]
+        values = {"name": __name__, "levelname": "WARNING", "msg": "log lines were lost"}
+        return [logging.makeLogRecord(values | {"count": lost})]
 
 
 @contextlib.contextmanager
 def logged(level: str, style: str) -> Iterator[None]:
-    """Log to the standard error while the block runs.
+    """Log to stderr while the block runs.
 
     Args:
         level: One of LEVELS, for this package; others' warnings are logged always.

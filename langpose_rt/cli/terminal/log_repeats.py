@@ -1,41 +1,42 @@
-"""What is said again and again is logged once in a while, with how often it was."""
+"""Rate limiter for repeated log records."""
 
 import logging
 from dataclasses import dataclass
 from typing import Any
 
 REPEAT_S = 10.0
-"""The same thing is logged at most once in this time."""
+"""Records of the same kind are logged at most once in this time."""
 
 MOST_KINDS = 64
-"""Things told apart at once; further ones are logged together, by logger and level."""
+"""Kinds distinguished at once; further ones are merged by logger and level."""
 
 
 @dataclass(slots=True)
 class _Kind:
-    """One thing that is said: when it was logged last, and what was not since."""
+    """State of a kind of record: time of the last line, and the records hidden since."""
 
-    said_s: float
+    logged_s: float
     hidden: int = 0
     newest: logging.LogRecord | None = None
 
 
 class LogRepeats:
-    """Decides which records are written, and when; reads no clock.
+    """Rate limiter of records by kind; reads no clock.
 
-    Two records say the same if logger, level and unformatted message are, and the fields ``kind``,
-    ``stream`` and ``reason`` where they have them.
+    Records are of the same kind if logger, level and unformatted message are equal, and the fields
+    ``kind``, ``stream`` and ``reason`` where they have them.
+
     """
 
     def __init__(self) -> None:
         self._kinds: dict[tuple[Any, ...], _Kind] = {}
 
     def put(self, record: logging.LogRecord, now_s: float) -> list[logging.LogRecord]:
-        """The record if it is to be written now; otherwise it is counted.
+        """Return the record if it is to be written now; otherwise count it.
 
         Args:
-            record: Its field ``count``, if it has one, is how often it happened.
-            now_s: Seconds of any clock that rises.
+            record: The record; its field ``count``, if it has one, is its number of occurrences.
+            now_s: Monotonic time.
         """
         key = _key_of(record)
         if key not in self._kinds and len(self._kinds) >= MOST_KINDS:
@@ -49,26 +50,26 @@ class LogRepeats:
         return []
 
     def due(self, now_s: float, *, at_once: bool = False) -> list[logging.LogRecord]:
-        """Records that stand for those that were hidden, once their time is over.
+        """Return records that stand for hidden ones, once their time is over.
 
         Args:
-            now_s: Seconds of the same clock.
-            at_once: Now, because nothing comes after.
+            now_s: Monotonic time.
+            at_once: Return all of them, at the end of the log.
 
         Returns:
             The newest of each kind, with the fields ``count`` and ``over_s``.
         """
-        said = []
+        ready = []
         for key, kind in list(self._kinds.items()):
-            if not at_once and now_s - kind.said_s < REPEAT_S:
+            if not at_once and now_s - kind.logged_s < REPEAT_S:
                 continue
             if kind.newest is None:
                 del self._kinds[key]
                 continue
-            kind.newest.count, kind.newest.over_s = kind.hidden, round(now_s - kind.said_s, 1)
-            said.append(kind.newest)
+            kind.newest.count, kind.newest.over_s = kind.hidden, round(now_s - kind.logged_s, 1)
+            ready.append(kind.newest)
             self._kinds[key] = _Kind(now_s)
-        return said
+        return ready
 
 
 def _key_of(record: logging.LogRecord) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""One line about work that has no end: rewritten on a terminal, repeated now and then elsewhere."""
+"""Progress line of endless work: rewritten on a terminal, repeated now and then elsewhere."""
 
 import sys
 import time
@@ -9,14 +9,14 @@ _ELSEWHERE_S = 10.0
 
 
 class ProgressLine:
-    """Says on stderr how things are going, when it is time to."""
+    """A progress line on stderr with a minimum interval."""
 
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
         self._next_s = time.monotonic() + (_TERMINAL_S if self._terminal else _ELSEWHERE_S)
 
     def show(self, text: Callable[[], str]) -> None:
-        """Show the text if the last one is old; it is only made then."""
+        """Show the text if the interval has passed; the text is built only then."""
         now_s = time.monotonic()
         if now_s < self._next_s:
             return
@@ -25,6 +25,6 @@ class ProgressLine:
         print(f"{start}{text()}", end=end, file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Leave the line."""
+        """End the line."""
         if self._terminal:
             print(file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What a server has published lately, in figures: no socket, no screen, no clock."""
+"""Statistics of a server from its published messages; no socket, no screen, no clock."""
 
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -27,24 +27,24 @@ _SHOWN_EVENTS = 5
 
 @dataclass
 class StreamWatch:
-    """What was heard of one stream lately."""
+    """Recent messages of one stream."""
 
-    heard_s: float = 0.0
+    received_s: float = 0.0
     last: PoseMessage | None = None
     latency_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
     times_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_RECENT))
     dropped: Counter[str] = field(default_factory=Counter)
 
     def note(self, message: PoseMessage, now_s: float) -> None:
-        """Take one message."""
+        """Add one message."""
         lat, drop = message.lat, message.drop
-        self.heard_s, self.last = now_s, message
+        self.received_s, self.last = now_s, message
         self.latency_ms.append((lat.rx + lat.win + lat.lift + lat.post + lat.tx) / 1e6)
         self.times_ns.append(message.t_srv)
         self.dropped.update({how: getattr(drop, how) for how in Drops.__struct_fields__})
 
     def row(self) -> dict[str, Any]:
-        """The stream as --json says it; its frame rate is that of the capture times."""
+        """Return the stream as --json prints it; the frame rate is that of the capture times."""
         assert self.last is not None
         p50, p99 = np.quantile(self.latency_ms, (0.5, 0.99)).tolist()
         span_s = (self.times_ns[-1] - self.times_ns[0]) / NS_PER_S
@@ -61,16 +61,16 @@ class StreamWatch:
 
 
 @dataclass
-class _Happened:
-    """An event, how often it was, and when it was heard last."""
+class _CountedEvent:
+    """An event with its count and the time of its last message."""
 
     last: Event
     count: int
-    heard_s: float
+    received_s: float
 
 
 class ServerWatch:
-    """A server from outside: its heartbeat, its streams, and what it reported.
+    """State of a server from outside: heartbeat, streams and events.
 
     Attributes:
         heartbeat: The last one; None before the first.
@@ -80,46 +80,46 @@ class ServerWatch:
         self.heartbeat: Heartbeat | None = None
         self._beat_s = float("-inf")
         self._streams: dict[bytes, StreamWatch] = {}
-        self._events: dict[tuple[str, str, str], _Happened] = {}
+        self._events: dict[tuple[str, str, str], _CountedEvent] = {}
 
     def note(self, parts: Sequence[bytes], now_s: float) -> None:
-        """Take one message as it was published; what cannot be read is passed over."""
+        """Add one published message; unreadable ones are skipped."""
         try:
             if parts[0].startswith(b"pose3d/"):
                 message = decode_pose(parts)
                 self._streams.setdefault(parts[0], StreamWatch()).note(message, now_s)
             elif parts[0].startswith(b"hb/"):
-                notice = decode_status(parts)
-                assert isinstance(notice, Heartbeat)
-                self.heartbeat, self._beat_s = notice, now_s
+                status = decode_status(parts)
+                assert isinstance(status, Heartbeat)
+                self.heartbeat, self._beat_s = status, now_s
             elif parts[0].startswith(b"event/"):
                 event = decode_status(parts)
                 assert isinstance(event, Event)
-                self._happened(event, now_s)
-        except MessageError:  # a newer server may say more than this program knows
+                self._add_event(event, now_s)
+        except MessageError:  # a newer server may publish unknown messages
             return
 
     def alive(self, now_s: float) -> bool:
-        """Whether a heartbeat was heard lately."""
+        """Return True if a heartbeat has arrived recently."""
         return now_s - self._beat_s <= ALIVE_S
 
     def report(self, now_s: float) -> dict[str, Any]:
-        """Everything --json says; the server is null while none is heard."""
+        """Return everything --json prints; the server is null without a heartbeat."""
         self._streams = {
             topic: stream
             for topic, stream in self._streams.items()
-            if now_s - stream.heard_s <= _FORGET_S
+            if now_s - stream.received_s <= _FORGET_S
         }
         return {
             "server": self._server() if self.alive(now_s) else None,
             "streams": [self._streams[topic].row() for topic in sorted(self._streams)],
             "events": [
                 {
-                    "kind": happened.last.kind, "subject": happened.last.subject,
-                    "reason": happened.last.reason, "detail": happened.last.detail,
-                    "count": happened.count, "ago_s": now_s - happened.heard_s,
+                    "kind": counted.last.kind, "subject": counted.last.subject,
+                    "reason": counted.last.reason, "detail": counted.last.detail,
+                    "count": counted.count, "ago_s": now_s - counted.received_s,
                 }
-                for happened in list(self._events.values())[: -_SHOWN_EVENTS - 1 : -1]
+                for counted in list(self._events.values())[: -_SHOWN_EVENTS - 1 : -1]
             ],
         }  # fmt: skip
 
@@ -133,11 +133,11 @@ class ServerWatch:
         server["backend"] = model and model.backend
         return server
 
-    def _happened(self, event: Event, now_s: float) -> None:
-        """Keep events in the order they were heard last."""
+    def _add_event(self, event: Event, now_s: float) -> None:
+        """Add an event, in the order of last arrival."""
         name = event.kind, event.subject, event.reason
         before = self._events.pop(name, None)
         count = event.count + (before.count if before is not None else 0)
-        self._events[name] = _Happened(event, count, now_s)
+        self._events[name] = _CountedEvent(event, count, now_s)
         if len(self._events) > _EVENTS:
             del self._events[next(iter(self._events))]

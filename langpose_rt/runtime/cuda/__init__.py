@@ -1,11 +1,13 @@
-"""Backends on an NVIDIA GPU: the driver, the window on the device, and the steps that run on both.
+"""Run models on an NVIDIA GPU: driver, sliding window on the device, steps and CUDA graphs.
 
-driver.py    what is asked of the CUDA driver, and who answers: PyCUDA or cuda.bindings
-bindings.py, pycuda.py   the two answers; graph.py captures a stream for both
-kernels.py   sliding_window.cu compiled for this GPU, once
-window.py    the sliding window on the device: the functions of langpose_rt.window.reference
-layout.py    where the arrays of a step lie in one block of memory
-programs.py  the steps of one batch size as work on a stream, at fixed addresses
-stepper.py   any number of people through programs: padding, chunks, graphs, fallback
-backend.py   all of it as a `langpose_rt.runtime.backend.Backend`
+driver.py            CUDA driver interface
+driver_registry.py   opens PyCUDA (pycuda.py) or cuda.bindings (cuda_bindings.py)
+graph.py             captures a stream as a CUDA graph, for either library
+kernels.py           compiles sliding_window.cu for this GPU and caches the result
+device_window.py     sliding window on the device: the functions of langpose_rt.window.reference
+device_network.py    interface of a network that runs on a stream
+memory_layout.py     layout of the arrays of a step in one block of memory
+step_programs.py     steps of one batch size as work on a stream, at fixed addresses
+batch_runner.py      batches of any size through step programs: padding, chunks, CUDA graphs
+backend.py           all of it as a `langpose_rt.runtime.backend.Backend`
 """

@@ -1,4 +1,4 @@
-"""A `Backend` whose window and network are on the GPU: frames go up, poses come down."""
+"""GPU backend: window and network on the device; uploads joint inputs, downloads poses."""
 
 from collections.abc import Callable
 
@@ -17,23 +17,23 @@ from langpose_rt.runtime.cuda.step_programs import ENCODE, ENCODE_AND_LIFT, LIFT
 
 
 class CudaBackend:
-    """See `langpose_rt.runtime.backend.Backend`.
+    """Implements `langpose_rt.runtime.backend.Backend` on the GPU.
 
-    A caller who asks for the newest frame right after every `encode` gets both from one launch: the
-    poses are computed with the embeddings and kept for the `lift` that follows. Whether a caller
-    does that is learned from what was asked last.
+    For a caller that lifts the latest frame right after every `encode`, both run in one launch: the
+    poses are computed with the embeddings and kept for the `lift` that follows. The last `lift`
+    decides whether the next `encode` does so.
 
     Args:
-        driver: Owned from now on, and closed with the backend.
-        network: Likewise.
-        manifest: Of the model.
-        image: The kernels of `langpose_rt.runtime.cuda.kernels`, compiled for this GPU.
-        slots: Persons to remember.
-        graphs: Whether steps are recorded as CUDA graphs.
+        driver: Driver; owned by the backend and closed with it.
+        network: Network; owned by the backend and closed with it.
+        manifest: Manifest of the model.
+        image: Kernels of `langpose_rt.runtime.cuda.kernels`, compiled for this GPU.
+        slots: Number of slots, one per person.
+        graphs: Capture steps as CUDA graphs.
 
     Raises:
         ConfigError: If the model keeps no ring.
-        BackendError: If the device refuses.
+        BackendError: If the device reports an error.
     """
 
     def __init__(
@@ -62,18 +62,18 @@ class CudaBackend:
             self._stream = driver.stream()
             self._slots = driver.pinned_memory(4 * slots).view(np.int32)
             self._slots_address = driver.device_memory(4 * slots)
-            place = DeviceContext(
+            context = DeviceContext(
                 driver=driver, stream=self._stream, window=self.window, network=network,
                 config=config,
             )  # fmt: skip
-            self._stepper = BatchRunner(place, graphs=graphs)
-        self._lifts_newest = True
-        self._newest: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+            self._runner = BatchRunner(context, graphs=graphs)
+        self._lifts_latest = True
+        self._latest: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
     @property
     def graphs(self) -> bool:
-        """Whether steps are launched as CUDA graphs."""
-        return self._stepper.graphs
+        """True if steps are launched as CUDA graphs."""
+        return self._runner.graphs
 
     def encode(
         self,
@@ -86,14 +86,14 @@ class CudaBackend:
         self._check_slots(slots)
         if np.unique(slots).size != slots.size:
             raise ValueError("a slot is given twice in one step; a step holds one frame per person")
-        given = {"slots": slots, "time_ns": time_ns, "rows": rows, "extras": extras}
-        self._newest = None
+        inputs = {"slots": slots, "time_ns": time_ns, "rows": rows, "extras": extras}
+        self._latest = None
         with self._driver.entered():
-            answer = self._stepper.run(ENCODE_AND_LIFT if self._lifts_newest else ENCODE, given)
+            outputs = self._runner.run(ENCODE_AND_LIFT if self._lifts_latest else ENCODE, inputs)
         self._fill[slots] = np.minimum(self._fill[slots] + 1, self.frames)
-        if self._lifts_newest:
-            self._newest = slots.copy(), answer["pose"], answer["sigma"]
-        return answer["embedding"]
+        if self._lifts_latest:
+            self._latest = slots.copy(), outputs["pose"], outputs["sigma"]
+        return outputs["embedding"]
 
     def lift(
         self,
@@ -107,40 +107,40 @@ class CudaBackend:
         if missing.any():
             slot, back = slots[missing][0], frames_back[missing][0]
             raise IndexError(f"slot {slot} does not hold the frame {back} back")
-        self._lifts_newest = not (frames_back.any() or lag_s.any())
-        if self._lifts_newest and self._newest is not None:
-            known, pose, sigma = self._newest
-            if np.array_equal(known, slots):
+        self._lifts_latest = not (frames_back.any() or lag_s.any())
+        if self._lifts_latest and self._latest is not None:
+            lifted_slots, pose, sigma = self._latest
+            if np.array_equal(lifted_slots, slots):
                 return pose.copy(), sigma.copy()
-        given = {"slots": slots, "frames_back": frames_back, "lag_s": lag_s}
+        inputs = {"slots": slots, "frames_back": frames_back, "lag_s": lag_s}
         with self._driver.entered():
-            answer = self._stepper.run(LIFT, given)
-        return answer["pose"], answer["sigma"]
+            outputs = self._runner.run(LIFT, inputs)
+        return outputs["pose"], outputs["sigma"]
 
     def reset(self, slots: Int[np.ndarray, " batch"]) -> None:
         """See `langpose_rt.runtime.backend.Backend.reset`."""
         self._check_slots(slots)
-        self._newest = None
-        different = np.unique(slots)
-        if not different.size:
+        self._latest = None
+        distinct = np.unique(slots)
+        if not distinct.size:
             return
         driver, stream = self._driver, self._stream
         with driver.entered():
-            given = self._slots[: different.size]
-            given[:] = different
-            driver.upload(self._slots_address, given, stream)
-            self.window.reset(stream, different.size, self._slots_address)
+            pinned = self._slots[: distinct.size]
+            pinned[:] = distinct
+            driver.upload(self._slots_address, pinned, stream)
+            self.window.reset(stream, distinct.size, self._slots_address)
             driver.synchronize(stream)
-        self._fill[different] = 0
+        self._fill[distinct] = 0
 
     def close(self) -> None:
         """See `langpose_rt.runtime.backend.Backend.close`."""
         try:
             with self._driver.entered():
-                self._stepper.close()
+                self._runner.close()
                 self._network.close()
         except BackendError:
-            return  # closed before, or a device that has failed and keeps what it has
+            return  # already closed, or the device has failed and cannot free anything
         finally:
             self._driver.close()
 
@@ -158,18 +158,19 @@ def cuda_backend(
     slots: int,
     graphs: bool = True,
 ) -> CudaBackend:
-    """A backend with a driver and kernels of its own.
+    """Open a backend with its own driver and kernels.
 
     Args:
         network_from: Opens the network, in the context of the driver.
-        manifest: Of the model.
-        capability: Of the GPU, as ``8.9``.
-        slots: Persons to remember.
-        graphs: Whether steps are recorded as CUDA graphs.
+        manifest: Manifest of the model.
+        capability: Compute capability of the GPU, such as ``8.9``.
+        slots: Number of slots, one per person.
+        graphs: Capture steps as CUDA graphs.
 
     Raises:
-        ConfigError: If the machine lacks a driver library or a compiler, or the model does not fit.
-        BackendError: If the device refuses.
+        ConfigError: If the machine lacks a driver library or a compiler, or the model keeps no
+            ring.
+        BackendError: If the device reports an error.
     """
     image = window_kernels(capability)
     driver = open_driver()

@@ -1,4 +1,4 @@
-"""What a library must give so that its model runs in a program on a stream."""
+"""Interface of a network that runs on a CUDA stream at fixed addresses."""
 
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
@@ -9,27 +9,27 @@ Enqueue = Callable[[], None]
 
 
 @runtime_checkable
-class Recording(Protocol):
-    """Work that is launched as one."""
+class CapturedWork(Protocol):
+    """Work captured as a CUDA graph and launched as a whole."""
 
     def launch(self) -> None:
-        """Enqueue it."""
+        """Enqueue the graph."""
         ...
 
     def close(self) -> None:
-        """Free it."""
+        """Free the graph."""
         ...
 
 
 @runtime_checkable
 class DeviceNetwork(Protocol):
-    """Encoder and lifter of one model in one library; keeps no state of persons.
+    """Encoder and lifter of a model in one library; keeps no state of persons.
 
     Attributes:
-        name: Of the backend.
-        precision: Of the arithmetic.
-        stored: What it wants keys and values as.
-        sizes: Batches it is to run, rising; others are padded up to the next.
+        name: Name of the backend.
+        precision: Precision of the arithmetic.
+        stored: Type of keys and values in the ring.
+        sizes: Batch sizes, rising; other batches are padded to the next size.
     """
 
     name: str
@@ -37,28 +37,28 @@ class DeviceNetwork(Protocol):
     stored: Stored
     sizes: tuple[int, ...]
 
-    def bound(self, part: str, size: int, addresses: dict[str, int], stream: int) -> Enqueue:
-        """One network at one batch size on fixed addresses.
+    def bind(self, part: str, size: int, addresses: dict[str, int], stream: int) -> Enqueue:
+        """Bind one network to a batch size and fixed addresses; return the call that enqueues it.
 
         Args:
             part: ``encoder`` or ``lifter``.
             size: One of `sizes`.
-            addresses: Of every input and output, on the device.
-            stream: Where it is enqueued.
+            addresses: Device address of every input and output, by name.
+            stream: Stream it is enqueued on.
 
         Raises:
-            BackendError: If it cannot run so.
+            BackendError: If the network does not accept the size or an address.
         """
         ...
 
-    def recorded(self, work: Enqueue, stream: int) -> Recording:
-        """Work that has run once, as a CUDA graph.
+    def capture(self, work: Enqueue, stream: int) -> CapturedWork:
+        """Capture work that has run once as a CUDA graph.
 
         Raises:
-            BackendError: If it cannot be recorded.
+            BackendError: If it cannot be captured.
         """
         ...
 
     def close(self) -> None:
-        """Free what it holds."""
+        """Free all resources."""
         ...

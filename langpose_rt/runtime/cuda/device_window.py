@@ -1,8 +1,8 @@
-"""The sliding window on the device: the functions of `langpose_rt.window.reference`, as launches.
+"""Sliding window on the device: launches the kernels of `langpose_rt.window.reference`.
 
-The rings never leave the device and never move. What is pushed, looked at and answered lies on the
-device too, at addresses that the caller gives once; this only enqueues. Checks of slots are the
-caller's, on the host, where the slots come from.
+The rings stay on the device at fixed addresses. Inputs and outputs are on the device too, at
+addresses the caller provides; the methods only enqueue kernels. The caller checks the slots on the
+host.
 """
 
 import numpy as np
@@ -14,26 +14,26 @@ from langpose_rt.window.reference import Stored
 from langpose_rt.window.rotary import rotary_periods_ns
 
 THREADS = 256
-"""Of a thread block, as in sliding_window.cu."""
+"""Threads of a thread block, as in sliding_window.cu."""
 
 _LOOK_CHUNKS = 8
-"""Thread blocks a person when the whole ring is copied; a pushed frame is one block's work."""
+"""Thread blocks per person when the whole ring is copied; pushing one frame takes one block."""
 
 Addresses = dict[str, int]
 
 
 class DeviceWindow:
-    """The rings of all slots, on the device.
+    """Rings of all slots in device memory.
 
     Args:
-        driver: Its context is entered, here and in every call.
-        kernels: Of `langpose_rt.runtime.cuda.kernels.SIGNATURES`.
-        config: Of the model.
-        slots: Persons it can hold.
-        stored: What keys and values are kept as.
+        driver: Driver; its context is entered, here and in every call.
+        kernels: Kernels of `langpose_rt.runtime.cuda.kernels.SIGNATURES`.
+        config: Config of the model.
+        slots: Number of slots, one per person.
+        stored: Type of keys and values.
 
     Attributes:
-        layout: Of the state, named as in `langpose_rt.window.reference.Window`.
+        layout: Layout of the state, named as in `langpose_rt.window.reference.Window`.
         base: Address of the state.
     """
 
@@ -60,7 +60,6 @@ class DeviceWindow:
                 "time_ns": ((slots, config.window), "int64"),
                 "head": ((slots,), "int32"),
                 "fill": ((slots,), "int32"),
-                "arrived": ((slots,), "int32"),
                 "periods_ns": ((self._periods,), "int64"),
             }
         )
@@ -73,12 +72,12 @@ class DeviceWindow:
         driver.synchronize(stream)
 
     def look(self, stream: int, persons: int, at: Addresses) -> None:
-        """All a step needs of the past: ring rows, mask and rotary of every person of a batch.
+        """Read ring, mask and rotary phases of every person of a batch into the step's inputs.
 
         Args:
-            stream: Where to.
-            persons: Rows of the batch; a row whose slot is negative is masked and zero.
-            at: slots and time_ns are read; ring_keys, ring_values, bias, cos and sin are written.
+            stream: Stream of the launch.
+            persons: Rows of the batch; a row with a negative slot is masked and zero.
+            at: Addresses: reads slots and time_ns; writes ring_keys, ring_values, bias, cos, sin.
         """
         own, config = self._at, self._config
         self._launch(
@@ -90,38 +89,30 @@ class DeviceWindow:
         )  # fmt: skip
 
     def push(self, stream: int, persons: int, at: Addresses) -> None:
-        """As reference.push; a row whose slot is negative changes nothing.
+        """Push new frames, see reference.push; a row with a negative slot changes nothing.
 
         Args:
-            stream: Where to.
+            stream: Stream of the launch.
             persons: Rows of the batch.
-            at: slots, key, value, feature and time_ns are read.
+            at: Addresses: reads slots, key, value, feature and time_ns.
         """
         config = self._config
         self._launch(
             f"window_push_{self._suffix}", (1, persons), stream, *self._state(),
-            self._at["arrived"], at["slots"], at["key"], at["value"], at["feature"], at["time_ns"],
+            at["slots"], at["key"], at["value"], at["feature"], at["time_ns"],
             config.blocks, config.window, config.channels, config.feature_channels,
         )  # fmt: skip
 
     def feature_at(self, stream: int, persons: int, out: int, slots: int, frames_back: int) -> None:
-        """As reference.feature_at; a row whose slot is negative reads as zeros."""
+        """Read features, see reference.feature_at; a row with a negative slot reads as zeros."""
         own, config = self._at, self._config
         self._launch(
             "window_feature_at", (1, persons), stream, out, own["features"], own["head"],
             own["fill"], slots, frames_back, config.window, config.feature_channels,
         )  # fmt: skip
 
-    def gather(self, stream: int, persons: int, out: int, slots: int) -> None:
-        """As reference.gather, in the type of the ring; for models that see a whole window."""
-        own, config = self._at, self._config
-        self._launch(
-            f"window_gather_{self._suffix}", (1, persons), stream, out, own["features"],
-            own["head"], own["fill"], slots, config.window, config.feature_channels,
-        )  # fmt: skip
-
     def reset(self, stream: int, persons: int, slots: int) -> None:
-        """As reference.reset; a row whose slot is negative forgets nobody."""
+        """Reset slots, see reference.reset; a row with a negative slot changes nothing."""
         config = self._config
         self._launch(
             f"window_reset_{self._suffix}", (_LOOK_CHUNKS, persons), stream, *self._state(), slots,
@@ -129,7 +120,7 @@ class DeviceWindow:
         )  # fmt: skip
 
     def _state(self) -> tuple[int, ...]:
-        """What push and reset change, in their order."""
+        """Return the addresses that push and reset change, in the order of their arguments."""
         own = self._at
         return tuple(
             own[name] for name in ("keys", "values", "features", "time_ns", "head", "fill")

@@ -13,10 +13,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Kernel:
-    """A function on the device.
+    """Compiled device function.
 
     Attributes:
-        handle: As the library that loaded it knows it.
+        handle: Handle of the library that loaded it.
         signature: One letter per argument, of `struct`: P an address, i an int32, q an int64.
     """
 
@@ -26,7 +26,7 @@ class Kernel:
 
 @runtime_checkable
 class Driver(Protocol):
-    """The CUDA driver, device 0. Addresses and streams are plain integers.
+    """CUDA driver on device 0. Addresses and streams are plain integers.
 
     Every method but `entered` and `close` needs the context entered, and raises BackendError.
     """
@@ -34,23 +34,23 @@ class Driver(Protocol):
     name: str
 
     def entered(self) -> AbstractContextManager[None]:
-        """The primary context, for this thread, for the length of a ``with``."""
+        """Enter the primary context on this thread, for the length of a ``with``."""
         ...
 
     def kernels(self, image: bytes, signatures: dict[str, str]) -> dict[str, Kernel]:
-        """Load a module and find these functions in it."""
+        """Load a module and return the named functions in it."""
         ...
 
     def stream(self) -> int:
-        """A new stream that does not wait for the default one."""
+        """Create a stream that does not wait for the default stream."""
         ...
 
     def device_memory(self, size_bytes: int) -> int:
-        """New memory on the device, all zero; freed by `close`."""
+        """Allocate zeroed memory on the device; freed by `close`."""
         ...
 
     def pinned_memory(self, size_bytes: int) -> np.ndarray:
-        """New host memory that copies need not pass through others, as bytes; freed by `close`."""
+        """Allocate page-locked host memory, as bytes; freed by `close`."""
         ...
 
     def launch(
@@ -60,7 +60,7 @@ class Driver(Protocol):
         ...
 
     def upload(self, address: int, host: np.ndarray, stream: int) -> None:
-        """Enqueue a copy from pinned memory, which must not change before it is done."""
+        """Enqueue a copy from pinned memory, which must not change before it has finished."""
         ...
 
     def download(self, host: np.ndarray, address: int, stream: int) -> None:
@@ -68,7 +68,7 @@ class Driver(Protocol):
         ...
 
     def synchronize(self, stream: int) -> None:
-        """Wait until everything in a stream is done."""
+        """Wait until all work in a stream has finished."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Open the CUDA driver through PyCUDA where it is installed, else through cuda.bindings."""
+"""Open the CUDA driver through PyCUDA if it is installed, else through cuda.bindings."""
 
 from importlib.util import find_spec
 
@@ -9,16 +9,16 @@ DRIVERS = ("pycuda", "bindings")
 
 
 def open_driver(name: str = "auto") -> Driver:
-    """The driver through one of the two libraries.
+    """Open the driver through one of the two libraries.
 
     Args:
-        name: One of DRIVERS; ``auto`` takes the first that is installed.
+        name: One of DRIVERS; ``auto`` selects the first that is installed.
 
     Raises:
         ConfigError: If the library is not installed, or finds no GPU.
     """
     modules = {"pycuda": "pycuda", "bindings": "cuda.bindings"}
-    installed = [known for known in DRIVERS if _is_installed(modules[known])]
+    installed = [driver for driver in DRIVERS if _is_installed(modules[driver])]
     chosen = next(iter(installed), None) if name == "auto" else name
     if chosen not in installed:
         wanted = "neither PyCUDA nor cuda-bindings is" if name == "auto" else f"{name} is not"
@@ -42,5 +42,5 @@ def open_driver(name: str = "auto") -> Driver:
 def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # not even the package around it
+    except ModuleNotFoundError:  # its parent package is missing
         return False

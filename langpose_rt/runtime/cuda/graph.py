@@ -1,7 +1,7 @@
-"""CUDA graphs: what a stream is given is recorded once and launched as one.
+"""CUDA graphs: capture the work of a stream and launch it as a whole.
 
-Capture belongs to the stream, not to the library that fills it, so one implementation serves
-PyCUDA (which has none), TensorRT and our own launches.
+Capture is a property of the stream, not of the library that enqueues, so one implementation serves
+PyCUDA (which has none), TensorRT and the kernel launches here.
 """
 
 from collections.abc import Callable
@@ -11,19 +11,19 @@ from typing import Any
 from langpose_rt.errors import BackendError
 
 Work = Callable[[], None]
-"""Enqueues something."""
+"""Enqueues work on a stream."""
 
 
 class Graph:
-    """A recording of what some work enqueued.
+    """CUDA graph captured from a stream.
 
     Args:
-        work: Everything it enqueues goes to the stream. It has run once before, so that nothing is
-            allocated any more.
-        stream: Not the default one; the context is entered.
+        work: Enqueues only on the stream. It has run before, so that it allocates nothing during
+            capture.
+        stream: Stream other than the default one; the context is entered.
 
     Raises:
-        BackendError: If the driver cannot, or cuda.bindings is missing.
+        BackendError: If the driver cannot capture, or cuda.bindings is missing.
     """
 
     def __init__(self, work: Work, stream: int) -> None:
@@ -31,26 +31,26 @@ class Graph:
             raise BackendError("cuda-bindings is not installed")
         from cuda.bindings import driver as cuda
 
-        from langpose_rt.runtime.cuda.cuda_bindings import asked
+        from langpose_rt.runtime.cuda.cuda_bindings import checked
 
-        self._cuda, self._asked, self._stream = cuda, asked, stream
+        self._cuda, self._checked, self._stream = cuda, checked, stream
         mode = cuda.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
-        asked(cuda.cuStreamBeginCapture(stream, mode), "beginning a graph")
+        checked(cuda.cuStreamBeginCapture(stream, mode), "beginning a graph")
         try:
             work()
         except Exception:
-            cuda.cuStreamEndCapture(stream)  # leaves the stream as it was
+            cuda.cuStreamEndCapture(stream)  # restores the stream
             raise
-        graph = asked(cuda.cuStreamEndCapture(stream), "recording a graph")
+        graph = checked(cuda.cuStreamEndCapture(stream), "recording a graph")
         try:
-            self._executable: Any = asked(cuda.cuGraphInstantiate(graph, 0), "making a graph")
+            self._executable: Any = checked(cuda.cuGraphInstantiate(graph, 0), "making a graph")
         finally:
             cuda.cuGraphDestroy(graph)
 
     def launch(self) -> None:
-        """Enqueue all of it at once."""
-        self._asked(self._cuda.cuGraphLaunch(self._executable, self._stream), "launching a graph")
+        """Enqueue the graph."""
+        self._checked(self._cuda.cuGraphLaunch(self._executable, self._stream), "launching a graph")
 
     def close(self) -> None:
-        """Free it; the context is entered."""
+        """Free the graph; the context is entered."""
         self._cuda.cuGraphExecDestroy(self._executable)

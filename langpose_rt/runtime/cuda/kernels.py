@@ -1,4 +1,4 @@
-"""sliding_window.cu compiled for this GPU: once, by nvcc or NVRTC, kept for the next start."""
+"""Compile sliding_window.cu for this GPU with nvcc or NVRTC, and cache the result."""
 
 import contextlib
 import hashlib
@@ -17,30 +17,28 @@ from langpose_rt.errors import ConfigError
 SOURCE, HEADER = "sliding_window.cu", "sliding_window.cuh"
 
 SIGNATURES = {
-    **{f"window_push_{kind}": "PPPPPPPPPPPPiiii" for kind in ("float", "half")},
-    **{f"window_gather_{kind}": "PPPPPii" for kind in ("float", "half")},
+    **{f"window_push_{kind}": "PPPPPPPPPPPiiii" for kind in ("float", "half")},
     **{f"window_reset_{kind}": "PPPPPPPiiii" for kind in ("float", "half")},
     **{f"window_look_{kind}": "PPPPPPPPPPPPiiiiq" for kind in ("float", "half")},
-    "window_key_bias": "PPPPPiiq",
     "window_feature_at": "PPPPPPii",
 }
-"""Every kernel and its arguments, as of `langpose_rt.runtime.cuda.driver.Kernel`."""
+"""Name of every kernel to the signature of its arguments; the letters are those of `Kernel`."""
 
 _LONGEST_COMPILE_S = 300
 
 
 def window_kernels(capability: str, cache: Path | None = None) -> bytes:
-    """The kernels as a cubin.
+    """Return the kernels as a cubin, from the cache if they are there.
 
     Args:
-        capability: Of the GPU, as ``8.9``.
-        cache: Folder of compiled kernels; None is the user's.
+        capability: Compute capability of the GPU, such as ``8.9``.
+        cache: Folder of compiled kernels; None is the user's cache.
 
     Raises:
-        ConfigError: If there is no compiler, or it refuses the source.
+        ConfigError: If there is no compiler, or it cannot compile the source.
     """
     folder = source_folder()
-    name, version, compiled = _compiler()
+    name, version, compile_kernels = _compiler()
     architecture = "sm_" + capability.replace(".", "")
     key = hashlib.sha256(version.encode())
     for file in (SOURCE, HEADER):
@@ -49,17 +47,17 @@ def window_kernels(capability: str, cache: Path | None = None) -> bytes:
     path = cache / f"window-{architecture}-{name}-{key.hexdigest()[:16]}.cubin"
     with contextlib.suppress(OSError):
         return path.read_bytes()
-    image = compiled(folder, architecture)
-    with contextlib.suppress(OSError):  # a folder that cannot be written costs the next start time
-        _write_whole(path, image)
+    image = compile_kernels(folder, architecture)
+    with contextlib.suppress(OSError):  # without a writable cache every start compiles again
+        _write_atomically(path, image)
     return image
 
 
 def source_folder() -> Path:
-    """Where the CUDA sources are: in the wheel beside the package's window, else in the checkout.
+    """Return the folder of the CUDA sources: in the installed package, else in the checkout.
 
     Raises:
-        ConfigError: If they are in neither place.
+        ConfigError: If the sources are missing.
     """
     package = Path(langpose_rt.__file__).parent
     for folder in (package / "window" / "cuda", package.parent / "cpp_ext"):
@@ -72,17 +70,17 @@ Compile = Callable[[Path, str], bytes]
 
 
 def _compiler() -> tuple[str, str, Compile]:
-    """Name, version and function of the compiler that is here."""
+    """Return name, version and function of the installed compiler."""
     nvcc = shutil.which("nvcc")
     if nvcc is not None:
-        said = subprocess.run(  # noqa: S603 - the compiler on the user's own PATH
+        done = subprocess.run(  # noqa: S603 - the compiler on the user's own PATH
             [nvcc, "--version"], capture_output=True, text=True, check=False
         )
 
         def by_nvcc(folder: Path, architecture: str) -> bytes:
             return cubin_from_nvcc(nvcc, folder, architecture)
 
-        return "nvcc", said.stdout, by_nvcc
+        return "nvcc", done.stdout, by_nvcc
     version = nvrtc_version()
     if version is None:
         raise ConfigError(
@@ -93,10 +91,10 @@ def _compiler() -> tuple[str, str, Compile]:
 
 
 def cubin_from_nvcc(nvcc: str, folder: Path, architecture: str) -> bytes:
-    """Compile with the toolkit.
+    """Compile with nvcc of the CUDA toolkit.
 
     Raises:
-        ConfigError: With the first line nvcc complained with, or if it takes too long.
+        ConfigError: With the first line of nvcc's output, or if it takes too long.
     """
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "window.cubin"
@@ -111,12 +109,14 @@ def cubin_from_nvcc(nvcc: str, folder: Path, architecture: str) -> bytes:
                 f"{architecture}; start again when the machine is idle, or choose --backend onnx"
             ) from None
         if done.returncode:
-            raise ConfigError(f"nvcc cannot compile {SOURCE} for {architecture}: {_first(done)}")
+            raise ConfigError(
+                f"nvcc cannot compile {SOURCE} for {architecture}: {_first_line(done)}"
+            )
         return out.read_bytes()
 
 
 def cubin_from_nvrtc(folder: Path, architecture: str) -> bytes:
-    """Compile with the library that needs no toolkit.
+    """Compile with NVRTC, which needs no toolkit.
 
     Raises:
         ConfigError: With the first line of NVRTC's log, or the status of the call that failed.
@@ -157,7 +157,7 @@ def _log_of(nvrtc: Any, program: Any) -> str:
 
 
 def nvrtc_version() -> str | None:
-    """Version of NVRTC; None where it or its bindings are missing."""
+    """Return the version of NVRTC; None if it or its bindings are missing."""
     if find_spec("cuda") is None:
         return None
     try:
@@ -169,7 +169,7 @@ def nvrtc_version() -> str | None:
     return f"{major}.{minor}"
 
 
-def _first(done: "subprocess.CompletedProcess[str]") -> str:
+def _first_line(done: "subprocess.CompletedProcess[str]") -> str:
     return next(iter((done.stderr + done.stdout).strip().splitlines()), f"exit {done.returncode}")
 
 
@@ -178,7 +178,7 @@ def _user_cache() -> Path:
     return Path(base) / "langpose-rt"
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def _write_atomically(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as part:
         part.write(data)

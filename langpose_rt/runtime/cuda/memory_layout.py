@@ -1,21 +1,21 @@
-"""Where several arrays lie in one block of memory, so that one copy moves them all."""
+"""Layout of several arrays in one block of memory, so that one copy moves them all."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 ALIGNMENT = 256
-"""Of every array in a block, in bytes: what the CUDA driver itself gives, enough for any kernel."""
+"""Alignment of every array in bytes: that of the CUDA allocator, sufficient for any kernel."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """One array of a block.
+    """Position, shape and type of an array in a block.
 
     Attributes:
-        start: First byte.
-        shape: All of it, batch first.
-        dtype: Of its numbers.
+        start: Offset of the first byte.
+        shape: Full shape, batch first.
+        dtype: Element type.
     """
 
     start: int
@@ -24,13 +24,13 @@ class Field:
 
 
 class Layout:
-    """Named arrays behind each other.
+    """Consecutive layout of named arrays.
 
     Args:
         arrays: Name to shape and type.
 
     Attributes:
-        size_bytes: Of the whole block.
+        size_bytes: Size of the block.
     """
 
     def __init__(self, arrays: dict[str, tuple[tuple[int, ...], str]]) -> None:
@@ -44,11 +44,11 @@ class Layout:
         self.size_bytes = max(end, ALIGNMENT)
 
     def addresses(self, base: int) -> dict[str, int]:
-        """Where every array is in a block that begins at an address."""
+        """Return the address of every array in a block that begins at an address."""
         return {name: base + field.start for name, field in self._fields.items()}
 
     def views(self, block: np.ndarray) -> dict[str, np.ndarray]:
-        """Every array as a view into a block of bytes on the host."""
+        """Return every array as a view into a block of bytes on the host."""
         return {
             name: np.ndarray(field.shape, field.dtype, block, field.start)
             for name, field in self._fields.items()

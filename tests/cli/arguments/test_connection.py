@@ -1,4 +1,4 @@
-"""The flags that find a server and open it."""
+"""Flags of address and keys."""
 
 import argparse
 from pathlib import Path

@@ -28,7 +28,7 @@ def test_without_sockets_it_prints_a_row_per_crowd(
 
 def test_the_ratio_stands_beside_that_of_the_macs() -> None:
     report = {
-        "machine": {"processor": "p", "cores": 2, "onnxruntime": "1"},
+        "machine": {"processor": "p", "cores": 2, "onnxruntime": "1", "native": None},
         "model": {"name": "m", "sha256": "s", "precision": "fp32", "backend": "onnx"},
         "rows": [{"persons": 1, "cpu_ms_per_person_frame": 0.5, "resident_mb": None}],
         "recompute": {
@@ -38,6 +38,9 @@ def test_the_ratio_stands_beside_that_of_the_macs() -> None:
     table = bench._table(report)
     assert "10.0x the time for 32.0x the MACs" in table
     assert table.splitlines()[3].split() == ["1", "0.50", "-"]
+    assert table.splitlines()[0] == "p, 2 cores, ONNX Runtime 1, without the C++ extension"
+    report["machine"]["native"] = "AVX2"
+    assert bench._table(report).splitlines()[0].endswith("native step with AVX2")
 
 
 @pytest.mark.parametrize(

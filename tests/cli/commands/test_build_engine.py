@@ -77,7 +77,7 @@ def test_what_cannot_be_built_is_one_sentence_before_anything_is_constructed(
     def construct(_flavor: flavor.Flavor) -> None:
         raise AssertionError("imported")
 
-    monkeypatch.setattr(flavor, "imported", construct)
+    monkeypatch.setattr(flavor, "import_tensorrt", construct)
     done = build(tmp_path / "out", *words)
     assert done.code == 2
     assert sentence in done.sentence

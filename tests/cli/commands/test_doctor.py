@@ -1,4 +1,4 @@
-"""The doctor as a user calls it."""
+"""The `doctor` command end to end."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,10 @@ from langpose_rt.cli.commands import doctor
 from langpose_rt.cli.doctor.check import Check
 from tests.commands import run_apart, run_here
 
-NAMES = ("langpose-rt", "python", "packages", "onnx", "ports", "model", "weights", "self-test")
+NAMES = (
+    *("langpose-rt", "python", "packages", "native", "onnx", "ports", "model", "weights"),
+    "self-test",
+)
 
 
 def test_a_machine_that_serves_is_said_to_with_a_live_test(model: Path) -> None:

@@ -65,7 +65,7 @@ def test_every_clip_is_checked_before_any_is_lifted(clip_file: Path, tmp_path: P
     clip_to_npz(tmp_path / "empty.npz", replace(clip, keypoints=np.zeros_like(clip.keypoints)))
     for name, sentence in {
         "bare.npz": 'found no "pose3d"; expected (F,17,3) metres in camera axes',
-        "empty.npz": "nobody is in column 0 of the keypoints",
+        "empty.npz": "column 0 of the keypoints has no person",
         "missing.npz": "does not exist",
     }.items():
         # a model that does not exist would be the complaint, were it opened first

@@ -96,7 +96,7 @@ def test_a_gpu_that_fails_hands_over_to_the_cpu_and_the_stream_goes_on(
         for _ in range(3):
             assert turn() == []
         assert pipeline.faults.persist
-        server._reloader.tend(0.0)
+        server._reloader.retry_if_failing(0.0)
         for _ in range(500):
             if poses := turn():
                 break
@@ -106,7 +106,7 @@ def test_a_gpu_that_fails_hands_over_to_the_cpu_and_the_stream_goes_on(
         server.stop()
 
     monkeypatch.setattr("langpose_rt.runtime.registry.open_backend", open_backend)
-    monkeypatch.setattr(serve, "_heeding_signals", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(serve, "_signal_handlers", lambda _: contextlib.nullcontext())
     monkeypatch.setattr(Server, "run", run)
     words = ("--backend", "tensorrt", "--precision", "fp16", "--port", "0", "--no-http")
     assert run_here("serve", *words).code == 0
@@ -125,7 +125,7 @@ def test_what_comes_while_it_serves_is_collected_until_it_ends(
     try:
         assert serve.gc.get_freeze_count() > 1000
         for thread in threading.enumerate():
-            if thread.name == "tidy":
+            if thread.name == "collect":
                 thread.join(10)
                 assert not thread.is_alive()
         assert len(collected) == 3

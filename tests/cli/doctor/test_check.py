@@ -1,4 +1,4 @@
-"""A check that breaks is a finding, and no finding says where somebody keeps files."""
+"""Check results: exceptions become results, and private paths are removed."""
 
 from pathlib import Path
 

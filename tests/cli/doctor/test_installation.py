@@ -1,4 +1,4 @@
-"""Versions against bounds, and requirements told apart."""
+"""Check of the installation: versions against bounds, extras."""
 
 from importlib import metadata
 

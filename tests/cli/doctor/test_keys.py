@@ -1,4 +1,4 @@
-"""A folder of keys that is whole, and those that are not."""
+"""Check of a folder of keys: valid and invalid ones."""
 
 from pathlib import Path
 
@@ -19,8 +19,8 @@ def folder_of(path: Path, *names: str) -> Path:
 @pytest.mark.parametrize(
     ("names", "verdict", "found", "advice"),
     [
-        ((SECRET, "server.key", "rig0.key", "b.key"), "ok", "lets in: b, rig0", ""),
-        ((SECRET, "server.key"), "warn", "nobody can come in", "langpose-rt keys new NAME"),
+        ((SECRET, "server.key", "rig0.key", "b.key"), "ok", "accepts: b, rig0", ""),
+        ((SECRET, "server.key"), "warn", "no client is accepted", "langpose-rt keys new NAME"),
         (("rig0.key",), "fail", "no secret key of the server", "keys new server --dir"),
     ],
 )

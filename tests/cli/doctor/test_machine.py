@@ -1,4 +1,4 @@
-"""What the kernel and the driver say, in words."""
+"""Checks of processor, GPU and clock."""
 
 from unittest.mock import Mock
 

@@ -1,4 +1,4 @@
-"""A model that is whole, damaged, without the precision, without a licence."""
+"""Check of a model: valid, damaged, without fp32, without a licence."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Free ports, our own server, ZeroMQ of others, and others."""
+"""Check of the ports: free, a langpose-rt server, other ZeroMQ, other programs."""
 
 import socket
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The figures of the self-test; the test itself runs in test_doctor.py."""
+"""Verdicts of the self-test; the self-test itself runs in test_doctor.py."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""A running server seen from outside."""
+"""Check of a running server."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How a record becomes a line, and that writing it holds nobody up."""
+"""Log lines, and a writer that never blocks a caller."""
 
 import io
 import json

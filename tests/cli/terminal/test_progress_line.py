@@ -1,4 +1,4 @@
-"""The line about endless work: rewritten on a terminal, now and then elsewhere, else silent."""
+"""Progress line: rewritten on a terminal, repeated at intervals elsewhere."""
 
 import sys
 

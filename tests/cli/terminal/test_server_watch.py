@@ -1,4 +1,4 @@
-"""What is told of a server, from tables of messages and the times they came."""
+"""Statistics of a server, from tables of messages and arrival times."""
 
 from dataclasses import replace
 

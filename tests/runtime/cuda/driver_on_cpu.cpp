@@ -30,8 +30,8 @@ struct Function {
 };
 // Of every argument, as in langpose_rt.runtime.cuda.kernels.
 static const std::map<std::string, std::string> kArguments = {
-    {"push", "PPPPPPPPPPPPiiii"}, {"gather", "PPPPPii"},     {"reset", "PPPPPPPiiii"},
-    {"look", "PPPPPPPPPPPPiiiiq"}, {"key_bias", "PPPPPiiq"}, {"feature_at", "PPPPPPii"}};
+    {"push", "PPPPPPPPPPPiiii"}, {"reset", "PPPPPPPiiii"},
+    {"look", "PPPPPPPPPPPPiiiiq"}, {"feature_at", "PPPPPPii"}};
 
 static std::mutex mutex;
 static std::map<Address, size_t> device_memory, pinned_memory;

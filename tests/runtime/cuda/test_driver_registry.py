@@ -5,12 +5,12 @@ import pytest
 from langpose_rt.errors import ConfigError
 from langpose_rt.runtime.cuda import driver_registry
 from langpose_rt.runtime.cuda.driver_registry import open_driver
-from langpose_rt.runtime.gpu_info import why_no_gpu
+from langpose_rt.runtime.gpu_info import no_gpu_reason
 
 
 def test_without_a_driver_it_is_one_sentence() -> None:
     pytest.importorskip("cuda.bindings")
-    if why_no_gpu() is None:
+    if no_gpu_reason() is None:
         pytest.skip("there is a driver here")
     with pytest.raises(ConfigError, match="the GPU cannot be used: no NVIDIA driver: "):
         open_driver("bindings")

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from langpose_rt.errors import ConfigError
-from training.data.mocap import SOURCE_SHARES, Mocap, is_commercial, mirrored_text, read_mocap
+from training.data.mocap import (
+    HELD_OUT,
+    MOST_SUBJECT_SHARE,
+    SOURCE_SHARES,
+    Mocap,
+    is_commercial,
+    mirrored_text,
+    read_mocap,
+)
+from training.data.pose_groups import pose_groups
 
 
 def test_joints_are_hip_plus_scaled_pose(mocap_folder: Path, mocap: Mocap) -> None:
@@ -41,7 +50,7 @@ def test_sources_can_be_chosen(mocap_folder: Path) -> None:
 
 
 def test_clips_are_chosen_by_source_and_action_not_by_their_number(mocap: Mocap) -> None:
-    chances = mocap.clip_probabilities()
+    chances = mocap.clip_probabilities
     by_source = {
         source: chances[[clip.source == source for clip in mocap.clips]].sum()
         for source in mocap.sources
@@ -94,3 +103,57 @@ def test_the_texts_of_a_mocap_hold_every_clip_and_its_mirror_image(mocap: Mocap)
     clips = (replace(mocap.clips[0], text="raise the left hand"), *mocap.clips[1:3])
     told = replace(mocap, clips=clips)
     assert told.texts == ("jump", "raise the left hand", "raise the right hand", "walk")
+
+
+def test_subjects_of_the_second_benchmark_are_never_trained_on(
+    mocap_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(mocap_folder, tmp_path / "m")
+    trials = {"clips": {"cmu_train_1": {"trial": "86_01"}, "cmu_val_1": {"trial": "86_02"}}}
+    (tmp_path / "m" / "trial_map.json").write_text(json.dumps(trials))
+    train = read_mocap(tmp_path / "m", "train")
+    assert "cmu_train_1" not in [clip.name for clip in train.clips]
+    assert len(train.clips) == 4
+    assert [clip.name for clip in read_mocap(tmp_path / "m", HELD_OUT).clips] == ["cmu_train_1"]
+    assert len(read_mocap(tmp_path / "m", "val").clips) == 5
+
+
+def test_no_subject_is_more_than_its_share_of_the_clips(mocap: Mocap) -> None:
+    subjects = ["a", "b", "c", "d", "unknown"]
+    few = [replace(clip, subject=name) for clip, name in zip(mocap.clips, subjects, strict=True)]
+    many = [replace(mocap.clips[4], subject=f"x{n}", source="other") for n in range(60)]
+    crowd = replace(mocap, clips=(*few, *many))
+    plain = replace(crowd, clips=tuple(replace(c, subject="unknown") for c in crowd.clips))
+    before, after = plain.clip_probabilities, crowd.clip_probabilities
+    assert before[0] > MOST_SUBJECT_SHARE
+    assert after[0] / after[-1] == pytest.approx(MOST_SUBJECT_SHARE / before[-1])
+    assert after[4] / after[-1] == pytest.approx(before[4] / before[-1])
+
+
+def test_recovered_trials_tell_the_subject(mocap_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(mocap_folder, tmp_path / "m")
+    trials = {"clips": {"cmu_train_1": {"trial": "29_01", "degrees": 0.2, "split": "train"}}}
+    (tmp_path / "m" / "trial_map.json").write_text(json.dumps(trials))
+    clips = read_mocap(tmp_path / "m", "train").clips
+    assert [clip.subject for clip in clips[:3]] == ["01", "cmu_29", "01"]
+    (tmp_path / "m" / "trial_map.json").write_text("[1]")
+    with pytest.raises(ConfigError, match=r"trial_map\.json.*expected"):
+        read_mocap(tmp_path / "m", "train")
+
+
+def test_moments_of_a_group_show_its_pose(mocap: Mocap) -> None:
+    joints_m = mocap.joints_m.copy()
+    fallen = slice(mocap.clips[1].start, mocap.clips[1].start + mocap.clips[1].frames)
+    joints_m[fallen] = joints_m[fallen][..., [2, 1, 0]]
+    clips = (replace(mocap.clips[0], text="boxing"), *mocap.clips[1:])
+    lying = replace(mocap, joints_m=joints_m, clips=clips)
+    found = {group.group: group for group in lying.moments}
+    assert {"boxing", "lying"} <= set(found)
+    assert set(found["boxing"].clip) == {0}
+    assert len(found["boxing"].clip) == 34
+    assert set(found["lying"].clip) == {1}
+    for group in lying.moments:
+        assert group.chance.sum() == pytest.approx(1)
+    own = mocap.clips[1]
+    frames = [own.start + round(moment_s * own.fps) for moment_s in found["lying"].moment_s]
+    assert pose_groups(joints_m[frames])["lying"].all()

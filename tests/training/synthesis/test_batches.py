@@ -26,6 +26,7 @@ SMALL = DataConfig(clips=12, frames=24)
 EXACT = replace(
     SMALL,
     redefined=0.0,
+    derived=0.0,
     lens_wrong=0.0,
     lens_assumed=0.0,
     noise=NoiseConfig(clean=1.0, scoreless=1.0, swap_share=0.0),
@@ -125,7 +126,7 @@ def test_an_assumed_lens_makes_wide_pictures_small_and_changes_no_answer(mocap: 
 
 
 def test_a_clip_says_what_it_shows_unless_its_motion_was_changed(mocap: Mocap) -> None:
-    config = replace(SMALL, clips=60, mixed=0.0, swung=0.0)
+    config = replace(SMALL, clips=60, mixed=0.0, recombined=0.0, swung=0.0)
     assert mocap.texts == ("bow", "jump", "spin", "walk")
     batch = batch_from_seed(mocap, config, 0, 0)
     source_of = {"bow": "bandai1", "jump": "cmu", "spin": "deepmimic", "walk": "cmu"}
@@ -135,6 +136,28 @@ def test_a_clip_says_what_it_shows_unless_its_motion_was_changed(mocap: Mocap) -
     assert (changed.text == -1).all()
     mixed = batch_from_seed(mocap, replace(config, mixed=0.5), 0, 0)
     assert 0.3 < (mixed.text == -1).mean() < 0.7
+    recombined = batch_from_seed(mocap, replace(config, recombined=1.0), 0, 0)
+    assert 0.05 < (recombined.text == -1).mean() <= 1
+
+
+def test_recombined_clips_move_like_no_clip_and_the_others_are_untouched(mocap: Mocap) -> None:
+    rng = np.random.default_rng(0)
+    time_ns = draw_times(rng, 40, 20, TimeConfig())
+    plain = replace(EXACT, mixed=0.0, swung=0.0, reboned=0.0, recombined=0.0)
+    chosen = np.zeros(40, np.int64)
+    own_m, _ = draw_motion(np.random.default_rng(1), mocap, chosen, time_ns, plain)
+    config = replace(plain, recombined=1.0)
+    joints_m, text = draw_motion(np.random.default_rng(1), mocap, chosen, time_ns, config)
+    changed = text == -1
+    assert changed.any()
+    assert not changed.all()
+    np.testing.assert_allclose(bone_lengths(joints_m[:, 0]), bone_lengths(own_m[:, 0]), atol=2e-3)
+
+
+def test_derived_trunk_joints_are_missing_with_the_joints_they_come_from(mocap: Mocap) -> None:
+    batch = batch_from_seed(mocap, replace(SMALL, clips=64, derived=1.0), 0, 0)
+    lost = ~batch.seen[..., 1] | ~batch.seen[..., 4]
+    assert batch.seen[..., 0][lost].mean() < 0.5
 
 
 def test_screen_rows_are_the_pixels_of_the_same_people(mocap: Mocap) -> None:

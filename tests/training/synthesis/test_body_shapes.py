@@ -44,7 +44,9 @@ def test_drawn_bones_are_alike_on_both_sides_and_spread_around_the_reference(rng
         np.testing.assert_array_equal(bones_m[:, side[left]], bones_m[:, side[right]])
     ratio = bones_m / REFERENCE_BONES_M
     np.testing.assert_allclose(ratio[:, 1:3].mean(0), 1, atol=0.01)
-    assert ratio[:, 1].std() == pytest.approx(np.hypot(0.06, 0.07), rel=0.1)
+    assert ratio[:, 1].std() == pytest.approx(np.hypot(0.08, 0.07), rel=0.1)
+    assert np.corrcoef(ratio[:, 1], ratio[:, 2])[0, 1] == pytest.approx(0.43, abs=0.1)
+    assert ratio[:, 10].mean() == pytest.approx(1.225, abs=0.01)
     assert ratio[:, 0].mean() == pytest.approx(0.85, abs=0.01)
 
 

@@ -1,5 +1,7 @@
 """Windows of motion: capture times, chosen clips, interpolation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from training.data.mocap import Mocap
 from training.synthesis.motion_windows import (
     TimeConfig,
     draw_clips,
+    draw_moments,
     draw_times,
     draw_windows,
     interpolate,
@@ -80,4 +83,32 @@ def test_a_clip_that_is_too_short_is_played_back_and_forth(rng: Rng, mocap: Moca
 
 def test_clips_are_drawn_by_their_chances(rng: Rng, mocap: Mocap) -> None:
     counts = np.bincount(draw_clips(rng, mocap, 20_000), minlength=len(mocap.clips))
-    np.testing.assert_allclose(counts / 20_000, mocap.clip_probabilities(), atol=0.01)
+    np.testing.assert_allclose(counts / 20_000, mocap.clip_probabilities, atol=0.01)
+
+
+def test_a_window_shows_the_moment_it_is_asked_for(rng: Rng, mocap: Mocap) -> None:
+    time_ns = np.tile(np.arange(20) * 20_000_000, (50, 1))
+    chosen, moment_s = np.zeros(50, np.int64), np.full(50, 1.5)
+    windows = draw_windows(rng, mocap, chosen, time_ns, np.ones(50), moment_s=moment_s)
+    own = mocap.joints_m[mocap.clips[0].start + 90]
+    nearest_m = np.abs(windows - own).max((2, 3)).min(1)
+    assert nearest_m.max() < 0.05
+    assert len(np.unique(windows[:, 0, 0, 0])) > 40
+
+
+def test_moments_are_drawn_by_group_in_the_asked_share(rng: Rng, mocap: Mocap) -> None:
+    boxing = replace(mocap, clips=(replace(mocap.clips[1], text="boxing"), *mocap.clips[2:]))
+    chosen, moment_s = draw_moments(rng, boxing, 4000, 0.25)
+    assert np.isfinite(moment_s).mean() == pytest.approx(0.25, abs=0.03)
+    inside = np.isfinite(moment_s)
+    assert (chosen[inside] == 0).all()
+    assert (moment_s[inside] <= boxing.clips[0].duration_s).all()
+    assert np.ptp(moment_s[inside]) > 2
+    assert np.isnan(draw_moments(rng, boxing, 100, 0.0)[1]).all()
+    assert np.isnan(draw_moments(rng, mocap, 100, 0.25)[1]).all()
+
+
+def test_no_clips_are_no_windows(rng: Rng, mocap: Mocap) -> None:
+    nobody = np.zeros(0, np.int64)
+    windows = draw_windows(rng, mocap, nobody, np.zeros((0, 20), np.int64), np.zeros(0))
+    assert windows.shape == (0, 20, 17, 3)

@@ -53,9 +53,16 @@ def test_a_model_flag_changes_that_value_of_the_preset() -> None:
         ("--minutes 0", "--steps or --minutes"),
         ("--save-every 0", "save_every"),
         ("--width 100 --heads 8", "width"),
-        ("--tokens word", "--tokens is word"),
     ],
 )
 def test_wrong_values_are_refused_by_name(words: str, named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         config_from_arguments(parsed(words))
+
+
+def test_a_word_that_is_no_choice_is_refused_by_the_parser(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        parsed("--tokens word")
+    assert "--tokens: invalid choice: 'word'" in capsys.readouterr().err

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from langpose_rt.errors import LangPoseError
+from tests.background import process
 from training.data.mocap import Mocap
 from training.synthesis.batches import Batch, DataConfig, batch_from_seed
 from training.trainer.loader import BatchLoader
@@ -42,8 +43,6 @@ def test_a_worker_that_dies_is_an_error_and_not_a_wait_for_ever(
 
 ORPHANS = """
 import sys
-
-from tests.background import process
 from functools import partial
 from pathlib import Path
 from training.synthesis.batches import DataConfig, batch_from_seed

@@ -142,7 +142,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing(mocap: Mocap, tmp_path: P
 
 
 def test_the_learning_rate_rises_then_falls_as_a_cosine() -> None:
-    config = replace(CONFIG, warm_up_backend=0.1)
+    config = replace(CONFIG, warm_up=0.1)
     rates = [share_of_peak_at(share, config) for share in (0.0, 0.05, 0.1, 0.55, 1.0)]
     assert rates == pytest.approx([0.01, 0.5, 1.0, 0.505, 0.01])
 
