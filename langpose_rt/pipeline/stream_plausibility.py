@@ -13,6 +13,7 @@ from langpose_rt.formats.plausibility import (
     clock_finding,
     format_finding,
     fractions_finding,
+    guess_finding,
     image_finding,
 )
 from langpose_rt.geometry.skeleton import SKELETONS
@@ -102,6 +103,8 @@ class StreamPlausibility:
         known_as = (message.skeleton, message.wh)
         if known_as != self._sampled_as:
             self._sampled_as, self._sample, self._condemned = known_as, [], None
+        if message.format_guessed:
+            self._note(guess_finding(SKELETONS[message.skeleton], "send the fmt"))
         best = int(message.keypoints[..., 2].sum(-1).argmax())
         self._sample.append(message.keypoints[best])
         if len(self._sample) % _JUDGED_EVERY == 0:

@@ -300,8 +300,8 @@ def detections_from_wire(
     """Correct and count missing joints, impossible numbers, crowds and repeated ids.
 
     A joint is missing where any of its numbers is NaN, its score is not above 0, or it lies exactly
-    at (0, 0). It is made missing, and counted, where a number is infinite or a coordinate is more than MAX_IMAGE_SIZES
-    images away. Scores above 1 become 1: some detectors report peak heights.
+    at (0, 0). It is made missing, and counted, where a number is infinite or a coordinate is more
+    than MAX_IMAGE_SIZES images away. Scores above 1 become 1: some detectors report peak heights.
 
     Args:
         keypoints: x, y, score as they came; not changed.

@@ -191,7 +191,8 @@ per stream, as assumed_intrinsics, that its lens is not known, so that distances
 event/record/ reports that a recording has ended before the server, as "disk", "too_slow" or
 "fault"; event/suspect/ reports once per stream and reason that numbers cannot be what they are said
 to be (bad_clock, fractions, wrong_size, other_format: rejected) or are odd (small_size,
-other_format of a named format: used).
+other_format of a named format: used), and that JSON without `fmt` was taken for a usual format
+(format_guessed).
 
 Versions
 ========

@@ -88,6 +88,17 @@ def test_keypoints_of_another_video_are_refused_once_they_are_many() -> None:
     assert all(why.startswith("wrong_size: ") for why in reasons[49:])
 
 
+def test_a_guessed_format_is_reported_once() -> None:
+    stream = StreamPlausibility()
+    for number in range(3):
+        message = replace(FRAMES[number], seq=number, format_guessed=True)
+        stream.check(message, NOW_NS + number * 16_666_667)
+    details = [found.detail for found in stream.new_findings()]
+    assert details == [
+        "25 keypoints are taken for body25b; if they are body25, send the fmt body25"
+    ]
+
+
 def test_a_guessed_format_that_the_bones_contradict_is_refused_and_a_named_one_reported() -> None:
     h36m = [
         replace(frame, skeleton="coco17", keypoints=to_h36m17(frame.keypoints, CLIP.skeleton))
