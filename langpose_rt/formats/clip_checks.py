@@ -12,14 +12,13 @@ from langpose_rt.formats.plausibility import (
     Finding,
     clock_finding,
     format_finding,
+    guess_finding,
     image_finding,
     lens_finding,
     size_finding,
     truth_finding,
 )
 from langpose_rt.geometry.camera import ASSUMED_FOV_DEG
-
-_AMBIGUOUS = {17: "h36m17", 25: "body25b"}
 
 
 def checked_clip(clip: Clip, source: str) -> Clip:
@@ -44,10 +43,7 @@ def checked_clip(clip: Clip, source: str) -> Clip:
         findings += [lens_finding(lens), size_finding(calibrated, clip.size)]
     notes = _notes(findings, source)
     if clip.format_guessed:
-        count = len(clip.skeleton.joints)
-        other = _AMBIGUOUS.get(count)
-        perhaps = f"; if they are {other}, say --format {other}" if other else ""
-        notes.append(f"{count} keypoints are taken for {clip.skeleton.name}{perhaps}")
+        notes.append(guess_finding(clip.skeleton, "say --format").detail)
     intrinsics = clip.intrinsics and clip.intrinsics.resized(*clip.size)
     return replace(clip, intrinsics=intrinsics, notes=(*clip.notes, *notes))
 

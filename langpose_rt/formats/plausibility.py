@@ -222,6 +222,20 @@ def format_finding(
     return None
 
 
+def guess_finding(skeleton: Skeleton, option: str) -> Finding:
+    """Return the finding that a format was guessed from the number of keypoints.
+
+    Args:
+        skeleton: The format they are taken for.
+        option: Words that name another format, such as "say --format".
+    """
+    count = len(skeleton.joints)
+    others = [name for name in _SAME_SIZE.get(count, ()) if name != skeleton.name]
+    perhaps = "".join(f"; if they are {name}, {option} {name}" for name in others)
+    detail = f"{count} keypoints are taken for {skeleton.name}{perhaps}"
+    return Finding("format_guessed", detail, impossible=False)
+
+
 def _mean_bone(
     people: Float[np.ndarray, "person joint 3"], skeleton: Skeleton
 ) -> Float[np.ndarray, " person"]:

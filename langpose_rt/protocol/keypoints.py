@@ -91,6 +91,7 @@ class KeypointMessage:
         people_dropped: People beyond the 64 best, left out.
         duplicate_ids: People whose id was taken by an earlier one; their id became -1.
         json: The message arrived as JSON.
+        format_guessed: The rig did not name the format; it is the usual one of its joints.
     """
 
     rig: str
@@ -111,6 +112,7 @@ class KeypointMessage:
     people_dropped: int = 0
     duplicate_ids: int = 0
     json: bool = False
+    format_guessed: bool = False
 
     @property
     def topic(self) -> str:

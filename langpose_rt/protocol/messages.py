@@ -189,7 +189,10 @@ event/clock/ a step of a rig's clock; event/model/ has the reason "changed" when
 active, and "model_refused" when one could not be and the old one stays; event/camera/ reports once
 per stream, as assumed_intrinsics, that its lens is not known, so that distances are guesses;
 event/record/ reports that a recording has ended before the server, as "disk", "too_slow" or
-"fault".
+"fault"; event/suspect/ reports once per stream and reason that numbers cannot be what they are said
+to be (bad_clock, fractions, wrong_size, other_format: rejected) or are odd (small_size,
+other_format of a named format: used), and that JSON without `fmt` was taken for a usual format
+(format_guessed).
 
 Versions
 ========
