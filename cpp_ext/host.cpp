@@ -190,6 +190,7 @@ void reset(const Array<Stored, 4>& window_keys, const Array<Stored, 4>& window_v
 }  // namespace
 
 NB_MODULE(_native, module) {
+  nb::set_leak_warnings(false);  // a server may end with its backend open, and owes nobody a report
   const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
   module.doc() = "C++ for langpose_rt.window.native and langpose_rt.runtime.native; called by nobody else.";
   const auto both = [&module, &array](auto push_frames, auto forget) {

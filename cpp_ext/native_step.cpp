@@ -156,6 +156,14 @@ int size_of(const nb::dict& sizes, const char* name) {
   return size;
 }
 
+void expect_joints(const char* name, const int32_t* joints, int count) {
+  for (int i = 0; i < count; ++i) {
+    if (joints[i] < 0 || joints[i] >= kJoints) {
+      throw nb::value_error(sentence("%s names joint %d of %d", name, joints[i], kJoints).c_str());
+    }
+  }
+}
+
 class FrameStep {
  public:
   FrameStep(const char* instruction_set, const nb::dict& sizes, int64_t max_age_ns,
@@ -178,8 +186,6 @@ class FrameStep {
     take_weights(arrays);
     scratch_ = zeros<float>(kernels_.scratch_floats(model_));
   }
-
-  const char* instruction_set() const { return kernels_.name; }
 
   void encode(const Array<float, 4>& window_keys, const Array<float, 4>& window_values,
               const Array<float, 3>& window_features, const Array<int64_t, 2>& window_time_ns,
@@ -278,6 +284,8 @@ class FrameStep {
     model_.opposite = store.numbers_of<int32_t>("opposite", {kJoints});
     model_.bone_joints = store.numbers_of<int32_t>("bone_joints", {model_.bones, 2});
     model_.bone_lengths_m = store.numbers_of<float>("bone_lengths_m", {model_.bones});
+    expect_joints("opposite", model_.opposite, kJoints);
+    expect_joints("bone_joints", model_.bone_joints, 2 * model_.bones);
     model_.embed = store.linear("encoder.embed", width, model_.inputs());
     model_.embed_up = store.linear("encoder.embed_mlp.0", width, width);
     model_.embed_down = store.linear("encoder.embed_mlp.2", width, width);
@@ -316,7 +324,6 @@ void bind_frame_step(nb::module_& module) {
   nb::class_<FrameStep>(module, "FrameStep")
       .def(nb::init<const char*, const nb::dict&, int64_t, const nb::dict&>(),
            nb::arg("instruction_set"), nb::arg("sizes"), nb::arg("max_age_ns"), nb::arg("arrays"))
-      .def_prop_ro("instruction_set", &FrameStep::instruction_set)
       .def("encode", &FrameStep::encode, array("window_keys"), array("window_values"),
            array("window_features"), array("window_time_ns"), array("window_head"), array("window_fill"),
            array("rows"), array("extras"), array("slots"), array("time_ns"), array("embeddings"),

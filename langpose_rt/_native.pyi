@@ -15,8 +15,6 @@ class FrameStep:
         max_age_ns: int,
         arrays: Mapping[str, ndarray],
     ) -> None: ...
-    @property
-    def instruction_set(self) -> str: ...
     def encode(
         self,
         window_keys: ndarray,

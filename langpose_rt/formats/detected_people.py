@@ -65,7 +65,7 @@ class OpenPosePerson(msgspec.Struct):
 
     @property
     def named(self) -> bool:
-        """Whether the object says anything about body keypoints."""
+        """True if the object has a key of body keypoints."""
         return not (
             self.pose_keypoints_2d is msgspec.UNSET and self.pose_keypoints is msgspec.UNSET
         )
@@ -204,7 +204,7 @@ def numbers_of_landmarks(numbers: Sequence[Any]) -> list[Any]:
 
 
 def has_own_scores(numbers: Sequence[Any]) -> bool:
-    """Whether nested lists of keypoints have a third column."""
+    """Return whether nested lists of keypoints have a third column."""
     while isinstance(numbers, list) and numbers and isinstance(numbers[0], list):
         numbers = numbers[0]
     return len(numbers) != 2

@@ -33,7 +33,7 @@ class PipelineConfig:
         default="low",
         metadata={
             "help": (
-                "output filter: off, low (delay 32 ms at rest, 11 ms at 1 m/s) or high (106 ms, "
+                "output filter: off, low (delay 27 ms at rest, 2 ms at 1 m/s) or high (106 ms, "
                 "35 ms)"
             )
         },

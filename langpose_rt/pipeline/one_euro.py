@@ -11,10 +11,10 @@ from jaxtyping import Float, Int
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import ConfigError
 
-SMOOTHINGS = {"off": None, "low": (5.0, 10.0), "high": (1.5, 3.0)}
+SMOOTHINGS = {"off": None, "low": (6.0, 60.0), "high": (1.5, 3.0)}
 """Cutoff at rest in Hz, and by how many Hz a speed of 1 m/s raises it.
 
-The delay is 1 / (2 pi cutoff): ``low`` 32 ms at rest and 11 ms at 1 m/s, ``high`` 106 ms and 35 ms.
+The delay is 1 / (2 pi cutoff): ``low`` 27 ms at rest and 2 ms at 1 m/s, ``high`` 106 ms and 35 ms.
 
 Source: ours; the shape of the filter is Casiez et al.'s.
 """

@@ -18,8 +18,11 @@ _LIBRARIES = ("numpy", "onnxruntime", "scipy")
 
 
 def this_machine() -> dict[str, str]:
-    """Return the processor and library versions, which determine floating-point rounding."""
+    """Return the processor, instruction set and library versions that decide rounding."""
+    from langpose_rt.runtime.native import instruction_sets
+
     machine = {"processor": _processor(), "python": platform.python_version()}
+    machine["native step"] = next(iter(instruction_sets()), "not built")
     for name in _LIBRARIES:
         try:
             machine[name] = version(name)

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from langpose_rt.config import NUM_JOINTS, ModelConfig
 from langpose_rt.errors import ConfigError, ModelError
@@ -70,6 +68,9 @@ def open_native(
     reason = why_not_native(manifest)
     if reason is not None:
         raise ConfigError(f"backend native: {reason}; use '--backend onnx'")
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
     try:
         weights = load_file(folder / WEIGHTS_NAME)
     except (SafetensorError, OSError, KeyError) as error:

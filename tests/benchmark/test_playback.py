@@ -103,19 +103,19 @@ def test_a_single_frame_comes_again_after_a_second(clock: Clock) -> None:
 def test_a_publisher_says_what_the_clip_knows() -> None:
     clip = part_of_demo_clip(2, person_height_m=1.6)
     with publisher_of_clip(clip, SERVER, "rig", "cam") as publisher:
-        nobody = publisher._nobody
-    assert (nobody.skeleton, nobody.wh) == (clip.skeleton.name, clip.size)
-    assert nobody.person_height_m == 1.6
+        empty = publisher._empty_frame
+    assert (empty.skeleton, empty.wh) == (clip.skeleton.name, clip.size)
+    assert empty.person_height_m == 1.6
     assert clip.intrinsics is not None
-    assert nobody.cam is not None
-    assert nobody.cam.k is not None
-    assert nobody.cam.k[0] == clip.intrinsics.fx_px
-    assert nobody.cam.gravity is not None
+    assert empty.cam is not None
+    assert empty.cam.k is not None
+    assert empty.cam.k[0] == clip.intrinsics.fx_px
+    assert empty.cam.gravity is not None
 
 
 def test_a_server_of_ours_that_stays_silent_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     clip = part_of_demo_clip(1)
-    monkeypatch.setattr(playback, "_OWN_SERVER_S", 0.01)
+    monkeypatch.setattr(playback, "_SERVER_TIMEOUT_S", 0.01)
     with (
         publisher_of_clip(clip, SERVER, "rig", "cam") as publisher,
         pytest.raises(LangPoseError, match=r"did not ask for keypoints within 0\.01 s"),

@@ -48,7 +48,7 @@ def sent(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[
 
     def publish(self: RigPublisher, people: np.ndarray, ids: list[int], t_ns: int) -> None:
         assert len(people) == len(ids)
-        sent[self._nobody.topic].append((clock.now_s - START_S, t_ns, len(people)))
+        sent[self._empty_frame.topic].append((clock.now_s - START_S, t_ns, len(people)))
 
     monkeypatch.setattr(RigPublisher, "publish", publish)
     return sent

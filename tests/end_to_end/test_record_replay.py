@@ -16,8 +16,10 @@ import pytest
 from langpose_rt.benchmark.crowd import Crowd
 from langpose_rt.client.publisher import RigPublisher
 from langpose_rt.formats.recording import Recording
+from langpose_rt.manifest import read_manifest
 from langpose_rt.protocol.messages import decode_pose, decode_status
 from langpose_rt.runtime.backend import DEFAULT_MODEL
+from langpose_rt.runtime.registry import cpu_backend
 from tests.background import running
 from tests.commands import ENVIRONMENT, run_apart, run_here
 from tests.end_to_end.test_live import bad_messages
@@ -139,7 +141,8 @@ def test_a_session_replays_to_the_same_poses_bit_for_bit(session: Path, tmp_path
 def test_another_backend_differs_in_the_last_bits_and_both_are_named(session: Path) -> None:
     done = run_here("replay", session, "--backend", "torch", "--json")
     assert done.code == 1
-    assert "the model ran as fp32 on onnx, and runs as fp32 on torch" in done.err
+    recorded, _ = cpu_backend(read_manifest(DEFAULT_MODEL), threads=1)
+    assert f"the model ran as fp32 on {recorded}, and runs as fp32 on torch" in done.err
     found = json.loads(done.out)
     assert found["different"] > 0
     assert 0 < found["largest_mm"] < 0.1

@@ -51,11 +51,11 @@ def seen_keypoints(skeleton: Skeleton, *batch: int, seed: int = 0) -> np.ndarray
     return keypoints
 
 
-@EVERY
 def test_the_number_of_joints_is_that_of_their_names() -> None:
     assert len(JOINTS) == NUM_JOINTS
 
 
+@EVERY
 def test_every_joint_is_a_weighted_mean_of_keypoints_that_exist(skeleton: Skeleton) -> None:
     assert len(skeleton.to_h36m) == len(JOINTS) == 17
     for terms in skeleton.to_h36m:

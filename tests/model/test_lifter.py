@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from langpose_rt.config import ModelConfig
-from langpose_rt.model.flip import Mirror
+from langpose_rt.model.flip import Flip
 from langpose_rt.model.lifter import LAG_CHANNELS, LOG_SIGMA_RANGE, Lifter, lag_channels
 
 SIZES = {"width": 16, "heads": 2, "depth": 1, "window": 4, "representation": 8}
@@ -112,7 +112,7 @@ def test_with_joint_tokens_a_joint_is_read_off_its_own_token_and_the_root() -> N
 
 
 def test_a_mirrored_lifter_is_the_mean_of_its_two_sides() -> None:
-    mirrored, plain, mirror = lifter("mirrored"), lifter("frame"), Mirror()
+    mirrored, plain, mirror = lifter("mirrored"), lifter("frame"), Flip()
     plain.load_state_dict(mirrored.state_dict(), strict=False)
     newest, answered = features("mirrored", 3), features("mirrored", 3, seed=1)
     lag_s = torch.rand(3)
@@ -121,11 +121,11 @@ def test_a_mirrored_lifter_is_the_mean_of_its_two_sides() -> None:
         plain(newest[..., side], answered[..., side], lag_s) for side in (slice(8), slice(8, 16))
     )
     torch.testing.assert_close(pose, (own[0] + mirror.joints(image[0])) / 2)
-    torch.testing.assert_close(log_sigma, (own[1] + mirror.numbers(image[1])) / 2)
+    torch.testing.assert_close(log_sigma, (own[1] + mirror.scalars(image[1])) / 2)
 
 
 def test_sides_that_trade_places_give_the_mirrored_pose() -> None:
-    mirrored, mirror = lifter("mirrored"), Mirror()
+    mirrored, mirror = lifter("mirrored"), Flip()
     newest = features("mirrored", 3)
     traded = newest.roll(8, dims=-1)
     pose, _ = mirrored(newest, newest, torch.zeros(3))

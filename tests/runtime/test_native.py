@@ -108,15 +108,16 @@ def test_the_default_weights_give_the_poses_of_onnx_runtime(
 
 
 @built
-@every_set
 @pytest.mark.parametrize("half", [True, False], ids=["half", "float32"])
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_a_step_of_any_shape_is_that_of_the_model(
-    config: ModelConfig, half: bool, instruction_set: str
-) -> None:
-    mine, theirs = backends_of(config, instruction_set, half=half)
-    for frames_back in (0, min(3, config.window - 1)):
-        assert_equal_clips(mine, theirs, random_clip(40, seed=frames_back), frames_back)
+def test_a_step_of_any_shape_is_that_of_the_model(config: ModelConfig, half: bool) -> None:
+    clip, frames_back = random_clip(24), min(3, config.window - 1)
+    _, theirs = backends_of(config, SETS[0], half=half)
+    expected = lift_clip(theirs, clip, frames_back)
+    for instruction_set in SETS:
+        mine, _ = backends_of(config, instruction_set, half=half)
+        for got, want in zip(lift_clip(mine, clip, frames_back), expected, strict=True):
+            np.testing.assert_allclose(got, want, rtol=0, atol=1e-4, err_msg=instruction_set)
 
 
 def config_of(heads: int, half_head: int, **sizes: object) -> ModelConfig:
@@ -128,7 +129,7 @@ ANY_CONFIG = st.builds(
     heads=st.integers(1, 5),
     half_head=st.integers(1, 20),
     depth=st.integers(1, 3),
-    window=st.integers(1, 20),
+    window=st.integers(1, 6),
     mlp_ratio=st.integers(1, 4),
     representation=st.integers(1, 40),
     embedding=st.integers(1, 40),
@@ -139,7 +140,7 @@ ANY_CONFIG = st.builds(
 
 
 @built
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(ANY_CONFIG, st.integers(1, 5), st.integers(0, 100))
 def test_any_config_and_any_crowd_give_what_torch_gives(
     config: ModelConfig, persons: int, seed: int
@@ -147,8 +148,8 @@ def test_any_config_and_any_crowd_give_what_torch_gives(
     mine, theirs = backends_of(config, SETS[seed % len(SETS)], slots=5, seed=seed)
     random = np.random.default_rng(seed)
     slots = random.permutation(5)[:persons].astype(np.int32)
-    clips = [random_clip(12, seed=seed + one) for one in range(persons)]
-    for frame in range(12):
+    clips = [random_clip(8, seed=seed + one) for one in range(persons)]
+    for frame in range(8):
         rows, extras = (
             np.stack([part[frame] for part in parts])
             for parts in zip(*((clip.rows, clip.extras) for clip in clips), strict=True)
@@ -270,9 +271,9 @@ def test_without_the_extension_the_sentence_says_so(monkeypatch: pytest.MonkeyPa
         open_native(Path("anywhere"), manifest_of(SMALL), slots=1, precision="fp32")
 
 
-def test_eight_bits_are_onnx_runtimes(model_folder: Path) -> None:
+def test_half_precision_is_for_engines() -> None:
     with pytest.raises(ConfigError, match="native backend runs fp32, not fp16; use '--backend o"):
-        open_backend(model_folder, "native", precision="fp16")
+        open_backend(None, "native", precision="fp16")
 
 
 @built
@@ -306,7 +307,7 @@ def test_weights_that_do_not_fit_the_config_are_named(change: object, reason: st
 
 @built
 def test_an_exported_folder_opens_and_a_file_that_is_no_checkpoint_does_not(tmp_path: Path) -> None:
-    folder = exported(replace(SMALL, mirrored=True), tmp_path, ("fp32",))
+    folder = exported(replace(SMALL, mirrored=True), tmp_path)
     clip = random_clip(20)
     backend = open_backend(folder, "native")
     assert isinstance(backend, Backend)

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
-from langpose_rt.errors import BackendError, ModelError
+from langpose_rt.errors import BackendError, ConfigError, ModelError
 from langpose_rt.manifest import read_manifest
 from langpose_rt.model.checkpoint import load
 from langpose_rt.model.step_graphs import EncoderStep, LifterStep, example_inputs
@@ -14,11 +15,9 @@ from langpose_rt.runtime.tensors import encoder_io, lifter_io
 from langpose_rt.runtime.torch import CHECKPOINT_NAME
 
 
-def network(folder: Path, precision: str = "fp32") -> OnnxNetwork:
-    product = read_manifest(folder).products[precision]
-    return OnnxNetwork(
-        folder / product.encoder, folder / product.lifter, precision=precision, threads=1
-    )
+def network(folder: Path) -> OnnxNetwork:
+    product = read_manifest(folder).products["fp32"]
+    return OnnxNetwork(folder / product.encoder, folder / product.lifter, threads=1)
 
 
 def inputs(folder: Path, part: str, batch: int) -> dict[str, np.ndarray]:
@@ -64,12 +63,9 @@ def test_example_inputs_of_the_graphs_have_the_names_of_the_files(model_folder: 
         assert all(np.isfinite(answer).all() for answer in answers)
 
 
-@pytest.mark.parametrize(("precision", "persons"), [("fp32", 64), ("int8", 1)])
-def test_int8_takes_one_person_a_call_because_its_scale_is_of_the_whole_call(
-    model_folder: Path, precision: str, persons: int
-) -> None:
-    own = network(model_folder, precision)
-    assert (own.name, own.precision, own.persons_per_call) == ("onnx", precision, persons)
+def test_a_network_takes_64_persons_per_call_in_float32(model_folder: Path) -> None:
+    own = network(model_folder)
+    assert (own.name, own.precision, own.persons_per_call) == ("onnx", "fp32", 64)
 
 
 def test_a_session_uses_as_many_threads_as_it_was_told_and_none_spins(model_folder: Path) -> None:
@@ -84,17 +80,25 @@ def test_a_session_uses_as_many_threads_as_it_was_told_and_none_spins(model_fold
 
 def test_a_backend_is_of_the_model_and_its_precision(model_folder: Path) -> None:
     backend = open_onnx(
-        model_folder, read_manifest(model_folder), slots=3, threads=1, precision="int8"
+        model_folder, read_manifest(model_folder), slots=3, threads=1, precision="fp32"
     )
-    assert (backend.name, backend.precision, backend.slots) == ("onnx", "int8", 3)
+    assert (backend.name, backend.precision, backend.slots) == ("onnx", "fp32", 3)
     assert backend.manifest == read_manifest(model_folder)
 
 
-def test_a_precision_that_was_not_exported_says_how_to_make_it(model_folder: Path) -> None:
-    with pytest.raises(ModelError) as caught:
+def test_a_precision_other_than_float32_names_the_way_out(model_folder: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
         open_onnx(model_folder, read_manifest(model_folder), slots=1, threads=1, precision="fp16")
-    assert "has no fp16, only fp32, int8; make it with 'langpose-rt export" in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert str(caught.value) == (
+        "backend onnx runs fp32, not fp16; use '--precision fp32', or build an engine "
+        "with 'langpose-rt build-engine'"
+    )
+
+
+def test_a_model_without_a_float32_graph_is_one_line(model_folder: Path) -> None:
+    manifest = msgspec.structs.replace(read_manifest(model_folder), products={})
+    with pytest.raises(ModelError, match="has no float32 graph; export it again"):
+        open_onnx(model_folder, manifest, slots=1, threads=1, precision="fp32")
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", b"\x08\x09"], ids=["empty", "text", "cut"])

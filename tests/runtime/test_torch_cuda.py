@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 
-from langpose_rt.engine.parity import lift_clip
 from langpose_rt.errors import BackendError, ConfigError
 from langpose_rt.manifest import read_manifest
 from langpose_rt.model.checkpoint import load
@@ -23,6 +22,7 @@ from langpose_rt.runtime import torch_cuda
 from langpose_rt.runtime.backend import Backend
 from langpose_rt.runtime.cuda.backend import CudaBackend
 from langpose_rt.runtime.gpu_info import Gpu
+from langpose_rt.runtime.parity import lift_clip
 from langpose_rt.runtime.torch import CHECKPOINT_NAME
 from langpose_rt.runtime.torch_cuda import SIZES, TorchCudaNetwork, open_torch_cuda
 from tests.cpp_ext.conftest import on_cpu as on_cpu  # noqa: PLC0414 - a fixture
@@ -151,7 +151,7 @@ def test_work_is_enqueued_on_the_stream_it_was_bound_to(
 def test_a_recording_is_replayed_on_its_stream_and_freed(cuda: Torch, model_folder: Path) -> None:
     network = TorchCudaNetwork(load(model_folder / CHECKPOINT_NAME)[0])
     done: list[str] = []
-    recording = network.recorded(lambda: done.append("work"), 9)
+    recording = network.capture(lambda: done.append("work"), 9)
     assert done == ["work"]
     recording.launch()
     recording.launch()
@@ -165,7 +165,7 @@ def test_a_recording_that_is_refused_is_one_sentence(cuda: Torch, model_folder: 
     cuda.refusing = True
     network = TorchCudaNetwork(load(model_folder / CHECKPOINT_NAME)[0])
     with pytest.raises(BackendError) as caught:
-        network.recorded(lambda: None, 9)
+        network.capture(lambda: None, 9)
     assert str(caught.value) == "torch cannot record: CUDA error: operation not permitted"
 
 
@@ -187,7 +187,7 @@ def test_a_closed_network_holds_no_weights(cuda: Torch, model_folder: Path) -> N
     network = TorchCudaNetwork(load(model_folder / CHECKPOINT_NAME)[0])
     network.close()
     with pytest.raises(KeyError):
-        network.bound("encoder", 1, {}, 1)
+        network.bind("encoder", 1, {}, 1)
 
 
 def test_a_machine_without_a_gpu_is_one_sentence(

@@ -59,7 +59,7 @@ _SIDED = re.compile(rf"\b({'|'.join(_MIRRORED)})\b", re.IGNORECASE)
 
 @dataclass(frozen=True, kw_only=True)
 class MotionClip:
-    """Where one clip lies in Mocap.joints_m and what is known of it."""
+    """Metadata of one clip, and its place in Mocap.joints_m."""
 
     name: str
     source: str
@@ -99,7 +99,7 @@ class Mocap:
 
     @functools.cached_property
     def texts(self) -> tuple[str, ...]:
-        """What the clips and their mirror images show, each sentence once, sorted."""
+        """Sentences of the clips and of their mirror images, each once, sorted."""
         own = {clip.text for clip in self.clips}
         return tuple(sorted(own | {mirrored_text(text) for text in own}))
 
@@ -159,7 +159,7 @@ class Mocap:
 
 @dataclass(frozen=True, kw_only=True)
 class GroupMoments:
-    """Where the poses of one group are found, and how often each is drawn."""
+    """Moments of one pose group, and how often each is drawn."""
 
     group: str
     clip: Int64[np.ndarray, " moment"]
@@ -184,12 +184,12 @@ def _group_moments(
 
 
 def mirrored_text(text: str) -> str:
-    """What a sentence says of the mirror image of its motion."""
+    """Return the sentence of the mirror image of a motion."""
     return _SIDED.sub(lambda found: _MIRRORED[found.group().lower()], text)
 
 
 def is_commercial(licence: str) -> bool:
-    """Whether a licence sentence allows commercial use (no Creative Commons NC term)."""
+    """Return whether a licence allows commercial use (no Creative Commons NC term)."""
     return "-NC" not in licence.upper()
 
 
@@ -200,7 +200,7 @@ def read_mocap(
     commercial_only: bool = False,
     sources: Iterable[str] | None = None,
 ) -> Mocap:
-    """Reads every wanted clip of one split into memory.
+    """Read every wanted clip of one split into memory.
 
     Args:
         folder: Holds index.json and the npz files it names.

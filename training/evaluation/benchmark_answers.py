@@ -59,8 +59,12 @@ def _answer(
     frames = np.nonzero(newest < len(time_ns))[0]
     newest = newest[frames]
     lag_s = ((time_ns[newest] - time_ns[frames]) * 1e-9).astype(np.float32)
-    pose, _ = model.lifter(features[newest], features[frames], torch.from_numpy(lag_s))
-    return Answer(pose_camera=pose.numpy() @ batch.rotation[0, frames], frames=frames)
+    pose, log_sigma = model.lifter(features[newest], features[frames], torch.from_numpy(lag_s))
+    return Answer(
+        pose_camera=pose.numpy() @ batch.rotation[0, frames],
+        frames=frames,
+        sigma=log_sigma.exp().numpy(),
+    )
 
 
 def _offline(model: "LangPose", batch: Batch) -> Answer:

@@ -46,10 +46,12 @@ class Answer:
     Attributes:
         pose_camera: Body units, camera axes.
         frames: Indices of these frames, rising.
+        sigma: Standard deviation of every joint, body units; None where it was not computed.
     """
 
     pose_camera: Float[np.ndarray, "answered 17 3"]
     frames: Int[np.ndarray, " answered"]
+    sigma: Float[np.ndarray, "answered 17"] | None = None
 
 
 def score_clip(clip: BenchmarkClip, answer: Answer) -> Scores:

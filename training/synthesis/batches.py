@@ -33,7 +33,7 @@ EXCHANGED_LIMBS = 0.55
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """What a batch is made of. Source: ours; every range is wider than what is expected in use.
+    """Composition of a batch. Source: ours; every range is wider than expected in use.
 
     Args:
         clips, frames: Size of a batch.
@@ -73,7 +73,7 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Footage:
-    """What a rig would report of some clips, and the truth.
+    """Keypoints and camera facts that a rig would report of some clips, and the truth.
 
     Attributes:
         rays: Keypoints as x/z and y/z through the intrinsics the rig believes in; 0 if missing.
@@ -99,7 +99,7 @@ class Footage:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """What the network gets and what it should answer.
+    """Inputs of the network and the targets of its outputs.
 
     Attributes:
         rows, extras: Input, from langpose_rt.geometry.person_frame.
@@ -125,7 +125,7 @@ class Batch:
 
 
 def batch_from_seed(mocap: Mocap, config: DataConfig, seed: int, number: int) -> Batch:
-    """The batch with this number; the same numbers give the same arrays."""
+    """Return the batch with this number; the same numbers give the same arrays."""
     rng = np.random.default_rng([seed, number])
     chosen, moment_s = draw_moments(rng, mocap, config.clips, config.posed)
     time_ns = draw_times(rng, config.clips, config.frames, config.times)
@@ -265,7 +265,7 @@ def film(
 
 
 def anchor_clips(footage: Footage, text: Int64[np.ndarray, " clip"] | None = None) -> Batch:
-    """The person's own axes, from the live code's own anchor, over all clips at once.
+    """Return person-centred inputs of all clips, by the anchor code that runs live.
 
     Args:
         footage: What a rig would report.
@@ -299,7 +299,7 @@ def anchor_clips(footage: Footage, text: Int64[np.ndarray, " clip"] | None = Non
 
 
 def screen_clips(footage: Footage, text: Int64[np.ndarray, " clip"] | None = None) -> Batch:
-    """The paper's input: screen coordinates and score; answers in camera axes and body units.
+    """Return the paper's input: screen coordinates and score; targets in camera axes.
 
     Args:
         footage: What a rig would report.

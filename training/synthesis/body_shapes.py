@@ -45,7 +45,7 @@ def draw_bones_m(rng: Rng, clips: int, size_sd: float = 0.07) -> Float32[np.ndar
 def rebone(
     joints_m: Float32[np.ndarray, "clip frame 17 3"], bones_m: Float32[np.ndarray, "clip 16"]
 ) -> Float32[np.ndarray, "clip frame 17 3"]:
-    """The same bone directions with other lengths; the hip's path grows with the legs."""
+    """Return the same bone directions with other lengths; the hip's path grows with the legs."""
     old_m = bone_lengths(joints_m[:, 0])
     legs = [1, 2, 4, 5]
     stride = bones_m[:, legs].sum(-1) / np.maximum(old_m[:, legs].sum(-1), 1e-3)
@@ -62,7 +62,7 @@ def rebone(
 def mirror(
     joints_m: Float32[np.ndarray, "clip frame 17 3"],
 ) -> Float32[np.ndarray, "clip frame 17 3"]:
-    """The mirror image: x turned around, left and right exchanged."""
+    """Return the mirror image: x negated, left and right exchanged."""
     return np.asarray(joints_m[:, :, FLIP_INDICES] * np.array([-1, 1, 1], np.float32))
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float32
 Rng = np.random.Generator
 
 SHARES = (0.35, 0.5, 0.15)
-"""How often joints are independent, as in COCO and as in formats with a neck. Source: ours."""
+"""Shares of clips with independent joints, as in COCO, and with a neck. Source: ours."""
 
 _HIP, _SPINE, _THORAX = 0, 7, 8
 _HIPS, _SHOULDERS = (1, 4), (11, 14)
@@ -20,7 +20,7 @@ _SPINE_SHARE = 0.48
 Parts = tuple[tuple[int, tuple[int, ...]], ...]
 COCO: Parts = ((_HIP, _HIPS), (_THORAX, _SHOULDERS), (_SPINE, (_HIP, _THORAX)))
 WITH_NECK: Parts = ((_HIP, _HIPS), (_SPINE, (_HIP, _THORAX)))
-"""What trunk joints are made of, in an order in which that is known."""
+"""Joints that each trunk joint is derived from, in an order of evaluation."""
 
 
 def draw_kinds(rng: Rng, clips: int, share: float) -> tuple[Bool[np.ndarray, " clip"], ...]:

@@ -33,7 +33,7 @@ _LARGEST = 2.0
 def swing(
     rng: Rng, joints_m: Float32[np.ndarray, "clip frame 17 3"]
 ) -> Float32[np.ndarray, "clip frame 17 3"]:
-    """The same motion with every limb turned by an angle of its own; bone lengths are kept."""
+    """Return the motion with every limb turned by an angle of its own; bone lengths are kept."""
     result = joints_m.copy()
     for pivot, followers, degrees in SWINGS:
         turn = np.radians(degrees) * rng.standard_normal((len(joints_m), 3))

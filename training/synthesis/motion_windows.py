@@ -15,12 +15,12 @@ from training.data.pose_groups import GROUP_WEIGHTS
 Rng = np.random.Generator
 
 COMMON_RATES_HZ = (25.0, 30.0, 50.0, 60.0, 100.0, 120.0)
-"""What cameras really run at; half of the clips take one of these."""
+"""Frame rates of real cameras in Hz; half of the clips take one of these."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TimeConfig:
-    """How irregular capture times are. Source: ours.
+    """Irregularity of capture times. Source: ours.
 
     Args:
         slowest_hz, fastest_hz: Range of the frame rates.
@@ -60,7 +60,7 @@ def draw_times(
 
 
 def draw_clips(rng: Rng, mocap: Mocap, count: int) -> Int64[np.ndarray, " clip"]:
-    """Indices of clips, by source and action and not by number of recordings."""
+    """Draw indices of clips, by source and action and not by number of recordings."""
     return rng.choice(len(mocap.clips), count, p=mocap.clip_probabilities)
 
 

@@ -53,7 +53,7 @@ class SumNetwork:
         self.calls: list[tuple[str, int]] = []
         self.unrecordable = self.closed = False
 
-    def bound(
+    def bind(
         self,
         part: str,
         size: int,
@@ -79,7 +79,7 @@ class SumNetwork:
 
         return enqueue
 
-    def recorded(self, work: Enqueue, stream: int) -> Replay:  # noqa: ARG002 - as above
+    def capture(self, work: Enqueue, stream: int) -> Replay:  # noqa: ARG002 - as above
         if self.unrecordable:
             raise BackendError("CUDA failed at beginning a graph: not supported")
         self.recordings.append(Replay(work))

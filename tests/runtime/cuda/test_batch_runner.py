@@ -146,14 +146,14 @@ def test_a_library_that_cannot_record_costs_the_graphs_and_is_said_once(
 def test_recordings_are_all_or_nothing(
     place: DeviceContext, network: SumNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = network.recorded
+    whole = network.capture
 
-    def recorded(work: Any, stream: int) -> Any:
+    def capture(work: Any, stream: int) -> Any:
         if len(network.recordings) == 4:
             raise BackendError("out of memory")
         return whole(work, stream)
 
-    monkeypatch.setattr(network, "recorded", recorded)
+    monkeypatch.setattr(network, "capture", capture)
     runner = BatchRunner(place)
     assert not runner.graphs
     assert [recording.closed for recording in network.recordings] == [True] * 4

@@ -12,7 +12,7 @@ from tests.runtime.cuda.fake_bindings import OUT_OF_MEMORY, UNKNOWN, FakeBinding
 pytest.importorskip("cuda.bindings")
 
 from langpose_rt.runtime.cuda import cuda_bindings
-from langpose_rt.runtime.cuda.cuda_bindings import BindingsDriver, asked
+from langpose_rt.runtime.cuda.cuda_bindings import BindingsDriver, checked
 
 
 @pytest.fixture
@@ -49,12 +49,12 @@ def test_without_the_library_of_the_driver_it_is_one_sentence(
 
 
 def test_a_status_is_a_sentence_in_the_drivers_words_or_its_number(cuda: FakeBindings) -> None:
-    assert asked((0,), "nothing") is None
-    assert asked((0, 5, 6), "two") == 5
+    assert checked((0,), "nothing") is None
+    assert checked((0, 5, 6), "two") == 5
     with pytest.raises(BackendError, match=r"^CUDA failed at the work: out of memory$"):
-        asked((OUT_OF_MEMORY, None), "the work")
+        checked((OUT_OF_MEMORY, None), "the work")
     with pytest.raises(BackendError, match=r"^CUDA failed at the work: error 999$"):
-        asked((UNKNOWN,), "the work")
+        checked((UNKNOWN,), "the work")
 
 
 def test_the_context_is_left_whatever_happens_in_it(

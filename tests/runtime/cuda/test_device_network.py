@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 
-from langpose_rt.runtime.cuda.device_network import DeviceNetwork, Recording
+from langpose_rt.runtime.cuda.device_network import CapturedWork, DeviceNetwork
 from langpose_rt.runtime.cuda.graph import Graph
 from tests.gpu.host_network import HostNetwork
 from tests.runtime.cuda.host_driver import HostDriver
@@ -27,19 +27,19 @@ def test_every_network_takes_what_the_protocol_gives(library: str) -> None:
     if library in NETWORKS:
         module, name = NETWORKS[library]
         own[library] = getattr(importlib.import_module(module), name)
-    for method in ("bound", "recorded", "close"):
+    for method in ("bind", "capture", "close"):
         assert parameters(own[library], method) == parameters(DeviceNetwork, method)
 
 
 @pytest.mark.parametrize("recording", [Graph, Replay])
 def test_every_recording_is_launched_and_closed(recording: type) -> None:
     for method in ("launch", "close"):
-        assert parameters(recording, method) == parameters(Recording, method)
+        assert parameters(recording, method) == parameters(CapturedWork, method)
 
 
 def test_a_network_without_its_sizes_is_none() -> None:
     network = SumNetwork(HostDriver())
     assert isinstance(network, DeviceNetwork)
-    assert isinstance(Replay(lambda: None), Recording)
+    assert isinstance(Replay(lambda: None), CapturedWork)
     del network.sizes
     assert not isinstance(network, DeviceNetwork)

@@ -4,7 +4,7 @@ import pytest
 
 from langpose_rt.errors import BackendError
 from langpose_rt.runtime.cuda import graph as module
-from langpose_rt.runtime.cuda.device_network import Recording
+from langpose_rt.runtime.cuda.device_network import CapturedWork
 from langpose_rt.runtime.cuda.graph import Graph
 from tests.runtime.cuda.fake_bindings import UNKNOWN, FakeBindings
 
@@ -24,7 +24,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> FakeBindings:
 
 def test_work_is_recorded_between_begin_and_end_and_not_run_again(cuda: FakeBindings) -> None:
     graph = Graph(lambda: cuda.calls.append(("work",)), STREAM)
-    assert isinstance(graph, Recording)
+    assert isinstance(graph, CapturedWork)
     assert cuda.names == [
         "cuStreamBeginCapture", "work", "cuStreamEndCapture", "cuGraphInstantiate",
         "cuGraphDestroy",

@@ -8,8 +8,8 @@ from langpose_rt.runtime.cuda.step_programs import (
     ENCODE_AND_LIFT,
     LIFT,
     PROGRAMS,
-    Blocks,
     DeviceContext,
+    StepMemory,
     StepProgram,
 )
 from tests.runtime.cuda.host_driver import HostDriver
@@ -26,16 +26,16 @@ ORDER = {
 
 
 def made(place: DeviceContext, size: int = 2) -> dict[str, StepProgram]:
-    blocks = Blocks(place, size)
-    return {name: StepProgram(name, size, place, blocks) for name in PROGRAMS}
+    memory = StepMemory(place, size)
+    return {name: StepProgram(name, size, place, memory) for name in PROGRAMS}
 
 
 def give(program: StepProgram, **arrays: object) -> dict[str, np.ndarray]:
     """Fill what a program is given, the rest with zeros, run it and copy what it answers."""
-    for name, array in program.given.items():
+    for name, array in program.inputs.items():
         array[...] = arrays.get(name, 0)
     program.enqueue()
-    return {name: array.copy() for name, array in program.answer.items()}
+    return {name: array.copy() for name, array in program.outputs.items()}
 
 
 def rows_of(*totals: float) -> np.ndarray:
@@ -57,15 +57,17 @@ def test_a_program_is_one_copy_up_the_work_in_order_and_one_copy_down(
 
 def test_what_goes_up_and_what_comes_down_has_a_row_per_person(place: DeviceContext) -> None:
     programs = made(place, size=4)
-    given = {name: set(program.given) for name, program in programs.items()}
+    given = {name: set(program.inputs) for name, program in programs.items()}
     assert given[ENCODE] == given[ENCODE_AND_LIFT] == {"slots", "time_ns", "rows", "extras"}
     assert given[LIFT] == {"slots", "frames_back", "lag_s"}
-    answers = {name: set(program.answer) for name, program in programs.items()}
+    answers = {name: set(program.outputs) for name, program in programs.items()}
     assert answers[ENCODE] == {"embedding"}
     assert answers[ENCODE_AND_LIFT] == answers[ENCODE] | answers[LIFT]
     assert answers[LIFT] == {"pose", "sigma"}
     for program in programs.values():
-        assert all(len(array) == 4 for array in (*program.given.values(), *program.answer.values()))
+        assert all(
+            len(array) == 4 for array in (*program.inputs.values(), *program.outputs.values())
+        )
 
 
 def test_encoding_answers_and_remembers(place: DeviceContext) -> None:
@@ -130,12 +132,12 @@ def test_encoding_for_nobody_changes_nothing_of_what_is_remembered(place: Device
 def test_programs_of_all_sizes_share_the_same_memory(
     place: DeviceContext, driver: HostDriver
 ) -> None:
-    blocks = Blocks(place, 4)
-    one, four = (StepProgram(LIFT, size, place, blocks) for size in (1, 4))
-    four.given["slots"][:] = [5, 6, 7, 8]
-    assert one.given["slots"].tolist() == [5]
-    assert not np.shares_memory(one.given["slots"], one.answer["pose"])
-    assert one.answer["pose"].ctypes.data == four.answer["pose"].ctypes.data
+    memory = StepMemory(place, 4)
+    one, four = (StepProgram(LIFT, size, place, memory) for size in (1, 4))
+    four.inputs["slots"][:] = [5, 6, 7, 8]
+    assert one.inputs["slots"].tolist() == [5]
+    assert not np.shares_memory(one.inputs["slots"], one.outputs["pose"])
+    assert one.outputs["pose"].ctypes.data == four.outputs["pose"].ctypes.data
 
 
 @pytest.mark.parametrize("stored", [np.float32, np.float16])
@@ -148,8 +150,8 @@ def test_the_ring_inside_is_of_the_type_the_network_wants(driver: HostDriver, st
     place = DeviceContext(
         driver=driver, stream=driver.stream(), window=window, network=network, config=CONFIG
     )
-    inside = Blocks(place, 2).inside
+    device_only = StepMemory(place, 2).device_only
     ring_bytes = 2 * CONFIG.blocks * CONFIG.window * CONFIG.channels * np.dtype(stored).itemsize
-    assert inside["ring_values"] - inside["ring_keys"] == -(-ring_bytes // 256) * 256
+    assert device_only["ring_values"] - device_only["ring_keys"] == -(-ring_bytes // 256) * 256
     program = made(place)[ENCODE_AND_LIFT]
     assert give(program, slots=[0, 1], rows=rows_of(2, 4))["embedding"][:, 1].tolist() == [2, 4]
