@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langpose_rt.cli.arguments.options import add_model_arguments, check_writable, model_flags
-from langpose_rt.config import NUM_JOINTS
 from langpose_rt.errors import ConfigError, LangPoseError
 
 if TYPE_CHECKING:
@@ -105,6 +104,8 @@ def _play(clip: "Clip", endpoint: str, loops: int) -> int:
 def poses_by_loop(messages: "Sequence[PoseMessage]", frames: int) -> list["np.ndarray"]:
     """Return poses [frame, 17, 3] of every loop (epoch) of one person, NaN without an answer."""
     import numpy as np
+
+    from langpose_rt.config import NUM_JOINTS
 
     loops: dict[int, np.ndarray] = {}
     for message in messages:
