@@ -121,7 +121,7 @@ def _keypoint_count(frames: Sequence[FramePeople]) -> int:
 
 def _skeleton_of(path: Path, count: int) -> Skeleton:
     if count == 0:
-        raise ConfigError(f"{path}: nobody is in any frame; expected people with pose_keypoints_2d")
+        raise ConfigError(f"{path}: no frame has a person; expected people with pose_keypoints_2d")
     try:
         return skeleton_of_size(count)
     except ConfigError as error:

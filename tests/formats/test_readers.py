@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.formats.clip import DEMO_CLIP, Clip, Given
+from langpose_rt.formats.clip import DEMO_CLIP, Clip, ClipOverrides
 from langpose_rt.formats.clip_npz import clip_from_npz, clip_to_npz
 from langpose_rt.formats.openpose_json import clip_from_openpose
 from langpose_rt.formats.readers import read_clip
 
-SAID = Given(size=(640, 480), fps=50.0)
+SAID = ClipOverrides(size=(640, 480), fps=50.0)
 
 
 def same(one: Clip, other: Clip) -> bool:
@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_file_is_read_as_npz_and_a_folder_as_openpose(folder: Path) -> None:
-    assert same(read_clip(DEMO_CLIP), clip_from_npz(DEMO_CLIP, Given()))
+    assert same(read_clip(DEMO_CLIP), clip_from_npz(DEMO_CLIP, ClipOverrides()))
     assert same(read_clip(folder, SAID), clip_from_openpose(folder, SAID))
 
 
@@ -53,7 +53,7 @@ def test_what_one_reader_has_read_and_npz_keeps_the_other_reads_again(
 def test_what_is_given_reaches_either_reader(folder: Path, tmp_path: Path) -> None:
     clip_to_npz(tmp_path / "clip.npz", read_clip(folder, SAID))
     for path in (folder, tmp_path / "clip.npz"):
-        clip = read_clip(path, Given(size=(320, 240), fps=25.0))
+        clip = read_clip(path, ClipOverrides(size=(320, 240), fps=25.0))
         assert clip.size == (320, 240)
         assert clip.t_ns.tolist() == [0, 40_000_000, 80_000_000]
 
@@ -75,5 +75,5 @@ def test_paths_that_hold_no_clip_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no.npz does not exist; expected an npz file or"):
         read_clip(tmp_path / "no.npz")
     (tmp_path / "frame_1.json").write_text("{}")
-    with pytest.raises(ConfigError, match="is one JSON file; give the folder"):
+    with pytest.raises(ConfigError, match="JSON of a detector has no image size"):
         read_clip(str(tmp_path / "frame_1.json"))
