@@ -5,6 +5,8 @@ Exit codes: 0 done, 1 failed while running, 2 wrong option, file or model, 130 i
 
 import argparse
 import contextlib
+import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -57,6 +59,7 @@ COMMANDS = {
 """Commands in the order of the help text."""
 
 _FAILED, _WRONG, _INTERRUPTED = 1, 2, 130
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -111,6 +114,7 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
     words = sys.argv[1:] if argv is None else argv
+    _ready_output()
     try:
         try:
             return _run(words)
@@ -119,9 +123,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         with contextlib.suppress(OSError):  # a stdout in memory, as in a notebook, has no fileno
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):  # `langpose-rt ... | head` is legal
-            print(f"langpose-rt: {error}", file=sys.stderr)
-        return _FAILED
+        if isinstance(error, BrokenPipeError):  # `langpose-rt ... | head` is legal
+            return _FAILED
+        print(f"langpose-rt: {error}", file=sys.stderr)
+        return _WRONG if error.errno in _DISK_FULL else _FAILED
+
+
+def _ready_output() -> None:
+    """Make standard output and error accept any text, also if closed or limited to an encoding.
+
+    A closed one is replaced by the null device, so that its descriptor is not reused for a file.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(words: Sequence[str]) -> int:

@@ -14,14 +14,19 @@ from langpose_rt.errors import ConfigError
 from langpose_rt.formats.track import Motion
 from langpose_rt.geometry.skeleton import JOINTS
 
+MAX_FRAMES = 65_535
+"""The header of a C3D file counts frames with 16 bits."""
+
 _MM = 1000.0
+_POINT_BYTES = 16
 
 
 def motion_to_c3d(path: Path, motion: Motion) -> None:
     """Write the motion of one person; an existing file is replaced atomically.
 
     Raises:
-        ConfigError: If ezc3d is not installed or the file cannot be written.
+        ConfigError: If ezc3d is not installed, there are more frames than the format holds, or the
+            file cannot be written.
     """
     try:
         import ezc3d
@@ -30,6 +35,12 @@ def motion_to_c3d(path: Path, motion: Motion) -> None:
             "C3D needs ezc3d, which is not installed; "
             "install with 'pip install \"langpose-rt[files]\"'"
         ) from None
+    frames = len(motion.joints)
+    if frames > MAX_FRAMES:
+        raise ConfigError(
+            f"{path} would have {frames} frames; a C3D file holds {MAX_FRAMES}: "
+            "choose a lower --rate, or write .trc or .csv"
+        )
     file = ezc3d.c3d()
     points = np.ones((4, len(JOINTS), len(motion.joints)))
     points[:3] = _MM * motion.joints.transpose(2, 1, 0)
@@ -45,6 +56,8 @@ def motion_to_c3d(path: Path, motion: Motion) -> None:
     part = path.with_name(path.stem + ".part.c3d")  # ezc3d requires the suffix
     try:
         file.write(str(part))
+        if part.stat().st_size < frames * len(JOINTS) * _POINT_BYTES:  # ezc3d reports no full disk
+            raise OSError("the disk is full")
         part.replace(path)
     except (OSError, RuntimeError) as error:
         part.unlink(missing_ok=True)

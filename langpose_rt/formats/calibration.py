@@ -7,15 +7,21 @@ One table per camera, at the top level (`[cam_01]`) or under `[cameras]` (calisc
     matrix         3 x 3 camera matrix
     distortions    OpenCV's order
     rotation       optional; world to camera, as a Rodrigues vector or 3 x 3
-    translation    optional; x_camera = R x_world + t, metres
+    translation    optional; x_camera = R x_world + t, metres; millimetres are converted
     fisheye        optional; true is refused
 
-Tables that describe no camera (`[metadata]`) are skipped. The camera model is in
-`geometry/camera.py`.
+Tables that describe no camera (`[metadata]`, `[stereo_0_1]`) are skipped. A camera that cannot be
+used is left out and reported; the others are kept. Without rotation and translation a camera has
+intrinsics only. The camera model is in `geometry/camera.py`.
 """
 
+import codecs
+import logging
+import re
 import sys
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +29,9 @@ import numpy as np
 from jaxtyping import Float
 
 from langpose_rt.errors import ConfigError
+from langpose_rt.formats.bounded_file import MAX_FRAME_BYTES, read_bounded
+from langpose_rt.formats.plausibility import lens_finding
+from langpose_rt.formats.track import UP_AXES
 from langpose_rt.geometry.camera import Camera, Intrinsics
 
 if sys.version_info >= (3, 11):
@@ -30,21 +39,29 @@ if sys.version_info >= (3, 11):
 else:  # tomllib is tomli under its older name
     import tomli as tomllib
 
-CAMERA_KEYS = {"matrix", "distortions", "rotation", "translation"}
-UP = {
-    f"{sign}{axis}": np.array([float(f"{sign}1") * (axis == a) for a in "xyz"])
-    for sign in ("", "-")
-    for axis in "xyz"
-}
+Report = Callable[[str], None]
+
+log = logging.getLogger(__name__)
+
+CAMERA_KEYS = {"matrix", "distortions"}
+UP = UP_AXES
 """Directions the up axis of the world may have."""
 
 FARTHEST_M = 100.0
-"""A camera farther from the world's origin is assumed to be in millimetres, and rejected."""
+"""Positions farther from the origin of the world are in millimetres, or unusable."""
 
+_MM_PER_M = 1000.0
+_NEAREST_MM = 10.0
 _UPRIGHT = 0.6
+_NO_NUMBERS = frozenset({"", "null", "none", "nan"})
+_NOT_FISHEYE = (False, 0, "false", "0", "")
+_NAME = re.compile(r"(?:[A-Za-z0-9_.-]{1,64}/)?[A-Za-z0-9_.-]{1,64}", re.ASCII)
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+", re.ASCII)
 
 
-def cameras_from_toml(path: str | Path, up: str | None = None) -> dict[str, Camera]:
+def cameras_from_toml(
+    path: str | Path, up: str | None = None, *, report: Report | None = None
+) -> dict[str, Camera]:
     """Return every camera of a calibration file, by name.
 
     Args:
@@ -52,33 +69,43 @@ def cameras_from_toml(path: str | Path, up: str | None = None) -> dict[str, Came
         up: Up axis of the world, a key of UP. None takes z if the mean up direction of the cameras
             is within 53 degrees of it, else unknown: a file whose world is its first camera gives
             intrinsics and no gravity.
+        report: Receives one sentence for everything that is left out, converted or unknown; by
+            default they are logged as warnings.
 
     Raises:
-        ConfigError: If the file is damaged, a camera is incomplete, two have the same name, a lens
-            is a fisheye, or a camera is farther away than FARTHEST_M.
+        ConfigError: If the file is damaged, two cameras have the same name, or none can be used.
     """
     path = Path(path)
+    report = report or log.warning
     if up is not None and up not in UP:
         raise ConfigError(f"up is {up!r}; expected one of {', '.join(UP)}")
     cameras: dict[str, Camera] = {}
+    unusable: list[str] = []
     for key, table in _camera_tables(path).items():
+        notes: list[str] = []
         try:
-            camera = _camera_from_table(key, table)
+            camera = _camera_from_table(key, table, notes)
         except ConfigError as error:
-            raise ConfigError(f"{path}: [{key}]: {error}") from None
+            unusable.append(f"{path}: [{key}]: {error}")
+            continue
+        for note in notes:
+            report(f"{path}: [{key}]: {note}")
         if camera.name in cameras:
             raise ConfigError(f'{path}: two cameras are named "{camera.name}"; rename one')
         cameras[camera.name] = camera
+    if not cameras and unusable:
+        raise ConfigError(unusable[0])
     if not cameras:
         raise ConfigError(f"{path} has no camera; expected tables such as [cam_01] with a matrix")
-    return _with_gravity(cameras, up)
+    for sentence in unusable:
+        report(f"{sentence}; the other cameras are used")
+    return _with_gravity(path, _in_metres(path, cameras, report), up, report)
 
 
 def _camera_tables(path: Path) -> dict[str, Mapping[str, Any]]:
     try:
-        document = tomllib.loads(path.read_bytes().decode())
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
+        raw = read_bounded(path, MAX_FRAME_BYTES)
+        document = tomllib.loads(raw.removeprefix(codecs.BOM_UTF8).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is no TOML file: {error}") from None
     nested = document.pop("cameras", {})
@@ -90,8 +117,9 @@ def _camera_tables(path: Path) -> dict[str, Mapping[str, Any]]:
     }
 
 
-def _camera_from_table(key: str, table: Mapping[str, Any]) -> Camera:
-    if table.get("fisheye", False) is not False:
+def _camera_from_table(key: str, table: Mapping[str, Any], notes: list[str]) -> Camera:
+    fisheye = table.get("fisheye", False)
+    if (fisheye.lower() if isinstance(fisheye, str) else fisheye) not in _NOT_FISHEYE:
         raise ConfigError(
             "found a fisheye lens; expected OpenCV's pinhole model, calibrate with it"
         )
@@ -102,12 +130,48 @@ def _camera_from_table(key: str, table: Mapping[str, Any]) -> Camera:
     intrinsics = Intrinsics.from_matrix(
         _numbers(table, "matrix", (3, 3)), width_px, height_px, dist.tolist()
     )
-    posed = "rotation" in table and "translation" in table
+    found = lens_finding(intrinsics)
+    if found is not None and found.impossible:
+        raise ConfigError(found.detail)
+    if found is not None:
+        notes.append(found.detail)
+    placed = {"rotation", "translation"} & table.keys()
+    posed = all(_holds_numbers(table.get(name)) for name in ("rotation", "translation"))
+    if placed and not posed:
+        notes.append('found no numbers in "rotation" or "translation"; only the lens is used')
     return Camera(
-        name=str(table.get("name", key)),
+        name=_topic_name(str(table.get("name", key)), notes),
         intrinsics=intrinsics,
         T_world_camera=_world_from_table(table) if posed else None,
     )
+
+
+def _holds_numbers(value: Any) -> bool:
+    """Return False for a rotation or translation that is absent, empty, null or NaN."""
+    if isinstance(value, str):
+        return value.strip().lower() not in _NO_NUMBERS
+    if value is None or value == []:
+        return False
+    try:
+        return not np.isnan(np.array(value, np.float64)).all()
+    except (TypeError, ValueError, OverflowError):
+        return True  # rejected, with a sentence, by _numbers
+
+
+def _topic_name(name: str, notes: list[str]) -> str:
+    """Convert a name to one that a stream can have: letters, digits and any of `_.-`.
+
+    Raises:
+        ConfigError: If no such character is left.
+    """
+    if _NAME.fullmatch(name):
+        return name
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    usable = _NOT_IN_NAMES.sub("_", plain).strip("_")[:64]
+    if not usable:
+        raise ConfigError(f'found the name "{name}"; expected letters, digits or any of _.-')
+    notes.append(f'no stream can be named "{name}"; it is matched with the camera name "{usable}"')
+    return usable
 
 
 def _world_from_table(table: Mapping[str, Any]) -> Float[np.ndarray, "4 4"]:
@@ -123,10 +187,32 @@ def _world_from_table(table: Mapping[str, Any]) -> Float[np.ndarray, "4 4"]:
         raise ConfigError(f'found {translation.size} numbers in "translation"; expected 3')
     T_world_camera = np.eye(4)
     T_world_camera[:3, :3], T_world_camera[:3, 3] = R.T, -R.T @ translation
-    far_m = float(np.linalg.norm(translation))
-    if far_m > FARTHEST_M:
-        raise ConfigError(f"found a camera {far_m:.0f} from the origin; expected metres")
     return T_world_camera
+
+
+def _in_metres(path: Path, cameras: dict[str, Camera], report: Report) -> dict[str, Camera]:
+    """Convert positions in millimetres to metres, and remove positions that are in neither."""
+    placed = {name: c.T_world_camera for name, c in cameras.items() if c.T_world_camera is not None}
+    far = {name: float(np.linalg.norm(T[:3, 3])) for name, T in placed.items()}
+    farthest = max(far.values(), default=0.0)
+    if farthest <= FARTHEST_M:
+        return cameras
+    moved = [distance for distance in far.values() if distance > 0]
+    millimetres = _MM_PER_M < farthest <= FARTHEST_M * _MM_PER_M and min(moved) >= _NEAREST_MM
+    if millimetres:
+        report(f"{path}: found cameras {farthest:.0f} from the origin; taken for millimetres")
+        scaled = {name: T.copy() for name, T in placed.items()}
+        for T in scaled.values():
+            T[:3, 3] /= _MM_PER_M
+        return cameras | {
+            name: replace(cameras[name], T_world_camera=T) for name, T in scaled.items()
+        }
+    lost = [name for name, distance in far.items() if distance > FARTHEST_M]
+    report(
+        f"{path}: found {', '.join(lost)} as far as {farthest:.0f} from the origin; "
+        "expected metres; only the lens is used"
+    )
+    return cameras | {name: replace(cameras[name], T_world_camera=None) for name in lost}
 
 
 def _rotation_from_vector(vector: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
@@ -140,12 +226,17 @@ def _rotation_from_vector(vector: Float[np.ndarray, "3"]) -> Float[np.ndarray, "
     return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
 
 
-def _with_gravity(cameras: dict[str, Camera], up: str | None) -> dict[str, Camera]:
+def _with_gravity(
+    path: Path, cameras: dict[str, Camera], up: str | None, report: Report
+) -> dict[str, Camera]:
     placed = [c.T_world_camera for c in cameras.values() if c.T_world_camera is not None]
     if not placed:
         return cameras
     cameras_up = np.mean([-T[:3, 1] for T in placed], axis=0)
     if up is None and cameras_up @ UP["z"] < _UPRIGHT:
+        report(
+            f"{path}: which way is up in its world is not known; say it with --up, such as --up z"
+        )
         return cameras
     down = -UP[up or "z"]
     return {

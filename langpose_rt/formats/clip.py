@@ -22,7 +22,7 @@ Size = tuple[int, int]
 """Width and height of an image, pixels."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ClipOverrides:
     """Values that override or complete what a clip file says; None leaves it to the file.
 
@@ -34,6 +34,7 @@ class ClipOverrides:
     size: Size | None = None
     fps: float | int | None = None
     intrinsics: Intrinsics | None = None
+    gravity: Float[np.ndarray, "3"] | None = None
 
     def __post_init__(self) -> None:
         if self.size is not None:
@@ -99,10 +100,14 @@ class Clip:
 def keypoints_normalised(
     keypoints: Float[np.ndarray, "*batch 3"],
 ) -> Float[np.ndarray, "*batch 3"]:
-    """Return a float32 copy in which a missing keypoint (score <= 0 or not finite) is all 0."""
+    """Return a float32 copy in which a missing keypoint is all 0.
+
+    A keypoint is missing if its score is not above 0, a number is not finite, or it lies exactly at
+    (0, 0): detectors of the YOLO family put keypoints there, with a score, that they did not find.
+    """
     with np.errstate(over="ignore"):
         copied = keypoints.astype(np.float32)
-    seen = np.isfinite(copied).all(-1) & (copied[..., 2] > 0)
+    seen = np.isfinite(copied).all(-1) & (copied[..., 2] > 0) & (copied[..., :2] != 0).any(-1)
     return np.where(seen[..., None], copied, np.float32(0))
 
 

@@ -58,7 +58,11 @@ def clip_from_npz(path: Path, overrides: ClipOverrides) -> Clip:
             t_ns=_times(archive, frames, overrides.fps),
             ids=_ids(archive, keypoints),
             intrinsics=overrides.intrinsics or _intrinsics(archive, size),
-            gravity=_gravity(archive) if "gravity" in archive else None,
+            gravity=overrides.gravity
+            if overrides.gravity is not None
+            else _gravity(archive)
+            if "gravity" in archive
+            else None,
             person_height_m=_height(archive) if "person_height_m" in archive else None,
             pose3d=archive.numbers("pose3d", f"{f},17,3") if "pose3d" in archive else None,
             valid=archive.flags("valid", f) if "valid" in archive else None,
@@ -121,6 +125,7 @@ def _size(archive: Archive) -> tuple[int, int]:
 
 def _times(archive: Archive, frames: int, fps: float | int | None) -> Int[np.ndarray, " frame"]:
     if fps is None and "t_ns" in archive:
+        _check_nanoseconds(archive, frames)
         t_ns = archive.integers("t_ns", str(frames))
         if not (t_ns[1:] > t_ns[:-1]).all():
             raise archive.wrong('a "t_ns" that does not rise', "capture times in their order")
@@ -129,6 +134,18 @@ def _times(archive: Archive, frames: int, fps: float | int | None) -> Int[np.nda
         raise archive.wrong('neither "fps" nor "t_ns"', "one of them; or say the rate with --fps")
     rate = check_fps(archive.number("fps") if fps is None else fps, str(archive.path))
     return times_from_fps(np.arange(frames), rate)
+
+
+def _check_nanoseconds(archive: Archive, frames: int) -> None:
+    """Refuse times with a fraction, naming the unit that they look like."""
+    t = archive.numbers("t_ns", str(frames))
+    if not np.isfinite(t).all():
+        raise archive.wrong('a "t_ns" that is not finite', "nanoseconds")
+    if (t == np.rint(t)).all():
+        return
+    interval = float(np.median(np.diff(t))) if frames > 1 else 0.0
+    unit = "seconds" if interval < 1 else "milliseconds"
+    raise archive.wrong(f'a "t_ns" with fractions that looks like {unit}', "whole nanoseconds")
 
 
 def _ids(
@@ -149,8 +166,9 @@ def _intrinsics(archive: Archive, size: tuple[int, int]) -> Intrinsics | None:
         return None
     matrix = archive.numbers("K", "3,3")
     dist = archive.numbers("dist", "n", "1,n", "n,1").ravel() if "dist" in archive else np.zeros(0)
+    own = _size(archive) if "size" in archive else size
     try:
-        return Intrinsics.from_matrix(matrix, *size, dist.tolist())
+        return Intrinsics.from_matrix(matrix, *own, dist.tolist())
     except ConfigError as error:
         raise ConfigError(f"{archive.path}: {error}") from None
 

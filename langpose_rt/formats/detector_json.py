@@ -27,7 +27,11 @@ from langpose_rt.formats.detected_people import (
     people_from_instances,
     people_from_openpose,
 )
-from langpose_rt.formats.frames_of_people import FramePeople, check_given, clip_from_frames
+from langpose_rt.formats.frames_of_people import (
+    FramePeople,
+    clip_from_frames,
+    required_size_and_rate,
+)
 from langpose_rt.formats.json_text import json_from_bytes
 
 WHAT = "JSON of a detector"
@@ -37,13 +41,13 @@ _ANY: "msgspec.json.Decoder[Any]" = msgspec.json.Decoder()
 _MAX_FRAME = 10_000_000
 
 
-def clip_from_detector_json(path: Path, given: ClipOverrides) -> Clip:
+def clip_from_detector_json(path: Path, overrides: ClipOverrides) -> Clip:
     """Read a clip from one file.
 
     Raises:
-        ConfigError: If it is none of the layouts, or size or frame rate was not given.
+        ConfigError: If it is none of the layouts, or size or frame rate is missing.
     """
-    check_given(path, given, WHAT)
+    required_size_and_rate(path, overrides, WHAT)
     try:
         document = json_from_bytes(read_bounded(path, MAX_CLIP_BYTES), _ANY)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -62,7 +66,7 @@ def clip_from_detector_json(path: Path, given: ClipOverrides) -> Clip:
         frames[number] = FramePeople(source=source, people=people, ids=ids)
     if not frames:
         raise ConfigError(f"{path} has no frames; expected those of {LAYOUTS}")
-    return clip_from_frames(path, frames, given, what=WHAT)
+    return clip_from_frames(path, frames, overrides, what=WHAT)
 
 
 def _frames(path: Path, document: Any) -> Iterator[tuple[int, Any]]:

@@ -1,6 +1,6 @@
-"""A clip from the people of numbered frames, as JSON of detectors has them.
+"""Builder of a clip from the people of numbered frames, as in the JSON files of detectors.
 
-Such files say neither image size, nor frame rate, nor keypoint format: the caller does.
+Such files have no image size, frame rate or keypoint format: the caller passes them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,10 +22,10 @@ _MAX_NUMBERS = 1 << 28
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FramePeople:
-    """The people of one frame.
+    """Keypoints and ids of the people of one frame.
 
     Attributes:
-        source: What to call the frame in a sentence.
+        source: Name of the frame in error messages.
         people: x, y and score.
         ids: Number of every person; -1 is unknown.
     """
@@ -35,45 +35,47 @@ class FramePeople:
     ids: Sequence[int]
 
 
-def check_given(path: Path, given: ClipOverrides, what: str) -> tuple[tuple[int, int], float | int]:
+def required_size_and_rate(
+    path: Path, overrides: ClipOverrides, what: str
+) -> tuple[tuple[int, int], float | int]:
     """Return image size and frame rate.
 
     Raises:
-        ConfigError: If one was not given.
+        ConfigError: If one is missing.
     """
-    if given.size is None:
+    if overrides.size is None:
         raise ConfigError(f"{path}: {what} has no image size; say it with --size 1920x1080")
-    if given.fps is None:
+    if overrides.fps is None:
         raise ConfigError(f"{path}: {what} has no frame rate; say it with --fps 30")
-    return given.size, given.fps
+    return overrides.size, overrides.fps
 
 
 def clip_from_frames(
     path: Path,
     frames: Mapping[int, FramePeople],
-    given: ClipOverrides,
+    overrides: ClipOverrides,
     *,
     what: str,
     notes: Sequence[str] = (),
 ) -> Clip:
-    """Return a clip from its frames by number; a number that is missing is a gap in time.
+    """Build a clip from its frames by number; a missing number is a gap in time.
 
     People have no fixed column: without an id for each of them, all ids are -1.
 
     Args:
-        path: The file or folder, for sentences.
-        frames: In rising order.
-        given: Size and rate at least.
+        path: The file or folder, for error messages.
+        frames: Frames in rising order.
+        overrides: Overrides with at least size and frame rate.
         what: Name of the kind of file.
-        notes: What was odd in reading them.
+        notes: Notes about oddities found while reading.
 
     Raises:
-        ConfigError: If sizes do not fit together, or size or rate was not given.
+        ConfigError: If the sizes do not match, or size or frame rate is missing.
     """
-    size, fps = check_given(path, given, what)
+    size, fps = required_size_and_rate(path, overrides, what)
     kept = [_best(frame) for frame in frames.values()]
     count = _keypoint_count(kept)
-    skeleton = given.skeleton or _skeleton_of(path, count)
+    skeleton = overrides.skeleton or _skeleton_of(path, count)
     if count not in (0, len(skeleton.joints)):
         wanted = f"{len(skeleton.joints)} of the format {skeleton.name}; say another with --format"
         raise ConfigError(f"{path}: found {count} keypoints a person; expected {wanted}")
@@ -88,8 +90,9 @@ def clip_from_frames(
         size=size,
         t_ns=times_from_fps(numbers, fps),
         ids=ids,
-        intrinsics=given.intrinsics,
-        format_guessed=given.skeleton is None,
+        intrinsics=overrides.intrinsics,
+        gravity=overrides.gravity,
+        format_guessed=overrides.skeleton is None,
         notes=tuple(notes),
     )
 
@@ -106,7 +109,7 @@ def _best(frame: FramePeople) -> FramePeople:
 
 
 def _keypoint_count(frames: Sequence[FramePeople]) -> int:
-    """Return the keypoints of a person, the same in every frame; 0 if nobody is ever seen."""
+    """Return the keypoints of a person, the same in every frame; 0 if no frame has a person."""
     count = 0
     for frame in frames:
         found = frame.people.shape[1] if len(frame.people) else count
@@ -118,7 +121,7 @@ def _keypoint_count(frames: Sequence[FramePeople]) -> int:
 
 def _skeleton_of(path: Path, count: int) -> Skeleton:
     if count == 0:
-        raise ConfigError(f"{path}: nobody is in any frame; expected people with pose_keypoints_2d")
+        raise ConfigError(f"{path}: no frame has a person; expected people with pose_keypoints_2d")
     try:
         return skeleton_of_size(count)
     except ConfigError as error:

@@ -20,7 +20,11 @@ from langpose_rt.formats.detected_people import (
     people_from_openpose,
 )
 from langpose_rt.formats.frame_files import files_by_frame
-from langpose_rt.formats.frames_of_people import FramePeople, check_given, clip_from_frames
+from langpose_rt.formats.frames_of_people import (
+    FramePeople,
+    clip_from_frames,
+    required_size_and_rate,
+)
 from langpose_rt.formats.json_text import json_from_bytes
 
 WHAT = "OpenPose JSON"
@@ -38,7 +42,7 @@ class _CutOffError(ConfigError):
     """A file that is no JSON: most often the program that wrote it was stopped."""
 
 
-def clip_from_openpose(folder: Path, given: ClipOverrides) -> Clip:
+def clip_from_openpose(folder: Path, overrides: ClipOverrides) -> Clip:
     """Read a clip from a folder of OpenPose JSON.
 
     People have no fixed column: without a `person_id` for each of them, all ids are -1. Where
@@ -47,9 +51,9 @@ def clip_from_openpose(folder: Path, given: ClipOverrides) -> Clip:
 
     Raises:
         ConfigError: If a file is not what it should be, the numbers of frames or keypoints do not
-            fit, or size or frame rate was not given.
+            fit, or size or frame rate is missing.
     """
-    check_given(folder, given, WHAT)
+    required_size_and_rate(folder, overrides, WHAT)
     numbered, strays = files_by_frame(folder, _is_frame)
     frames, damaged = _read_all(numbered)
     if any(not person.named for people in frames.values() for person in people):
@@ -61,7 +65,7 @@ def clip_from_openpose(folder: Path, given: ClipOverrides) -> Clip:
         notes.append(f"passed over {_named(strays)}: no OpenPose frames")
     if damaged:
         notes.append(f"{_named(damaged)} cannot be read: a gap in time")
-    return clip_from_frames(folder, found, given, what=WHAT, notes=notes)
+    return clip_from_frames(folder, found, overrides, what=WHAT, notes=notes)
 
 
 def _read_all(numbered: dict[int, Path]) -> tuple[dict[int, list[OpenPosePerson]], list[Path]]:

@@ -1,6 +1,6 @@
 """Writer for poses as CSV (pandas, spreadsheets): one row per frame and person.
 
-    stream, person, t_ns, time_s    time_s counts from the first frame of the file
+    stream, person, t_ns, time_s    time_s counts from the first frame of the recording
     frame                           axes: "camera" (x right, y down, z forward) or "world"
     Hip_x, Hip_y, Hip_z, Hip_sigma  metres, and so on for the 17 joints
 
@@ -24,14 +24,20 @@ COLUMNS = ["stream", "person", "t_ns", "time_s", "frame"] + [
 ]
 
 
-def tracks_to_csv(path: Path, tracks: Sequence[Track]) -> None:
+def tracks_to_csv(path: Path, tracks: Sequence[Track], *, origin_ns: int | None = None) -> None:
     """Write all tracks, in the order of time.
+
+    Args:
+        path: The file.
+        tracks: At least one.
+        origin_ns: Time that counts as 0; None is that of the first pose in the file.
 
     Raises:
         ConfigError: If the file cannot be written.
     """
-    first_ns = min(int(track.t_ns[0]) for track in tracks)
-    rows = [row for track in tracks for row in _rows(track, first_ns)]
+    if origin_ns is None:
+        origin_ns = min(int(track.t_ns[0]) for track in tracks)
+    rows = [row for track in tracks for row in _rows(track, origin_ns)]
     rows.sort(key=lambda row: row[:3][::-1])
     part = path.with_name(path.name + ".part")
     try:

@@ -10,7 +10,7 @@ from langpose_rt.formats.detector_json import clip_from_detector_json
 from langpose_rt.formats.openpose_json import clip_from_openpose
 
 
-def read_clip(path: str | Path, given: ClipOverrides | None = None) -> Clip:
+def read_clip(path: str | Path, overrides: ClipOverrides | None = None) -> Clip:
     """Read a clip from an npz file, a folder of OpenPose JSON, or JSON of AlphaPose or MMPose.
 
     Args:
@@ -27,7 +27,7 @@ def read_clip(path: str | Path, given: ClipOverrides | None = None) -> Clip:
         )
     check_regular(path)
     if path.is_dir():
-        return clip_from_openpose(path, given or ClipOverrides())
+        return clip_from_openpose(path, overrides or ClipOverrides())
     if path.suffix.lower() == ".json":
-        return clip_from_detector_json(path, given or ClipOverrides())
-    return clip_from_npz(path, given or ClipOverrides())
+        return clip_from_detector_json(path, overrides or ClipOverrides())
+    return clip_from_npz(path, overrides or ClipOverrides())

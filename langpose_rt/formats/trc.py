@@ -34,7 +34,7 @@ def motion_to_trc(path: Path, motion: Motion) -> None:
         ConfigError: If the file cannot be written.
     """
     joints_mm = in_axes(motion, Y_UP_FROM_Z_UP).joints * _MM
-    frames, rate = len(joints_mm), f"{motion.rate_hz:.6g}"
+    frames, rate = len(joints_mm), f"{motion.rate_hz:.9g}"
     rows = [
         f"PathFileType\t4\t(X/Y/Z)\t{path.name}",
         "\t".join(_HEADINGS),
@@ -58,7 +58,7 @@ def text_to_file(path: Path, text: str) -> None:
     """
     part = path.with_name(path.name + ".part")
     try:
-        part.write_text(text, encoding="ascii", newline="\n")
+        part.write_text(text, encoding="utf-8", newline="\n")
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ distortion. Reading calibration files lives in `formats/calibration.py`.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -128,6 +128,21 @@ class Intrinsics:
             width_px=float(width_px),
             height_px=float(height_px),
             dist=tuple(float(value) for value in dist),
+        )
+
+    def resized(self, width_px: Number, height_px: Number) -> "Intrinsics":
+        """Return the same lens for an image that was scaled to another size."""
+        if (width_px, height_px) == (self.width_px, self.height_px):
+            return self
+        across, down = width_px / self.width_px, height_px / self.height_px
+        return replace(
+            self,
+            fx_px=self.fx_px * across,
+            cx_px=self.cx_px * across,
+            fy_px=self.fy_px * down,
+            cy_px=self.cy_px * down,
+            width_px=width_px,
+            height_px=height_px,
         )
 
     @property

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from langpose_rt.errors import ConfigError, MessageError
+from langpose_rt.formats.plausibility import size_finding
 from langpose_rt.geometry.camera import ASSUMED_FOV_DEG, Camera, Intrinsics
 from langpose_rt.protocol.messages import KeypointMessage, RejectReason, RigCamera
 
@@ -90,25 +91,13 @@ class CameraLookup:
                 dist=sent.dist,
             )  # fmt: skip
         elif camera is not None:
-            found = _resized(camera.intrinsics, width_px, height_px)
+            lens = camera.intrinsics
+            shape = size_finding((round(lens.width_px), round(lens.height_px)), message.wh)
+            if shape is not None:
+                raise ConfigError(f'camera "{camera.name}" is {shape.detail}')
+            found = lens.resized(width_px, height_px)
         else:
             assumed = self._fov_deg is None
             fov_deg = ASSUMED_FOV_DEG if self._fov_deg is None else self._fov_deg
             found = Intrinsics.from_fov(width_px, height_px, fov_deg, assumed=assumed)
         return replace(found, dist=()) if sent.undistorted else found
-
-
-def _resized(intrinsics: Intrinsics, width_px: float, height_px: float) -> Intrinsics:
-    """Return the intrinsics for an image that was scaled to another size."""
-    if (width_px, height_px) == (intrinsics.width_px, intrinsics.height_px):
-        return intrinsics
-    across, down = width_px / intrinsics.width_px, height_px / intrinsics.height_px
-    return replace(
-        intrinsics,
-        fx_px=intrinsics.fx_px * across,
-        cx_px=intrinsics.cx_px * across,
-        fy_px=intrinsics.fy_px * down,
-        cy_px=intrinsics.cy_px * down,
-        width_px=width_px,
-        height_px=height_px,
-    )

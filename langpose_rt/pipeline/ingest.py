@@ -15,6 +15,7 @@ from langpose_rt.pipeline.camera_lookup import CameraLookup
 from langpose_rt.pipeline.camera_stream import Stream
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
+from langpose_rt.pipeline.stream_plausibility import StreamPlausibility
 from langpose_rt.protocol.header import check_sender
 from langpose_rt.protocol.messages import (
     JsonNumbering,
@@ -67,6 +68,7 @@ class Ingest:
         self._journal, self._received = journal, 0
         self._streams: dict[tuple[str, str], Stream] = {}
         self._reported_assumed: set[Stream] = set()
+        self._plausibility: dict[Stream, StreamPlausibility] = {}
         self._lock = threading.Lock()
 
     @property
@@ -102,6 +104,7 @@ class Ingest:
             with self._lock:
                 self._received = received
                 stream = self._stream_of(message, received - 1)
+                self._check(stream, message, now_ns)
                 generation = stream.frame_queue.generation
                 frame = stream.frame_queue.push(message, now_ns)
         except MessageError as error:
@@ -138,6 +141,7 @@ class Ingest:
             for stream in removed:
                 del self._streams[stream.rig, stream.camera]
                 self._reported_assumed.discard(stream)
+                self._plausibility.pop(stream, None)
                 self._stats.keep(stream.frame_queue.totals)
             if quiet or removed:
                 self._journal("silent", now_ns, self._received)
@@ -148,6 +152,15 @@ class Ingest:
         with self._lock:
             self._journal("flush", now_ns, self._received)
             return list(self._streams.values())
+
+    def _check(self, stream: Stream, message: KeypointMessage, now_ns: int) -> None:
+        """Refuse a message that cannot be true, and report once for a stream what is odd."""
+        plausibility = self._plausibility.setdefault(stream, StreamPlausibility())
+        try:
+            plausibility.check(message, now_ns)
+        finally:
+            for found in plausibility.new_findings():
+                self._announcer.report("suspect", found.reason, found.detail, message.topic)
 
     def _stream_of(self, message: KeypointMessage, received_before: int) -> Stream:
         name = (message.rig, message.camera)

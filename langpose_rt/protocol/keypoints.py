@@ -91,6 +91,7 @@ class KeypointMessage:
         people_dropped: People beyond the 64 best, left out.
         duplicate_ids: People whose id was taken by an earlier one; their id became -1.
         json: The message arrived as JSON.
+        format_guessed: The rig did not name the format; it is the usual one of its joints.
     """
 
     rig: str
@@ -111,6 +112,7 @@ class KeypointMessage:
     people_dropped: int = 0
     duplicate_ids: int = 0
     json: bool = False
+    format_guessed: bool = False
 
     @property
     def topic(self) -> str:
@@ -297,9 +299,9 @@ def detections_from_wire(
 ) -> Detections:
     """Correct and count missing joints, impossible numbers, crowds and repeated ids.
 
-    A joint is missing where any of its numbers is NaN or its score is not above 0. It is made
-    missing, and counted, where a number is infinite or a coordinate is more than MAX_IMAGE_SIZES
-    images away. Scores above 1 become 1: some detectors report peak heights.
+    A joint is missing where any of its numbers is NaN, its score is not above 0, or it lies exactly
+    at (0, 0). It is made missing, and counted, where a number is infinite or a coordinate is more
+    than MAX_IMAGE_SIZES images away. Scores above 1 become 1: some detectors report peak heights.
 
     Args:
         keypoints: x, y, score as they came; not changed.
@@ -316,6 +318,7 @@ def detections_from_wire(
     limits = (MAX_IMAGE_SIZES * width, MAX_IMAGE_SIZES * height, _ANY_FLOAT)
     x, y, score = (keypoints[..., column] for column in range(3))
     seen = (abs(x) <= limits[0]) & (abs(y) <= limits[1]) & (score > 0) & (score <= limits[2])
+    seen &= (x != 0) | (y != 0)  # (0, 0) is the missing joint of detectors of the YOLO family
     clean, clipped = keypoints.copy(), 0
     if not seen.all():
         clean[~seen] = 0

@@ -180,6 +180,7 @@ def keypoints_from_json(
         people_dropped=kept.people_dropped,
         duplicate_ids=kept.duplicate_ids,
         json=True,
+        format_guessed=document.fmt is None,
     )
 
 

@@ -92,10 +92,11 @@ kp2d/1: the people one camera saw in one frame
 Payload: P * K * 3 floats, person by person, joint by joint. P = 0 is legal (an empty payload part)
 and keeps time moving; send it for every frame without people.
 
-Missing joints: a NaN among the three, or a score of 0 or less. Impossible numbers: infinite, or a
-coordinate beyond 10 image sizes; that joint is missing and counted. Scores above 1 count as 1. Of
-more than 64 people the 64 with the best mean score are lifted, the others counted. An id that
-comes a second time in a frame becomes -1. A `cam` that no camera has refuses the message.
+Missing joints: a NaN among the three, a score of 0 or less, or x and y of exactly 0. Impossible
+numbers: infinite, or a coordinate beyond 10 image sizes; that joint is missing and counted. Scores
+above 1 count as 1. Of more than 64 people the 64 with the best mean score are lifted, the others
+counted. An id that comes a second time in a frame becomes -1. A `cam` that no camera has refuses
+the message.
 
 Order: frames belong together by topic and epoch. A frame with the `seq` of the one before is a
 duplicate, one with a lower `seq` is late; both are dropped and counted. A gap is counted and time
@@ -188,7 +189,10 @@ event/clock/ a step of a rig's clock; event/model/ has the reason "changed" when
 active, and "model_refused" when one could not be and the old one stays; event/camera/ reports once
 per stream, as assumed_intrinsics, that its lens is not known, so that distances are guesses;
 event/record/ reports that a recording has ended before the server, as "disk", "too_slow" or
-"fault".
+"fault"; event/suspect/ reports once per stream and reason that numbers cannot be what they are said
+to be (bad_clock, fractions, wrong_size, other_format: rejected) or are odd (small_size,
+other_format of a named format: used), and that JSON without `fmt` was taken for a usual format
+(format_guessed).
 
 Versions
 ========

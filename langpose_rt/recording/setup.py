@@ -49,6 +49,7 @@ class RecordedSetup:
         model: Model, with the hash of its files.
         slots, threads: Options of the backend.
         cameras: Text of the camera file; empty without one.
+        up: Up axis given for the world of the cameras; empty without one.
         gallery: File of action sentences; empty without one.
         version: Version of langpose-rt.
         machine: Processor and library versions; poses are equal bit for bit if these are equal.
@@ -61,6 +62,7 @@ class RecordedSetup:
     slots: int = 64
     threads: int = 1
     cameras: str = ""
+    up: str = ""
     gallery: bytes = b""
     version: str = langpose_rt.__version__
     machine: dict[str, str] = field(default_factory=this_machine)
@@ -75,6 +77,7 @@ class RecordedSetup:
         *,
         threads: int,
         cameras: str = "",
+        up: str = "",
         gallery: bytes = b"",
     ) -> "RecordedSetup":
         """Return the setup of a server that is about to start."""
@@ -84,6 +87,7 @@ class RecordedSetup:
             slots=backend.slots,
             threads=threads,
             cameras=cameras,
+            up=up,
             gallery=gallery,
         )
 
@@ -107,7 +111,7 @@ def setup_from_facts(facts: Mapping[str, str]) -> RecordedSetup:
             "the recording holds poses without the keypoints they came from; "
             "record with 'langpose-rt serve --record FILE.mcap' to replay"
         )
-    texts = ("cameras", "gallery", "version")
+    texts = ("cameras", "up", "gallery", "version")
     try:
         values = {
             name: text if name in texts else msgspec.json.decode(text)

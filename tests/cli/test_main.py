@@ -99,7 +99,7 @@ def test_a_full_disk_is_one_sentence(
             lift_words(model, clip_file, tmp_path), stdout=full, stderr=subprocess.PIPE,
             text=True, check=False, timeout=60, env=ENVIRONMENT | {"PYTHONUNBUFFERED": unbuffered},
         )  # fmt: skip
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr == "langpose-rt: [Errno 28] No space left on device\n"
 
 
@@ -111,8 +111,31 @@ def test_a_full_disk_is_one_sentence_where_stdout_is_no_file(
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with contextlib.redirect_stdout(Full()):
-        assert main(["keys", "--help"]) == 1
+        assert main(["keys", "--help"]) == 2
     assert capsys.readouterr().err == "langpose-rt: [Errno 28] No space left on device\n"
+
+
+def test_a_closed_stdout_is_no_mistake(model: Path, clip_file: Path, tmp_path: Path) -> None:
+    words = shlex.join(lift_words(model, clip_file, tmp_path))
+    done = subprocess.run(
+        ["bash", "-c", f"{words} >&-"], capture_output=True, text=True, check=False,
+        timeout=60, env=ENVIRONMENT,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "out.npz").exists()
+
+
+def test_a_terminal_of_few_characters_shows_any_name(tmp_path: Path) -> None:
+    words = shlex.join(
+        [*COMMAND, "lift", str(tmp_path / "カメラ é.npz"), "-o", str(tmp_path / "o")]
+    )
+    done = subprocess.run(
+        ["bash", "-c", words], capture_output=True, check=False, timeout=60,
+        env=ENVIRONMENT | {"PYTHONIOENCODING": "cp1252"},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert b"\\u30ab\\u30e1\\u30e9 \xe9.npz does not exist" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_running_the_model_leaves_no_identifier_of_the_machine_behind(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Archives: typed arrays, or one error that names the file."""
 
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +51,7 @@ def test_arrays_come_out_as_what_they_were_asked_for(archive: Archive) -> None:
         (lambda a: a.numbers("poses", "F,3", "3,4,3"), r"\(2, 4, 3\); .* \(F,3\) or \(3,4,3\)"),
         (lambda a: a.numbers("words", "n"), '"words" of type <U1; expected numbers'),
         (lambda a: a.numbers("flags", ""), r'"flags" of shape \(3,\); expected shape \(\)'),
-        (lambda a: a.integers("poses", "F,J,3"), '"poses" of type float32; expected integers'),
+        (lambda a: a.integers("nothing", ""), '"nothing" with fractions; expected whole numbers'),
         (lambda a: a.integers("huge", "1"), '"huge" of type uint64; expected integers of at most'),
         (lambda a: a.flags("count", "n"), '"count" of type int32; expected true and false'),
         (lambda a: a.text("rate"), '"rate" of type uint8; expected text'),
@@ -134,3 +136,23 @@ def test_words_are_a_row_of_text(tmp_path: Path) -> None:
         assert archive.words("words") == ("one", "two")
         with pytest.raises(ConfigError, match="text"):
             archive.words("n")
+
+
+def test_an_array_that_unpacks_to_gigabytes_is_refused_before_it_is_unpacked(
+    tmp_path: Path,
+) -> None:
+    header = io.BytesIO()
+    shape = {"descr": "<f8", "fortran_order": False, "shape": (1 << 28,)}
+    np.lib.format.write_array_header_1_0(header, shape)
+    blank = bytes(1 << 20)
+    bomb = tmp_path / "bomb.npz"
+    with (
+        zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file,
+        file.open("kp2d.npy", "w", force_zip64=True) as member,
+    ):
+        member.write(header.getvalue())
+        for _ in range(1100):
+            member.write(blank)
+    sentence = 'found "kp2d" of 1100 MB unpacked; expected at most 1024 MB'
+    with Archive(bomb) as archive, pytest.raises(ConfigError, match=sentence):
+        archive.numbers("kp2d", "n")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import c3d
+import ezc3d
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ from langpose_rt.errors import ConfigError
 from langpose_rt.formats.c3d import motion_to_c3d
 from langpose_rt.formats.track import Motion
 from langpose_rt.geometry.skeleton import JOINTS
+from tests.commands import python
 from tests.formats.walker import joint, motion_of, swinging
 
 
@@ -51,3 +53,46 @@ def test_missing_frames_have_a_residual_of_minus_one(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be written"):
         motion_to_c3d(tmp_path / "nowhere" / "a.c3d", motion_of(swinging(2)))
+
+
+def motion_of_frames(frames: int) -> Motion:
+    return Motion(
+        rate_hz=60.0, first_s=0.0, joints=np.ones((frames, 17, 3)), sigma_m=np.ones((frames, 17))
+    )
+
+
+def test_as_many_frames_as_the_format_counts_are_read_back(tmp_path: Path) -> None:
+    motion_to_c3d(tmp_path / "long.c3d", motion_of_frames(65_535))
+    again = ezc3d.c3d(str(tmp_path / "long.c3d"))
+    assert again["data"]["points"].shape[2] == 65_535
+
+
+def test_more_frames_than_the_format_counts_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match="would have 65536 frames; a C3D file holds 65535: choose"
+    ):
+        motion_to_c3d(tmp_path / "long.c3d", motion_of_frames(65_536))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_name_may_be_of_any_language(tmp_path: Path) -> None:
+    motion_to_c3d(tmp_path / "カメラ é.c3d", motion_of_frames(3))
+    assert [path.name for path in tmp_path.iterdir()] == ["カメラ é.c3d"]
+
+
+def test_a_full_disk_leaves_no_half_file(tmp_path: Path) -> None:
+    script = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from langpose_rt.errors import ConfigError\n"
+        "from tests.formats.test_c3d import motion_of_frames\n"
+        "from langpose_rt.formats.c3d import motion_to_c3d\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "try:\n"
+        f"    motion_to_c3d(Path({str(tmp_path / 'cut.c3d')!r}), motion_of_frames(500))\n"
+        "except ConfigError as error:\n"
+        "    print(error)\n"
+    )
+    done = python(script)
+    assert "cut.c3d cannot be written: " in done.out, done.err
+    assert list(tmp_path.iterdir()) == []

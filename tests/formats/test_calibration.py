@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.calibration import cameras_from_toml
-from langpose_rt.geometry.camera import camera_to_world
+from langpose_rt.geometry.camera import Camera, camera_to_world
 
 # Two cameras of the Pose2Sim single-person demo (BSD 3-Clause, perfanalytics), as it writes them.
 POSE2SIM = """
@@ -167,16 +167,132 @@ def test_rotation_vectors_turn_as_in_scipy(
         ("1.68827548, ", "", r'"rotation" that is none; expected 3 numbers or a 3 x 3'),
         ("[ 1.68827548,", "[[2.0,0,0],[0,1,0],[0,0,1]] #", '"rotation" that is none'),
         ("0.32110489, ", "", '2 numbers in "translation"; expected 3'),
-        ("0.32110489", "3211.0489", "a camera 3211 from the origin; expected metres"),
         ("0.32110489", "inf", '"translation" that is not finite'),
     ],
 )
 def test_a_wrong_file_is_one_sentence(toml, old: str, new: str, sentence: str) -> None:  # type: ignore[no-untyped-def]
     assert old in POSE2SIM
-    path = toml(POSE2SIM.replace(old, new, 1))
+    first = POSE2SIM[: POSE2SIM.index("[cam_04]")] if "cam_04" not in old else POSE2SIM
+    path = toml(first.replace(old, new, 1))
     with pytest.raises(ConfigError, match=sentence) as caught:
         cameras_from_toml(path)
     assert str(path) in str(caught.value)
+
+
+def read(path: Path, up: str | None = None) -> tuple[dict[str, Camera], list[str]]:
+    """Read the cameras and what was reported."""
+    reports: list[str] = []
+    return cameras_from_toml(path, up, report=reports.append), reports
+
+
+def test_a_camera_that_cannot_be_used_costs_itself(toml) -> None:  # type: ignore[no-untyped-def]
+    cameras, reports = read(toml(POSE2SIM.replace("fisheye = false", "fisheye = true", 1)))
+    assert list(cameras) == ["cam_04"]
+    assert len(reports) == 1
+    assert "[cam_01]: found a fisheye lens" in reports[0]
+    assert reports[0].endswith("; the other cameras are used")
+
+
+def test_what_is_left_out_is_logged_where_nobody_listens(toml, caplog) -> None:  # type: ignore[no-untyped-def]
+    cameras_from_toml(toml(POSE2SIM.replace("fisheye = false", "fisheye = true", 1)))
+    assert "found a fisheye lens" in caplog.text
+
+
+LENS = """
+[cam_0]
+size = [1920, 1080]
+matrix = [[1000.0, 0.0, 960.0], [0.0, 1000.0, 540.0], [0.0, 0.0, 1.0]]
+distortions = [0.01, 0.01, 0.0, 0.0]
+"""
+
+
+@pytest.mark.parametrize("value", ["false", "0", "0.0", '"false"'])
+def test_zero_is_no_fisheye(toml, value: str) -> None:  # type: ignore[no-untyped-def]
+    assert read(toml(f"{LENS}fisheye = {value}\n"))[1] == []
+
+
+@pytest.mark.parametrize("value", ["1", "true", '"yes"'])
+def test_anything_else_is_a_fisheye(toml, value: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ConfigError, match="found a fisheye lens"):
+        read(toml(f"{LENS}fisheye = {value}\n"))
+
+
+def test_a_byte_order_mark_and_windows_lines_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "calib.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + LENS.strip().replace("\n", "\r\n").encode())
+    assert list(cameras_from_toml(path)) == ["cam_0"]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        'rotation = "null"\ntranslation = "null"',
+        "rotation = []\ntranslation = []",
+        "rotation = [nan, nan, nan]\ntranslation = [nan, nan, nan]",
+        "translation = [0.0, 0.0, 1.0]",
+        "",
+    ],
+)
+def test_a_camera_without_a_place_has_a_lens(toml, place: str) -> None:  # type: ignore[no-untyped-def]
+    path = toml(f"{LENS}{place}\n")
+    cameras, reports = read(path)
+    assert cameras["cam_0"].T_world_camera is None
+    assert cameras["cam_0"].intrinsics.fx_px == 1000
+    assert reports == (
+        [f'{path}: [cam_0]: found no numbers in "rotation" or "translation"; only the lens is used']
+        if place
+        else []
+    )
+
+
+def test_tables_of_camera_pairs_are_passed_over(toml) -> None:  # type: ignore[no-untyped-def]
+    turn = "rotation = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]"
+    pair = f"[stereo_0_1]\n{turn}\ntranslation = [[1], [0], [0]]\n"
+    cameras, reports = read(toml(LENS + pair))
+    assert (list(cameras), reports) == (["cam_0"], [])
+
+
+def test_a_name_that_no_stream_can_have_is_matched_with_one_it_can(toml) -> None:  # type: ignore[no-untyped-def]
+    cameras, reports = read(toml(f'{LENS}name = "Cam éra 01"\n'))
+    assert list(cameras) == ["Cam_era_01"]
+    assert 'no stream can be named "Cam éra 01"; it is matched with the camera name' in reports[0]
+    assert list(read(toml(f'{LENS}name = "rig0/cam0"\n'))[0]) == ["rig0/cam0"]
+    with pytest.raises(ConfigError, match=r"found the name .*; expected letters, digits"):
+        read(toml(f'{LENS}name = "カメラ"\n'))
+
+
+def test_millimetres_become_metres_with_a_word(toml) -> None:  # type: ignore[no-untyped-def]
+    metres = cameras_from_toml(toml(ANIPOSE))
+    text = ANIPOSE.replace("[ -2.0, 0.1, 1.5,]", "[ -2000.0, 100, 1500.0,]")
+    cameras, reports = read(toml(text))
+    assert any("from the origin; taken for millimetres" in report for report in reports)
+    for name, camera in cameras.items():
+        np.testing.assert_allclose(camera.T_world_camera, metres[name].T_world_camera)
+
+
+@pytest.mark.parametrize("far", ["[ -250.0, 0.0, 0.0,]", "[ -2e6, 0.0, 0.0,]"])
+def test_places_in_no_known_unit_are_left_out_with_a_word(toml, far: str) -> None:  # type: ignore[no-untyped-def]
+    cameras, reports = read(toml(ANIPOSE.replace("[ -2.0, 0.1, 1.5,]", far)))
+    assert cameras["B"].T_world_camera is None
+    assert "found B as far as" in reports[0]
+
+
+def test_a_world_that_may_not_be_upright_is_reported_unless_up_is_given(toml) -> None:  # type: ignore[no-untyped-def]
+    assert (
+        "which way is up in its world is not known; say it with --up" in read(toml(ANIPOSE))[1][0]
+    )
+    assert read(toml(ANIPOSE), "-y")[1] == []
+
+
+def test_a_lens_in_another_unit_is_refused_and_an_odd_one_reported(toml) -> None:  # type: ignore[no-untyped-def]
+    tiny = LENS.replace("1000.0, 0.0, 960.0", "1.54, 0.0, 0.49").replace(
+        "1000.0, 540.0", "0.87, 0.4"
+    )
+    with pytest.raises(ConfigError, match="it looks like fractions of the image; expected pixels"):
+        read(toml(tiny))
+    cameras, reports = read(toml(LENS.replace("960.0", "2960.0")))
+    assert "found the principal point 2960, 540 outside an image" in reports[0]
+    assert list(cameras) == ["cam_0"]
 
 
 def test_a_file_without_cameras_is_refused(toml, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

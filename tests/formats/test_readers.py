@@ -75,5 +75,7 @@ def test_paths_that_hold_no_clip_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no.npz does not exist; expected an npz file or"):
         read_clip(tmp_path / "no.npz")
     (tmp_path / "frame_1.json").write_text("{}")
-    with pytest.raises(ConfigError, match="is one JSON file; give the folder"):
+    with pytest.raises(ConfigError, match="JSON of a detector has no image size"):
         read_clip(str(tmp_path / "frame_1.json"))
+    with pytest.raises(ConfigError, match=r"frame_1.json has no frames; expected those of"):
+        read_clip(str(tmp_path / "frame_1.json"), SAID)

@@ -6,19 +6,64 @@ import pytest
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.track import (
     LONGEST_GAP_S,
+    UP_AXES,
     Z_UP_FROM_CAMERA,
     in_axes,
     motion_from_track,
+    rate_of_times,
     usual_rate_hz,
+    z_up_from_world,
 )
 from tests.formats.walker import MS, joint, swinging, track_of
 
 
 @pytest.mark.parametrize(
-    ("measured", "usual"), [(29.7, 30.0), (59.94, 60.0), (24.4, 24.0), (33.337, 33.34), (8.0, 8.0)]
+    ("measured", "usual"),
+    [(29.7, 30.0), (59.94, 60000 / 1001), (24.4, 24.0), (33.337, 33.34), (8.0, 8.0)],
 )
 def test_a_rate_becomes_the_usual_one_within_two_percent(measured: float, usual: float) -> None:
     assert usual_rate_hz(measured) == usual
+
+
+@pytest.mark.parametrize("rate_hz", [23.976, 24000 / 1001, 29.97, 30000 / 1001, 30.0, 29.5, 59.94])
+def test_frame_n_of_the_file_is_frame_n_of_the_video(rate_hz: float) -> None:
+    frames = 3000
+    t_ns = np.rint(np.arange(frames) * 1e9 / rate_hz).astype(np.int64)
+    joints = np.zeros((frames, 17, 3))
+    joints[:, :, 0] = np.arange(frames)[:, None]
+    motion = motion_from_track(track_of(joints, t_ns, frame="world"))
+    assert motion.rate_hz == pytest.approx(rate_hz, rel=2e-6)
+    assert len(motion.joints) in (frames, frames - 1)
+    np.testing.assert_allclose(motion.joints[:, 0, 0], np.arange(len(motion.joints)), atol=0.01)
+
+
+def test_the_rate_of_a_camera_that_jitters_is_the_usual_one() -> None:
+    jitter = np.random.default_rng(0).integers(-2, 3, 300)
+    t_ns = MS * np.rint(np.arange(300) * 1000 / 30 + jitter).astype(np.int64)
+    assert rate_of_times(t_ns) == 30.0
+
+
+def test_a_track_can_begin_at_the_origin_of_the_recording() -> None:
+    t_ns = MS * np.arange(100, 200, 20)
+    motion = motion_from_track(track_of(np.ones((5, 17, 3)), t_ns), origin_ns=0, from_origin=True)
+    assert motion.first_s == 0
+    assert motion.present.tolist() == [False] * 5 + [True] * 5
+
+
+@pytest.mark.parametrize("up", UP_AXES)
+def test_any_way_up_becomes_z_by_a_rotation(up: str) -> None:
+    R = z_up_from_world(up)
+    np.testing.assert_allclose(R @ UP_AXES[up], [0, 0, 1])
+    np.testing.assert_allclose(R @ R.T, np.eye(3))
+    assert np.linalg.det(R) == pytest.approx(1.0)
+    joints = swinging(4)
+    found = motion_from_track(track_of(joints, frame="world"), up=up).joints
+    np.testing.assert_allclose(found, joints @ R.T)
+
+
+def test_an_unknown_way_up_is_one_sentence() -> None:
+    with pytest.raises(ConfigError, match="up is 'sky'; expected one of"):
+        z_up_from_world("sky")
 
 
 def test_frames_at_irregular_times_are_joined_by_lines() -> None:

@@ -1,5 +1,7 @@
 """The camera model of a frame: sent, calibrated or assumed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,18 @@ def test_the_camera_of_this_rig_comes_before_one_of_the_same_name() -> None:
     own = Camera(name="cam0", intrinsics=Intrinsics.from_fov(*SIZE, 33.0))
     found = CameraLookup({"cam0": CALIBRATED, "rig0/cam0": own}).camera_model_of(keypoint_message())
     assert found.intrinsics == own.intrinsics
+
+
+@pytest.mark.parametrize(
+    ("wh", "words"),
+    [(SIZE[::-1], "the image was turned"), ((SIZE[1], SIZE[1]), "cropped or stretched")],
+)
+def test_an_image_of_another_shape_than_its_calibration_is_refused(
+    wh: tuple[int, int], words: str
+) -> None:
+    with pytest.raises(MessageError, match=words) as refused:
+        CameraLookup({"cam0": CALIBRATED}).camera_model_of(replace(keypoint_message(), wh=wh))
+    assert refused.value.reason == "bad_camera"
 
 
 def test_what_the_rig_sends_comes_before_the_files() -> None:

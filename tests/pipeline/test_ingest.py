@@ -11,12 +11,13 @@ from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.frame_queue import FrameQueue
 from langpose_rt.pipeline.ingest import Ingest
 from langpose_rt.pipeline.slots import SlotTable
+from langpose_rt.protocol.messages import Event, decode_status
 from tests.fakes import MS, FakeBackend, keypoint_parts, person_px
 
 PERSON = person_px((0, 0, 4))
 
 
-def ingest(stats: Stats, **options: object) -> Ingest:
+def ingest(stats: Stats, announcer: Announcer | None = None, **options: object) -> Ingest:
     persons = SlotTable(FakeBackend())
 
     def new_stream(rig: str, camera: str, frame_queue: FrameQueue, first_seq: int) -> Stream:
@@ -27,7 +28,7 @@ def ingest(stats: Stats, **options: object) -> Ingest:
         CameraLookup({}),
         1,
         stats=stats,
-        announcer=Announcer("srv", 1),
+        announcer=announcer or Announcer("srv", 1),
         new_stream=new_stream,
     )
 
@@ -67,6 +68,24 @@ def test_what_a_forgotten_stream_lost_stays_counted() -> None:
     assert gone.rig == "rig0"
     assert desk.streams == []
     assert (stats.gap, stats.dup) == (3, 1)
+
+
+def test_a_stream_that_cannot_be_true_is_refused_counted_and_reported_once() -> None:
+    stats, announcer = Stats(), Announcer("srv", 1)
+    desk = ingest(stats, announcer)
+    for seq in range(30):
+        now_ns = seq * 16 * MS
+        honest = keypoint_parts(PERSON, rig="honest", seq=seq, t_ms=16 * seq)
+        wrong = keypoint_parts(PERSON, rig="wrong", seq=seq, t_ms=16 * seq / 1e6)  # milliseconds
+        assert desk.receive(honest, now_ns)
+        assert desk.receive(wrong, now_ns) == (seq < 3)
+    assert stats.rejected == {"bad_clock": 27}
+    events = [decode_status(parts) for parts in announcer.events(0)]
+    suspects = [event for event in events if isinstance(event, Event) and event.kind == "suspect"]
+    assert [(event.subject, event.reason, event.count) for event in suspects] == [
+        ("kp2d/wrong/cam0/", "bad_clock", 1)
+    ]
+    assert "they look like milliseconds" in suspects[0].detail
 
 
 def test_frames_that_arrive_while_others_are_taken_are_neither_lost_nor_doubled() -> None:

@@ -148,6 +148,15 @@ def model_flags(arguments: argparse.Namespace) -> list[str]:
     return flags + (["--model", str(arguments.model)] if arguments.model else [])
 
 
+def add_up_argument(parser: "argparse._ActionsContainer") -> None:
+    """Declare --up, the up axis of the world of a calibration."""
+    parser.add_argument(
+        "--up",
+        choices=("x", "y", "z", "-x", "-y", "-z"),
+        help="which way is up in the world of --cameras (default: z if the cameras look like it)",
+    )
+
+
 def check_writable(path: Path, what: str, option: str = "--out") -> None:
     """Check that a file can be written, before the work that produces it.
 
@@ -162,6 +171,16 @@ def check_writable(path: Path, what: str, option: str = "--out") -> None:
         )
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise ConfigError(f"{path} cannot be written; choose another {option} for the {what}")
+
+
+def check_not_input(out: Path, source: Path) -> None:
+    """Refuse an output file that is the input file.
+
+    Raises:
+        ConfigError: If both paths are the same file.
+    """
+    if out.exists() and source.exists() and out.samefile(source):
+        raise ConfigError(f"{out} is the file that is read; choose another -o")
 
 
 def _add_flag(

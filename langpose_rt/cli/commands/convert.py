@@ -2,11 +2,12 @@
 
 import argparse
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from langpose_rt.cli.arguments.options import check_writable
+from langpose_rt.cli.arguments.options import add_up_argument, check_not_input, check_writable
 from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rate", type=float, metavar="HZ",
         help="of TRC, C3D and BVH (default: the median one, or the usual one within 2 %%)",
     )  # fmt: skip
+    add_up_argument(parser)
     parser.add_argument("--json", action="store_true", help="print a summary as JSON")
 
 
@@ -61,11 +63,14 @@ def run(arguments: argparse.Namespace) -> int:
     if ending not in ENDINGS:
         raise ConfigError(f"{arguments.out} ends in none of {' '.join(ENDINGS)}; choose another -o")
     check_writable(arguments.out, "poses", "-o")
-    tracks = _chosen(_tracks(arguments.file), arguments)
+    check_not_input(arguments.out, arguments.file)
+    all_tracks = _tracks(arguments.file)
+    origin_ns = min(int(track.t_ns[0]) for track in all_tracks)
+    tracks = _chosen(all_tracks, arguments)
     if ending in ONE_PERSON:
-        written = _one_file_each(tracks, arguments, ending)
+        written = _one_file_each(tracks, arguments, ending, origin_ns)
     else:
-        written = [_one_file(tracks, arguments.out, ending)]
+        written = [_one_file(tracks, arguments.out, ending, origin_ns)]
     if arguments.json:
         print(json.dumps([{name: getattr(w, name) for name in w.__slots__} for w in written]))
         return 0
@@ -122,7 +127,7 @@ def _some(numbers: "Sequence[int]") -> str:
 
 
 def _one_file_each(
-    tracks: "Sequence[Track]", arguments: argparse.Namespace, ending: str
+    tracks: "Sequence[Track]", arguments: argparse.Namespace, ending: str, origin_ns: int
 ) -> list[Written]:
     from langpose_rt.formats.track import motion_from_track
 
@@ -131,12 +136,19 @@ def _one_file_each(
             f"a {ending} file holds one person; choose with --stream and --person, or take --all: "
             f"{_listed(tracks)}"
         )
-    origin_ns = min(int(track.t_ns[0]) for track in tracks)
+    if arguments.up is None and any(track.frame == "world" for track in tracks):
+        print("note: z is taken for up in world axes; say another with --up", file=sys.stderr)
     long_enough = [track for track in tracks if len(track.t_ns) > 1] or tracks
+    names = _names_of(long_enough, arguments.out) if arguments.all else [arguments.out]
     written = []
-    for track in long_enough:
-        out = _name_of(track, arguments.out) if arguments.all else arguments.out
-        motion = motion_from_track(track, arguments.rate, origin_ns=origin_ns)
+    for out, track in zip(names, long_enough, strict=True):
+        motion = motion_from_track(
+            track,
+            arguments.rate,
+            origin_ns=origin_ns,
+            from_origin=ending != ".trc",
+            up=arguments.up or "z",
+        )
         if ending == ".trc":
             from langpose_rt.formats.trc import motion_to_trc as write
         elif ending == ".c3d":
@@ -148,11 +160,11 @@ def _one_file_each(
     return written
 
 
-def _one_file(tracks: "Sequence[Track]", out: Path, ending: str) -> Written:
+def _one_file(tracks: "Sequence[Track]", out: Path, ending: str, origin_ns: int) -> Written:
     if ending == ".csv":
         from langpose_rt.formats.pose_csv import tracks_to_csv
 
-        tracks_to_csv(out, tracks)
+        tracks_to_csv(out, tracks, origin_ns=origin_ns)
         return Written(str(out), len(tracks), sum(len(track.t_ns) for track in tracks))
     from langpose_rt.formats.lifted_npz import lifted_from_tracks, lifted_to_npz
 
@@ -161,6 +173,21 @@ def _one_file(tracks: "Sequence[Track]", out: Path, ending: str) -> Written:
     lifted = lifted_from_tracks(tracks)
     lifted_to_npz(out, lifted)
     return Written(str(out), len(tracks), len(lifted.t_ns))
+
+
+def _names_of(tracks: "Sequence[Track]", out: Path) -> list[Path]:
+    """Return an output path for every track; equal names are numbered."""
+    names: list[Path] = []
+    taken: set[str] = set()
+    for track in tracks:
+        name = first = _name_of(track, out)
+        number = 1
+        while name.name.casefold() in taken:  # some file systems do not tell A from a
+            number += 1
+            name = first.with_name(f"{first.stem}-{number}{first.suffix}")
+        taken.add(name.name.casefold())
+        names.append(name)
+    return names
 
 
 def _name_of(track: "Track", out: Path) -> Path:

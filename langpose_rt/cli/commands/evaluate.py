@@ -86,12 +86,15 @@ def first_person(clip: "Clip") -> "Clip":
 
 def _checked(clip: "Clip", path: Path) -> "Clip":
     """Return the first person of a clip, if it has one with 3D to compare with."""
+    from langpose_rt.formats.clip_checks import check_truth
+
     if clip.pose3d is None:
         raise ConfigError(f'{path}: found no "pose3d"; expected (F,17,3) metres in camera axes')
     if not clip.present[:, 0].any():
         raise ConfigError(
             f"{path}: column 0 of the keypoints has no person; expected the person of pose3d"
         )
+    check_truth(clip, str(path))
     return first_person(clip)
 
 

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from langpose_rt.cli.arguments.options import (
     add_config_arguments,
     add_model_arguments,
+    add_up_argument,
     backend_from_arguments,
+    check_not_input,
     check_writable,
     config_from_arguments,
 )
@@ -22,6 +24,7 @@ from langpose_rt.errors import ConfigError
 if TYPE_CHECKING:
     from langpose_rt.formats.clip import Clip, ClipOverrides
     from langpose_rt.formats.lifted_npz import PoseSequence
+    from langpose_rt.geometry.camera import Camera
     from langpose_rt.pipeline.config import PipelineConfig
     from langpose_rt.runtime.backend import Backend
 
@@ -30,6 +33,8 @@ EXAMPLE = "langpose-rt lift openpose_json/ --size 1920x1080 --fps 60 -o poses.np
 
 NOT_FOR_FILES = ("name", "axes", "max_wait_ms", "max_streams", "idle_s")
 """Options of the live pipeline that have no effect on a file."""
+
+_OTHER_ENDINGS = (".trc", ".c3d", ".bvh", ".csv", ".mcap", ".json")
 
 SLOTS = 128
 """Twice the most people of a frame: lost people keep their slot until the track timeout."""
@@ -51,12 +56,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_lifting_arguments(parser)
 
 
-def add_clip_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags that complete a file of keypoints."""
+def add_clip_arguments(parser: argparse.ArgumentParser, *, camera_name: bool = True) -> None:
+    """Declare the flags that complete a file of keypoints.
+
+    Args:
+        parser: Parser of the command.
+        camera_name: Declare --camera; False for a command that has a --camera of its own.
+    """
     group = parser.add_argument_group("what the file may leave out")
     group.add_argument("--format", metavar="NAME", help="keypoint format, such as coco17 or body25")
     group.add_argument("--size", metavar="WxH", help="image size in pixels, such as 1920x1080")
-    group.add_argument("--fps", type=float, metavar="X", help="frames per second")
+    group.add_argument("--fps", metavar="X", help="frames per second, such as 60 or 30000/1001")
+    group.add_argument(
+        "--cameras", type=Path, metavar="FILE", help="calibration TOML with the camera of the clip"
+    )
+    if camera_name:
+        group.add_argument(
+            "--camera", metavar="NAME", help="name of the camera in --cameras, if it has several"
+        )
+    add_up_argument(group)
 
 
 def add_lifting_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,11 +88,16 @@ def add_lifting_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Lift the file and write the poses."""
+    from langpose_rt.formats.clip_checks import assumed_lens_note
     from langpose_rt.formats.lifted_npz import lifted_to_npz
 
+    check_npz(arguments.out)
     check_writable(arguments.out, "poses")
     config = config_of_pipeline(arguments)
+    check_not_input(arguments.out, arguments.file)
     clip = clip_from_arguments(arguments, arguments.file)
+    lens = assumed_lens_note(clip, config.fov_deg)
+    notes = [*clip.notes, *([lens] if lens else [])]
     backend = backend_from_arguments(arguments, slots=SLOTS)
     started_s = time.perf_counter()
     lifted = lift_with_progress(clip, backend, config)
@@ -84,11 +107,26 @@ def run(arguments: argparse.Namespace) -> int:
     poses = int((lifted.ids >= 0).sum())
     if arguments.json:
         facts = {"frames": frames, "persons": columns, "poses": poses, "seconds": round(took_s, 3)}
-        print(json.dumps({"out": str(arguments.out)} | facts))
+        print(json.dumps({"out": str(arguments.out)} | facts | {"notes": notes}))
     else:
         rate = f"{poses / took_s:,.0f} poses/s" if poses else "no person was seen"
         print(f"{arguments.out}: {frames} frames, {columns} columns, {poses} poses, {rate}")
+        if notes:
+            print(f"note: {'; '.join(notes)}")
     return 0
+
+
+def check_npz(out: Path) -> None:
+    """Refuse an output path with the ending of another format; only npz files are written.
+
+    Raises:
+        ConfigError: If the ending is that of another format.
+    """
+    if out.suffix.lower() in _OTHER_ENDINGS:
+        raise ConfigError(
+            f"{out} is an npz file by content; choose -o {out.stem}.npz, then "
+            f"'langpose-rt convert {out.stem}.npz -o {out.name}'"
+        )
 
 
 def clip_from_arguments(arguments: argparse.Namespace, path: Path) -> "Clip":
@@ -97,9 +135,10 @@ def clip_from_arguments(arguments: argparse.Namespace, path: Path) -> "Clip":
     Raises:
         ConfigError: If a flag is wrong, or the file cannot be read.
     """
+    from langpose_rt.formats.clip_checks import checked_clip
     from langpose_rt.formats.readers import read_clip
 
-    return read_clip(path, _overrides(arguments))
+    return checked_clip(read_clip(path, _overrides(arguments)), str(path))
 
 
 def config_of_pipeline(arguments: argparse.Namespace) -> "PipelineConfig":
@@ -131,7 +170,52 @@ def _overrides(arguments: argparse.Namespace) -> "ClipOverrides":
     from langpose_rt.geometry.skeleton import skeleton_named
 
     skeleton = None if arguments.format is None else skeleton_named(arguments.format)
-    return ClipOverrides(skeleton=skeleton, size=size_from_text(arguments.size), fps=arguments.fps)
+    camera = _camera(arguments)
+    return ClipOverrides(
+        skeleton=skeleton,
+        size=size_from_text(arguments.size),
+        fps=rate_from_text(arguments.fps),
+        intrinsics=None if camera is None else camera.intrinsics,
+        gravity=None if camera is None else camera.gravity,
+    )
+
+
+def _camera(arguments: argparse.Namespace) -> "Camera | None":
+    """Return the calibrated camera that recorded the clip; None without a calibration.
+
+    Raises:
+        ConfigError: If the file has several cameras and --camera names none of them.
+    """
+    if arguments.cameras is None:
+        return None
+    from langpose_rt.formats.calibration import cameras_from_toml
+
+    cameras = cameras_from_toml(arguments.cameras, arguments.up)
+    name = arguments.camera
+    if len(cameras) == 1:
+        return next(iter(cameras.values()))
+    found = cameras.get(name)
+    if found is None:
+        known = ", ".join(cameras)
+        raise ConfigError(f"{arguments.cameras} has {known}; say which with --camera NAME")
+    return found
+
+
+def rate_from_text(text: str | None) -> float | None:
+    """Parse a frame rate such as "29.97" or "30000/1001" in Hz; None stays None.
+
+    Raises:
+        ConfigError: If it is neither a number nor a fraction.
+    """
+    if text is None:
+        return None
+    above, _, below = text.partition("/")
+    try:
+        return float(above) / float(below or 1)
+    except (ValueError, ZeroDivisionError):
+        raise ConfigError(
+            f"--fps is {text!r}; expected a number, or a fraction such as 30000/1001"
+        ) from None
 
 
 def size_from_text(text: str | None) -> tuple[int, int] | None:

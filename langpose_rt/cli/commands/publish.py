@@ -17,7 +17,12 @@ from langpose_rt.cli.arguments.connection import (
     add_connection_arguments,
     connection_from_arguments,
 )
-from langpose_rt.cli.commands.lift import add_clip_arguments, clip_from_arguments, size_from_text
+from langpose_rt.cli.commands.lift import (
+    add_clip_arguments,
+    clip_from_arguments,
+    rate_from_text,
+    size_from_text,
+)
 from langpose_rt.cli.terminal.progress_line import ProgressLine
 from langpose_rt.client.address import Connection
 from langpose_rt.errors import ConfigError, LangPoseError
@@ -58,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seconds", type=float, metavar="S", help="stop after so long")
     parser.add_argument("--json", action="store_true", help="print a summary as JSON")
-    add_clip_arguments(parser)
+    add_clip_arguments(parser, camera_name=False)
     _add_detector_arguments(parser)
     group = parser.add_argument_group("many rigs")
     group.add_argument(
@@ -108,6 +113,8 @@ def _publish_clip(arguments: argparse.Namespace, server: Connection) -> int:
     from langpose_rt.benchmark.playback import Playback, play, publisher_of_clip
 
     clip = clip_from_arguments(arguments, Path(arguments.file))
+    for note in clip.notes:
+        print(f"note: {note}", file=sys.stderr)
     playback = Playback(speed=arguments.speed, loops=0 if arguments.loop else 1)
     sent = 0
     stop = _stop_after(arguments.seconds)
@@ -190,7 +197,9 @@ def _video_source(arguments: argparse.Namespace) -> "VideoSource":
     if not 0 <= arguments.latency_ms <= 10_000:
         raise ConfigError(f"--latency-ms is {arguments.latency_ms:g}; expected 0 to 10000")
     request = CaptureRequest(
-        size=size_from_text(arguments.size), fps=arguments.fps, latency_ms=arguments.latency_ms
+        size=size_from_text(arguments.size),
+        fps=rate_from_text(arguments.fps),
+        latency_ms=arguments.latency_ms,
     )
     return open_video_source(arguments.file, request, speed=arguments.speed)
 

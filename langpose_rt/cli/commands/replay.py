@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
         backend = stack.enter_context(contextlib.closing(_backend(arguments, setup)))
         notes = _setup_differences(setup, backend)
         gallery = _gallery(setup.gallery, backend.manifest, notes)
-        cameras = _cameras(setup.cameras)
+        cameras = _cameras(setup.cameras, setup.up or None)
         replay = Replay(recording, setup, backend, cameras, gallery=gallery, on_pose=on_pose)
         comparison = _run_with_progress(replay)
     if comparison.model_changed:
@@ -156,7 +156,7 @@ def _setup_differences(setup: "RecordedSetup", backend: "Backend") -> list[str]:
     return notes
 
 
-def _cameras(text: str) -> "Mapping[str, Camera]":
+def _cameras(text: str, up: str | None) -> "Mapping[str, Camera]":
     if not text:
         return {}
     from langpose_rt.formats.calibration import cameras_from_toml
@@ -164,7 +164,7 @@ def _cameras(text: str) -> "Mapping[str, Camera]":
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "recorded-cameras.toml"
         path.write_text(text, encoding="utf-8")
-        return cameras_from_toml(path)
+        return cameras_from_toml(path, up)
 
 
 def _gallery(content: bytes, manifest: "Manifest", notes: list[str]) -> "Gallery | None":

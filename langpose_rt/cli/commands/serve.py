@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from langpose_rt.cli.arguments.options import (
     add_config_arguments,
     add_model_arguments,
+    add_up_argument,
     backend_from_arguments,
     config_from_arguments,
 )
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pipeline.add_argument(
         "--cameras", type=Path, metavar="FILE", help="calibration TOML of Pose2Sim, anipose, ..."
     )
+    add_up_argument(pipeline)
     pipeline.add_argument(
         "--actions", type=Path, metavar="FILE",
         help="npz of action sentences (training.tools.embed_actions) that persons are scored with",
@@ -85,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     pipeline = config_from_arguments(PipelineConfig, arguments)
     overrides: dict[str, Any] = {"http_port": None} if arguments.no_http else {}
     config = config_from_arguments(ServerConfig, arguments, pipeline=pipeline, **overrides)
-    cameras, gallery = _cameras(arguments.cameras), _gallery(arguments.actions)
+    cameras, gallery = _cameras(arguments.cameras, arguments.up), _gallery(arguments.actions)
 
     def open_model(folder: Path | None) -> "Backend":
         pipeline = server.pipeline
@@ -109,12 +111,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _cameras(path: Path | None) -> "Mapping[str, Camera]":
+def _cameras(path: Path | None, up: str | None) -> "Mapping[str, Camera]":
     if path is None:
         return {}
     from langpose_rt.formats.calibration import cameras_from_toml
 
-    return cameras_from_toml(path)
+    return cameras_from_toml(path, up)
 
 
 def _gallery(path: Path | None) -> "Gallery | None":
@@ -138,7 +140,12 @@ def _recorder(
     cameras = "" if arguments.cameras is None else arguments.cameras.read_text(encoding="utf-8")
     gallery = b"" if arguments.actions is None else arguments.actions.read_bytes()
     setup = RecordedSetup.of(
-        backend, pipeline, threads=arguments.threads, cameras=cameras, gallery=gallery
+        backend,
+        pipeline,
+        threads=arguments.threads,
+        cameras=cameras,
+        gallery=gallery,
+        up=arguments.up or "",
     )
     return FileRecorder(arguments.record, setup.to_facts(), force=arguments.force)
 

@@ -21,14 +21,15 @@ def test_without_sockets_it_prints_a_row_per_crowd(
     assert all(row["cpu_ms_per_person_frame"] > 0 for row in report["rows"])
     assert report["model"]["name"] == "small"
     table = run_here("bench", *words).out.splitlines()
-    assert "CPU ms a person-frame" in table[2]
-    assert len({len(line) for line in table[2:5]}) == 1
+    assert "CPU ms a person-frame" in table[3]
+    assert len({len(line) for line in table[3:6]}) == 1
     assert table[-1] == "recomputing the window: not measured: this is a test"
 
 
 def test_the_ratio_stands_beside_that_of_the_macs() -> None:
     report = {
-        "machine": {"processor": "p", "cores": 2, "onnxruntime": "1", "native": None},
+        "machine": {"processor": "p", "cores": 2, "onnxruntime": "1", "native": None,
+                    "instructions": []},
         "model": {"name": "m", "sha256": "s", "precision": "fp32", "backend": "onnx"},
         "rows": [{"persons": 1, "cpu_ms_per_person_frame": 0.5, "resident_mb": None}],
         "recompute": {
@@ -37,10 +38,14 @@ def test_the_ratio_stands_beside_that_of_the_macs() -> None:
     }  # fmt: skip
     table = bench._table(report)
     assert "10.0x the time for 32.0x the MACs" in table
-    assert table.splitlines()[3].split() == ["1", "0.50", "-"]
-    assert table.splitlines()[0] == "p, 2 cores, ONNX Runtime 1, without the C++ extension"
-    report["machine"]["native"] = "AVX2"
+    assert table.splitlines()[:2] == [
+        "p, 2 cores, ONNX Runtime 1, without the C++ extension",
+        "instructions: none known",
+    ]
+    assert table.splitlines()[4].split() == ["1", "0.50", "-"]
+    report["machine"] |= {"native": "AVX2", "instructions": ["avx2", "fma"]}
     assert bench._table(report).splitlines()[0].endswith("native step with AVX2")
+    assert bench._table(report).splitlines()[1] == "instructions: avx2, fma"
 
 
 @pytest.mark.parametrize(

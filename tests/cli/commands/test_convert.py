@@ -6,8 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from langpose_rt.formats.lifted_npz import lifted_from_npz
+from langpose_rt.cli.commands.convert import _names_of
+from langpose_rt.formats.lifted_npz import lifted_from_npz, lifted_from_tracks, lifted_to_npz
+from langpose_rt.formats.track import Track
 from tests.commands import run_here
+from tests.formats.walker import swinging
 from tests.recording.test_tracks import recorded_walk
 
 
@@ -84,3 +87,51 @@ def test_files_that_hold_no_poses_are_one_sentence(tmp_path: Path) -> None:
         done = run_here("convert", tmp_path / name, "-o", tmp_path / "out.csv")
         assert done.code == 2
         assert str(tmp_path / name) in done.sentence
+
+
+def test_people_of_a_recording_share_one_time_origin_in_every_format(tmp_path: Path) -> None:
+    early, late = walk("rig0/cam0", 1, 0), walk("rig0/cam0", 2, 10)
+    lifted_to_npz(tmp_path / "two.npz", lifted_from_tracks([early, late]))
+    frames = {}
+    for ending in ("c3d", "bvh", "trc", "csv"):
+        out = tmp_path / f"late.{ending}"
+        done = run_here("convert", tmp_path / "two.npz", "-o", out, "--person", 2, "--json")
+        assert done.code == 0, done.err
+        frames[ending] = json.loads(done.out)[0]["frames"]
+    assert frames == {"c3d": 30, "bvh": 30, "trc": 20, "csv": 20}
+    rows = (tmp_path / "late.trc").read_text().splitlines()
+    assert float(rows[6].split("\t")[1]) == pytest.approx(0.2)
+    assert float((tmp_path / "late.csv").read_text().splitlines()[1].split(",")[3]) == 0.2
+
+
+def walk(stream: str, person: int, first: int, frame: str = "camera") -> Track:
+    t_ns = 20_000_000 * np.arange(first, first + 20)
+    sigma_m = np.full((20, 17), 0.02)
+    joints = swinging(20)
+    return Track(
+        stream=stream, person=person, t_ns=t_ns, joints=joints, sigma_m=sigma_m, frame=frame
+    )
+
+
+def test_two_streams_never_write_one_file() -> None:
+    tracks = [walk("a-b/c", 1, 0), walk("a/b-c", 1, 0), walk("A/B-c", 1, 0)]
+    names = [path.name for path in _names_of(tracks, Path("out.trc"))]
+    assert names == ["out-a-b-c-1.trc", "out-a-b-c-1-2.trc", "out-A-B-c-1-3.trc"]
+
+
+def test_the_file_that_is_read_is_never_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "poses.npz"
+    lifted_to_npz(path, lifted_from_tracks([walk("rig0/cam0", 1, 0)]))
+    before = path.read_bytes()
+    done = run_here("convert", path, "-o", path)
+    assert (done.code, path.read_bytes()) == (2, before)
+    assert "is the file that is read; choose another -o" in done.sentence
+
+
+@pytest.mark.parametrize("ending", ["trc", "c3d", "bvh", "csv", "npz"])
+def test_names_of_any_language_work_in_every_format(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / "poses.npz"
+    lifted_to_npz(path, lifted_from_tracks([walk("rig0/cam0", 1, 0)]))
+    out = tmp_path / f"カメラ é.{ending}"
+    assert run_here("convert", path, "-o", out).code == 0
+    assert out.stat().st_size > 500

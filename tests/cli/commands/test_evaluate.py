@@ -91,3 +91,19 @@ def test_only_the_person_of_column_0_is_lifted() -> None:
     alone = first_person(crowd)
     assert alone.keypoints.shape[1] == 1
     assert alone.ids.tolist() == [[0]] * 3
+
+
+@pytest.mark.parametrize(
+    ("scale", "sentence"),
+    [(1000.0, "it looks like millimetres; expected metres"), (np.nan, '"pose3d" holds no number'),
+     (0.0, 'all joints of "pose3d" are in one place')],
+)  # fmt: skip
+def test_truth_that_cannot_be_is_one_sentence(
+    model: Path, tmp_path: Path, scale: float, sentence: str
+) -> None:
+    clip = part_of_demo_clip(9)
+    assert clip.pose3d is not None
+    clip_to_npz(tmp_path / "clip.npz", replace(clip, pose3d=clip.pose3d * scale))
+    done = run_here("evaluate", tmp_path / "clip.npz", "--model", model)
+    assert done.code == 2
+    assert sentence in done.sentence

@@ -1,6 +1,7 @@
 """`lift`: the file it writes, and errors for invalid ones."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -153,3 +154,75 @@ class Blocker:
 
 sys.meta_path.insert(0, Blocker())
 """
+
+
+def test_a_clip_that_cannot_be_true_is_one_sentence(model: Path, tmp_path: Path) -> None:
+    clip = part_of_demo_clip(20)
+    for unit, ns in (("microseconds", 1_000), ("milliseconds", 1_000_000)):
+        clip_to_npz(tmp_path / f"{unit}.npz", replace(clip, t_ns=clip.t_ns // ns))
+        done = run_here(
+            "lift", tmp_path / f"{unit}.npz", "-o", tmp_path / "o.npz", "--model", model
+        )
+        assert done.code == 2
+        assert f"they look like {unit}; expected nanoseconds" in done.sentence
+    assert not (tmp_path / "o.npz").exists()
+
+
+def test_what_is_odd_is_used_and_noted_in_the_last_line(model: Path, tmp_path: Path) -> None:
+    results = [
+        {"image_id": f"{n}.jpg", "keypoints": person[0].ravel().tolist()}
+        for n, person in enumerate(part_of_demo_clip(9).keypoints[:, :, :17])
+    ]
+    (tmp_path / "alphapose.json").write_text(json.dumps(results))
+    words = ("lift", tmp_path / "alphapose.json", "--size", "1088x1920", "--fps", "60000/1001")
+    done = run_here(*words, "-o", tmp_path / "o.npz", "--model", model)
+    assert done.code == 0
+    last = done.out.splitlines()[-1]
+    assert last.startswith("note: 17 keypoints are taken for coco17; if they are h36m17, say --fo")
+    assert "the lens is assumed to see 60 degrees" in last
+    notes = json.loads(run_here(*words, "-o", tmp_path / "o.npz", "--model", model, "--json").out)
+    assert len(notes["notes"]) == 2
+    t_ns = lifted_from_npz(tmp_path / "o.npz").t_ns
+    assert t_ns.tolist() == [round(n * 1001e9 / 60000) for n in range(9)]
+
+
+CALIBRATION = """
+[cam1]
+size = [1088, 1920]
+matrix = [[1681.0, 0.0, 533.0], [0.0, 1681.0, 948.0], [0.0, 0.0, 1.0]]
+distortions = [0.0, 0.0, 0.0, 0.0]
+[cam2]
+size = [1920, 1088]
+matrix = [[1681.0, 0.0, 948.0], [0.0, 1681.0, 533.0], [0.0, 0.0, 1.0]]
+distortions = [0.0, 0.0, 0.0, 0.0]
+"""
+
+
+def test_a_calibration_gives_the_lens_of_its_camera(
+    model: Path, clip_file: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "calib.toml").write_text(CALIBRATION)
+    words = ("lift", clip_file, "-o", tmp_path / "o.npz", "--model", model)
+    words = (*words, "--cameras", tmp_path / "calib.toml")
+    assert "has cam1, cam2; say which with --camera NAME" in run_here(*words).sentence
+    assert "the image was turned" in run_here(*words, "--camera", "cam2").sentence
+    done = run_here(*words, "--camera", "cam1", "--json")
+    assert (done.code, json.loads(done.out)["notes"]) == (0, [])
+
+
+def test_the_file_that_is_read_is_never_written_over(model: Path, clip_file: Path) -> None:
+    before = clip_file.read_bytes()
+    done = run_here("lift", clip_file, "-o", clip_file, "--model", model)
+    assert (done.code, clip_file.read_bytes()) == (2, before)
+    assert "is the file that is read; choose another -o" in done.sentence
+
+
+@pytest.mark.parametrize("name", ["out.trc", "out.C3D", "out.csv"])
+def test_poses_are_never_written_under_the_name_of_another_format(
+    model: Path, clip_file: Path, tmp_path: Path, name: str
+) -> None:
+    done = run_here("lift", clip_file, "-o", tmp_path / name, "--model", model)
+    assert done.code == 2
+    assert (
+        "is an npz file by content; choose -o out.npz, then 'langpose-rt convert" in done.sentence
+    )

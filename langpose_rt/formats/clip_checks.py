@@ -1,0 +1,83 @@
+"""A clip before anything is computed from it: what cannot be true is refused, what is odd is noted.
+
+The tests themselves are in `plausibility.py`; a live stream is checked with the same ones.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from langpose_rt.errors import ConfigError
+from langpose_rt.formats.clip import Clip
+from langpose_rt.formats.plausibility import (
+    Finding,
+    clock_finding,
+    format_finding,
+    guess_finding,
+    image_finding,
+    lens_finding,
+    size_finding,
+    truth_finding,
+)
+from langpose_rt.geometry.camera import ASSUMED_FOV_DEG
+
+
+def checked_clip(clip: Clip, source: str) -> Clip:
+    """Return the clip with notes about what is odd in it.
+
+    Args:
+        clip: As it was read.
+        source: What to call it in a sentence.
+
+    Raises:
+        ConfigError: If its clock, its keypoints, its format or its lens cannot be what they are
+            said to be.
+    """
+    findings = [clock_finding(clip.t_ns), image_finding(clip.keypoints, clip.size)]
+    of_format = format_finding(clip.keypoints, clip.skeleton)
+    if of_format is not None and not clip.format_guessed:
+        of_format = replace(of_format, impossible=False)  # somebody said so, and may know
+    findings.append(of_format)
+    if clip.intrinsics is not None:
+        lens = clip.intrinsics
+        calibrated = (round(lens.width_px), round(lens.height_px))
+        findings += [lens_finding(lens), size_finding(calibrated, clip.size)]
+    notes = _notes(findings, source)
+    if clip.format_guessed:
+        notes.append(guess_finding(clip.skeleton, "say --format").detail)
+    intrinsics = clip.intrinsics and clip.intrinsics.resized(*clip.size)
+    return replace(clip, intrinsics=intrinsics, notes=(*clip.notes, *notes))
+
+
+def check_truth(clip: Clip, source: str) -> None:
+    """Refuse 3D truth that is no number, no person or not in metres.
+
+    Raises:
+        ConfigError: If nothing can be compared with it.
+    """
+    if clip.pose3d is not None:
+        _notes([truth_finding(clip.pose3d, clip.counted)], source)
+
+
+def assumed_lens_note(clip: Clip, fov_deg: float | None) -> str | None:
+    """Return the note about a lens that nobody gave, or None.
+
+    Args:
+        clip: The clip.
+        fov_deg: Field of view that was given for clips without a lens.
+    """
+    if clip.intrinsics is not None or fov_deg is not None:
+        return None
+    return (
+        f"the lens is assumed to see {ASSUMED_FOV_DEG:g} degrees, so distances are guesses; "
+        "say it with --cameras or --fov-deg"
+    )
+
+
+def _notes(findings: Iterable[Finding | None], source: str) -> list[str]:
+    notes = []
+    for finding in findings:
+        if finding is not None and finding.impossible:
+            raise ConfigError(f"{source}: {finding.detail}")
+        if finding is not None:
+            notes.append(finding.detail)
+    return notes

@@ -1,0 +1,284 @@
+"""Tests of whether numbers can be true: clocks, images, lenses, keypoint formats, 3D truth.
+
+Pure functions over arrays, the same for a clip and for a live stream. Each returns a Finding, or
+None where the numbers may be true. What is done about it is decided by the caller: what cannot be
+true is refused, what is merely odd is used and reported once.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from langpose_rt.geometry.camera import Intrinsics
+from langpose_rt.geometry.skeleton import BONES, SKELETONS, Skeleton, bone_lengths, to_h36m17
+
+MIN_INTERVAL_NS = 900_000
+"""Frames closer together are none of a clip, which has at most 1000 a second."""
+
+_LONGEST_INTERVAL_NS = 2_000_000_000
+_FRAME_RATES_HZ = (1.0, 1000.0)
+_UNITS_NS = {"microseconds": 1e3, "milliseconds": 1e6, "seconds": 1e9}
+
+_UNIT_BOX = 1.5
+"""Keypoints that all lie within so many pixels of the corner are fractions of the image."""
+
+_FEWEST_JOINTS = 3
+_OUTSIDE_SHARE = 0.5
+_CORNER_SHARE = 0.45
+_CORNER_FRAMES = 100
+_SIZES = (
+    (640, 480), (848, 480), (1280, 720), (1280, 960), (1920, 1080), (2560, 1440), (2704, 1520),
+    (3840, 2160), (4096, 2160), (5312, 2988), (7680, 4320),
+)  # fmt: skip
+
+_ASPECT_WITHIN = 0.02
+_FOCAL_PER_SIZE = (0.15, 30.0)
+"""Focal length over the long side of the image: from 147 to 2 degrees."""
+
+_FORMAT_FRAMES = 30
+_FORMAT_MARGIN = 1.25
+_FEWEST_BONES = 10
+_SAME_SIZE = {17: ("coco17", "h36m17"), 25: ("body25", "body25b")}
+
+_TRUNK_M = (0.2, 1.2)
+_TRUTH_UNITS = {"millimetres": 1000.0, "centimetres": 100.0, "inches": 39.37}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One way in which numbers contradict what is known.
+
+    Attributes:
+        reason: Short label; it names the counter and the event.
+        detail: One sentence for a person: what was found, what it looks like, what to do.
+        impossible: It cannot be true; else it is odd.
+    """
+
+    reason: str
+    detail: str
+    impossible: bool
+
+
+def clock_finding(t_ns: Int[np.ndarray, " frame"]) -> Finding | None:
+    """Compare the interval between frames with that of any camera.
+
+    Args:
+        t_ns: Rising capture times that are said to be nanoseconds.
+    """
+    if len(t_ns) < 2:
+        return None
+    interval = float(np.median(np.diff(t_ns)))
+    if interval >= _LONGEST_INTERVAL_NS:
+        detail = f"frames are {interval / 1e9:.3g} s apart; if that is wrong, send nanoseconds"
+        return Finding("slow_clock", detail, impossible=False)
+    if interval >= MIN_INTERVAL_NS:
+        return None
+    unit = _time_unit(t_ns, interval)
+    looks = f"; they look like {unit}" if unit else ""
+    detail = f"frames are {interval:g} ns apart{looks}; expected nanoseconds"
+    return Finding("bad_clock", detail, impossible=True)
+
+
+def _time_unit(t_ns: Int[np.ndarray, " frame"], interval: float) -> str:
+    if (np.diff(t_ns) == 1).all():
+        return "frame numbers"
+    shortest, longest = 1e9 / _FRAME_RATES_HZ[1], 1e9 / _FRAME_RATES_HZ[0]
+    for unit, ns in _UNITS_NS.items():
+        if shortest <= interval * ns <= longest:
+            return unit
+    return ""
+
+
+def fractions_finding(
+    keypoints: Float[np.ndarray, "*batch 3"], size: tuple[int, int]
+) -> Finding | None:
+    """Find fractions of the image that were given as pixels.
+
+    Args:
+        keypoints: x, y in pixels and score; a missing joint has no score.
+        size: Width and height of the image, pixels.
+    """
+    xy = keypoints[keypoints[..., 2] > 0][..., :2]
+    if len(xy) < _FEWEST_JOINTS or min(size) <= 8 * _UNIT_BOX or not (abs(xy) <= _UNIT_BOX).all():
+        return None
+    span = "-1 to 1" if (xy < 0).mean() > 0.1 else "0 to 1"
+    detail = (
+        f"keypoints lie between {xy.min():.3g} and {xy.max():.3g}; they look like fractions from "
+        f"{span} of the image; expected pixels of {size[0]} x {size[1]}"
+    )
+    return Finding("fractions", detail, impossible=True)
+
+
+def image_finding(
+    keypoints: Float[np.ndarray, "frame person joint 3"], size: tuple[int, int]
+) -> Finding | None:
+    """Compare keypoints with the size of their image, over many frames.
+
+    Args:
+        keypoints: x, y in pixels and score; a missing joint has no score.
+        size: Width and height of the image, pixels.
+    """
+    seen = keypoints[..., 2] > 0
+    xy = keypoints[seen][..., :2]
+    if len(xy) < _FEWEST_JOINTS:
+        return None
+    found = fractions_finding(keypoints, size)
+    if found is not None:
+        return found
+    outside = ((xy < 0) | (xy > np.array(size))).any(-1)
+    reach = np.percentile(xy, 98, axis=0)
+    given = f"the image is said to be {size[0]} x {size[1]}"
+    reached = f"keypoints reach {reach[0]:.0f}, {reach[1]:.0f}"
+    if outside.mean() > _OUTSIDE_SHARE:
+        looks = _size_of(reach, size[1] > size[0])
+        detail = f"{reached}, but {given}; they look like those of {looks}"
+        return Finding("wrong_size", detail, impossible=True)
+    frames = int(seen.any((1, 2)).sum())
+    if frames >= _CORNER_FRAMES and (reach < _CORNER_SHARE * np.array(size)).all():
+        detail = (
+            f"{reached}, and {given}; they look like those of {_size_of(reach, size[1] > size[0])}"
+        )
+        return Finding("small_size", detail, impossible=False)
+    return None
+
+
+def _size_of(reach: Float[np.ndarray, "2"], upright: bool) -> str:
+    """Return the smallest usual size of an image that holds a point."""
+    sizes = sorted(
+        (*_SIZES, *((h, w) for w, h in _SIZES)),
+        key=lambda size: (size[0] * size[1], (size[1] > size[0]) != upright),
+    )
+    for width, height in sizes:
+        if reach[0] <= width and reach[1] <= height:
+            return f"an image of {width} x {height}"
+    return "a larger image"
+
+
+def size_finding(calibrated: tuple[int, int], size: tuple[int, int]) -> Finding | None:
+    """Compare the shape of an image with that of its calibration; a scaled one is fine."""
+    (width, height), (w, h) = calibrated, size
+    if abs(w * height / (h * width) - 1) <= _ASPECT_WITHIN:
+        return None
+    given = f"calibrated for {width} x {height}, but the keypoints are of {w} x {h}"
+    if abs(h * height / (w * width) - 1) <= _ASPECT_WITHIN:
+        detail = f"{given}: the image was turned; calibrate the camera as it films"
+    else:
+        detail = f"{given}: the image was cropped or stretched; calibrate that size"
+    return Finding("other_shape", detail, impossible=True)
+
+
+def lens_finding(lens: Intrinsics) -> Finding | None:
+    """Compare focal lengths and principal point with the size of their image."""
+    long_px = max(lens.width_px, lens.height_px)
+    image = f"an image of {lens.width_px:g} x {lens.height_px:g}"
+    least, most = _FOCAL_PER_SIZE
+    for focal_px in (lens.fx_px, lens.fy_px):
+        if not least * long_px <= focal_px <= most * long_px:
+            normalised = max(lens.fx_px, lens.fy_px) < 8 and abs(lens.cx_px) <= 1
+            looks = "fractions of the image" if normalised else "another unit or size"
+            detail = (
+                f"found a focal length of {focal_px:g} px for {image}; it looks like {looks}; "
+                "expected pixels"
+            )
+            return Finding("bad_focal", detail, impossible=True)
+    inside = 0 <= lens.cx_px <= lens.width_px and 0 <= lens.cy_px <= lens.height_px
+    if not inside:
+        detail = (
+            f"found the principal point {lens.cx_px:g}, {lens.cy_px:g} outside {image}; "
+            "was it calibrated at another size?"
+        )
+        return Finding("odd_centre", detail, impossible=False)
+    if not 0.5 <= lens.fx_px / lens.fy_px <= 2.0:
+        detail = f"found focal lengths of {lens.fx_px:g} and {lens.fy_px:g} px; expected near equal"
+        return Finding("odd_focal", detail, impossible=False)
+    return None
+
+
+def format_finding(
+    keypoints: Float[np.ndarray, "frame person joint 3"], skeleton: Skeleton
+) -> Finding | None:
+    """Compare a keypoint format with others of as many joints: the right one has short bones.
+
+    Args:
+        keypoints: x, y in pixels and score; a missing joint is all 0.
+        skeleton: The format they are taken for.
+    """
+    others = [name for name in _SAME_SIZE.get(len(skeleton.joints), ()) if name != skeleton.name]
+    people = keypoints.reshape(-1, *keypoints.shape[2:])
+    own = _mean_bone(people, skeleton)
+    for name in others:
+        other = _mean_bone(people, SKELETONS[name])
+        both = np.isfinite(own) & np.isfinite(other)
+        if both.sum() < _FORMAT_FRAMES:
+            continue
+        longer = float(np.median(own[both] / other[both]))
+        if longer > _FORMAT_MARGIN:
+            detail = (
+                f"{len(skeleton.joints)} keypoints taken for {skeleton.name} make bones "
+                f"{longer:.1f} times as long as those of {name}; name the format, {name} if it is"
+            )
+            return Finding("other_format", detail, impossible=True)
+    return None
+
+
+def guess_finding(skeleton: Skeleton, option: str) -> Finding:
+    """Return the finding that a format was guessed from the number of keypoints.
+
+    Args:
+        skeleton: The format they are taken for.
+        option: Words that name another format, such as "say --format".
+    """
+    count = len(skeleton.joints)
+    others = [name for name in _SAME_SIZE.get(count, ()) if name != skeleton.name]
+    perhaps = "".join(f"; if they are {name}, {option} {name}" for name in others)
+    detail = f"{count} keypoints are taken for {skeleton.name}{perhaps}"
+    return Finding("format_guessed", detail, impossible=False)
+
+
+def _mean_bone(
+    people: Float[np.ndarray, "person joint 3"], skeleton: Skeleton
+) -> Float[np.ndarray, " person"]:
+    """Return the mean length of everybody's bones in pixels; NaN where most are not seen."""
+    joints = to_h36m17(people, skeleton)
+    starts, ends = np.array(BONES).T
+    lengths = np.linalg.norm(joints[:, starts, :2] - joints[:, ends, :2], axis=-1)
+    seen = (joints[:, starts, 2] > 0) & (joints[:, ends, 2] > 0)
+    mean = np.where(seen, lengths, 0).sum(-1) / np.maximum(seen.sum(-1), 1)
+    return np.where((seen.sum(-1) >= _FEWEST_BONES) & (mean > 0), mean, np.nan)
+
+
+def truth_finding(pose3d: Float[np.ndarray, "frame 17 3"], counted: np.ndarray) -> Finding | None:
+    """Compare the bones of 3D truth with those of a person, in metres.
+
+    Args:
+        pose3d: Joints, said to be in metres.
+        counted: Which joints of which frames are to be compared with.
+    """
+    known = np.isfinite(pose3d).all(-1) & counted
+    if counted.any() and not known.any():
+        return Finding("no_truth", '"pose3d" holds no number; expected metres', impossible=True)
+    whole = (
+        pose3d[known.all(-1)] if known.all(-1).any() else pose3d[np.isfinite(pose3d).all((1, 2))]
+    )
+    if not len(whole):
+        return None
+    trunk = float(np.median(bone_lengths(whole)[:, _TRUNK].sum(-1)))
+    if trunk == 0:
+        detail = 'all joints of "pose3d" are in one place; expected metres'
+        return Finding("no_truth", detail, impossible=True)
+    if _TRUNK_M[0] <= trunk <= _TRUNK_M[1]:
+        return None
+    detail = f'the trunk of "pose3d" is {trunk:.3g} long{_truth_unit(trunk)}; expected metres'
+    return Finding("truth_unit", detail, impossible=True)
+
+
+def _truth_unit(trunk: float) -> str:
+    for unit, per_metre in _TRUTH_UNITS.items():
+        if _TRUNK_M[0] <= trunk / per_metre <= _TRUNK_M[1]:
+            return f"; it looks like {unit}"
+    return ""
+
+
+_TRUNK = [place for place, (_, end) in enumerate(BONES) if end in (7, 8)]
+"""The bones from Hip to Spine and from there to Thorax."""

@@ -1,0 +1,126 @@
+"""A live stream's numbers against its clock, its image and its keypoint format.
+
+The tests are those of clips (`formats/plausibility.py`), asked over recent frames. One object per
+stream; it reads no clock.
+"""
+
+import numpy as np
+from jaxtyping import Float32
+
+from langpose_rt.errors import MessageError
+from langpose_rt.formats.plausibility import (
+    Finding,
+    clock_finding,
+    format_finding,
+    fractions_finding,
+    guess_finding,
+    image_finding,
+)
+from langpose_rt.geometry.skeleton import SKELETONS
+from langpose_rt.protocol.messages import KeypointMessage
+
+FEWEST_STEPS = 3
+"""Steps of a clock in another unit before it is refused."""
+
+SAMPLED_FRAMES = 100
+"""Frames over which keypoints are compared with image and format."""
+
+_JUDGED_EVERY = 50
+_LONGEST_STEP_NS = 2_000_000
+_SLOWER_BY = 200
+_LEAST_ELAPSED_NS = 1_000_000
+
+
+class StreamPlausibility:
+    """Recent frames of one stream, and what is known to be wrong with them."""
+
+    def __init__(self) -> None:
+        self._epoch: int | None = None
+        self._begin(0, 0)
+        self._sample: list[Float32[np.ndarray, "joint 3"]] = []
+        self._sampled_as: tuple[str, tuple[int, int]] | None = None
+        self._condemned: Finding | None = None
+        self._odd: list[Finding] = []
+        self._reported: set[str] = set()
+
+    def check(self, message: KeypointMessage, now_ns: int) -> None:
+        """Take one message into account.
+
+        Args:
+            message: As it was decoded, before it is queued.
+            now_ns: When it was received, by the server's clock.
+
+        Raises:
+            MessageError: bad_clock, fractions, wrong_size or other_format, if the message cannot be
+                what it is said to be.
+        """
+        found = self._clock(message, now_ns)
+        if found is None:
+            found = fractions_finding(message.keypoints, message.wh)
+        if found is None:
+            found = self._image_and_format(message)
+        if found is not None and found.impossible:
+            self._note(found)
+            raise MessageError(found.reason, found.detail)
+
+    def new_findings(self) -> list[Finding]:
+        """Return what was found since the last call; every reason once for a stream."""
+        found, self._odd = self._odd, []
+        return found
+
+    def _note(self, found: Finding) -> None:
+        if found.reason not in self._reported:
+            self._reported.add(found.reason)
+            self._odd.append(found)
+
+    def _begin(self, t_ns: int, now_ns: int) -> None:
+        self._t_ns, self._now_ns = t_ns, now_ns
+        self._short: list[int] = []
+
+    def _clock(self, message: KeypointMessage, now_ns: int) -> Finding | None:
+        """Compare the steps of the capture clock with those of the receive clock."""
+        if message.epoch != self._epoch:
+            self._epoch = message.epoch
+            self._begin(message.t_ns, now_ns)
+            return None
+        step_ns, elapsed_ns = message.t_ns - self._t_ns, now_ns - self._now_ns
+        self._t_ns, self._now_ns = message.t_ns, now_ns
+        if step_ns > 0 and elapsed_ns >= _LEAST_ELAPSED_NS:
+            short = step_ns < _LONGEST_STEP_NS and step_ns * _SLOWER_BY < elapsed_ns
+            self._short = [*self._short[-FEWEST_STEPS:], message.t_ns] if short else []
+        if len(self._short) < FEWEST_STEPS:
+            return None
+        t_ns = np.array(self._short, np.int64)
+        found = clock_finding(t_ns)
+        if found is not None and found.impossible:
+            return found
+        detail = f"frames are {step_ns} ns apart, but arrive {elapsed_ns} ns apart"
+        return Finding("bad_clock", f"{detail}; expected nanoseconds", impossible=True)
+
+    def _image_and_format(self, message: KeypointMessage) -> Finding | None:
+        if not len(message.keypoints):
+            return self._condemned
+        known_as = (message.skeleton, message.wh)
+        if known_as != self._sampled_as:
+            self._sampled_as, self._sample, self._condemned = known_as, [], None
+        if message.format_guessed:
+            self._note(guess_finding(SKELETONS[message.skeleton], "send the fmt"))
+        best = int(message.keypoints[..., 2].sum(-1).argmax())
+        self._sample.append(message.keypoints[best])
+        if len(self._sample) % _JUDGED_EVERY == 0:
+            self._condemned = self._judge(message)
+        if len(self._sample) >= SAMPLED_FRAMES:
+            self._sample = []
+        return self._condemned
+
+    def _judge(self, message: KeypointMessage) -> Finding | None:
+        keypoints = np.stack(self._sample)[:, None].astype(np.float64)
+        found = image_finding(keypoints, message.wh)
+        if found is None:
+            found = format_finding(keypoints, SKELETONS[message.skeleton])
+            if found is not None and not message.format_guessed:
+                found = Finding(found.reason, found.detail, impossible=False)
+        if found is None or found.impossible:
+            return found
+        self._note(found)
+        return None

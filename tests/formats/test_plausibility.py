@@ -1,0 +1,153 @@
+"""Numbers that cannot be true are found, and those of real people are left alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langpose_rt.formats.clip import DEMO_CLIP
+from langpose_rt.formats.plausibility import (
+    Finding,
+    clock_finding,
+    format_finding,
+    fractions_finding,
+    image_finding,
+    lens_finding,
+    size_finding,
+    truth_finding,
+)
+from langpose_rt.formats.readers import read_clip
+from langpose_rt.geometry.camera import Intrinsics
+from langpose_rt.geometry.skeleton import SKELETONS, to_h36m17
+
+CAM04_CLIP = Path(__file__).parents[1] / "data" / "pose2sim_balancing_cam04.npz"
+REAL = [read_clip(DEMO_CLIP), read_clip(CAM04_CLIP)]
+SIZE = (1088, 1920)
+
+
+def impossible(found: Finding | None) -> str:
+    assert found is not None
+    assert found.impossible
+    return found.detail
+
+
+def odd(found: Finding | None) -> str:
+    assert found is not None
+    assert not found.impossible
+    return found.detail
+
+
+@pytest.mark.parametrize("clip", REAL, ids=["demo", "cam04"])
+def test_real_clips_are_believed(clip) -> None:  # type: ignore[no-untyped-def]
+    assert clock_finding(clip.t_ns) is None
+    assert image_finding(clip.keypoints, clip.size) is None
+    assert format_finding(clip.keypoints, clip.skeleton) is None
+    assert lens_finding(clip.intrinsics) is None
+    assert truth_finding(clip.pose3d, clip.counted) is None
+
+
+@given(
+    rate_hz=st.floats(5, 900),
+    unit=st.sampled_from([("microseconds", 1e6), ("milliseconds", 1e3)]),
+    start=st.integers(0, 10**15),
+)
+def test_a_clock_in_another_unit_is_named(
+    rate_hz: float, unit: tuple[str, float], start: int
+) -> None:
+    name, per_s = unit
+    t = start + np.rint(np.arange(40) * per_s / rate_hz).astype(np.int64)
+    if (np.diff(t) == 1).all():
+        name = "frame numbers"
+    detail = impossible(clock_finding(t))
+    assert f"they look like {name}; expected nanoseconds" in detail
+
+
+@given(rate_hz=st.floats(1, 1000))
+def test_a_clock_in_nanoseconds_is_believed(rate_hz: float) -> None:
+    assert clock_finding(np.rint(np.arange(40) * 1e9 / rate_hz).astype(np.int64)) is None
+
+
+def test_frame_numbers_and_slow_clocks() -> None:
+    assert "frame numbers" in impossible(clock_finding(np.arange(10)))
+    assert "frames are 500 ns apart; they look like milliseconds" in impossible(
+        clock_finding(np.arange(10) * 500)
+    )
+    assert "frames are 10 s apart" in odd(clock_finding(np.arange(10) * 10**10))
+    assert clock_finding(np.zeros(1, np.int64)) is None
+
+
+@pytest.mark.parametrize(("scale", "shift", "span"), [(1, 0, "0 to 1"), (2, -1, "-1 to 1")])
+def test_fractions_of_the_image_are_not_pixels(scale: float, shift: float, span: str) -> None:
+    keypoints = REAL[0].keypoints.copy()
+    keypoints[..., :2] = keypoints[..., :2] / np.array(SIZE) * scale + shift
+    keypoints[REAL[0].keypoints[..., 2] == 0] = 0
+    assert f"fractions from {span} of the image" in impossible(fractions_finding(keypoints, SIZE))
+    assert f"fractions from {span} of the image" in impossible(image_finding(keypoints, SIZE))
+
+
+def test_the_size_of_another_video_is_named() -> None:
+    detail = impossible(image_finding(REAL[0].keypoints, (240, 160)))
+    assert "but the image is said to be 240 x 160; they look like those of an image of" in detail
+    small = REAL[0].keypoints * np.array([0.2, 0.2, 1], np.float32)
+    assert "look like those of an image of 480 x 640" in odd(image_finding(small, SIZE))
+
+
+def test_nobody_contradicts_nothing() -> None:
+    nobody = np.zeros((200, 1, 25, 3))
+    assert image_finding(nobody, SIZE) is None
+    assert format_finding(nobody, SKELETONS["body25"]) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        ((1920, 1088), None),
+        ((960, 544), None),
+        ((1920, 1080), None),
+        ((1088, 1920), "the image was turned"),
+        ((1440, 1920), "the image was cropped or stretched"),
+        ((1440, 1088), "the image was cropped or stretched"),
+    ],
+)
+def test_an_image_has_the_shape_of_its_calibration(
+    size: tuple[int, int], words: str | None
+) -> None:
+    found = size_finding((1920, 1088), size)
+    assert (found is None) if words is None else (words in impossible(found))
+
+
+@pytest.mark.parametrize("clip", REAL, ids=["demo", "cam04"])
+def test_a_format_that_the_bones_contradict_is_named(clip) -> None:  # type: ignore[no-untyped-def]
+    detail = impossible(format_finding(clip.keypoints, SKELETONS["body25"]))
+    assert "name the format, body25b if it is" in detail
+    h36m = to_h36m17(clip.keypoints, clip.skeleton)
+    assert "h36m17 if it is" in impossible(format_finding(h36m, SKELETONS["coco17"]))
+    assert format_finding(h36m, SKELETONS["h36m17"]) is None
+    coco = clip.keypoints[:, :, :17]
+    assert "coco17 if it is" in impossible(format_finding(coco, SKELETONS["h36m17"]))
+    assert format_finding(coco, SKELETONS["coco17"]) is None
+    assert format_finding(clip.keypoints[:20], SKELETONS["body25"]) is None
+
+
+def lens(fx: float, fy: float, cx: float, cy: float) -> Intrinsics:
+    return Intrinsics(fx_px=fx, fy_px=fy, cx_px=cx, cy_px=cy, width_px=1088, height_px=1920)
+
+
+def test_lenses_that_cannot_be_and_odd_ones() -> None:
+    assert "looks like fractions" in impossible(lens_finding(lens(1.54, 0.875, 0.49, 0.49)))
+    assert "looks like another unit" in impossible(lens_finding(lens(35, 35, 544, 960)))
+    assert "principal point" in odd(lens_finding(lens(1681, 1681, 1500, 960)))
+    assert "near equal" in odd(lens_finding(lens(1681, 600, 533, 948)))
+
+
+@pytest.mark.parametrize(
+    ("scale", "words"),
+    [(1000, "millimetres"), (100, "centimetres"), (0, "in one place"), (np.nan, "no number"),
+     (1e6, "e+05 long; expected metres")],
+)  # fmt: skip
+def test_truth_in_another_unit_is_named(scale: float, words: str) -> None:
+    clip = REAL[0]
+    assert clip.pose3d is not None
+    assert words in impossible(truth_finding(clip.pose3d * scale, clip.counted))
