@@ -176,7 +176,7 @@ def test_a_door_that_fails_ends_the_server_instead_of_standing_open(
     def fail(*_: object) -> None:
         raise ValueError("unforeseen")
 
-    monkeypatch.setattr(ZapAuthenticator, "turn", fail)
+    monkeypatch.setattr(ZapAuthenticator, "poll", fail)
     server = Server(FakeBackend(), ServerConfig(port=0, http_port=None, keys=folder))
     with pytest.raises(LangPoseError, match="the server has stopped: unforeseen"):
         server.run()
