@@ -19,7 +19,7 @@ LIMBS = {
 }
 SIZES = {
     "coco17": 17, "halpe26": 26, "body25": 25, "body25b": 25, "openpose18": 18, "coco133": 133,
-    "blazepose33": 33,
+    "body135": 135, "halpe136": 136, "blazepose33": 33,
 }  # fmt: skip
 """From each format's own documentation."""
 
