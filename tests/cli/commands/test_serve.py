@@ -70,7 +70,7 @@ def test_a_gpu_that_fails_hands_over_to_the_cpu_and_the_stream_goes_on(
     opened: list[FakeBackend] = []
 
     def open_backend(
-        folder: Path | None, name: str, *, slots: int, threads: int, precision: str, say: object
+        folder: Path | None, name: str, *, slots: int, threads: int, precision: str, report: object
     ) -> FakeBackend:
         backend = FakeBackend(slots=slots)
         backend.name, backend.precision = name, precision
