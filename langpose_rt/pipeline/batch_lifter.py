@@ -15,7 +15,7 @@ from langpose_rt.geometry.camera import pixel_to_ray, root_from_pose
 from langpose_rt.geometry.person_frame import anchor_step
 from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M, SKELETONS, to_h36m17
 from langpose_rt.pipeline.camera_lookup import CameraModel
-from langpose_rt.pipeline.camera_stream import PersonBatch, TrackedFrame
+from langpose_rt.pipeline.camera_stream import NO_PEOPLE, PersonBatch, TrackedFrame
 from langpose_rt.pipeline.frame_queue import Frame
 from langpose_rt.pipeline.slots import SlotTable
 from langpose_rt.protocol.poses import Actions
@@ -137,7 +137,7 @@ class BatchLifter:
             BackendError: If nobody could be encoded.
         """
         counts = [len(tracked.slots) for tracked in tracked_frames]
-        batch, failed = PersonBatch.empty(), 0
+        batch, failed = NO_PEOPLE, 0
         if any(counts):
             batch, failed = self._encode(tracked_frames, counts)
         windowed_ns, start = clock(), 0

@@ -86,6 +86,9 @@ class PersonBatch:
 _COLUMNS = tuple(field.name for field in fields(PersonBatch))
 _INT64_COLUMNS = ("id", "generation", "pushes", "time_ns", "history_ns", "unseen_ns")
 
+NO_PEOPLE = PersonBatch.empty()
+"""The batch without rows."""
+
 
 @dataclass(slots=True, eq=False)
 class TrackedFrame:
@@ -110,7 +113,7 @@ class TrackedFrame:
     taken_ns: int
     windowed_ns: int = 0
     coasting: int = 0
-    batch: PersonBatch = field(default_factory=PersonBatch.empty)
+    batch: PersonBatch = NO_PEOPLE
     rows: slice = field(default_factory=lambda: slice(0, 0))
 
     @property
