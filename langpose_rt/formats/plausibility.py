@@ -47,7 +47,7 @@ _TRUTH_UNITS = {"millimetres": 1000.0, "centimetres": 100.0, "inches": 39.37}
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One way in which numbers contradict what is known.
+    """Contradiction between numbers and what is known.
 
     Attributes:
         reason: Short label; it names the counter and the event.
