@@ -142,7 +142,19 @@ def _ready_output() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _downward_joined(words: Sequence[str]) -> list[str]:
+    """Join `--up -z` to `--up=-z`: argparse takes a word that begins with "-" for an option."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] == "--up" and word in ("-x", "-y", "-z"):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
 def _run(words: Sequence[str]) -> int:
+    words = _downward_joined(words)
     chosen = next((word for word in words if word in COMMANDS), None)
     arguments, unknown = build_parser(chosen).parse_known_args(words)
     if unknown:

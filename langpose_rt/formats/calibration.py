@@ -147,7 +147,7 @@ def _camera_from_table(key: str, table: Mapping[str, Any], notes: list[str]) -> 
 
 
 def _holds_numbers(value: Any) -> bool:
-    """Return False for a rotation or translation that is absent, empty, null or NaN."""
+    """Return True if a rotation or translation is given: not absent, empty, null or NaN."""
     if isinstance(value, str):
         return value.strip().lower() not in _NO_NUMBERS
     if value is None or value == []:

@@ -1,6 +1,6 @@
-"""A clip before anything is computed from it: what cannot be true is refused, what is odd is noted.
+"""Plausibility checks of a clip before it is lifted: impossible values are refused, odd ones noted.
 
-The tests themselves are in `plausibility.py`; a live stream is checked with the same ones.
+The checks themselves are in `plausibility.py`; a live stream goes through the same ones.
 """
 
 from collections.abc import Iterable
@@ -22,20 +22,21 @@ from langpose_rt.geometry.camera import ASSUMED_FOV_DEG
 
 
 def checked_clip(clip: Clip, source: str) -> Clip:
-    """Return the clip with notes about what is odd in it.
+    """Check a clip and return it with notes about odd values.
+
+    The intrinsics of the returned clip are scaled to its image size.
 
     Args:
-        clip: As it was read.
-        source: What to call it in a sentence.
+        clip: The clip as it was read.
+        source: Name of the clip in error messages.
 
     Raises:
-        ConfigError: If its clock, its keypoints, its format or its lens cannot be what they are
-            said to be.
+        ConfigError: If clock, keypoints, format or lens are impossible.
     """
     findings = [clock_finding(clip.t_ns), image_finding(clip.keypoints, clip.size)]
     of_format = format_finding(clip.keypoints, clip.skeleton)
     if of_format is not None and not clip.format_guessed:
-        of_format = replace(of_format, impossible=False)  # somebody said so, and may know
+        of_format = replace(of_format, impossible=False)  # a format that was named is kept
     findings.append(of_format)
     if clip.intrinsics is not None:
         lens = clip.intrinsics
@@ -49,21 +50,21 @@ def checked_clip(clip: Clip, source: str) -> Clip:
 
 
 def check_truth(clip: Clip, source: str) -> None:
-    """Refuse 3D truth that is no number, no person or not in metres.
+    """Refuse 3D ground truth that is not finite, not a person or not in metres.
 
     Raises:
-        ConfigError: If nothing can be compared with it.
+        ConfigError: If the ground truth is impossible.
     """
     if clip.pose3d is not None:
         _notes([truth_finding(clip.pose3d, clip.counted)], source)
 
 
 def assumed_lens_note(clip: Clip, fov_deg: float | None) -> str | None:
-    """Return the note about a lens that nobody gave, or None.
+    """Return the note about assumed intrinsics; None if the clip or the field of view has them.
 
     Args:
         clip: The clip.
-        fov_deg: Field of view that was given for clips without a lens.
+        fov_deg: Field of view for clips without intrinsics; None if it is not known.
     """
     if clip.intrinsics is not None or fov_deg is not None:
         return None

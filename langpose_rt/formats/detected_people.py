@@ -204,7 +204,7 @@ def numbers_of_landmarks(numbers: Sequence[Any]) -> list[Any]:
 
 
 def has_own_scores(numbers: Sequence[Any]) -> bool:
-    """Return whether nested lists of keypoints have a third column."""
+    """Return True if nested lists of keypoints have a third column."""
     while isinstance(numbers, list) and numbers and isinstance(numbers[0], list):
         numbers = numbers[0]
     return len(numbers) != 2
@@ -230,7 +230,7 @@ def _scores_beside(instance: Instance) -> list[float | None] | None:
 
 
 def _alphapose_id(idx: object) -> int | None:
-    """AlphaPose's number of a person; its 0 is everybody's while it does not track."""
+    """Return AlphaPose's number of a person; 0 means that it does not track."""
     return person_id(idx) or None
 
 

@@ -1,4 +1,4 @@
-"""One JSON file of a whole clip, as AlphaPose and MMPose write it.
+"""JSON of a whole clip in one file, as AlphaPose and MMPose write it.
 
     [{"image_id": "12.jpg", "keypoints": [x, y, score, ...], "idx": 1}, ...]     AlphaPose
     {"12.jpg": {"people": [{"pose_keypoints_2d": [...]}]}, ...}                  AlphaPose, open

@@ -1,8 +1,8 @@
-"""Tests of whether numbers can be true: clocks, images, lenses, keypoint formats, 3D truth.
+"""Plausibility checks of clocks, image sizes, lenses, keypoint formats and 3D ground truth.
 
 Pure functions over arrays, the same for a clip and for a live stream. Each returns a Finding, or
-None where the numbers may be true. What is done about it is decided by the caller: what cannot be
-true is refused, what is merely odd is used and reported once.
+None for plausible numbers. The caller decides what follows: impossible numbers are refused, odd
+ones are used and reported once.
 """
 
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.geometry.skeleton import BONES, SKELETONS, Skeleton, bone_lengths, to_h36m17
 
 MIN_INTERVAL_NS = 900_000
-"""Frames closer together are none of a clip, which has at most 1000 a second."""
+"""Shortest plausible interval between frames: a little less than that of 1000 Hz."""
 
 _LONGEST_INTERVAL_NS = 2_000_000_000
 _FRAME_RATES_HZ = (1.0, 1000.0)
 _UNITS_NS = {"microseconds": 1e3, "milliseconds": 1e6, "seconds": 1e9}
 
 _UNIT_BOX = 1.5
-"""Keypoints that all lie within so many pixels of the corner are fractions of the image."""
+"""Keypoints that all lie within this many pixels of the corner are fractions of the image."""
 
 _FEWEST_JOINTS = 3
 _OUTSIDE_SHARE = 0.5
@@ -47,12 +47,12 @@ _TRUTH_UNITS = {"millimetres": 1000.0, "centimetres": 100.0, "inches": 39.37}
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One way in which numbers contradict what is known.
+    """Result of a check that failed.
 
     Attributes:
-        reason: Short label; it names the counter and the event.
-        detail: One sentence for a person: what was found, what it looks like, what to do.
-        impossible: It cannot be true; else it is odd.
+        reason: Short label; name of the counter and the event.
+        detail: One sentence for the user: what was found, what it looks like, what to do.
+        impossible: The numbers cannot be right; False if they are merely odd.
     """
 
     reason: str
@@ -61,10 +61,10 @@ class Finding:
 
 
 def clock_finding(t_ns: Int[np.ndarray, " frame"]) -> Finding | None:
-    """Compare the interval between frames with that of any camera.
+    """Check the interval between frames against the frame rates of cameras.
 
     Args:
-        t_ns: Rising capture times that are said to be nanoseconds.
+        t_ns: Rising capture times, nominally in nanoseconds.
     """
     if len(t_ns) < 2:
         return None
@@ -93,7 +93,7 @@ def _time_unit(t_ns: Int[np.ndarray, " frame"], interval: float) -> str:
 def fractions_finding(
     keypoints: Float[np.ndarray, "*batch 3"], size: tuple[int, int]
 ) -> Finding | None:
-    """Find fractions of the image that were given as pixels.
+    """Detect fractions of the image that were sent as pixels.
 
     Args:
         keypoints: x, y in pixels and score; a missing joint has no score.
@@ -113,7 +113,7 @@ def fractions_finding(
 def image_finding(
     keypoints: Float[np.ndarray, "frame person joint 3"], size: tuple[int, int]
 ) -> Finding | None:
-    """Compare keypoints with the size of their image, over many frames.
+    """Check keypoints of many frames against the size of their image.
 
     Args:
         keypoints: x, y in pixels and score; a missing joint has no score.
@@ -144,7 +144,7 @@ def image_finding(
 
 
 def _size_of(reach: Float[np.ndarray, "2"], upright: bool) -> str:
-    """Return the smallest usual size of an image that holds a point."""
+    """Name the smallest usual image size that contains a point."""
     sizes = sorted(
         (*_SIZES, *((h, w) for w, h in _SIZES)),
         key=lambda size: (size[0] * size[1], (size[1] > size[0]) != upright),
@@ -156,7 +156,7 @@ def _size_of(reach: Float[np.ndarray, "2"], upright: bool) -> str:
 
 
 def size_finding(calibrated: tuple[int, int], size: tuple[int, int]) -> Finding | None:
-    """Compare the shape of an image with that of its calibration; a scaled one is fine."""
+    """Check the aspect ratio of an image against its calibration; scaling is allowed."""
     (width, height), (w, h) = calibrated, size
     if abs(w * height / (h * width) - 1) <= _ASPECT_WITHIN:
         return None
@@ -169,7 +169,7 @@ def size_finding(calibrated: tuple[int, int], size: tuple[int, int]) -> Finding 
 
 
 def lens_finding(lens: Intrinsics) -> Finding | None:
-    """Compare focal lengths and principal point with the size of their image."""
+    """Check focal lengths and principal point against the size of their image."""
     long_px = max(lens.width_px, lens.height_px)
     image = f"an image of {lens.width_px:g} x {lens.height_px:g}"
     least, most = _FOCAL_PER_SIZE
@@ -198,11 +198,11 @@ def lens_finding(lens: Intrinsics) -> Finding | None:
 def format_finding(
     keypoints: Float[np.ndarray, "frame person joint 3"], skeleton: Skeleton
 ) -> Finding | None:
-    """Compare a keypoint format with others of as many joints: the right one has short bones.
+    """Check a keypoint format against others with the same number of joints by bone length.
 
     Args:
         keypoints: x, y in pixels and score; a missing joint is all 0.
-        skeleton: The format they are taken for.
+        skeleton: The assumed format. The right format has the shortest bones.
     """
     others = [name for name in _SAME_SIZE.get(len(skeleton.joints), ()) if name != skeleton.name]
     people = keypoints.reshape(-1, *keypoints.shape[2:])
@@ -226,8 +226,8 @@ def guess_finding(skeleton: Skeleton, option: str) -> Finding:
     """Return the finding that a format was guessed from the number of keypoints.
 
     Args:
-        skeleton: The format they are taken for.
-        option: Words that name another format, such as "say --format".
+        skeleton: The guessed format.
+        option: Instruction that selects another format, such as "say --format".
     """
     count = len(skeleton.joints)
     others = [name for name in _SAME_SIZE.get(count, ()) if name != skeleton.name]
@@ -239,7 +239,7 @@ def guess_finding(skeleton: Skeleton, option: str) -> Finding:
 def _mean_bone(
     people: Float[np.ndarray, "person joint 3"], skeleton: Skeleton
 ) -> Float[np.ndarray, " person"]:
-    """Return the mean length of everybody's bones in pixels; NaN where most are not seen."""
+    """Return the mean bone length of every person in pixels; NaN if most bones are not seen."""
     joints = to_h36m17(people, skeleton)
     starts, ends = np.array(BONES).T
     lengths = np.linalg.norm(joints[:, starts, :2] - joints[:, ends, :2], axis=-1)
@@ -249,11 +249,11 @@ def _mean_bone(
 
 
 def truth_finding(pose3d: Float[np.ndarray, "frame 17 3"], counted: np.ndarray) -> Finding | None:
-    """Compare the bones of 3D truth with those of a person, in metres.
+    """Check the trunk length of 3D ground truth against that of a person in metres.
 
     Args:
-        pose3d: Joints, said to be in metres.
-        counted: Which joints of which frames are to be compared with.
+        pose3d: Joints, nominally in metres.
+        counted: True for the joints that are evaluated.
     """
     known = np.isfinite(pose3d).all(-1) & counted
     if counted.any() and not known.any():
@@ -281,4 +281,4 @@ def _truth_unit(trunk: float) -> str:
 
 
 _TRUNK = [place for place, (_, end) in enumerate(BONES) if end in (7, 8)]
-"""The bones from Hip to Spine and from there to Thorax."""
+"""Indices of the bones Hip to Spine and Spine to Thorax."""

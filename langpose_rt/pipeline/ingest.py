@@ -154,7 +154,7 @@ class Ingest:
             return list(self._streams.values())
 
     def _check(self, stream: Stream, message: KeypointMessage, now_ns: int) -> None:
-        """Refuse a message that cannot be true, and report once for a stream what is odd."""
+        """Refuse an implausible message, and report every finding once per stream."""
         plausibility = self._plausibility.setdefault(stream, StreamPlausibility())
         try:
             plausibility.check(message, now_ns)

@@ -1,6 +1,6 @@
-"""A live stream's numbers against its clock, its image and its keypoint format.
+"""Plausibility checks of a live stream: capture clock, image size and keypoint format.
 
-The tests are those of clips (`formats/plausibility.py`), asked over recent frames. One object per
+The checks are those of clips (`formats/plausibility.py`), run over recent frames. One object per
 stream; it reads no clock.
 """
 
@@ -20,10 +20,10 @@ from langpose_rt.geometry.skeleton import SKELETONS
 from langpose_rt.protocol.messages import KeypointMessage
 
 FEWEST_STEPS = 3
-"""Steps of a clock in another unit before it is refused."""
+"""Steps of a clock in another unit until it is refused."""
 
 SAMPLED_FRAMES = 100
-"""Frames over which keypoints are compared with image and format."""
+"""Frames over which keypoints are checked against image size and format."""
 
 _JUDGED_EVERY = 50
 _LONGEST_STEP_NS = 2_000_000
@@ -32,27 +32,27 @@ _LEAST_ELAPSED_NS = 1_000_000
 
 
 class StreamPlausibility:
-    """Recent frames of one stream, and what is known to be wrong with them."""
+    """Recent frames of one stream and the findings of their checks."""
 
     def __init__(self) -> None:
         self._epoch: int | None = None
         self._begin(0, 0)
         self._sample: list[Float32[np.ndarray, "joint 3"]] = []
         self._sampled_as: tuple[str, tuple[int, int]] | None = None
-        self._condemned: Finding | None = None
+        self._rejected_for: Finding | None = None
         self._odd: list[Finding] = []
         self._reported: set[str] = set()
 
     def check(self, message: KeypointMessage, now_ns: int) -> None:
-        """Take one message into account.
+        """Check one message and remember it for the next.
 
         Args:
-            message: As it was decoded, before it is queued.
-            now_ns: When it was received, by the server's clock.
+            message: The decoded message, before it is queued.
+            now_ns: Receive time, on the server's clock.
 
         Raises:
-            MessageError: bad_clock, fractions, wrong_size or other_format, if the message cannot be
-                what it is said to be.
+            MessageError: bad_clock, fractions, wrong_size or other_format, if its numbers are
+                impossible.
         """
         found = self._clock(message, now_ns)
         if found is None:
@@ -64,7 +64,7 @@ class StreamPlausibility:
             raise MessageError(found.reason, found.detail)
 
     def new_findings(self) -> list[Finding]:
-        """Return what was found since the last call; every reason once for a stream."""
+        """Return the findings since the last call; every reason comes once per stream."""
         found, self._odd = self._odd, []
         return found
 
@@ -78,7 +78,7 @@ class StreamPlausibility:
         self._short: list[int] = []
 
     def _clock(self, message: KeypointMessage, now_ns: int) -> Finding | None:
-        """Compare the steps of the capture clock with those of the receive clock."""
+        """Check the steps of the capture clock against those of the receive clock."""
         if message.epoch != self._epoch:
             self._epoch = message.epoch
             self._begin(message.t_ns, now_ns)
@@ -99,19 +99,19 @@ class StreamPlausibility:
 
     def _image_and_format(self, message: KeypointMessage) -> Finding | None:
         if not len(message.keypoints):
-            return self._condemned
+            return self._rejected_for
         known_as = (message.skeleton, message.wh)
         if known_as != self._sampled_as:
-            self._sampled_as, self._sample, self._condemned = known_as, [], None
+            self._sampled_as, self._sample, self._rejected_for = known_as, [], None
         if message.format_guessed:
             self._note(guess_finding(SKELETONS[message.skeleton], "send the fmt"))
         best = int(message.keypoints[..., 2].sum(-1).argmax())
         self._sample.append(message.keypoints[best])
         if len(self._sample) % _JUDGED_EVERY == 0:
-            self._condemned = self._judge(message)
+            self._rejected_for = self._judge(message)
         if len(self._sample) >= SAMPLED_FRAMES:
             self._sample = []
-        return self._condemned
+        return self._rejected_for
 
     def _judge(self, message: KeypointMessage) -> Finding | None:
         keypoints = np.stack(self._sample)[:, None].astype(np.float64)

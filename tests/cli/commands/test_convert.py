@@ -135,3 +135,15 @@ def test_names_of_any_language_work_in_every_format(tmp_path: Path, ending: str)
     out = tmp_path / f"カメラ é.{ending}"
     assert run_here("convert", path, "-o", out).code == 0
     assert out.stat().st_size > 500
+
+
+def test_which_way_is_up_in_world_axes_can_be_given_and_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracks = [walk("rig0/cam0", 1, 0, frame="world")]
+    monkeypatch.setattr("langpose_rt.cli.commands.convert._tracks", lambda _: tracks)
+    done = run_here("convert", "walk.mcap", "-o", tmp_path / "a.trc")
+    assert done.err == "note: z is taken for up in world axes; say another with --up\n"
+    assert run_here("convert", "walk.mcap", "-o", tmp_path / "b.trc", "--up", "-z").err == ""
+    a, b = (np.genfromtxt(tmp_path / f"{name}.trc", skip_header=6)[:, 3] for name in "ab")
+    np.testing.assert_allclose(a, -b, atol=1e-3)
