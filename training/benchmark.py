@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from langpose_rt.config import RayRefinement
 from langpose_rt.errors import LangPoseError
 from training.data.mocap import read_mocap
 from training.evaluation.benchmark_answers import scores_by_lookahead
@@ -91,12 +92,19 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def score_model(model: "LangPose", clips: list[BenchmarkClip]) -> dict[str, dict[str, Scores]]:
-    """Return scores per lag and source; a single-frame model has lag 0 only."""
+    """Score a model per lag and source, live ones with the 2D kept as well.
+
+    A single-frame model has no lookahead to offer.
+    """
     lags = {"lag 0": 0.0}
     if model.config.causal and model.config.window > 0:
         lags[f"lag {1000 * LOOKAHEAD_S:.0f} ms"] = LOOKAHEAD_S
-    scores = scores_by_lookahead(model, clips, list(lags.values()))
-    return {name: macro_average(clips, rows) for name, rows in zip(lags, scores, strict=True)}
+    live = model.config.causal and model.config.input == "anchored"
+    scores = scores_by_lookahead(
+        model, clips, list(lags.values()), refinement=RayRefinement() if live else None
+    )
+    names = [*lags, *(f"{name}, 2D kept" for name in lags if live)]
+    return {name: macro_average(clips, rows) for name, rows in zip(names, scores, strict=True)}
 
 
 def table(report: dict[str, Any], *, sources: bool) -> Iterable[str]:

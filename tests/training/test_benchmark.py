@@ -65,8 +65,9 @@ def test_the_report_names_version_hash_sources_and_both_baselines(
     assert len(report["hash"]) == 64
     assert report["comparable"] is False
     assert set(report["results"]) == {*paths, CONSTANT}
-    assert set(report["results"][paths[0]]) == {"lag 0", "lag 130 ms"}
-    assert set(report["results"][paths[1]]) == {"lag 0"}
+    lags = {"lag 0", "lag 130 ms"}
+    assert set(report["results"][paths[0]]) == lags | {f"{lag}, 2D kept" for lag in lags}
+    assert set(report["results"][paths[1]]) == {"lag 0", "lag 0, 2D kept"}
     row = report["results"][paths[0]]["lag 0"]
     assert set(row) == {"cmu", "deepmimic", "bandai1", "macro"}
     assert row["macro"]["mpjpe_mm"] > row["macro"]["p_mpjpe_mm"] > 0

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from langpose_rt.config import RayRefinement
+
 if TYPE_CHECKING:
     import torch
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 from training.evaluation.benchmark_clips import (
     BenchmarkClip,
 )
+from training.evaluation.refined_answers import refine_answer
 from training.evaluation.scores import (
     Answer,
     Scores,
@@ -22,12 +25,30 @@ from training.synthesis.batches import Batch, anchor_clips, screen_clips
 
 
 def scores_by_lookahead(
-    model: "LangPose", clips: list[BenchmarkClip], lookaheads_s: Sequence[float]
+    model: "LangPose",
+    clips: list[BenchmarkClip],
+    lookaheads_s: Sequence[float],
+    *,
+    refinement: RayRefinement | None = None,
 ) -> list[list[Scores]]:
-    """Score every clip at each lookahead; the clips are encoded once."""
-    found = [
-        [score_clip(clip, one) for one in answers(model, clip, lookaheads_s)] for clip in clips
-    ]
+    """Score every clip for each lookahead; the clips are encoded once.
+
+    Args:
+        model: Answers.
+        clips: Of the benchmark.
+        lookaheads_s: Each gives a list of scores.
+        refinement: How answers are moved towards their 2D; after the others come as many lists with
+            it, None gives none.
+    """
+    found = []
+    for clip in clips:
+        plain = answers(model, clip, lookaheads_s)
+        kept = (
+            []
+            if refinement is None
+            else [refine_answer(clip.footage, one, refinement) for one in plain]
+        )
+        found.append([score_clip(clip, one) for one in (*plain, *kept)])
     return [list(rows) for rows in zip(*found, strict=True)]
 
 
