@@ -16,6 +16,7 @@ import langpose_rt
 from langpose_rt.cli.commands import (
     bench,
     build_engine,
+    calibrate,
     control,
     convert,
     demo,
@@ -45,6 +46,7 @@ COMMANDS = {
     "keys": keys,
     "rerun": rerun,
     "lift": lift,
+    "calibrate": calibrate,
     "record": record,
     "replay": replay,
     "convert": convert,

@@ -266,3 +266,60 @@ def _numbers(
     if shape is not None and array.shape != shape:
         raise ConfigError(f'found a "{key}" of shape {array.shape}; expected {shape}')
     return array
+
+
+def cameras_to_toml(
+    path: str | Path, cameras: Mapping[str, Camera], remarks: Mapping[str, str] | None = None
+) -> None:
+    """Write a calibration file that `cameras_from_toml`, Pose2Sim, caliscope and anipose read.
+
+    Args:
+        path: The file; one of that name is replaced whole or not at all.
+        cameras: Placed cameras, z up, metres.
+        remarks: Lines of the table `[metadata]`, as name and text.
+
+    Raises:
+        ConfigError: If a camera has no place, or the file cannot be written.
+    """
+    path = Path(path)
+    tables = [_table_of_camera(key, camera) for key, camera in cameras.items()]
+    lines = ["[metadata]", "adjusted = true", "error = 0.0"]
+    lines += [f"{name} = {_quoted(text)}" for name, text in (remarks or {}).items()]
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text("\n".join([*tables, *lines]) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def _table_of_camera(key: str, camera: Camera) -> str:
+    T, lens = camera.T_world_camera, camera.intrinsics
+    if T is None:
+        raise ConfigError(f'camera "{camera.name}" has no place; expected one to write it')
+    R = T[:3, :3].T
+    dist = [float(value) for value in lens.dist] or [0.0] * 4
+    rows = {
+        "name": _quoted(camera.name),
+        "size": [float(lens.width_px), float(lens.height_px)],
+        "matrix": lens.matrix.tolist(),
+        "distortions": dist,
+        "rotation": _vector_from_rotation(R).tolist(),
+        "translation": (-R @ T[:3, 3]).tolist(),
+        "fisheye": "false",
+    }
+    return "\n".join([f"[{_quoted(key)}]", *(f"{name} = {row}" for name, row in rows.items()), ""])
+
+
+def _vector_from_rotation(R: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3"]:
+    """Invert `_rotation_from_vector`."""
+    from scipy.spatial.transform import Rotation
+
+    return np.asarray(Rotation.from_matrix(R).as_rotvec())
+
+
+def _quoted(text: str) -> str:
+    """Return a TOML basic string."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else " " for c in escaped) + '"'

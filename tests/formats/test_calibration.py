@@ -1,5 +1,6 @@
 """Calibration files of Pose2Sim, caliscope and anipose; errors for invalid ones."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.formats.calibration import cameras_from_toml
+from langpose_rt.formats.calibration import cameras_from_toml, cameras_to_toml
 from langpose_rt.geometry.camera import Camera, camera_to_world
+from tests.fusion.rigs import ring
 
 # Two cameras of the Pose2Sim single-person demo (BSD 3-Clause, perfanalytics), as it writes them.
 POSE2SIM = """
@@ -323,3 +325,31 @@ def test_a_damaged_file_is_refused_or_read_and_nothing_else_happens(
     for camera in cameras.values():
         assert camera.gravity is None or np.linalg.norm(camera.gravity) == pytest.approx(1)
         assert camera.T_world_camera is None or np.isfinite(camera.T_world_camera).all()
+
+
+def test_a_written_calibration_reads_back(tmp_path: Path) -> None:
+    cameras = ring(3)
+    bent = replace(cameras["cam1"].intrinsics, dist=(-0.2, 0.05, 0.001, 0.0))
+    cameras["cam1"] = replace(cameras["cam1"], name='the "left" one', intrinsics=bent)
+    path = tmp_path / "calib.toml"
+    cameras_to_toml(path, cameras, {"made_by": "a\\test"})
+    read = list(cameras_from_toml(path).values())
+    for one, camera in zip(read, cameras.values(), strict=True):
+        assert one.name == camera.name
+        assert one.intrinsics.fx_px == pytest.approx(camera.intrinsics.fx_px)
+        assert camera.T_world_camera is not None
+        assert one.T_world_camera is not None
+        np.testing.assert_allclose(one.T_world_camera, camera.T_world_camera, atol=1e-9)
+    assert read[1].intrinsics.dist == bent.dist
+    assert read[0].gravity is not None
+
+
+def test_a_camera_without_a_place_is_not_written(tmp_path: Path) -> None:
+    nowhere = replace(ring(1)["cam0"], T_world_camera=None)
+    with pytest.raises(ConfigError, match='camera "cam0" has no place'):
+        cameras_to_toml(tmp_path / "calib.toml", {"cam0": nowhere})
+
+
+def test_a_calibration_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be written"):
+        cameras_to_toml(tmp_path / "no" / "calib.toml", ring(1))

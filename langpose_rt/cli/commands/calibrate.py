@@ -1,0 +1,168 @@
+"""`langpose-rt calibrate`: clips of somebody who walks about become a calibration file."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from langpose_rt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from langpose_rt.formats.clip import Clip
+    from langpose_rt.fusion.calibration_from_people import Calibration
+    from langpose_rt.geometry.camera import Camera
+
+SUMMARY = "calibrate cameras from somebody who walks about in front of them"
+EXAMPLE = "langpose-rt calibrate cam1.npz cam2.npz --height 1.78 -o calib.toml --picture rig.png"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from langpose_rt.cli.commands.lift import add_clip_arguments
+
+    parser.add_argument(
+        "files",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="npz clip or folder of OpenPose JSON, one a camera, of the same time",
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="OUT.toml", help="calibration to write"
+    )
+    parser.add_argument(
+        "--height", type=float, default=1.70, metavar="M",
+        help="height of the walker in metres, which gives the scale (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--lenses", type=Path, metavar="TOML",
+        help="calibration file whose lenses are kept; without, the clips' own or 60 degrees",
+    )  # fmt: skip
+    parser.add_argument(
+        "--offsets", action="store_true", help="the clocks of the cameras differ; find by how much"
+    )
+    parser.add_argument("--focals", action="store_true", help="find the focal lengths too")
+    parser.add_argument("--picture", type=Path, metavar="PNG", help="draw the rig from above")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    add_clip_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Calibrate, write the file, and say how good it is."""
+    from langpose_rt.cli.arguments.options import check_writable
+    from langpose_rt.formats.calibration import cameras_to_toml
+    from langpose_rt.fusion.calibration_from_people import CalibrationOptions, calibrate
+
+    check_writable(arguments.out, "calibration")
+    if arguments.picture is not None:
+        check_writable(arguments.picture, "picture")
+    options = CalibrationOptions(
+        height_m=arguments.height, offsets=arguments.offsets, focals=arguments.focals
+    )
+    clips = clips_from_arguments(arguments)
+    found = calibrate(clips, options)
+    offsets = {f"offset_ms_{n}": f"{1000 * s:.1f}" for n, s in found.offsets_s.items()}
+    remarks = {"made_by": "langpose-rt calibrate"} | (offsets if arguments.offsets else {})
+    cameras_to_toml(arguments.out, found.cameras, remarks)
+    if arguments.picture is not None:
+        _draw(arguments.picture, found)
+    if arguments.json:
+        print(json.dumps({"out": str(arguments.out)} | report(found)))
+    else:
+        print("\n".join(lines_of_report(arguments.out, found)))
+    return 0
+
+
+def clips_from_arguments(arguments: argparse.Namespace) -> "dict[str, Clip]":
+    """Read the clip of every camera, named after its file.
+
+    Raises:
+        ConfigError: If two files give one name, a file cannot be read, or lenses are wanted of a
+            file that has no camera of that name.
+    """
+    from langpose_rt.cli.commands.lift import clip_from_arguments
+
+    clips: dict[str, Clip] = {}
+    for path in arguments.files:
+        name = camera_name(path)
+        if name in clips:
+            raise ConfigError(f'{path}: two files are of a camera "{name}"; rename one')
+        clips[name] = clip_from_arguments(arguments, path)
+    if arguments.lenses is not None:
+        from langpose_rt.formats.calibration import cameras_from_toml
+
+        clips = with_lenses(clips, cameras_from_toml(arguments.lenses))
+    return clips
+
+
+def camera_name(path: Path) -> str:
+    """Return the camera name of a file: its name without ending, or without _json."""
+    return path.stem.removesuffix("_json") or str(path)
+
+
+def with_lenses(clips: "dict[str, Clip]", cameras: "dict[str, Camera]") -> "dict[str, Clip]":
+    """Return the clips with the lenses of a calibration; names may differ in "_" and "-".
+
+    Raises:
+        ConfigError: If a clip's camera is not there.
+    """
+    from dataclasses import replace
+
+    by_name = {_plain(name): camera for name, camera in cameras.items()}
+    found = {}
+    for name, clip in clips.items():
+        if _plain(name) not in by_name:
+            known = ", ".join(cameras)
+            raise ConfigError(f'there is no camera "{name}"; the calibration has {known}')
+        found[name] = replace(clip, intrinsics=by_name[_plain(name)].intrinsics)
+    return found
+
+
+def report(found: "Calibration") -> dict[str, object]:
+    """Return the figures of a calibration, by name."""
+    return {
+        "cameras": {
+            name: {
+                "residual_px": round(found.residual_px[name], 2),
+                "share_seen": round(found.share_seen[name], 3),
+                "offset_ms": round(1000 * found.offsets_s[name], 2),
+                "centre_m": [round(float(v), 4) for v in _centre(camera)],
+                "focal_px": round(float(camera.intrinsics.fx_px), 1),
+            }
+            for name, camera in found.cameras.items()
+        },
+        "bone_spread": round(found.bone_spread, 4),
+        "walked_m": round(found.walked_m, 2),
+        "advice": list(found.advice),
+    }
+
+
+def lines_of_report(out: Path, found: "Calibration") -> list[str]:
+    """Format the report as lines of text."""
+    lines = [f"{out}: {len(found.cameras)} cameras, the walker got around {found.walked_m:.1f} m"]
+    for name, camera in found.cameras.items():
+        x, y, z = _centre(camera)
+        lines.append(
+            f"  {name}: at {x:.2f} {y:.2f} {z:.2f} m, {found.residual_px[name]:.1f} px off, saw "
+            f"{100 * found.share_seen[name]:.0f} % of the walk"
+            + (f", clock {1000 * s:+.1f} ms" if (s := found.offsets_s[name]) else "")
+        )
+    lines.append(f"  bones vary by {100 * found.bone_spread:.1f} % of their length")
+    return lines + [f"  to do better: {sentence}" for sentence in found.advice]
+
+
+def _draw(path: Path, found: "Calibration") -> None:
+    from langpose_rt.visualization.picture import save_picture
+    from langpose_rt.visualization.rig_plan import draw_plan
+
+    save_picture(path, draw_plan(found.cameras, found.residual_px, found.joints_world[:, 0]))
+
+
+def _centre(camera: "Camera") -> tuple[float, float, float]:
+    assert camera.T_world_camera is not None
+    x, y, z = camera.T_world_camera[:3, 3].tolist()
+    return x, y, z
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()

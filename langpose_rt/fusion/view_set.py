@@ -1,0 +1,195 @@
+"""The views of everybody at one instant, person by camera by joint, and how far to trust each."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from langpose_rt.fusion.camera_array import CameraArray
+from langpose_rt.fusion.detections import Detections
+from langpose_rt.fusion.joint_layout import JointLayout
+from langpose_rt.fusion.left_right import exchange_pairs
+from langpose_rt.fusion.people import People
+from langpose_rt.fusion.triangulation import DepthPrior, Rays, Triangulated
+from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M
+
+DETECTOR_SIGMA = 0.012
+"""How far a detector is usually off, in body heights: it scales with the person in the image."""
+
+DETECTOR_SIGMA_PX = 1.5
+"""And in pixels, however small the person is."""
+
+LEAST_SCORE = 0.05
+"""A joint with a lower score is trusted as if it had this."""
+
+SCORE_POWER = 1.0
+
+_NOISE_SMOOTHING_S = 1.0
+_NOISE_RANGE = (0.5, 3.0)
+_RATIO_SMOOTHING_S = 1.0
+_RATIO_RANGE = (0.5, 2.0)
+_LIFT_DEPTH_SIGMA = 0.15
+_LEAST_LIFT_SIGMA_M = 0.1
+"""Sources: measured on the two-person trial, where lifts are worse than they say."""
+_SURE_M = 0.05
+
+
+@dataclass(slots=True, eq=False)
+class ViewSet:
+    """Views of every person in every camera.
+
+    Attributes:
+        rays: Rays with directions in world axes.
+        pose_lift: Monocular poses relative to the hip, NaN where there is none.
+        sigma_lift: Their standard deviations.
+        root_lift: Where the monocular lift has the hip.
+    """
+
+    rays: Rays
+    pose_lift: Float[np.ndarray, "person camera 17 3"]
+    sigma_lift: Float[np.ndarray, "person camera 17"]
+    root_lift: Float[np.ndarray, "person camera 3"]
+
+    @property
+    def has_lifts(self) -> bool:
+        """True if any person was lifted."""
+        return bool(np.isfinite(self.root_lift).any())
+
+
+def view_set(
+    people: People,
+    match: Int[np.ndarray, "person camera"],
+    detections: Detections,
+    cameras: CameraArray,
+    layout: JointLayout,
+) -> ViewSet:
+    """Collect the detections of everybody and weigh them by score, distance and camera."""
+    there, row = match >= 0, np.maximum(match, 0)
+    if not len(detections):
+        return _nobody(len(people), len(cameras), len(layout.names), cameras)
+    rays, scores = detections.rays[row], detections.scores[row] * there[..., None]
+    expected, depth = cameras.project(people.joints)
+    expected, depth = expected.swapaxes(0, 1), depth.swapaxes(0, 1)
+    exchange_pairs(rays, scores, expected, depth, layout.pairs)
+    known = np.isfinite(depth)
+    sums = np.where(known, depth, 0.0).sum(2)
+    middle = np.maximum(sums / np.maximum(known.sum(2), 1), 0.3)
+    relative = DETECTOR_SIGMA * REFERENCE_STATURE_M
+    fixed = DETECTOR_SIGMA_PX / cameras.focal_px * middle
+    usual = np.sqrt(relative**2 + fixed * fixed)
+    trust = np.maximum(scores, LEAST_SCORE) ** SCORE_POWER
+    sigma = np.where(scores > 0, usual[..., None] / trust, np.inf)
+    ahead = np.concatenate([rays, np.ones_like(rays[..., :1])], -1)
+    direction = ahead @ cameras.R_camera_world
+    direction /= np.sqrt((ahead * ahead).sum(-1, keepdims=True))
+    lifts, gone = detections.lifts, ~there
+    root = lifts.root[row]
+    root[gone] = np.nan
+    return ViewSet(
+        rays=Rays(
+            origin=cameras.centres,
+            direction=direction,
+            sigma_m=sigma,
+            usual_m=usual,
+            focal_px=cameras.focal_px,
+        ),
+        pose_lift=lifts.pose[row],
+        sigma_lift=lifts.sigma_m[row],
+        root_lift=root,
+    )
+
+
+def _nobody(people: int, cameras: int, joints: int, array: CameraArray) -> ViewSet:
+    shape = (people, cameras)
+    direction = np.zeros((*shape, joints, 3))
+    direction[..., 2] = 1.0
+    return ViewSet(
+        rays=Rays(
+            origin=array.centres,
+            direction=direction,
+            sigma_m=np.full((*shape, joints), np.inf),
+            usual_m=np.ones(shape),
+            focal_px=array.focal_px,
+        ),
+        pose_lift=np.full((*shape, 17, 3), np.nan),
+        sigma_lift=np.full((*shape, 17), np.nan),
+        root_lift=np.full((*shape, 3), np.nan),
+    )
+
+
+def depth_prior(
+    views: ViewSet,
+    first: Triangulated,
+    people: People,
+    layout: JointLayout,
+) -> DepthPrior:
+    """Expect every joint along its ray where the lift of that camera has it.
+
+    The lift is moved to where the joints that are known already lie; for somebody about whom
+    little is known it stays at its own distance, corrected by what other cameras taught of it.
+    """
+    origin = views.rays.origin
+    root = origin + (views.root_lift - origin) * people.depth_ratio[..., None]
+    placed = root[:, :, None] + views.pose_lift
+    joints = first.joints[:, layout.h36m]
+    spread = first.covariance_m2[:, layout.h36m][..., (0, 1, 2), (0, 1, 2)].sum(-1)
+    variance = spread[:, None] + np.maximum(views.sigma_lift, _LEAST_LIFT_SIGMA_M) ** 2
+    gap = joints[:, None] - placed
+    good = np.isfinite(gap).all(-1) & np.isfinite(variance)
+    weight = np.where(good, 1.0 / np.where(good, variance, 1.0), 0.0)
+    distance = np.linalg.norm(root - origin, axis=-1)
+    own = 1.0 / np.maximum(_LIFT_DEPTH_SIGMA * np.nan_to_num(distance, nan=4.0), 0.02) ** 2
+    # joints of one frame are wrong together: their mean is no better than the best few of them
+    total = np.minimum(weight.sum(-1), 4 * weight.max(-1))
+    mean = (np.where(good[..., None], gap, 0.0) * weight[..., None]).sum(2)
+    mean /= np.maximum(weight.sum(-1), 1e-12)[..., None]
+    share = total / (total + own)
+    placed = placed + (share[..., None] * mean)[:, :, None]
+    sigma = np.sqrt(
+        np.maximum(views.sigma_lift, _LEAST_LIFT_SIGMA_M) ** 2 + (1 / (total + own))[..., None]
+    )
+    count = views.rays.direction.shape[2]
+    along = np.full((*views.root_lift.shape[:2], count), np.nan)
+    doubt = np.full_like(along, np.inf)
+    away = placed - origin[:, None]
+    along[:, :, layout.h36m] = (away * views.rays.direction[:, :, layout.h36m]).sum(-1)
+    doubt[:, :, layout.h36m] = np.where(np.isfinite(away).all(-1), sigma, np.inf)
+    return DepthPrior(distance_m=along, sigma_m=doubt)
+
+
+def learn_noise(people: People, views: ViewSet, fused: Triangulated, dt_s: float) -> None:
+    """Learn in place how much worse than usual each camera sees each person.
+
+    Only joints of three views count: between two, a distance says nothing of whose it is.
+    """
+    several = fused.used.sum(1, keepdims=True) >= 3
+    used = fused.used & several
+    variance = (np.where(used, views.rays.sigma_m, 1.0) * people.noise[..., None]) ** 2
+    # what of a camera's own error the joint has followed is missing from its distance
+    spread = np.where(np.isfinite(fused.covariance_m2), fused.covariance_m2, 0.0)
+    direction = views.rays.direction
+    turned = (spread[:, None] @ direction[..., None])[..., 0]
+    across = np.trace(spread, axis1=-2, axis2=-1)[:, None] - (turned * direction).sum(-1)
+    expected = np.maximum(2 * variance - across, 0.3 * variance)
+    ratio = np.where(used, np.nan_to_num(fused.miss_m) ** 2 / expected, 0.0)
+    count = used.sum(-1)
+    mean = np.minimum(ratio, 9.0).sum(-1) / np.maximum(count, 1)
+    share = np.where(count >= 5, dt_s / (dt_s + _NOISE_SMOOTHING_S), 0.0)
+    squared = people.noise**2
+    squared += share * (mean * squared - squared)
+    people.noise[:] = np.clip(np.sqrt(squared), *_NOISE_RANGE)
+
+
+def learn_depth(
+    people: People, views: ViewSet, fused: Triangulated, layout: JointLayout, dt_s: float
+) -> None:
+    """Learn in place how a camera's monocular distances compare with the true ones."""
+    hip = layout.h36m[0]
+    sure = np.trace(fused.covariance_m2[:, hip], axis1=-2, axis2=-1) < 3 * _SURE_M**2
+    several = fused.used[:, :, hip].sum(1) >= 2
+    true_m = np.linalg.norm(fused.joints[:, hip, None] - views.rays.origin, axis=-1)
+    lift_m = np.linalg.norm(views.root_lift - views.rays.origin, axis=-1)
+    ratio = np.clip(true_m / np.maximum(lift_m, 0.1), *_RATIO_RANGE)
+    good = np.isfinite(ratio) & (sure & several)[:, None]
+    share = np.where(good, dt_s / (dt_s + _RATIO_SMOOTHING_S), 0.0)
+    people.depth_ratio += share * np.nan_to_num(ratio - people.depth_ratio)

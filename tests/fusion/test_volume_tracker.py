@@ -1,0 +1,133 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from langpose_rt.errors import ConfigError
+from langpose_rt.fusion.camera_array import CameraArray
+from langpose_rt.fusion.detections import Detections
+from langpose_rt.fusion.fused_frame import FusedFrame
+from langpose_rt.fusion.volume_tracker import TrackerConfig, VolumeTracker
+from langpose_rt.geometry.skeleton import FLIP_INDICES
+from tests.fusion.rigs import LAYOUT, MS, body, detections_of, ring
+
+CAMERAS = CameraArray.of_cameras(ring(4))
+AWAKE = np.ones(4, bool)
+ALL = [[0], [0], [0], [0]]
+
+
+class Story:
+    """A tracker and its clock, 60 steps a second."""
+
+    def __init__(self, **config: float) -> None:
+        self.tracker = VolumeTracker(CAMERAS, LAYOUT, TrackerConfig(**config))  # type: ignore[arg-type]
+        self.frame = -1
+
+    def see(
+        self, people: Sequence[np.ndarray], views: Sequence[Sequence[int]], steps: int = 1
+    ) -> FusedFrame:
+        """The same picture for some steps; the last answer."""
+        for _ in range(steps):
+            answer = self.step(detections_of(CAMERAS, people, views))
+        return answer
+
+    def step(self, detections: Detections) -> FusedFrame:
+        self.frame += 1
+        return self.tracker.step(self.frame * 16 * MS, detections, AWAKE)
+
+
+def test_somebody_is_fused_from_the_first_instant() -> None:
+    frame = Story().see([body(0.4)], ALL)
+    assert frame.ids.tolist() == [0]
+    np.testing.assert_allclose(frame.joints17[0], body(0.4), atol=0.01)
+    np.testing.assert_allclose(frame.measured[0], body(0.4), atol=1e-4)
+    assert (frame.views == 15).all()
+    assert frame.cameras.tolist() == [[True] * 4]
+
+
+def test_a_person_keeps_the_id_while_one_camera_sees_them_and_when_all_do_again() -> None:
+    story = Story()
+    story.see([body()], ALL, 30)
+    alone = story.see([body()], [[0], [], [], []], 60)
+    assert alone.ids.tolist() == [0]
+    assert alone.cameras[0].tolist() == [True, False, False, False]
+    assert np.linalg.norm(alone.joints17[0] - body(), axis=-1).max() < 0.05
+    assert story.see([body()], ALL).ids.tolist() == [0]
+
+
+def test_somebody_out_of_sight_is_held_then_hidden_then_known_again() -> None:
+    story = Story()
+    story.see([body()], ALL, 30)
+    held = story.see([body()], [[], [], [], []], 5)
+    assert held.ids.tolist() == [0]
+    assert held.held_ns[0] == 5 * 16 * MS
+    assert (held.views == 0).all()
+    assert story.see([body()], [[], [], [], []], 30).ids.tolist() == []
+    assert story.see([body(0.2)], ALL).ids.tolist() == [0]
+
+
+def test_somebody_who_was_away_for_long_is_somebody_new() -> None:
+    story = Story(memory_s=0.5)
+    story.see([body()], ALL, 10)
+    story.see([body()], [[], [], [], []], 60)
+    assert story.see([body()], ALL).ids.tolist() == [1]
+
+
+def test_two_people_who_pass_each_other_keep_their_ids() -> None:
+    story, who = Story(), set()
+    for frame in range(120):
+        x = -1.2 + 0.02 * frame
+        people = [body(x, -0.3, turned=1.0), body(-x, 0.3, turned=-2.0)]
+        answer = story.see(people, [[0, 1], [1, 0], [0, 1], [1, 0]])
+        order = np.argsort(answer.joints17[:, 0, 1])  # the first walks at y = -0.3
+        who.add(tuple(answer.ids[order].tolist()))
+    assert len(who) == 1
+    assert len(who.pop()) == 2
+
+
+def test_a_view_with_exchanged_sides_changes_nothing() -> None:
+    story = Story()
+    story.see([body()], ALL, 20)
+    detections = detections_of(CAMERAS, [body()], ALL)
+    detections.rays[2] = detections.rays[2][FLIP_INDICES]
+    frame = story.step(detections)
+    np.testing.assert_allclose(frame.joints17[0], body(), atol=0.01)
+    assert (frame.views == 15).all()
+
+
+def test_a_mirror_image_that_one_camera_sees_is_nobody() -> None:
+    people = [body(), body(0.4, 1.2, turned=2.0)]
+    frame = Story().see(people, [[0, 1], [0], [0], [0]], 60)
+    assert frame.ids.tolist() == [0]
+
+
+def test_somebody_whom_one_camera_sees_is_published_where_the_lift_has_them() -> None:
+    story = Story()
+    for _ in range(20):
+        detections = detections_of(CAMERAS, [body()], [[0], [], [], []])
+        detections.lifts.pose[0], detections.lifts.sigma_m[0] = body() - body()[0], 0.05
+        detections.lifts.root[0] = body()[0]
+        frame = story.step(detections)
+    assert frame.ids.tolist() == [0]
+    assert np.linalg.norm(frame.joints17[0] - body(), axis=-1).mean() < 0.05
+    assert np.isnan(frame.measured).all()
+    joined = story.see([body()], ALL)
+    assert joined.ids.tolist() == [0]
+    assert joined.cameras.all()
+
+
+def test_two_detections_of_one_person_in_a_camera_make_no_second_person() -> None:
+    people = [body(), body(0.03, 0.02)]
+    frame = Story().see(people, [[0, 1], [0, 1], [0], [0]], 60)
+    assert frame.ids.tolist() == [0]
+
+
+def test_a_chance_meeting_of_two_views_is_not_published_at_once() -> None:
+    story = Story()
+    assert story.see([body()], [[0], [0], [], []]).ids.tolist() == []
+    assert story.see([body()], [[0], [0], [], []], 20).ids.tolist() == [0]
+
+
+def test_impossible_options_are_refused() -> None:
+    with pytest.raises(ConfigError, match="coast_ms is 3000"):
+        TrackerConfig(coast_ms=3000.0)

@@ -1,0 +1,44 @@
+from dataclasses import replace
+
+import numpy as np
+
+from langpose_rt.fusion.walker import views_from_clips
+from langpose_rt.geometry.skeleton import FLIP_INDICES
+from tests.fusion.walks import clips_of_walk
+
+
+def test_a_view_is_interpolated_and_empty_in_gaps() -> None:
+    clip = clips_of_walk(noise_px=0.0)["cam0"]
+    view = views_from_clips({"cam0": clip})[0][0]
+    middle = 0.5 * (view.t_s[10] + view.t_s[11])
+    rays, scores = view.at(np.array([view.t_s[10], middle, view.t_s[-1] + 1]))
+    np.testing.assert_allclose(rays[0], view.rays[10], atol=1e-9)
+    np.testing.assert_allclose(rays[1], 0.5 * (view.rays[10] + view.rays[11]), atol=1e-9)
+    assert (scores[:2] > 0).all()
+    assert (scores[2] == 0).all()
+
+
+def test_whoever_walks_about_comes_before_whoever_stands() -> None:
+    clip = clips_of_walk()["cam0"]
+    stands = np.repeat(clip.keypoints[:1], len(clip.t_ns), 0)
+    both = replace(
+        clip,
+        keypoints=np.concatenate([stands, clip.keypoints], 1),
+        ids=np.full((len(clip.t_ns), 2), -1, np.int64),
+    )
+    first, second = views_from_clips({"cam0": both})[0]
+    assert np.ptp(first.rays[:, 0, 0]) > 5 * np.ptp(second.rays[:, 0, 0])
+
+
+def test_mirroring_a_view_twice_changes_nothing() -> None:
+    view = views_from_clips({"cam0": clips_of_walk()["cam0"]})[0][0]
+    once = view.mirrored()
+    np.testing.assert_allclose(once.rays[:, FLIP_INDICES, 0], -view.rays[..., 0])
+    np.testing.assert_array_equal(once.mirrored().rays, view.rays)
+
+
+def test_another_focal_length_narrows_the_rays() -> None:
+    view = views_from_clips({"cam0": clips_of_walk()["cam0"]})[0][0]
+    longer = view.refocused(2.0)
+    np.testing.assert_allclose(longer.rays, view.rays / 2)
+    assert longer.intrinsics.fx_px == 2 * view.intrinsics.fx_px
