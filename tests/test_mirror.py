@@ -14,6 +14,7 @@ WITHOUT_SOURCE = {
     "test_background.py": "about tests/background.py",
     "test_conftest.py": "about tests/conftest.py",
     "test_deploy.py": "about langpose_rt/assets/deploy",
+    "test_docstrings.py": "about the docstrings of langpose_rt and training",
     "test_documents.py": "about README.md, docs and training/README.md",
     "test_faults_table.py": "about docs/reference/faults.md",
     "test_init.py": "about langpose_rt/__init__.py",

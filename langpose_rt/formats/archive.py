@@ -115,11 +115,12 @@ class Archive:
             raise ConfigError(f'{self.path}: found "{key}" of {_limit_named(sum(sizes))}')
 
     def _whole(self, key: str, array: np.ndarray) -> Int[np.ndarray, "..."]:
-        with np.errstate(invalid="ignore"):
-            whole = np.isfinite(array) & (array == np.rint(array)) & (abs(array) < 2.0**63)
+        with np.errstate(over="ignore"):  # of a wider float; infinity is no whole number
+            numbers = array.astype(np.float64)
+        whole = np.isfinite(numbers) & (numbers == np.rint(numbers)) & (abs(numbers) < 2.0**63)
         if not whole.all():
             raise self.wrong(f'"{key}" with fractions', "whole numbers")
-        return array.astype(np.int64)
+        return numbers.astype(np.int64)
 
     def flags(self, key: str, *shapes: str) -> Bool[np.ndarray, "..."]:
         """Return booleans, stored as true and false or 1 and 0, of one of those shapes.

@@ -107,10 +107,10 @@ def test_closing_twice_is_harmless_and_a_closed_one_says_what_it_was() -> None:
         """Something that listens."""
 
     with Listener(zmq.SUB, f"{LOCAL}:1", None, None) as listener:
-        assert listener._arrived() == []
+        assert listener._receive_available() == []
     listener.close()
     with pytest.raises(LangPoseError, match=r"^this Listener is closed; make a new one$"):
-        listener._arrived()
+        listener._receive_available()
 
 
 def test_a_wait_that_is_over_is_over_at_once() -> None:
@@ -129,9 +129,9 @@ def test_whole_messages_come_in_order_and_no_more_than_fit(
         found: list[list[bytes]] = []
         while len(found) < 5:
             assert connection._wait(time.monotonic() + WAIT_S)
-            found += connection._arrived()
+            found += connection._receive_available()
         assert found == [[b"topic", str(number).encode()] for number in range(5)]
-        assert connection._arrived() == []
+        assert connection._receive_available() == []
 
 
 def test_one_look_takes_no_more_messages_than_a_subscriber_holds(
@@ -148,5 +148,5 @@ def test_one_look_takes_no_more_messages_than_a_subscriber_holds(
         taken: list[int] = []
         while sum(taken) < 7:
             assert connection._wait(time.monotonic() + WAIT_S)
-            taken.append(len(connection._arrived()))
+            taken.append(len(connection._receive_available()))
         assert max(taken) <= 3
