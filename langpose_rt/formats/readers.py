@@ -6,8 +6,8 @@ from langpose_rt.errors import ConfigError
 from langpose_rt.formats.bounded_file import check_regular
 from langpose_rt.formats.clip import Clip, ClipOverrides
 from langpose_rt.formats.clip_npz import clip_from_npz
-from langpose_rt.formats.detector_json import clip_from_detector_json
-from langpose_rt.formats.openpose_json import clip_from_openpose
+from langpose_rt.formats.detections.detector_json import clip_from_detector_json
+from langpose_rt.formats.detections.openpose_json import clip_from_openpose
 
 
 def read_clip(path: str | Path, overrides: ClipOverrides | None = None) -> Clip:

@@ -54,11 +54,13 @@ class StreamPlausibility:
             MessageError: bad_clock, fractions, wrong_size or other_format, if its numbers are
                 impossible.
         """
-        found = self._clock(message, now_ns)
+        found = self._clock(message.epoch, message.t_ns, now_ns)
         if found is None:
             found = fractions_finding(message.keypoints, message.wh)
         if found is None:
-            found = self._image_and_format(message)
+            found = self._image_and_format(
+                message.keypoints, message.skeleton, message.wh, guessed=message.format_guessed
+            )
         if found is not None and found.impossible:
             self._note(found)
             raise MessageError(found.reason, found.detail)
@@ -77,48 +79,54 @@ class StreamPlausibility:
         self._t_ns, self._now_ns = t_ns, now_ns
         self._short: list[int] = []
 
-    def _clock(self, message: KeypointMessage, now_ns: int) -> Finding | None:
+    def _clock(self, epoch: int, t_ns: int, now_ns: int) -> Finding | None:
         """Check the steps of the capture clock against those of the receive clock."""
-        if message.epoch != self._epoch:
-            self._epoch = message.epoch
-            self._begin(message.t_ns, now_ns)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._begin(t_ns, now_ns)
             return None
-        step_ns, elapsed_ns = message.t_ns - self._t_ns, now_ns - self._now_ns
-        self._t_ns, self._now_ns = message.t_ns, now_ns
+        step_ns, elapsed_ns = t_ns - self._t_ns, now_ns - self._now_ns
+        self._t_ns, self._now_ns = t_ns, now_ns
         if step_ns > 0 and elapsed_ns >= _LEAST_ELAPSED_NS:
             short = step_ns < _LONGEST_STEP_NS and step_ns * _SLOWER_BY < elapsed_ns
-            self._short = [*self._short[-FEWEST_STEPS:], message.t_ns] if short else []
+            self._short = [*self._short[-FEWEST_STEPS:], t_ns] if short else []
         if len(self._short) < FEWEST_STEPS:
             return None
-        t_ns = np.array(self._short, np.int64)
-        found = clock_finding(t_ns)
+        found = clock_finding(np.array(self._short, np.int64))
         if found is not None and found.impossible:
             return found
         detail = f"frames are {step_ns} ns apart, but arrive {elapsed_ns} ns apart"
         return Finding("bad_clock", f"{detail}; expected nanoseconds", impossible=True)
 
-    def _image_and_format(self, message: KeypointMessage) -> Finding | None:
-        if not len(message.keypoints):
+    def _image_and_format(
+        self,
+        people: Float32[np.ndarray, "person joint 3"],
+        skeleton: str,
+        wh: tuple[int, int],
+        *,
+        guessed: bool,
+    ) -> Finding | None:
+        if not len(people):
             return self._rejected_for
-        known_as = (message.skeleton, message.wh)
+        known_as = (skeleton, wh)
         if known_as != self._sampled_as:
             self._sampled_as, self._sample, self._rejected_for = known_as, [], None
-        if message.format_guessed:
-            self._note(guess_finding(SKELETONS[message.skeleton], "send the fmt"))
-        best = int(message.keypoints[..., 2].sum(-1).argmax())
-        self._sample.append(message.keypoints[best])
+        if guessed:
+            self._note(guess_finding(SKELETONS[skeleton], "send the fmt"))
+        best = int(people[..., 2].sum(-1).argmax())
+        self._sample.append(people[best])
         if len(self._sample) % _JUDGED_EVERY == 0:
-            self._rejected_for = self._judge(message)
+            self._rejected_for = self._judge(skeleton, wh, guessed=guessed)
         if len(self._sample) >= SAMPLED_FRAMES:
             self._sample = []
         return self._rejected_for
 
-    def _judge(self, message: KeypointMessage) -> Finding | None:
+    def _judge(self, skeleton: str, wh: tuple[int, int], *, guessed: bool) -> Finding | None:
         keypoints = np.stack(self._sample)[:, None].astype(np.float64)
-        found = image_finding(keypoints, message.wh)
+        found = image_finding(keypoints, wh)
         if found is None:
-            found = format_finding(keypoints, SKELETONS[message.skeleton])
-            if found is not None and not message.format_guessed:
+            found = format_finding(keypoints, SKELETONS[skeleton])
+            if found is not None and not guessed:
                 found = Finding(found.reason, found.detail, impossible=False)
         if found is None or found.impossible:
             return found

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from langpose_rt.formats.detected_people import (
+from langpose_rt.formats.detections.detected_people import (
     Instance,
     Landmarks,
     Numbers,
@@ -25,7 +25,7 @@ from langpose_rt.formats.detected_people import (
     people_from_openpose,
     people_with_scores,
 )
-from langpose_rt.formats.json_text import FIRST_BYTES, json_from_bytes
+from langpose_rt.formats.detections.json_text import FIRST_BYTES, json_from_bytes
 from langpose_rt.geometry.keypoint_formats import USUAL
 from langpose_rt.geometry.skeleton import SKELETONS
 from langpose_rt.protocol.camera_info import RigCamera, camera_checked

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from langpose_rt.formats.clip import Clip
-from langpose_rt.fusion.calibration_from_people import (
+from langpose_rt.fusion.calibration.calibration_from_people import (
     Calibration,
     CalibrationOptions,
     calibrate,

@@ -327,6 +327,10 @@ def test_a_damaged_file_is_refused_or_read_and_nothing_else_happens(
         assert camera.T_world_camera is None or np.isfinite(camera.T_world_camera).all()
 
 
+NAME_READ = {'the "left" one': "the_left_one"}
+"""A name that no topic can have is read as one that it can."""
+
+
 def test_a_written_calibration_reads_back(tmp_path: Path) -> None:
     cameras = ring(3)
     bent = replace(cameras["cam1"].intrinsics, dist=(-0.2, 0.05, 0.001, 0.0))
@@ -335,7 +339,7 @@ def test_a_written_calibration_reads_back(tmp_path: Path) -> None:
     cameras_to_toml(path, cameras, {"made_by": "a\\test"})
     read = list(cameras_from_toml(path).values())
     for one, camera in zip(read, cameras.values(), strict=True):
-        assert one.name == camera.name
+        assert one.name == NAME_READ.get(camera.name, camera.name)
         assert one.intrinsics.fx_px == pytest.approx(camera.intrinsics.fx_px)
         assert camera.T_world_camera is not None
         assert one.T_world_camera is not None

@@ -9,7 +9,7 @@ import pytest
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.clip import DEMO_CLIP, Clip, ClipOverrides
 from langpose_rt.formats.clip_npz import clip_from_npz, clip_to_npz
-from langpose_rt.formats.openpose_json import clip_from_openpose
+from langpose_rt.formats.detections.openpose_json import clip_from_openpose
 from langpose_rt.formats.readers import read_clip
 
 SAID = ClipOverrides(size=(640, 480), fps=50.0)

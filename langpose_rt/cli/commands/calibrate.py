@@ -9,7 +9,7 @@ from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
     from langpose_rt.formats.clip import Clip
-    from langpose_rt.fusion.calibration_from_people import Calibration
+    from langpose_rt.fusion.calibration.calibration_from_people import Calibration
     from langpose_rt.geometry.camera import Camera
 
 SUMMARY = "calibrate cameras from somebody who walks about in front of them"
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Calibrate, write the file, and say how good it is."""
     from langpose_rt.cli.arguments.options import check_writable
     from langpose_rt.formats.calibration import cameras_to_toml
-    from langpose_rt.fusion.calibration_from_people import CalibrationOptions, calibrate
+    from langpose_rt.fusion.calibration.calibration_from_people import CalibrationOptions, calibrate
 
     check_writable(arguments.out, "calibration")
     if arguments.picture is not None:

@@ -12,10 +12,10 @@ from jaxtyping import Float
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.clip import Clip
-from langpose_rt.fusion.bundle_adjustment import Adjusted, adjust
-from langpose_rt.fusion.relative_pose import first_poses
-from langpose_rt.fusion.walker import View, views_from_clips
-from langpose_rt.fusion.world_axes import LEAST_WALKED_M, WorldAxes, world_axes
+from langpose_rt.fusion.calibration.bundle_adjustment import Adjusted, adjust
+from langpose_rt.fusion.calibration.relative_pose import first_poses
+from langpose_rt.fusion.calibration.walker import View, views_from_clips
+from langpose_rt.fusion.calibration.world_axes import LEAST_WALKED_M, WorldAxes, world_axes
 from langpose_rt.geometry.camera import Camera
 from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M, bone_lengths
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langpose_rt.formats.json_text import FIRST_BYTES, json_from_bytes
+from langpose_rt.formats.detections.json_text import FIRST_BYTES, json_from_bytes
 
 ANY: "msgspec.json.Decoder[Any]" = msgspec.json.Decoder()
 

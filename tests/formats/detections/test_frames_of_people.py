@@ -7,7 +7,7 @@ import pytest
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.clip import ClipOverrides
-from langpose_rt.formats.frames_of_people import FramePeople, clip_from_frames
+from langpose_rt.formats.detections.frames_of_people import FramePeople, clip_from_frames
 
 GIVEN = ClipOverrides(size=(640, 480), fps=29.97)
 PATH = Path("clip.json")

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from langpose_rt.fusion.walker import views_from_clips
+from langpose_rt.fusion.calibration.walker import views_from_clips
 from langpose_rt.geometry.skeleton import FLIP_INDICES
 from tests.fusion.walks import clips_of_walk
 

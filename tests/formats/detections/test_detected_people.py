@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from langpose_rt.errors import MessageError
-from langpose_rt.formats.detected_people import (
+from langpose_rt.formats.detections.detected_people import (
     Instance,
     OpenPosePerson,
     check_people_named,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.fusion.relative_pose import first_poses, pair_pose
-from langpose_rt.fusion.walker import views_from_clips
+from langpose_rt.fusion.calibration.relative_pose import first_poses, pair_pose
+from langpose_rt.fusion.calibration.walker import views_from_clips
 from tests.fusion.rigs import ring
 from tests.fusion.walks import SECONDS, clips_of_walk
 

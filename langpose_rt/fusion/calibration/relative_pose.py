@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.fusion.walker import View
+from langpose_rt.fusion.calibration.walker import View
 from langpose_rt.geometry.skeleton import BONES, REFERENCE_BONES_M
 
 LEAST_COMMON = 150

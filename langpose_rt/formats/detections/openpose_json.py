@@ -14,18 +14,18 @@ import msgspec
 from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.formats.bounded_file import MAX_FRAME_BYTES, read_bounded
 from langpose_rt.formats.clip import Clip, ClipOverrides
-from langpose_rt.formats.detected_people import (
+from langpose_rt.formats.detections.detected_people import (
     OpenPosePerson,
     check_people_named,
     people_from_openpose,
 )
-from langpose_rt.formats.frame_files import files_by_frame
-from langpose_rt.formats.frames_of_people import (
+from langpose_rt.formats.detections.frame_files import files_by_frame
+from langpose_rt.formats.detections.frames_of_people import (
     FramePeople,
     clip_from_frames,
     required_size_and_rate,
 )
-from langpose_rt.formats.json_text import json_from_bytes
+from langpose_rt.formats.detections.json_text import json_from_bytes
 
 WHAT = "OpenPose JSON"
 _NAMED_FILES = 3

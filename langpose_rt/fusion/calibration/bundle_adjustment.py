@@ -13,8 +13,8 @@ from scipy.optimize import least_squares
 from scipy.sparse import csr_matrix
 from scipy.spatial.transform import Rotation
 
-from langpose_rt.fusion.relative_pose import LEAST_SCORE
-from langpose_rt.fusion.walker import View
+from langpose_rt.fusion.calibration.relative_pose import LEAST_SCORE
+from langpose_rt.fusion.calibration.walker import View
 from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M
 
 OFFSET_SIGMA_S = 0.1

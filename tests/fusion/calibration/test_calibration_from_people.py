@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.fusion.calibration_from_people import CalibrationOptions, calibrate
+from langpose_rt.fusion.calibration.calibration_from_people import CalibrationOptions, calibrate
 from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M
 from tests.fusion.rigs import ring
 from tests.fusion.walks import clips_of_walk

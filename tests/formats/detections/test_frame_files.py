@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.formats.frame_files import files_by_frame
+from langpose_rt.formats.detections.frame_files import files_by_frame
 
 
 def numbers(folder: Path, *names: str, frames: bool = False) -> tuple[dict[int, str], list[str]]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.clip import Clip, ClipOverrides
-from langpose_rt.formats.openpose_json import clip_from_openpose
+from langpose_rt.formats.detections.openpose_json import clip_from_openpose
 from langpose_rt.formats.readers import read_clip
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.geometry.skeleton import skeleton_named

@@ -20,19 +20,19 @@ import msgspec
 from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.formats.bounded_file import MAX_CLIP_BYTES, read_bounded
 from langpose_rt.formats.clip import Clip, ClipOverrides
-from langpose_rt.formats.detected_people import (
+from langpose_rt.formats.detections.detected_people import (
     Instance,
     OpenPosePerson,
     People,
     people_from_instances,
     people_from_openpose,
 )
-from langpose_rt.formats.frames_of_people import (
+from langpose_rt.formats.detections.frames_of_people import (
     FramePeople,
     clip_from_frames,
     required_size_and_rate,
 )
-from langpose_rt.formats.json_text import json_from_bytes
+from langpose_rt.formats.detections.json_text import json_from_bytes
 
 WHAT = "JSON of a detector"
 LAYOUTS = "OpenPose, AlphaPose or MMPose"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from langpose_rt.fusion.world_axes import ANKLE_HEIGHT_M, walker_height, world_axes
+from langpose_rt.fusion.calibration.world_axes import ANKLE_HEIGHT_M, walker_height, world_axes
 from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M
 from tests.fusion.walks import walk
 

@@ -1,0 +1,1 @@
+"""Files of 2D detectors: OpenPose folders, JSON of AlphaPose, MMPose and MediaPipe."""

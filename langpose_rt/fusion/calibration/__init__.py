@@ -1,0 +1,1 @@
+"""Calibration of several cameras from a walking person."""
