@@ -32,6 +32,6 @@ def test_the_default_may_be_used_commercially() -> None:
 @pytest.mark.slow
 def test_non_commercial_weights_say_so_when_they_are_opened(tmp_path: Path) -> None:
     weights = WEIGHTS / "live-nc" / "model.safetensors"
-    assert run_here("export", weights, "--precision", "fp32", "--out", tmp_path / "nc").code == 0
+    assert run_here("export", weights, "--out", tmp_path / "nc").code == 0
     done = run_here("doctor", "--model", tmp_path / "nc", "--no-self-test")
     assert "non-commercial use only" in done.out
