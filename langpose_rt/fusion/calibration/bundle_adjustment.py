@@ -151,7 +151,7 @@ class _Problem:
         return csr_matrix(np.concatenate([np.concatenate([dense, own], 1), scale, prior]))
 
     def refresh(self, x: np.ndarray) -> None:
-        """Weigh every camera anew, by the walker's height in its picture and by its residuals.
+        """Weigh every camera again, by the walker's height in its picture and by its residuals.
 
         Observations far beyond what is usual in their camera are left out from now on.
         """
