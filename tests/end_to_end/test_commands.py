@@ -104,11 +104,11 @@ def test_a_looping_rig_stops_on_a_signal_and_every_loop_is_a_new_epoch(
         subscribed(said) as subscriber,
         started(*publishing(tmp_path / "clip.npz", said, *words)) as rig,
     ):
-        messages = [subscriber.receive(WAIT_S) for _ in range(9)]
+        messages = [subscriber.receive(WAIT_S) for _ in range(10)]
         rig.send_signal(number)
         out, err = rig.communicate(timeout=WAIT_S)
     assert rig.returncode == 0, err
-    assert json.loads(out)["frames"] >= 9
+    assert json.loads(out)["frames"] >= 9, "the signal may fall between the tenth and its count"
     assert "Traceback" not in err
     sources = [message.src for message in messages if message is not None]
     assert [source.seq for source in sources] == [0, 1, 2] * 3
