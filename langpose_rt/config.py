@@ -21,6 +21,15 @@ EXTRA_CHANNELS = 7
 whether it is known."""
 
 
+ENCODER_INPUTS = ("rows", "extras", "cos", "sin", "ring_keys", "ring_values", "bias")
+"""Inputs of the encoder's step graph, in order; exported files hold these names."""
+ENCODER_OUTPUTS = ("feature", "embedding", "key", "value")
+WINDOW_INPUTS = ("rows", "extras", "cos", "sin", "bias")
+"""Inputs of the encoder over a whole window, which only a benchmark runs."""
+LIFTER_INPUTS = ("newest", "answered", "lag_s")
+LIFTER_OUTPUTS = ("pose", "sigma")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """Sizes and attention of an encoder and its lifter; see the help of each field.

@@ -15,16 +15,12 @@ import onnx
 import onnxruntime as ort
 
 from langpose_rt.benchmark.macs import step_macs, window_macs
+from langpose_rt.config import ENCODER_INPUTS, WINDOW_INPUTS
 from langpose_rt.engine.onnx_export import onnx_from_module
 from langpose_rt.manifest import Manifest
 from langpose_rt.model.checkpoint import load
 from langpose_rt.model.langpose import LangPose
-from langpose_rt.model.step_graphs import (
-    ENCODER_INPUTS,
-    WINDOW_INPUTS,
-    EncoderWindow,
-    example_inputs,
-)
+from langpose_rt.model.step_graphs import EncoderWindow, example_inputs
 from langpose_rt.runtime.onnx import OnnxNetwork, session_from_file
 from langpose_rt.runtime.torch import CHECKPOINT_NAME
 from langpose_rt.window.reference import MASKED

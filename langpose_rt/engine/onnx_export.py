@@ -20,7 +20,13 @@ import torch
 from onnx import numpy_helper
 
 import langpose_rt
-from langpose_rt.config import RayRefinement
+from langpose_rt.config import (
+    ENCODER_INPUTS,
+    ENCODER_OUTPUTS,
+    LIFTER_INPUTS,
+    LIFTER_OUTPUTS,
+    RayRefinement,
+)
 from langpose_rt.errors import ConfigError
 from langpose_rt.manifest import (
     MANIFEST_NAME,
@@ -32,15 +38,7 @@ from langpose_rt.manifest import (
 )
 from langpose_rt.model import checkpoint
 from langpose_rt.model.langpose import LangPose, with_flip_averaging
-from langpose_rt.model.step_graphs import (
-    ENCODER_INPUTS,
-    ENCODER_OUTPUTS,
-    LIFTER_INPUTS,
-    LIFTER_OUTPUTS,
-    EncoderStep,
-    LifterStep,
-    example_inputs,
-)
+from langpose_rt.model.step_graphs import EncoderStep, LifterStep, example_inputs
 from langpose_rt.runtime.onnx import OnnxNetwork
 from langpose_rt.runtime.parity import ParityClip, parity
 from langpose_rt.runtime.ring_backend import RingBackend

@@ -13,12 +13,6 @@ from langpose_rt.config import NUM_JOINTS
 from langpose_rt.model.attention import Rotary
 from langpose_rt.model.langpose import LangPose
 
-ENCODER_INPUTS = ("rows", "extras", "cos", "sin", "ring_keys", "ring_values", "bias")
-ENCODER_OUTPUTS = ("feature", "embedding", "key", "value")
-WINDOW_INPUTS = ("rows", "extras", "cos", "sin", "bias")
-LIFTER_INPUTS = ("newest", "answered", "lag_s")
-LIFTER_OUTPUTS = ("pose", "sigma")
-
 
 class EncoderStep(nn.Module):
     """Encode one frame of every person: ENCODER_INPUTS to ENCODER_OUTPUTS."""

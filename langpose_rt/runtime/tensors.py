@@ -1,12 +1,21 @@
 """Inputs and outputs of the two networks of an engine: names, types and shapes.
 
 All are float32 except the ring, which is FP16 on the GPU. The names are those of
-`langpose_rt.model.step_graphs`.
+`langpose_rt.config`.
 """
 
 from dataclasses import dataclass
 
-from langpose_rt.config import EXTRA_CHANNELS, NUM_JOINTS, ROW_CHANNELS, ModelConfig
+from langpose_rt.config import (
+    ENCODER_INPUTS,
+    ENCODER_OUTPUTS,
+    EXTRA_CHANNELS,
+    LIFTER_INPUTS,
+    LIFTER_OUTPUTS,
+    NUM_JOINTS,
+    ROW_CHANNELS,
+    ModelConfig,
+)
 
 
 @dataclass(frozen=True)
@@ -34,20 +43,22 @@ def encoder_io(config: ModelConfig) -> tuple[Tensors, Tensors]:
     phases = Tensor((config.rotary_pairs,))
     ring = Tensor((config.blocks, config.window, config.channels), "float16")
     newest = Tensor((config.blocks, config.channels))
-    inputs = {
-        "rows": Tensor((NUM_JOINTS, ROW_CHANNELS)), "extras": Tensor((EXTRA_CHANNELS,)),
-        "cos": phases, "sin": phases, "ring_keys": ring, "ring_values": ring,
-        "bias": Tensor((config.window,)),
-    }  # fmt: skip
-    outputs = {
-        "feature": Tensor((config.feature_channels,)), "embedding": Tensor((config.embedding,)),
-        "key": newest, "value": newest,
-    }  # fmt: skip
-    return inputs, outputs
+    rows, extras = Tensor((NUM_JOINTS, ROW_CHANNELS)), Tensor((EXTRA_CHANNELS,))
+    inputs = (rows, extras, phases, phases, ring, ring, Tensor((config.window,)))
+    feature, embedding = Tensor((config.feature_channels,)), Tensor((config.embedding,))
+    outputs = (feature, embedding, newest, newest)
+    return (
+        dict(zip(ENCODER_INPUTS, inputs, strict=True)),
+        dict(zip(ENCODER_OUTPUTS, outputs, strict=True)),
+    )
 
 
 def lifter_io(config: ModelConfig) -> tuple[Tensors, Tensors]:
     """Return inputs and outputs of the lifter."""
     feature = Tensor((config.feature_channels,))
-    inputs = {"newest": feature, "answered": feature, "lag_s": Tensor(())}
-    return inputs, {"pose": Tensor((NUM_JOINTS, 3)), "sigma": Tensor((NUM_JOINTS,))}
+    inputs = (feature, feature, Tensor(()))
+    outputs = (Tensor((NUM_JOINTS, 3)), Tensor((NUM_JOINTS,)))
+    return (
+        dict(zip(LIFTER_INPUTS, inputs, strict=True)),
+        dict(zip(LIFTER_OUTPUTS, outputs, strict=True)),
+    )

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from langpose_rt.config import PRESETS, ModelConfig
+from langpose_rt.config import ENCODER_INPUTS, ENCODER_OUTPUTS, PRESETS, ModelConfig
 from langpose_rt.engine import fp16_graph as module
 from langpose_rt.engine.fp16_graph import FP16_INPUTS, onnx_to_fp16
 from langpose_rt.engine.fp16_reference import fp16_backend
@@ -13,12 +13,7 @@ from langpose_rt.engine.onnx_export import onnx_from_module
 from langpose_rt.errors import BackendError, ModelError
 from langpose_rt.manifest import read_manifest
 from langpose_rt.model.langpose import seeded
-from langpose_rt.model.step_graphs import (
-    ENCODER_INPUTS,
-    ENCODER_OUTPUTS,
-    EncoderStep,
-    example_inputs,
-)
+from langpose_rt.model.step_graphs import EncoderStep, example_inputs
 from langpose_rt.runtime.backend import DEFAULT_MODEL
 from langpose_rt.runtime.parity import ParityClip, lift_clip
 

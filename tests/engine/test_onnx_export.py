@@ -6,18 +6,20 @@ import numpy as np
 import onnx
 import pytest
 
-from langpose_rt.config import PRESETS, ModelConfig, RayRefinement
+from langpose_rt.config import (
+    ENCODER_INPUTS,
+    ENCODER_OUTPUTS,
+    LIFTER_INPUTS,
+    LIFTER_OUTPUTS,
+    PRESETS,
+    ModelConfig,
+    RayRefinement,
+)
 from langpose_rt.engine.onnx_export import model_folder_from_checkpoint
 from langpose_rt.errors import ConfigError
 from langpose_rt.manifest import read_manifest
 from langpose_rt.model.checkpoint import save
 from langpose_rt.model.langpose import seeded
-from langpose_rt.model.step_graphs import (
-    ENCODER_INPUTS,
-    ENCODER_OUTPUTS,
-    LIFTER_INPUTS,
-    LIFTER_OUTPUTS,
-)
 from langpose_rt.runtime.parity import ParityClip
 
 TINY = ModelConfig(

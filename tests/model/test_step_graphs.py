@@ -5,20 +5,17 @@ import inspect
 import pytest
 import torch
 
-from langpose_rt.config import ModelConfig
-from langpose_rt.model.attention import Rotary
-from langpose_rt.model.langpose import LangPose, seeded
-from langpose_rt.model.step_graphs import (
+from langpose_rt.config import (
     ENCODER_INPUTS,
     ENCODER_OUTPUTS,
     LIFTER_INPUTS,
     LIFTER_OUTPUTS,
     WINDOW_INPUTS,
-    EncoderStep,
-    EncoderWindow,
-    LifterStep,
-    example_inputs,
+    ModelConfig,
 )
+from langpose_rt.model.attention import Rotary
+from langpose_rt.model.langpose import LangPose, seeded
+from langpose_rt.model.step_graphs import EncoderStep, EncoderWindow, LifterStep, example_inputs
 
 SIZES = {"width": 16, "heads": 2, "depth": 2, "window": 5, "representation": 8, "embedding": 4}
 KINDS = {

@@ -2,17 +2,15 @@
 
 import pytest
 
-from langpose_rt.config import PRESETS
-from langpose_rt.model.langpose import seeded
-from langpose_rt.model.step_graphs import (
+from langpose_rt.config import (
     ENCODER_INPUTS,
     ENCODER_OUTPUTS,
     LIFTER_INPUTS,
     LIFTER_OUTPUTS,
-    EncoderStep,
-    LifterStep,
-    example_inputs,
+    PRESETS,
 )
+from langpose_rt.model.langpose import seeded
+from langpose_rt.model.step_graphs import EncoderStep, LifterStep, example_inputs
 from langpose_rt.runtime.tensors import Tensor, encoder_io, lifter_io
 
 
