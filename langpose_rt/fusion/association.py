@@ -23,7 +23,7 @@ GUESS_GATE = 0.12
 """Likewise in a camera that has not seen the person lately, where their depth is a guess."""
 
 GATE_PER_S = 0.4
-"""How much the gate opens for every second the person was out of sight."""
+"""Growth of the gate per second that the person was out of sight."""
 
 WIDEST_GATE = 0.45
 

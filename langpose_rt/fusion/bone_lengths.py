@@ -13,7 +13,7 @@ MEMORY = 600.0
 """The mean forgets as if it were of so many frames."""
 
 PRIOR_FRAMES = 5.0
-"""What the usual adult counts for, in frames."""
+"""Weight of the reference adult's bone lengths, in frames."""
 
 _RELAXATION = 0.7
 _SHORTEST_M = 1e-3

@@ -9,7 +9,7 @@ from langpose_rt.config import NS_PER_S
 from langpose_rt.fusion.bone_lengths import first_estimate
 
 DIFFUSION_M2_PER_S = 0.015
-"""How fast the doubt about a predicted joint grows, beyond what its velocity explains."""
+"""Growth of a predicted joint's uncertainty beyond what its velocity explains."""
 
 UNWATCHED_M2_PER_S = 0.15
 """Likewise for somebody whom fewer than two cameras saw: depth drifts where nobody looks."""

@@ -14,7 +14,7 @@ from langpose_rt.fusion.triangulation import DepthPrior, Rays, Triangulated
 from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M
 
 DETECTOR_SIGMA = 0.012
-"""How far a detector is usually off, in body heights: it scales with the person in the image."""
+"""Usual error of a detector in body heights: it scales with the person in the image."""
 
 DETECTOR_SIGMA_PX = 1.5
 """And in pixels, however small the person is."""

@@ -43,7 +43,7 @@ from langpose_rt.fusion.view_set import (
 )
 
 BONE_SIGMA = 0.04
-"""How far a bone may be from its learnt length, as a share of it."""
+"""Tolerance of a bone's length around its learnt length, as a share of it."""
 
 _SURE_NS = NS_PER_S // 4
 _AGREE_M = 0.08

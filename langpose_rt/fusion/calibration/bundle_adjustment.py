@@ -18,13 +18,13 @@ from langpose_rt.fusion.calibration.walker import View
 from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M
 
 OFFSET_SIGMA_S = 0.1
-"""How far clocks are expected to be apart, where offsets are wanted."""
+"""Standard deviation of the clock offsets, where they are estimated."""
 
 FOCAL_SIGMA = 0.1
-"""How far a focal length is expected to be off, as a share, where it is wanted."""
+"""Relative standard deviation of the focal lengths, where they are estimated."""
 
 BIAS = 0.012
-"""How far a detector is off a joint all the time, as a share of the walker's height."""
+"""Standard deviation of a detector's constant offset, as a share of the walker's height."""
 
 SIGMA = 0.012
 """Usual deviation of a joint, as a share of the walker's height in the picture."""
