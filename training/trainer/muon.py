@@ -4,11 +4,62 @@ Muon's steps have equal size in every direction of a matrix. Measured gain:
 docs/development/decisions/muon.md.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+
+class StackedMuon(torch.optim.Muon):
+    """Muon of torch with fewer and cheaper products; its state is the same.
+
+    Matrices of one shape are orthogonalised together. torch computes in bfloat16, which processors
+    without it emulate at a tenth of the speed of float32; on a CPU this computes in float32.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002
+        """Update the matrices that have a gradient."""
+        for group in self.param_groups:
+            alike: dict[torch.Size, list[Tensor]] = defaultdict(list)
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    alike[weight.shape].append(weight)
+            for shape, weights in alike.items():
+                moved = self._orthogonal(torch.stack([self._push(w, group) for w in weights]))
+                rate = group["lr"] * 0.2 * max(shape) ** 0.5  # the size of AdamW's updates
+                torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(weights, list(moved.to(weights[0].dtype)), alpha=-rate)
+
+    def _push(self, weight: Tensor, group: dict[str, Any]) -> Tensor:
+        """Add the gradient to the momentum, in place; return the look-ahead of Nesterov."""
+        assert weight.grad is not None
+        state = self.state[weight]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(weight)
+        momentum: Tensor = state["momentum_buffer"]
+        momentum.lerp_(weight.grad, 1 - group["momentum"])
+        return weight.grad.lerp(momentum, group["momentum"])
+
+    @staticmethod
+    def _orthogonal(matrices: Tensor) -> Tensor:
+        """Bring the singular values of a stack of matrices near one, by Newton and Schulz."""
+        wide = matrices if matrices.is_cpu else matrices.bfloat16()
+        tall = wide.shape[1] > wide.shape[2]
+        x: Tensor = wide.mT if tall else wide
+        x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=_EPS)
+        for _ in range(_NEWTON_STEPS):
+            gram = x @ x.mT
+            x = _A * x + (_B * gram + _C * gram @ gram) @ x
+        found: Tensor = x.mT if tall else x
+        return found
+
+
+_A, _B, _C = 3.4445, -4.7750, 2.0315
+_NEWTON_STEPS, _EPS = 5, 1e-7
+"""Source: Jordan et al. 2024, as in torch.optim."""
 
 
 class MuonAdamW:
@@ -53,7 +104,7 @@ class MuonAdamW:
         )
         self._parts: tuple[torch.optim.Optimizer, ...] = (adamw,)
         if inner:
-            muon = torch.optim.Muon(
+            muon = StackedMuon(
                 inner,
                 lr=matrix_learning_rate,
                 weight_decay=weight_decay,

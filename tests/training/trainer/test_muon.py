@@ -7,7 +7,7 @@ import torch
 
 from langpose_rt.config import ModelConfig
 from langpose_rt.model.langpose import LangPose, seeded
-from training.trainer.muon import MuonAdamW
+from training.trainer.muon import MuonAdamW, StackedMuon
 
 TINY = ModelConfig(depth=1, width=32, heads=2, representation=16, embedding=4)
 
@@ -87,3 +87,34 @@ def test_forgotten_gradients_change_nothing() -> None:
     with_gradients(model, 0)
     optimiser.forget_gradients()
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_stacked_matrices_take_the_steps_of_torch_up_to_bfloat16() -> None:
+    shapes = [(32, 96), (96, 32), (32, 96), (32, 32)]
+    rates = {"lr": 0.01, "weight_decay": 0.1, "adjust_lr_fn": "match_rms_adamw"}
+    ours = [torch.randn(shape, generator=_generator(5)) for shape in shapes]
+    theirs = [weight.clone() for weight in ours]
+    pairs = ((ours, StackedMuon), (theirs, torch.optim.Muon))
+    for weights, kind in pairs:
+        optimiser = kind(weights, **rates)
+        for step in range(4):
+            for number, weight in enumerate(weights):
+                weight.grad = torch.randn(weight.shape, generator=_generator(10 * step + number))
+            optimiser.step()
+    start = [torch.randn(shape, generator=_generator(5)) for shape in shapes]
+    for mine, reference, begun in zip(ours, theirs, start, strict=True):
+        moved = (reference - begun).norm()
+        assert moved > 0.1
+        assert (mine - reference).norm() < 0.02 * moved
+
+
+def test_a_matrix_without_a_gradient_stays() -> None:
+    moving, resting = torch.ones(4, 4), torch.ones(4, 4)
+    moving.grad = torch.eye(4)
+    StackedMuon([moving, resting], lr=0.1, weight_decay=0.1).step()
+    assert torch.equal(resting, torch.ones(4, 4))
+    assert not torch.equal(moving, resting)
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
