@@ -9,6 +9,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from langpose_rt.protocol.header import MAX_UINT
+
 NS_PER_MS = 1_000_000
 EDGES_MS = (0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 25, 35, 50, 75, 100, 250, 1000)
 """Upper edges of the latency histogram's buckets; one more bucket takes the rest."""
@@ -137,9 +139,9 @@ class Stats:
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def add(self, name: str, count: int = 1) -> int:
-        """Add to one counter and return its new total. Safe from any thread."""
+        """Add to one counter, which stops at MAX_UINT; return its total. Safe from any thread."""
         with self._lock:
-            total: int = getattr(self, name) + count
+            total: int = min(getattr(self, name) + count, MAX_UINT)
             setattr(self, name, total)
             return total
 
@@ -163,7 +165,7 @@ class Stats:
         counters = {name: getattr(self, name) for name in names}
         for totals in streams:
             for name in LOSSES:
-                counters[name] += totals[name]
+                counters[name] = min(counters[name] + totals[name], MAX_UINT)
         with self._lock:
             rejected = sum(self.rejected.values())
         return counters | {"rejected": rejected}

@@ -98,7 +98,7 @@ class FrameQueue:
             if message.seq <= self._seq:
                 self.totals["dup" if message.seq == self._seq else "late"] += 1
                 return None
-            self.totals["gap"] += message.seq - self._seq - 1
+            self.totals["gap"] = min(self.totals["gap"] + message.seq - self._seq - 1, MAX_UINT)
             clock = self.clock
         self._seq, self._accepted_ns = message.seq, now_ns
         stamp = stamp_with_sync(clock.stamp(message.t_ns, now_ns), message.sync, message.t_ns)

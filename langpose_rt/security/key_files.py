@@ -82,7 +82,7 @@ def public_key_from_file(path: Path) -> str:
     """Read the public key from a certificate, either the public or the secret file.
 
     Raises:
-        ConfigError: If the file cannot be read or holds no key.
+        ConfigError: If the file holds no key, or cannot be read; its cause is then the OSError.
     """
     return _keys_from_file(path)[0]
 
@@ -119,7 +119,7 @@ def _keys_from_file(path: Path) -> tuple[str, str | None]:
         reason = (error.strerror or "there is no such file").lower()
         raise ConfigError(
             f"cannot read key {path} ({reason}); make one with 'langpose-rt keys new NAME'"
-        ) from None
+        ) from error
     except (ValueError, IndexError):
         keys = []
     if not keys or not all(map(is_key, keys)):

@@ -6,6 +6,7 @@ This module maps bytes to bytes; the sockets are in `langpose_rt.server.zap`.
 Source: ZAP 1.0, https://rfc.zeromq.org/spec/27/; CURVE, https://rfc.zeromq.org/spec/26/.
 """
 
+import errno
 import logging
 import os
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ _TEMPORARY_ERROR = b"300"
 """ZAP status of a rejection; after 400 a client never reconnects, even if its key is added."""
 
 _OTHERS_WRITE = 0o022
+_GONE = (None, 0, errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 
 log = logging.getLogger(__name__)
 
@@ -81,20 +83,28 @@ class Keyring:
         return self._names.get(key, "")
 
     def refresh(self) -> None:
-        """Read the folder again if it has changed; invalid files are skipped with a warning."""
+        """Read the folder again if it has changed; invalid files are skipped with a warning.
+
+        A file that is there and cannot be read, such as for want of descriptors, keeps the key it
+        had, and is read again at the next call. So does the whole folder.
+        """
         signature = self._scan()
-        if signature == self._signature:
+        if signature is None or signature == self._signature:
             return
-        self._signature = signature
+        known = {name: key for key, name in self._names.items()}
+        unread: set[tuple[str, int, int]] = set()
         names: dict[str, str] = {}
-        for file, _, _ in sorted(signature):
-            name = file.removesuffix(PUBLIC)
+        for state in sorted(signature):
+            file, name = state[0], state[0].removesuffix(PUBLIC)
             try:
                 check_key_name(name)
                 key = public_key_from_file(self._folder / file)
             except ConfigError as error:
-                log.warning("left out: %s", error)
-                continue
+                if name not in known or not _may_be_read_later(error.__cause__):
+                    log.warning("left out: %s", error)
+                    continue
+                key = known[name]
+                unread.add(state)
             if key in names or key == self.own.public:
                 other = names.get(key, SERVER)
                 log.warning(
@@ -102,17 +112,23 @@ class Keyring:
                 )
                 continue
             names[key] = name
-        self._names = names
+        self._names, self._signature = names, signature - unread
 
-    def _scan(self) -> _Signature:
-        """Return name, time and size of every public key file except the server's."""
+    def _scan(self) -> _Signature | None:
+        """Return name, time and size of every public key file except the server's.
+
+        Nothing is in a folder that is gone; None if it cannot be read at this moment.
+        """
         try:
             files = [p for p in self._folder.iterdir() if p.name.endswith(PUBLIC)]
-        except (
-            OSError
-        ):  # the folder is missing or being changed: no key is allowed until it can be read
-            return frozenset()
+        except OSError as error:
+            return None if _may_be_read_later(error) else frozenset()
         return frozenset(_file_state(file) for file in files if file.name != f"{SERVER}{PUBLIC}")
+
+
+def _may_be_read_later(error: BaseException | None) -> bool:
+    """Return True for a failure of the machine; False if a file is gone or holds no key."""
+    return isinstance(error, OSError) and error.errno not in _GONE
 
 
 def _file_state(file: Path) -> tuple[str, int, int]:

@@ -115,6 +115,7 @@ class Server:
         self._wake_lift = threading.Event()
         self._draining, self._stopping = threading.Event(), threads.stopping
         self._ingest_ended, self._done = threads.ended["ingest"], threads.ended["lift"]
+        self._lifecycle = threading.RLock()
         self.ports = Ports()
 
     def start(self) -> None:
@@ -158,13 +159,14 @@ class Server:
         self._wake_lift.set()
 
     def stop(self) -> None:
-        """Stop at once and wait for the threads; may be called twice."""
+        """Stop at once and wait for the threads; may be called twice, and by several threads."""
         self._stopping.set()
         self._wake_lift.set()
-        self._threads.join()
-        self.pipeline.recorder.close()
-        self._reloader.stop()
-        self._close()
+        with self._lifecycle:  # ZeroMQ hangs where two threads close one context
+            self._threads.join()
+            self.pipeline.recorder.close()
+            self._reloader.stop()
+            self._close()
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the end of serving; return False after the timeout."""
@@ -233,8 +235,9 @@ class Server:
             last_round = self._draining.is_set()
             self.pipeline.faults.rigs_reconnected(*rigs.reconnect_silent(time.monotonic()))
             rigs.wait(0 if last_round else IDLE_MS)
+            until_s = time.monotonic() + IDLE_S
             for _ in range(_BURST):
-                if (message := rigs.receive()) is None:
+                if time.monotonic() > until_s or (message := rigs.receive()) is None:
                     break
                 parts, sender = message
                 with self._contained():

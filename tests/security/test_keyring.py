@@ -1,11 +1,16 @@
 """Who is let in, and as whom; no socket."""
 
+import contextlib
+import errno
 import logging
 import os
+import resource
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq
+import zmq.auth
 from zmq.utils import z85
 
 from langpose_rt.errors import ConfigError, MessageError
@@ -64,6 +69,52 @@ def test_a_folder_that_has_gone_lets_nobody_in(folder: Path) -> None:
     folder.rename(folder.with_name("away"))
     keyring.refresh()
     assert keyring.names == []
+
+
+def test_known_keys_stay_known_while_descriptors_have_run_out(folder: Path) -> None:
+    keyring, rig0 = Keyring(folder), key_of(folder, "rig0")
+    new_key_files("rig1", folder)
+    kept = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = []
+    try:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE,
+            (max(int(path.name) for path in Path("/dev/fd").iterdir()), kept[1]),
+        )
+        with contextlib.suppress(OSError):
+            while used.append(os.dup(0)) is None:
+                pass
+        keyring.refresh()
+        assert keyring.name_of(rig0) == "rig0", "the folder cannot be listed"
+        os.close(used.pop())
+        keyring.refresh()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, kept)
+        for descriptor in used:
+            os.close(descriptor)
+    keyring.refresh()
+    assert keyring.names == ["rig0", "rig1", "viewer"]
+
+
+def test_a_known_key_whose_file_cannot_be_read_stays_known_until_it_is_gone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keyring, rig0 = Keyring(folder), key_of(folder, "rig0")
+    file, load = folder / "rig0.key", zmq.auth.load_certificate
+
+    def fail(path: Path) -> Any:
+        if path == file:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return load(path)
+
+    monkeypatch.setattr(zmq.auth, "load_certificate", fail)
+    os.utime(file, (1, 1))
+    keyring.refresh()
+    assert keyring.name_of(rig0) == "rig0"
+    monkeypatch.undo()
+    file.write_text("no key at all")
+    keyring.refresh()
+    assert keyring.names == ["viewer"], "a file that holds no key revokes the one before"
 
 
 def test_files_that_are_no_keys_keep_nobody_else_out(

@@ -15,8 +15,8 @@ import zmq
 
 from langpose_rt.errors import BackendError, ConfigError, LangPoseError
 from langpose_rt.pipeline.config import PipelineConfig
-from langpose_rt.protocol.header import MAX_PARTS
-from langpose_rt.protocol.messages import decode_pose
+from langpose_rt.protocol.header import MAX_PARTS, MAX_UINT
+from langpose_rt.protocol.messages import Heartbeat, decode_pose, decode_status
 from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.server import Server
 from tests.background import running
@@ -285,6 +285,41 @@ def test_a_drain_says_goodbye_answers_what_waits_and_ends(
             assert server.wait(WAIT_S)
         finally:
             server.drain()  # its own thread stops it
+
+
+def test_stopping_from_several_threads_at_once_ends() -> None:
+    for _ in range(5):
+        server = Server(FakeBackend(), config())
+        server.start()
+        stopping = [threading.Thread(target=server.stop, daemon=True) for _ in range(4)]
+        for thread in stopping:
+            thread.start()
+        for thread in stopping:
+            thread.join(WAIT_S)
+        assert not any(thread.is_alive() for thread in stopping)
+
+
+def test_numbers_near_the_largest_leave_every_status_readable(
+    server: Server, others: Peers
+) -> None:
+    publisher = others.publisher(server.ports.keypoints)
+    subscriber = others.subscriber(server.ports.poses, b"pose3d/", b"hb/")
+    for epoch in range(3):
+        for seq in (0, MAX_UINT):
+            publisher.send_multipart(keypoint_parts(PERSON, seq=seq, epoch=epoch, t_ms=seq % 7))
+    wait_until(
+        lambda: server.snapshot().counters["frames"] + server.snapshot().counters["shed"] == 6
+    )
+    assert server.snapshot().counters["gap"] == MAX_UINT
+    assert server.snapshot().streams[0].totals["gap"] == MAX_UINT
+    next_of(subscriber, b"hb/")
+    heartbeat = decode_status(next_of(subscriber, b"hb/"))
+    assert isinstance(heartbeat, Heartbeat)
+    assert heartbeat.counters["gap"] == MAX_UINT
+    assert msgspec.json.decode(msgspec.json.encode(server.snapshot()))["counters"]["messages"] == 6
+    publisher.send_multipart(keypoint_parts(PERSON, seq=0, epoch=9))
+    while decode_pose(next_of(subscriber, b"pose3d/")).src.epoch != 9:
+        pass
 
 
 def test_stopping_twice_or_before_starting_is_harmless(server: Server) -> None:
