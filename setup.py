@@ -79,7 +79,14 @@ def extensions() -> list[Extension]:
         return []
     root = Path(nanobind.include_dir()).parent
     windows = sys.platform == "win32"
-    names = ("host", "native_step", "frame_step_plain", "frame_step_avx2", "frame_step_avx512")
+    names = (
+        "host",
+        "native_step",
+        "person_step",
+        "frame_step_plain",
+        "frame_step_avx2",
+        "frame_step_avx512",
+    )
     return [
         Extension(
             "langpose_rt._native",

@@ -1,5 +1,5 @@
 // langpose_rt._native: the sliding window on the CPU, the C++ twin of window/reference.py, and the module
-// that holds it and the step of native_step.cpp.
+// that holds it, the step of native_step.cpp and the arithmetic of person_step.cpp.
 //
 // Here: the four operations, on typed arrays. nanobind refuses a wrong dtype, number of axes, layout or
 // a read-only array; what it cannot know, sizes that belong together and slots that exist, is checked by
@@ -10,6 +10,7 @@
 
 #include "checked_arrays.hpp"
 #include "native_step.hpp"
+#include "person_step.hpp"
 #include "sliding_window.cuh"
 
 namespace nb = nanobind;
@@ -192,7 +193,7 @@ void reset(const Array<Stored, 4>& window_keys, const Array<Stored, 4>& window_v
 NB_MODULE(_native, module) {
   nb::set_leak_warnings(false);  // a server may end with its backend open, and owes nobody a report
   const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
-  module.doc() = "C++ for langpose_rt.window.native and langpose_rt.runtime.native; called by nobody else.";
+  module.doc() = "C++ for langpose_rt.window.native, runtime.native and pipeline.native_geometry; called by nobody else.";
   const auto both = [&module, &array](auto push_frames, auto forget) {
     module.def("push", push_frames, array("window_keys"), array("window_values"),
                array("window_features"), array("window_time_ns"), array("window_head"),
@@ -210,4 +211,5 @@ NB_MODULE(_native, module) {
              array("window_fill"), array("slots"), array("frames_back"), array("out"),
              "Copy the features of earlier frames.");
   langpose::bind_frame_step(module);
+  langpose::bind_person_step(module);
 }

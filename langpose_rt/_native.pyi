@@ -1,4 +1,4 @@
-"""The C++ extension; called by langpose_rt.window.native and langpose_rt.runtime.native alone."""
+"""The C++ extension; called by window.native, runtime.native and pipeline.native_geometry alone."""
 
 from collections.abc import Mapping
 
@@ -78,4 +78,56 @@ def reset(
     window_head: ndarray,
     window_fill: ndarray,
     slots: ndarray,
+) -> None: ...
+def anchor_step(
+    anchor_ray: ndarray,
+    seen: ndarray,
+    log_size: ndarray,
+    weight_s: ndarray,
+    slots: ndarray,
+    rays: ndarray,
+    scores: ndarray,
+    dt_s: ndarray,
+    gravity: ndarray,
+    bones: ndarray,
+    bone_lengths_m: ndarray,
+    torso_weights: ndarray,
+    parameters: ndarray,
+    rows: ndarray,
+    extras: ndarray,
+    rotation: ndarray,
+) -> None: ...
+def root_from_pose(
+    poses: ndarray,
+    rays: ndarray,
+    weights: ndarray,
+    root: ndarray,
+    parameters: ndarray,
+) -> None: ...
+def refine(
+    offset_m: ndarray,
+    gap_m: ndarray,
+    jitter_m: ndarray,
+    measured_s: ndarray,
+    last_ns: ndarray,
+    slots: ndarray,
+    rays: ndarray,
+    scores: ndarray,
+    sigma_m: ndarray,
+    time_ns: ndarray,
+    parameters: ndarray,
+    pose: ndarray,
+    root: ndarray,
+) -> None: ...
+def smooth(
+    value: ndarray,
+    raw: ndarray,
+    velocity: ndarray,
+    last_ns: ndarray,
+    cutoff_hz: ndarray,
+    rise_hz: ndarray,
+    speed_cutoff_hz: float,
+    slots: ndarray,
+    time_ns: ndarray,
+    points_m: ndarray,
 ) -> None: ...

@@ -29,6 +29,9 @@ _PRIOR_DEPTH_M = 4.0
 _PRIOR_WEIGHT = 1e-6
 """In squared ray units: a person 10 m away spans 1e-3, so the prior moves the depth by 0.1 %."""
 
+ROOT_PARAMETERS = np.array([_PRIOR_WEIGHT, _PRIOR_DEPTH_M, NEAREST_M])
+"""The constants of `root_from_pose` in the order of RootParameters in cpp_ext/person_step.cpp."""
+
 _UNDISTORT_UNTIL = (3, 40, 1e-9)
 """Termination criteria of cv2.undistortPoints: 40 iterations or a change below 1e-9; OpenCV's
 default of 5 iterations is too few for strong distortion."""

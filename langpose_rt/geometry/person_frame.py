@@ -35,8 +35,28 @@ _SNAP_BODIES = 0.7
 _NEAREST_FORWARD = 0.05
 _WIDEST_ROW = 4.0
 
-_TORSO_WEIGHTS = np.full(NUM_JOINTS, 1e-3, np.float32)
-_TORSO_WEIGHTS[[0, 1, 4, 7, 8, 11, 14]] = (2.0, 1.0, 1.0, 1.0, 2.0, 1.0, 1.0)
+TORSO_WEIGHTS = np.full(NUM_JOINTS, 1e-3, np.float32)
+TORSO_WEIGHTS[[0, 1, 4, 7, 8, 11, 14]] = (2.0, 1.0, 1.0, 1.0, 2.0, 1.0, 1.0)
+"""How much each joint counts in the anchor."""
+
+PARAMETERS = np.array(
+    [
+        ANCHOR_SMOOTHING_S,
+        SIZE_SMOOTHING_S,
+        SIZE_QUANTILE,
+        _PRIOR_LOG_SIZE,
+        _FIRST_FRAME_S,
+        _LONGEST_STEP_S,
+        _LOG_SIZE_RANGE,
+        _LOG_SIZE_JUMP,
+        _SNAP_BODIES,
+        _NEAREST_FORWARD,
+        _WIDEST_ROW,
+    ],
+    np.float32,
+)
+"""The constants of this module in the order of AnchorParameters in cpp_ext/person_step.cpp."""
+
 _BONE_PARENTS, _BONE_JOINTS = np.array(BONES).T
 
 
@@ -197,7 +217,7 @@ def _advance_size(
 def _advance_anchor(
     state: AnchorState, rays: np.ndarray, scores: np.ndarray, dt_s: np.ndarray
 ) -> None:
-    weights = scores * _TORSO_WEIGHTS
+    weights = scores * TORSO_WEIGHTS
     total = weights.sum(-1)
     centroid = (weights[..., None] * rays).sum(1) / np.maximum(total, 1e-9)[:, None]
     offset = centroid - state.anchor_ray

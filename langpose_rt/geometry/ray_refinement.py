@@ -24,7 +24,9 @@ LEAST_CUTOFF_SHARE = 0.1
 
 LEAST_DEPTH_M = 0.2
 LARGEST_OFFSET_M = 0.15
-_LEAST_JOINTS = 5
+LEAST_JOINTS = 5
+"""Joints that the jitter of a frame needs."""
+
 _NEVER = np.int64(-1)
 
 
@@ -131,7 +133,7 @@ def _median(
     count = np.isfinite(values).sum(1)
     ordered = np.sort(values, axis=1)  # NaN goes to the end
     middle = np.take_along_axis(ordered, (count // 2).clip(max=16)[:, None], 1)[:, 0]
-    enough = count >= _LEAST_JOINTS
+    enough = count >= LEAST_JOINTS
     return np.where(enough, middle, 0), enough
 
 

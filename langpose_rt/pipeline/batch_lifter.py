@@ -11,12 +11,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from langpose_rt.config import NS_PER_S, NUM_JOINTS
-from langpose_rt.geometry.camera import pixel_to_ray, root_from_pose
-from langpose_rt.geometry.person_frame import anchor_step
+from langpose_rt.geometry.camera import pixel_to_ray
 from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M, SKELETONS, to_h36m17
 from langpose_rt.pipeline.camera_lookup import CameraModel
 from langpose_rt.pipeline.camera_stream import NO_PEOPLE, PersonBatch, TrackedFrame
 from langpose_rt.pipeline.frame_queue import Frame
+from langpose_rt.pipeline.native_geometry import anchor_step, root_from_pose
 from langpose_rt.pipeline.slots import SlotTable
 from langpose_rt.protocol.poses import Actions
 from langpose_rt.runtime.backend import Backend
@@ -200,9 +200,7 @@ class BatchLifter:
         rays, scores = rays_of_people(joints[..., :2], cameras, counts), joints[..., 2]
         dt_s = ((time_ns - table.last_ns[slots]) / NS_PER_S).astype(np.float32)
         gravity = _repeated([camera.gravity for camera in cameras], counts)
-        state = table.anchor.take(slots)
-        anchored = anchor_step(state, rays, scores, dt_s, gravity)
-        table.anchor.put(slots, state)
+        anchored = anchor_step(table.anchor, slots, rays, scores, dt_s, gravity)
         embedding = self._backend.encode(anchored.rows, anchored.extras, slots, time_ns)
         history = table.advance(slots, time_ns, np.asarray(scores.any(-1)))
         generation, pushes, first_ns, _, measured_ns = history

@@ -1,0 +1,10 @@
+// Declares what person_step.cpp adds to the module.
+#pragma once
+#include <nanobind/nanobind.h>
+
+namespace langpose {
+
+// Adds anchor_step, root_from_pose, refine and smooth.
+void bind_person_step(nanobind::module_& module);
+
+}  // namespace langpose
