@@ -1,13 +1,15 @@
 """Lab Streaming Layer stream of one person: channel labels, units and time stamps.
 
-A sample is the 17 joints of one person, absolute in the axes of the message, in metres, each with
-the standard deviation the model predicts. A frame without the person has no sample.
+A sample is the 17 joints of one person in level axes, absolute, in metres, each with the standard
+deviation the model predicts. Level axes have z up: against gravity where it is known, else as for a
+level camera. A person who faces the camera faces x. A frame without the person has no sample.
 """
 
 import numpy as np
 from jaxtyping import Float32
 
 from langpose_rt.config import NS_PER_S
+from langpose_rt.geometry.level_axes import level_from_pose
 from langpose_rt.geometry.skeleton import JOINTS
 from langpose_rt.protocol.messages import PoseMessage
 
@@ -15,6 +17,7 @@ CHANNELS = tuple(f"{joint}_{column}" for joint in JOINTS for column in ("X", "Y"
 """Labels of the 68 channels."""
 
 UNIT = "m"
+AXES = "z up; x from the scene to the camera; level where gravity is known"
 
 
 def sample_of_person(message: PoseMessage, person: int) -> Float32[np.ndarray, "68"]:
@@ -22,6 +25,7 @@ def sample_of_person(message: PoseMessage, person: int) -> Float32[np.ndarray, "
     joints = message.poses[person].copy()
     if message.root is not None:
         joints[:, :3] += message.root[person]
+    joints[:, :3] = joints[:, :3] @ level_from_pose(message.frame, message.gravity).T
     return np.asarray(joints.reshape(-1))
 
 

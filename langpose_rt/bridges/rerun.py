@@ -1,12 +1,13 @@
 """Pose messages as entities of a Rerun recording.
 
-    /<rig>/<camera>/<id>/{bones,joints}        camera axes: x right, y down, z forward
-    /world/<rig>/<camera>/<id>/{bones,joints}  a calibration's world, z up
+    /<rig>/<camera>/<id>/{bones,joints}        one camera's space
+    /world/<rig>/<camera>/<id>/{bones,joints}  a calibration's world
     /latency_ms/<rig>/<camera>  /persons/<rig>/<camera>
 
 Time lines: `capture`, the capture time on the server's unix clock, and `sequence`, the number of
-the message in its stream. Positions are metres; the radius of a joint is its predicted standard
-deviation. The command chooses the destination of the recording.
+the message in its stream. Axes have z up: against gravity where it is known, else as for a level
+camera; who faces a camera faces x. Positions are metres; the radius of a joint is its predicted
+standard deviation. The command chooses the destination of the recording.
 """
 
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from langpose_rt.geometry.level_axes import level_from_pose
 from langpose_rt.geometry.skeleton import BONES, JOINTS, PAIRS
 from langpose_rt.protocol.messages import PoseMessage
 
@@ -75,6 +77,7 @@ class RerunScene:
         pose, sigma_m = message.poses[person, :, :3], message.poses[person, :, 3]
         if message.root is not None:
             pose = pose + message.root[person]
+        pose = pose @ level_from_pose(message.frame, message.gravity).T.astype(np.float32)
         known = state in ("ok", "warmup")
         colours = self._colours if known else np.full_like(self._colours, _UNTRACKED)
         parents, joints = np.array(BONES).T
@@ -96,7 +99,7 @@ class RerunScene:
             self._recording.log(before, rerun.Clear(recursive=True))
             del self._shown[message.topic]
         in_world = message.frame == "world"
-        axes = rerun.ViewCoordinates.RIGHT_HAND_Z_UP if in_world else rerun.ViewCoordinates.RDF
+        axes = rerun.ViewCoordinates.RIGHT_HAND_Z_UP
         self._recording.log([_WORLD] if in_world else space, axes, static=True)
         self._spaces[message.topic] = space
         self._arrange()

@@ -1,7 +1,7 @@
 """VMC protocol messages of one person, for avatars in Unity, Unreal, Blender or VSeeFace.
 
 Frames:
-    pose: camera axes, x right, y down, z forward; or a calibration's world, z up.
+    level: z up, level where gravity is known (`geometry/level_axes.py`).
     upright: x right, y up, z towards the viewer; right-handed. `segment_rotations` are read in it.
     unity: x right, y up, z forward; left-handed, as VMC requires: upright with x mirrored. A person
         facing the camera looks along +z.
@@ -15,6 +15,7 @@ Source: VMC protocol, marionette specification (protocol.vmc.info).
 import numpy as np
 from jaxtyping import Float
 
+from langpose_rt.geometry.level_axes import level_from_pose
 from langpose_rt.geometry.segment_rotations import SEGMENTS, local_rotations, segment_rotations
 from langpose_rt.geometry.skeleton import JOINTS
 from langpose_rt.protocol.messages import PoseMessage
@@ -22,11 +23,11 @@ from langpose_rt.protocol.messages import PoseMessage
 Message = tuple[str, tuple[str | int | float, ...]]
 """An OSC address and its arguments."""
 
-UPRIGHT = {
-    "camera": np.array([[1.0, 0, 0], [0, -1, 0], [0, 0, -1]]),
+UPRIGHT_FROM_LEVEL = {
+    "camera": np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]]),
     "world": np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),
 }
-"""Rotation from the axes of a message's `frame` to upright."""
+"""Rotation to upright from the level axes of a message's `frame`."""
 
 ANKLE_HEIGHT_M = 0.08
 _FLOOR_RISES = 0.01
@@ -76,7 +77,8 @@ class Avatar:
             return found
         root = 0.0 if message.root is None else message.root[person]
         pose = np.asarray(message.poses[person, :, :3], np.float64) + root
-        pose = pose @ UPRIGHT[message.frame].T
+        level = level_from_pose(message.frame, message.gravity)
+        pose = pose @ (UPRIGHT_FROM_LEVEL[message.frame] @ level).T
         floor_m = self._floor_below(pose)
         return found + _bones(pose, floor_m)
 

@@ -145,10 +145,11 @@ def _ready_output() -> None:
 
 
 def _downward_joined(words: Sequence[str]) -> list[str]:
-    """Join `--up -z` to `--up=-z`: argparse takes a word that begins with "-" for an option."""
+    """Join `--up -z` to `--up=-z`, and `--gravity -1,0,0`: argparse takes them for options."""
     joined: list[str] = []
     for word in words:
-        if joined and joined[-1] == "--up" and word in ("-x", "-y", "-z"):
+        up = joined and joined[-1] == "--up" and word in ("-x", "-y", "-z")
+        if up or (joined and joined[-1] == "--gravity" and word.startswith("-")):
             joined[-1] += f"={word}"
         else:
             joined.append(word)

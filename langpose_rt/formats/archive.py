@@ -94,6 +94,18 @@ class Archive:
             raise self.wrong(f'"{key}" is {value}', "a finite number")
         return value
 
+    def direction(self, key: str) -> Float[np.ndarray, "3"]:
+        """Return a direction at length 1, stored at about that length.
+
+        Raises:
+            ConfigError: If the key is missing, or is something else.
+        """
+        vector = self.numbers(key, "3")
+        length = float(np.linalg.norm(vector))
+        if not 0.5 < length < 20:
+            raise self.wrong(f'"{key}" of length {length:g}', "a direction of length 1")
+        return vector / length
+
     def integers(self, key: str, *shapes: str) -> Int[np.ndarray, "..."]:
         """Return integers, or floats without a fraction, of one of those shapes, as int64.
 

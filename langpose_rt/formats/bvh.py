@@ -1,7 +1,8 @@
 """Writer for BVH motion files (Blender and other animation programs).
 
-    axes    y up; a person facing the camera faces +z, with +x to their left. Blender's defaults
-            (forward -Z, up Y) then make z up and the person face -y
+    axes    y up, level where gravity is known, else as a level camera would be; a person facing the
+            camera faces +z, with +x to their left. Blender's defaults (forward -Z, up Y) then make
+            z up and the person face -y
     units   cm (import into Blender with a scale of 0.01)
     bones   of fixed length: the median of each over the recording
     rest    a T-pose; joints start where the bone starts, and the zero-length joints (LowerBack,

@@ -1,6 +1,7 @@
 """Writer for C3D files (Mokka, Vicon, Visual3D, OpenSim), through ezc3d.
 
-axes      z up (POINT:X_SCREEN +X, POINT:Y_SCREEN +Z); a person facing the camera faces +x
+axes      z up (POINT:X_SCREEN +X, POINT:Y_SCREEN +Z), level where gravity is known, else as a level
+          camera would be; a person facing the camera faces +x
 units     mm, in POINT:UNITS
 points    the 17 joint centres by their Human3.6M names
 residual  -1 where the person is missing, else 0; readers disagree on where other values are stored

@@ -31,8 +31,8 @@ from jaxtyping import Float
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.bounded_file import MAX_FRAME_BYTES, read_bounded
 from langpose_rt.formats.plausibility import lens_finding
-from langpose_rt.formats.track import UP_AXES
 from langpose_rt.geometry.camera import Camera, Intrinsics
+from langpose_rt.geometry.level_axes import UP_AXES
 
 if sys.version_info >= (3, 11):
     import tomllib

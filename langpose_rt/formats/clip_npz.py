@@ -60,7 +60,7 @@ def clip_from_npz(path: Path, overrides: ClipOverrides) -> Clip:
             intrinsics=overrides.intrinsics or _intrinsics(archive, size),
             gravity=overrides.gravity
             if overrides.gravity is not None
-            else _gravity(archive)
+            else archive.direction("gravity")
             if "gravity" in archive
             else None,
             person_height_m=_height(archive) if "person_height_m" in archive else None,
@@ -171,14 +171,6 @@ def _intrinsics(archive: Archive, size: tuple[int, int]) -> Intrinsics | None:
         return Intrinsics.from_matrix(matrix, *own, dist.tolist())
     except ConfigError as error:
         raise ConfigError(f"{archive.path}: {error}") from None
-
-
-def _gravity(archive: Archive) -> Float[np.ndarray, "3"]:
-    gravity = archive.numbers("gravity", "3")
-    length = float(np.linalg.norm(gravity))
-    if not 0.5 < length < 20:
-        raise archive.wrong(f'"gravity" of length {length:g}', "a direction of length 1")
-    return gravity / length
 
 
 def _height(archive: Archive) -> float:

@@ -5,12 +5,14 @@
     sigma_m  (F,P,17)    standard deviation that the model predicts for each joint, metres
     ids      (F,P)       person id of every column, -1 for no person
     t_ns     (F)         capture time of every frame
+    gravity  (3)         unit vector that points down, camera axes; only where it is known
+    level_src            what gravity rests on, as in pose messages; with gravity only
 
 A missing person is NaN. Keypoint clips are in another file: `clip_npz.py`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from jaxtyping import Float, Int
 from langpose_rt.config import NUM_JOINTS
 from langpose_rt.formats.archive import Archive, arrays_to_npz
 from langpose_rt.formats.track import Track
+from langpose_rt.geometry.level_axes import Vector
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,6 +33,8 @@ class PoseSequence:
     sigma_m: Float[np.ndarray, "frame person 17"]
     ids: Int[np.ndarray, "frame person"]
     t_ns: Int[np.ndarray, " frame"]
+    gravity: Vector | None = None
+    level_src: str = "none"
 
     @classmethod
     def empty(cls, t_ns: Int[np.ndarray, " frame"], persons: int) -> "PoseSequence":
@@ -51,7 +56,10 @@ def lifted_to_npz(path: str | Path, lifted: PoseSequence) -> None:
         ConfigError: If the file cannot be written.
     """
     names = ("pose", "root", "sigma_m", "ids", "t_ns")
-    arrays_to_npz(Path(path), {name: getattr(lifted, name) for name in names})
+    arrays = {name: getattr(lifted, name) for name in names}
+    if lifted.gravity is not None:
+        arrays |= {"gravity": np.array(lifted.gravity), "level_src": np.array(lifted.level_src)}
+    arrays_to_npz(Path(path), arrays)
 
 
 def lifted_from_npz(path: str | Path) -> PoseSequence:
@@ -69,7 +77,16 @@ def lifted_from_npz(path: str | Path) -> PoseSequence:
             sigma_m=archive.numbers("sigma_m", f"{shape},17").astype(np.float32),
             ids=archive.integers("ids", shape),
             t_ns=archive.integers("t_ns", str(pose.shape[0])),
+            gravity=_gravity(archive),
+            level_src=archive.text("level_src") if "level_src" in archive else "none",
         )
+
+
+def _gravity(archive: Archive) -> Vector | None:
+    if "gravity" not in archive:
+        return None
+    x, y, z = archive.direction("gravity").tolist()
+    return x, y, z
 
 
 def tracks_from_lifted(lifted: PoseSequence, stream: str) -> list[Track]:
@@ -86,6 +103,8 @@ def tracks_from_lifted(lifted: PoseSequence, stream: str) -> list[Track]:
                 t_ns=lifted.t_ns[frames],
                 joints=lifted.pose[frames, columns] + lifted.root[frames, columns, None],
                 sigma_m=lifted.sigma_m[frames, columns],
+                gravity=lifted.gravity,
+                level_src=lifted.level_src,
             )
         )
     return tracks
@@ -94,7 +113,10 @@ def tracks_from_lifted(lifted: PoseSequence, stream: str) -> list[Track]:
 def lifted_from_tracks(tracks: Sequence[Track]) -> PoseSequence:
     """Return the tracks of one stream as a sequence, one column per person; the root is the hip."""
     t_ns = np.unique(np.concatenate([track.t_ns for track in tracks]))
-    lifted = PoseSequence.empty(t_ns, len(tracks))
+    first = tracks[0]
+    lifted = replace(
+        PoseSequence.empty(t_ns, len(tracks)), gravity=first.gravity, level_src=first.level_src
+    )
     for column, track in enumerate(tracks):
         frames = np.searchsorted(t_ns, track.t_ns)
         lifted.root[frames, column] = track.joints[:, 0]

@@ -1,11 +1,12 @@
 """Writer for poses as CSV (pandas, spreadsheets): one row per frame and person.
 
     stream, person, t_ns, time_s    time_s counts from the first frame of the recording
-    frame                           axes: "camera" (x right, y down, z forward) or "world"
+    frame                           axes: "level" (z up; who faces the camera faces x), "camera" (x
+                                    right, y down, z forward) or "world", of a calibration
     Hip_x, Hip_y, Hip_z, Hip_sigma  metres, and so on for the 17 joints
 
-Nothing is resampled or rotated: these are the poses as published. A time without a person has no
-row.
+Nothing is resampled. Where gravity is known the axes are level, elsewhere those of the poses as
+published; `convert --axes recorded` writes the latter. A time without a person has no row.
 """
 
 import csv

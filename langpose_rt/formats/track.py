@@ -5,8 +5,9 @@ Tracks are made in `lifted_npz.py` and `recording/tracks.py`.
 Motion files need a fixed frame rate and an upright axis, so before writing a track is
 
     resampled   linearly to a fixed rate; nothing is invented across a gap of more than 0.2 s
-    rotated     from the recorded axes to axes with z up: x forward, y left, z up of a person facing
-                the camera. Poses in world axes are rotated so that the up axis of the world is z
+    levelled    from the recorded axes to level ones: z up against gravity; a person who faces the
+                camera faces x. Without a known gravity the camera is taken for level, and z for the
+                up axis of a world (`geometry/level_axes.py`)
 """
 
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import ConfigError
+from langpose_rt.geometry.level_axes import Vector, level_from_pose
 
 LONGEST_GAP_S = 0.2
 """Frames farther apart are not interpolated."""
@@ -30,16 +32,6 @@ _REGULAR_WITHIN = 0.001
 
 MOST_FRAMES = 4_000_000
 
-Z_UP_FROM_CAMERA = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
-"""Camera axes (x right, y down, z forward) to x towards the camera, y to its right, z up."""
-
-UP_AXES = {
-    f"{sign}{axis}": np.array([float(f"{sign}1") * (axis == a) for a in "xyz"])
-    for sign in ("", "-")
-    for axis in "xyz"
-}
-"""Directions the up axis of a world may have."""
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Track:
@@ -51,7 +43,9 @@ class Track:
         t_ns: Rising capture times.
         joints: Absolute positions where the root is known, else relative to it.
         sigma_m: Predicted standard deviation of every joint.
-        frame: Axes of the joints: "camera" or "world".
+        frame: Axes of the joints: "camera", "world" or "level".
+        gravity: Unit vector that points down, in those axes; None if it is not known.
+        level_src: Source of the gravity, as in pose messages.
     """
 
     stream: str
@@ -60,11 +54,13 @@ class Track:
     joints: Float[np.ndarray, "frame 17 3"]
     sigma_m: Float[np.ndarray, "frame 17"]
     frame: str = "camera"
+    gravity: Vector | None = None
+    level_src: str = "none"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Motion:
-    """A track at a fixed rate with z up.
+    """A track at a fixed rate in level axes, with z up.
 
     Attributes:
         rate_hz: Frames a second.
@@ -90,9 +86,8 @@ def motion_from_track(
     *,
     origin_ns: int = 0,
     from_origin: bool = False,
-    up: str = "z",
 ) -> Motion:
-    """Resample a track to a fixed rate and rotate it to z up.
+    """Resample a track to a fixed rate and rotate it to level axes.
 
     Args:
         track: At least two frames.
@@ -100,7 +95,6 @@ def motion_from_track(
         origin_ns: Time that counts as 0.
         from_origin: Start at the origin, for formats without a start time; the person is missing
             until the track starts.
-        up: Up axis of the world axes, a key of UP_AXES.
 
     Raises:
         ConfigError: If the track is too short, the rate is out of range, or there would be too many
@@ -120,9 +114,8 @@ def motion_from_track(
             f"person {track.person} of {track.stream} would have {frames} frames; "
             "choose a lower --rate"
         )
-    rotation = Z_UP_FROM_CAMERA if track.frame == "camera" else z_up_from_world(up)
-    joints_z_up = track.joints.astype(np.float64) @ rotation.T
-    values = np.concatenate([joints_z_up, track.sigma_m[..., None].astype(np.float64)], -1)
+    joints = levelled(track).joints
+    values = np.concatenate([joints, track.sigma_m[..., None].astype(np.float64)], -1)
     found = _resampled(values, t_s, np.arange(frames) / rate_hz)
     first_s = (start_ns - origin_ns) / NS_PER_S
     return Motion(rate_hz=rate_hz, first_s=first_s, joints=found[..., :3], sigma_m=found[..., 3])
@@ -149,19 +142,13 @@ def _near_rate(rate_hz: float) -> float:
     return nearest if close else round(rate_hz, 4)
 
 
-def z_up_from_world(up: str) -> Float[np.ndarray, "3 3"]:
-    """Return the rotation from a world with this up axis to one with z up.
-
-    Raises:
-        ConfigError: If up is not a key of UP_AXES.
-    """
-    if up not in UP_AXES:
-        raise ConfigError(f"up is {up!r}; expected one of {', '.join(UP_AXES)}")
-    z = UP_AXES[up]
-    if up == "z":
-        return np.eye(3)
-    x = np.roll(abs(z), 1)
-    return np.stack([x, np.cross(z, x), z])
+def levelled(track: Track) -> Track:
+    """Return a track in level axes."""
+    if track.frame == "level":
+        return track
+    rotation = level_from_pose(track.frame, track.gravity)
+    joints = track.joints.astype(np.float64) @ rotation.T
+    return replace(track, joints=joints, frame="level", gravity=(0.0, 0.0, -1.0))
 
 
 def usual_rate_hz(rate_hz: float) -> float:

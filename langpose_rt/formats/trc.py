@@ -1,6 +1,7 @@
 """Writer for TRC marker files (OpenSim, Mokka).
 
-    axes    OpenSim's: y up, and a person facing the camera faces +x, with +z to their right
+    axes    OpenSim's: y up, level where gravity is known, else as a level camera would be; a person
+            facing the camera faces +x, with +z to their right
     units   mm, in the header
     missing empty cells
     rate    fixed; the time column counts from the beginning of the recording

@@ -10,6 +10,7 @@ from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.formats.plausibility import size_finding
 from langpose_rt.geometry.camera import ASSUMED_FOV_DEG, Camera, Intrinsics
 from langpose_rt.protocol.messages import KeypointMessage, RejectReason, RigCamera
+from langpose_rt.protocol.poses import Frame, LevelSource
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,18 +21,29 @@ class CameraModel:
         intrinsics: Of the image the keypoints are in.
         T_world_camera: None if it is not known.
         gravity: Unit vector in camera axes; NaN if it is not known.
+        level_src: Source of the gravity.
         pinhole: fx, fy, cx, cy of the intrinsics in pixels.
     """
 
     intrinsics: Intrinsics
     T_world_camera: Float[np.ndarray, "4 4"] | None
     gravity: Float[np.ndarray, "3"]
+    level_src: LevelSource = "none"
     pinhole: Float[np.ndarray, "4"] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         lens = self.intrinsics
         numbers = np.array([lens.fx_px, lens.fy_px, lens.cx_px, lens.cy_px])
         object.__setattr__(self, "pinhole", numbers)
+
+    def gravity_in(self, frame: Frame) -> tuple[float, float, float] | None:
+        """Return the gravity in the axes of a pose; None if it is not known."""
+        if self.level_src == "none":
+            return None
+        T = self.T_world_camera
+        turned = self.gravity if frame == "camera" or T is None else T[:3, :3] @ self.gravity
+        x, y, z = turned.tolist()
+        return x, y, z
 
 
 class CameraLookup:
@@ -40,14 +52,20 @@ class CameraLookup:
     Args:
         cameras: Calibrated cameras by name: "rig/camera", or "camera" for every rig.
         fov_deg: Field of view of the long side of unknown cameras; None assumes 60 degrees.
+        gravity: Unit vector in camera axes, for cameras whose gravity is not known otherwise.
 
     Raises:
         ConfigError: If the field of view is out of range.
     """
 
-    def __init__(self, cameras: Mapping[str, Camera], fov_deg: float | None = None) -> None:
+    def __init__(
+        self,
+        cameras: Mapping[str, Camera],
+        fov_deg: float | None = None,
+        gravity: tuple[float, float, float] | None = None,
+    ) -> None:
         Intrinsics.from_fov(2.0, 2.0, ASSUMED_FOV_DEG if fov_deg is None else fov_deg)
-        self._cameras, self._fov_deg = dict(cameras), fov_deg
+        self._cameras, self._fov_deg, self._gravity = dict(cameras), fov_deg, gravity
 
     @property
     def sizes(self) -> dict[str, tuple[int, int]]:
@@ -73,12 +91,20 @@ class CameraLookup:
         T_world_camera = None if camera is None else camera.T_world_camera
         if sent.T_wc is not None:
             T_world_camera = np.array(sent.T_wc, np.float64).reshape(4, 4)
-        gravity = None if camera is None else camera.gravity
+        gravity, source = self._level(sent, camera)
+        return CameraModel(intrinsics, T_world_camera, gravity.astype(np.float32), source)
+
+    def _level(
+        self, sent: RigCamera, camera: Camera | None
+    ) -> tuple[Float[np.ndarray, "3"], LevelSource]:
+        """Return gravity in camera axes and its source: the rig, the calibration or the options."""
         if sent.gravity is not None:
-            gravity = np.array(sent.gravity)
-        unknown = np.full(3, np.nan, np.float32)
-        down = unknown if gravity is None else np.asarray(gravity, np.float32)
-        return CameraModel(intrinsics, T_world_camera, down)
+            return np.array(sent.gravity), "given"
+        if camera is not None and camera.gravity is not None:
+            return np.asarray(camera.gravity), "calibration"
+        if self._gravity is not None:
+            return np.array(self._gravity), "given"
+        return np.full(3, np.nan), "none"
 
     def _intrinsics(
         self, message: KeypointMessage, sent: RigCamera, camera: Camera | None

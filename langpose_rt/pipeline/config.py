@@ -5,6 +5,12 @@ from dataclasses import dataclass, field
 from langpose_rt.config import NS_PER_S, check_range
 from langpose_rt.errors import ConfigError
 from langpose_rt.geometry.camera import Intrinsics
+from langpose_rt.geometry.level_axes import (
+    CAMERA_PITCH_HELP,
+    GRAVITY_HELP,
+    Vector,
+    gravity_from_options,
+)
 from langpose_rt.manifest import Manifest
 from langpose_rt.pipeline.one_euro import smoothing_named
 from langpose_rt.protocol.header import NAME_PATTERN
@@ -57,6 +63,11 @@ class PipelineConfig:
             "help": "field of view of the long side of unknown cameras (default: 60 degrees)"
         },
     )
+    camera_pitch_deg: float | None = field(
+        default=None,
+        metadata={"help": CAMERA_PITCH_HELP},
+    )
+    gravity: str | None = field(default=None, metadata={"help": GRAVITY_HELP, "metavar": "X,Y,Z"})
     person_height_m: float | None = field(
         default=None,
         metadata={"help": "stature of people whose rig does not send it (default: 1.70 m)"},
@@ -93,6 +104,7 @@ class PipelineConfig:
             raise ConfigError(f"unknown axes {self.axes!r}; expected camera or world")
         if self.fov_deg is not None:
             Intrinsics.from_fov(2.0, 2.0, self.fov_deg)
+        gravity_from_options(self.gravity, self.camera_pitch_deg)
         if self.person_height_m is not None:
             check_range("person_height_m", self.person_height_m, 0.3, 3.0)
         check_range("ray_refinement", self.ray_refinement, 0.0, 1.0)
@@ -102,6 +114,11 @@ class PipelineConfig:
         check_range("max_wait_ms", self.max_wait_ms, 1.0, 10_000.0)
         check_range("max_streams", float(self.max_streams), 1.0, 4096.0)
         check_range("idle_s", self.idle_s, 1.0, 86_400.0)
+
+    @property
+    def gravity_camera(self) -> Vector | None:
+        """Gravity of cameras whose gravity is not known otherwise, in camera axes."""
+        return gravity_from_options(self.gravity, self.camera_pitch_deg)
 
     @property
     def lookahead_ns(self) -> int:

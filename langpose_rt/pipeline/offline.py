@@ -5,6 +5,7 @@ are those that a server would have published.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import msgspec
 
@@ -118,7 +119,9 @@ def _sequence_from_messages(messages: list[PoseMessage], clip: Clip) -> PoseSequ
         lifted.ids[frame, column] = message.ids[rows]
         if message.root is not None:
             lifted.root[frame, column] = message.root[rows]
-    return lifted
+    if not messages:
+        return lifted
+    return replace(lifted, gravity=messages[-1].gravity, level_src=messages[-1].level_src)
 
 
 def _columns_of_clip(messages: list[PoseMessage], clip: Clip) -> list[dict[int, int]]:

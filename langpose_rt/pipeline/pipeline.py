@@ -95,7 +95,7 @@ class Pipeline:
         )
         self._ingest = Ingest(
             config,
-            CameraLookup(cameras or {}, config.fov_deg),
+            CameraLookup(cameras or {}, config.fov_deg, config.gravity_camera),
             epoch,
             stats=self.stats,
             announcer=self._announcer,

@@ -27,7 +27,7 @@ from langpose_rt.protocol.messages import (
     WindowFill,
     encode_pose,
 )
-from langpose_rt.protocol.poses import ScaleSource, State
+from langpose_rt.protocol.poses import Frame, ScaleSource, State
 from langpose_rt.runtime.backend import Backend
 
 OutgoingMessage = list[bytes]
@@ -103,10 +103,11 @@ class PoseMessageBuilder:
         sent, stamp = frame.message, frame.stamp
         poses, root = lifted.poses[rows], lifted.root[rows]
         T_world_camera = frame.camera_model.T_world_camera
-        in_world = self._config.axes == "world" and T_world_camera is not None
+        in_world: bool = self._config.axes == "world" and T_world_camera is not None
         if in_world and T_world_camera is not None:
             poses[..., :3] = poses[..., :3] @ T_world_camera[:3, :3].T
             root = camera_to_world(root, T_world_camera)
+        axes: Frame = "world" if in_world else "camera"
         stream.seq += 1
         return PoseMessage(
             rig=stream.rig,
@@ -124,7 +125,9 @@ class PoseMessageBuilder:
             state=columns.states[rows],
             root=root,
             scale_src=self._scale_source(sent.person_height_m),
-            frame="world" if in_world else "camera",
+            frame=axes,
+            gravity=frame.camera_model.gravity_in(axes),
+            level_src=frame.camera_model.level_src,
             win=WindowFill(
                 frames=self._frames,
                 filled=tuple(columns.filled[rows]),

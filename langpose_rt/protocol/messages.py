@@ -157,6 +157,10 @@ pose3d/1: the 3D people of that frame
   optional
     actions         for every person a list of [label, score], best first; shortened where the
                     header would exceed its limit
+    gravity         [float]*3, the unit vector that points down, in the axes of `frame`
+    level_src       what gravity rests on: "given", by the rig or the server's options;
+                    "calibration", the world of the server's camera file; "estimated", from the
+                    feet and trunks of the people this camera has seen; absent without gravity
 
 Payload: for every joint X, Y, Z in metres relative to the root (joint 0), in the axes of `frame`,
 and the predicted standard deviation of the joint in metres. Absolute position = payload + root.

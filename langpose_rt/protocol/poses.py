@@ -43,6 +43,7 @@ POSE_SCHEMA = "pose3d/1"
 State = Literal["warmup", "ok", "held", "predicted", "lost"]
 Frame = Literal["camera", "world"]
 ScaleSource = Literal["given", "height", "focal", "prior"]
+LevelSource = Literal["given", "calibration", "estimated", "none"]
 Axes = Literal["x-right,y-down,z-forward", "x,y,z as in the calibration's world"]
 AXES: dict[Frame, Axes] = {
     "camera": "x-right,y-down,z-forward",
@@ -138,6 +139,8 @@ class PoseMessage:
         root: Position of every person's hip in metres in the axes of `frame`, if known.
         scale_src: Source of the metric scale.
         frame: Axes of poses and root.
+        gravity: Unit vector that points down, in the axes of `frame`; None if it is not known.
+        level_src: Source of the gravity.
         win: State of the window.
         drop: Frames lost since the last message of the topic.
         actions: For every person (label, score) pairs, best first, if actions are loaded.
@@ -161,6 +164,8 @@ class PoseMessage:
     root: Float32[np.ndarray, "person 3"] | None = None
     scale_src: ScaleSource = "prior"
     frame: Frame = "camera"
+    gravity: tuple[float, float, float] | None = None
+    level_src: LevelSource = "none"
     win: WindowFill
     drop: Drops = NO_DROPS
     actions: Actions | None = None
@@ -195,6 +200,8 @@ class _Header(Stamp, kw_only=True, omit_defaults=True):
     drop: Drops
     extra: tuple[Extra, ...]
     actions: Actions | None = None
+    gravity: tuple[float, float, float] | None = None
+    level_src: LevelSource = "none"
 
 
 _DECODER = msgspec.msgpack.Decoder(_Header)
@@ -264,6 +271,8 @@ def decode_pose(parts: Sequence[bytes]) -> PoseMessage:
         state=header.state,
         scale_src=header.scale_src,
         frame=header.frame,
+        gravity=_unit_gravity(header),
+        level_src=header.level_src,
         win=header.win,
         drop=header.drop,
         actions=header.actions,
@@ -297,7 +306,28 @@ def _header_of(message: PoseMessage, extra: tuple[Extra, ...]) -> _Header:
         drop=message.drop,
         extra=extra,
         actions=message.actions,
+        gravity=message.gravity,
+        level_src=message.level_src,
     )
+
+
+def _unit_gravity(header: _Header) -> tuple[float, float, float] | None:
+    """Return the gravity of a header at length 1.
+
+    Raises:
+        MessageError: not_finite, or bad_header for a vector that has no direction.
+    """
+    if header.gravity is None:
+        return None
+    length = math.hypot(*header.gravity)
+    if not math.isfinite(length):
+        raise reject(RejectReason.NOT_FINITE, "gravity holds a number that is not finite")
+    if not 0.1 <= length <= 100.0:
+        raise reject(RejectReason.BAD_HEADER, f"got gravity {header.gravity}")
+    if abs(length - 1.0) < 1e-6:
+        return header.gravity  # unchanged, so that a message encoded again has the same bytes
+    x, y, z = (axis / length for axis in header.gravity)
+    return x, y, z
 
 
 def _check_people(header: _Header, arrays: Mapping[str, npt.NDArray[Any]]) -> None:

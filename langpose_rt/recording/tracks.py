@@ -8,6 +8,7 @@ from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.formats.recording import Recording
 from langpose_rt.formats.track import Track
+from langpose_rt.geometry.level_axes import Vector
 from langpose_rt.protocol.messages import PoseMessage, decode_pose
 
 _CLOCK_STEP_NS = NS_PER_S // 2
@@ -20,6 +21,14 @@ class _TrackedColumns:
     t_ns: list[int] = field(default_factory=list)
     joints: list[np.ndarray] = field(default_factory=list)
     sigma_m: list[np.ndarray] = field(default_factory=list)
+
+
+@dataclass
+class _Level:
+    """The last gravity a stream was published with: an estimate improves with time."""
+
+    gravity: Vector | None = None
+    level_src: str = "none"
 
 
 class _StreamClock:
@@ -50,6 +59,7 @@ def tracks_from_recording(recording: Recording) -> list[Track]:
     """
     clocks: dict[str, _StreamClock] = {}
     persons: dict[tuple[str, int, str], _TrackedColumns] = {}
+    levels: dict[tuple[str, str], _Level] = {}
     for entry in recording.entries():
         if entry.direction != "published" or not entry.topic.startswith("pose3d/"):
             continue
@@ -59,6 +69,8 @@ def tracks_from_recording(recording: Recording) -> list[Track]:
             raise ConfigError(f"{recording.path}: a pose is damaged: {error.detail}") from None
         stream = f"{message.rig}/{message.camera}"
         t_ns = clocks.setdefault(stream, _StreamClock()).t_ns(message)
+        if message.gravity is not None:
+            levels[stream, message.frame] = _Level(message.gravity, message.level_src)
         _add(persons, stream, message, t_ns)
     tracks = [
         Track(
@@ -68,6 +80,8 @@ def tracks_from_recording(recording: Recording) -> list[Track]:
             joints=np.stack(columns.joints),
             sigma_m=np.stack(columns.sigma_m),
             frame=frame,
+            gravity=levels.get((stream, frame), _Level()).gravity,
+            level_src=levels.get((stream, frame), _Level()).level_src,
         )
         for (stream, person, frame), columns in sorted(persons.items())
     ]

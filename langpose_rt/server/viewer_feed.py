@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float
 
+from langpose_rt.geometry.level_axes import level_from_camera, level_from_pose
 from langpose_rt.monitoring.snapshot import Snapshot
 from langpose_rt.protocol.messages import decode_pose
 from langpose_rt.protocol.poses import PoseMessage
@@ -129,21 +130,32 @@ def _event(name: str, content: object) -> bytes:
 
 
 def _pose_as_json(message: PoseMessage) -> dict[str, Any]:
-    """Return a message as the page reads it: whole millimetres, X Y Z sigma per joint."""
+    """Return a message as the page reads it: whole millimetres, X Y Z sigma per joint, level.
+
+    Poses of a camera are in the axes a level camera at its place would have; `turn` is the rotation
+    of the camera to those, row by row. Poses of a world have z up.
+    """
     lat = message.lat
-    root = message.root
+    turn = level_from_pose(message.frame, message.gravity)
+    if message.frame == "camera":
+        turn = level_from_camera(None).T @ turn
+    poses = message.poses.copy()
+    poses[..., :3] = poses[..., :3] @ turn.T
+    root = None if message.root is None else message.root @ turn.T
     return {
         "name": f"{message.rig}/{message.camera}",
         "seq": message.seq,
         "world": message.frame == "world",
+        "level_src": message.level_src,
+        "turn": turn.ravel().tolist(),
         "ids": message.ids.tolist(),
         "state": message.state,
         "root": None if root is None else _millimetres(root),
-        "poses": _millimetres(message.poses.reshape(len(message.ids), -1)),
+        "poses": _millimetres(poses.reshape(len(message.ids), -1)),
         "latency_ms": (lat.rx + lat.win + lat.lift + lat.post + lat.tx) / 1e6,
     }
 
 
-def _millimetres(metres: Float32[np.ndarray, "person number"]) -> list[list[int]]:
+def _millimetres(metres: Float[np.ndarray, "person number"]) -> list[list[int]]:
     rounded: list[list[int]] = np.rint(1000 * metres).astype(np.int64).tolist()
     return rounded

@@ -40,6 +40,11 @@ def logged(folder: Path, messages: Iterable[PoseMessage]) -> dict[str, list[Any]
     return rows
 
 
+def level(joints: np.ndarray) -> np.ndarray:
+    """Joints of a level camera with z up."""
+    return joints[..., [2, 0, 1]] * [-1, 1, -1]
+
+
 def in_camera(people: int, **changes: Any) -> PoseMessage:
     return replace(pose_sample(people), frame="camera", **changes)
 
@@ -49,7 +54,7 @@ def test_joints_are_absolute_and_as_large_as_their_doubt(tmp_path: Path) -> None
     assert message.root is not None
     (row,) = logged(tmp_path, [message])["/rig0/cam.left/1/joints"]
     absolute = message.poses[1, :, :3] + message.root[1]
-    np.testing.assert_array_equal(row["Points3D:positions"], absolute)
+    np.testing.assert_allclose(row["Points3D:positions"], level(absolute), rtol=1e-6)
     np.testing.assert_array_equal(row["Points3D:radii"], message.poses[1, :, 3])
     assert row["capture"] == CAPTURED_NS + 500
     assert row["sequence"] == 12
@@ -62,18 +67,18 @@ def test_bones_join_parents_to_children_in_the_colours_of_their_sides(tmp_path: 
     pose = pose_sample(1)
     assert pose.root is not None
     knee, ankle = pose.poses[0, [2, 3], :3] + pose.root[0]
-    np.testing.assert_array_equal(strips[2], [knee, ankle])
+    np.testing.assert_allclose(strips[2], level(np.array([knee, ankle])), rtol=1e-6)
     assert [f"{colours[bone]:08x}" for bone in (2, 5, 8)] == ["4cb8ffff", "ff8a5cff", "e9e2d0ff"]
 
 
 @pytest.mark.parametrize(
     ("frame", "space", "axes"),
     [
-        ("camera", "/rig0/cam.left", [3, 2, 5]),  # right, down, forward in Rerun's numbers
-        ("world", "/world", [3, 5, 1]),  # right, forward, up
+        ("camera", "/rig0/cam.left", [3, 5, 1]),  # right, forward, up in Rerun's numbers
+        ("world", "/world", [3, 5, 1]),
     ],
 )
-def test_axes_are_those_of_the_frame(
+def test_axes_have_z_up_in_every_space(
     tmp_path: Path, frame: Any, space: str, axes: list[int]
 ) -> None:
     rows = logged(tmp_path, [replace(pose_sample(1), frame=frame)])
@@ -98,4 +103,12 @@ def test_a_stream_that_finds_its_world_moves_there(tmp_path: Path) -> None:
 def test_without_a_place_joints_are_relative_to_the_hip(tmp_path: Path) -> None:
     message = in_camera(1, root=None)
     (row,) = logged(tmp_path, [message])["/rig0/cam.left/0/joints"]
-    np.testing.assert_array_equal(row["Points3D:positions"], message.poses[0, :, :3])
+    np.testing.assert_allclose(row["Points3D:positions"], level(message.poses[0, :, :3]), rtol=1e-6)
+
+
+def test_a_known_tilt_is_taken_out(tmp_path: Path) -> None:
+    down = (0.0, 0.8, 0.6)
+    message = in_camera(1, root=None, gravity=down, level_src="given")
+    (row,) = logged(tmp_path, [message])["/rig0/cam.left/0/joints"]
+    heights = np.array(row["Points3D:positions"])[:, 2]
+    np.testing.assert_allclose(heights, -message.poses[0, :, :3] @ down, rtol=1e-5)

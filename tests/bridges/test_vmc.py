@@ -114,3 +114,17 @@ def test_a_person_whose_place_is_not_known_stands_at_the_origin() -> None:
         replace(message_of(T_POSE * [1, -1, -1], (0, 0, 0), "camera"), root=None), 0, 0.0
     )
     np.testing.assert_allclose(placed(told)["root"][0], 0, atol=1e-9)
+
+
+def test_an_avatar_stands_upright_before_a_tilted_camera() -> None:
+    turn = Rotation.from_euler("x", 30.0, degrees=True).as_matrix()  # the camera looks down
+    down = tuple((turn @ [0.0, 1.0, 0.0]).tolist())
+    level, hip = T_POSE * [1, -1, -1], np.array([0.2, 0.1, 3.0])
+    tilted = message_of(level @ turn.T, tuple(turn @ hip), "camera")
+    known = placed(Avatar().messages(replace(tilted, gravity=down, level_src="given"), 0, 0.0))
+    straight = placed(Avatar().messages(message_of(level, tuple(hip), "camera"), 0, 0.0))
+    for name, (place, rotation) in straight.items():
+        np.testing.assert_allclose(known[name][0], place, atol=1e-5)
+        assert (known[name][1].inv() * rotation).magnitude() < 1e-5
+    leaning = placed(Avatar().messages(tilted, 0, 0.0))
+    assert np.degrees(leaning["Hips"][1].magnitude()) == pytest.approx(30, abs=0.1)

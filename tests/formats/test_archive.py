@@ -156,3 +156,13 @@ def test_an_array_that_unpacks_to_gigabytes_is_refused_before_it_is_unpacked(
     sentence = 'found "kp2d" of 1100 MB unpacked; expected at most 1024 MB'
     with Archive(bomb) as archive, pytest.raises(ConfigError, match=sentence):
         archive.numbers("kp2d", "n")
+
+
+def test_a_direction_has_length_1_and_something_else_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", down=np.array([0, 6.0, 8.0]), nowhere=np.zeros(3), flat=np.ones(2))
+    with Archive(tmp_path / "a.npz") as archive:
+        np.testing.assert_allclose(archive.direction("down"), [0, 0.6, 0.8])
+        with pytest.raises(ConfigError, match='"nowhere" of length 0; expected a direction'):
+            archive.direction("nowhere")
+        with pytest.raises(ConfigError, match=r'"flat" of shape \(2,\)'):
+            archive.direction("flat")

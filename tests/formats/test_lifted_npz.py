@@ -1,12 +1,19 @@
 """Lifted poses as npz: round trip, with NaN for missing persons."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.formats.lifted_npz import PoseSequence, lifted_from_npz, lifted_to_npz
+from langpose_rt.formats.lifted_npz import (
+    PoseSequence,
+    lifted_from_npz,
+    lifted_from_tracks,
+    lifted_to_npz,
+    tracks_from_lifted,
+)
 
 T_NS = np.array([0, 20, 50]) * 1_000_000
 
@@ -34,7 +41,8 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     lifted = one_person_in_the_middle()
     lifted_to_npz(tmp_path / "out.npz", lifted)
     again = lifted_from_npz(str(tmp_path / "out.npz"))
-    for name in PoseSequence.__dataclass_fields__:
+    assert (again.gravity, again.level_src) == (None, "none")
+    for name in ("pose", "root", "sigma_m", "ids", "t_ns"):
         before, after = getattr(lifted, name), getattr(again, name)
         assert before.dtype == after.dtype
         np.testing.assert_array_equal(before, after)
@@ -64,3 +72,21 @@ def test_a_file_that_does_not_fit_together_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"gone/out.npz cannot be written: No such file"):
         lifted_to_npz(tmp_path / "gone" / "out.npz", one_person_in_the_middle())
+
+
+def test_gravity_and_its_source_stay_with_the_poses_and_their_tracks(tmp_path: Path) -> None:
+    lifted = replace(one_person_in_the_middle(), gravity=(0.0, 0.6, 0.8), level_src="estimated")
+    lifted_to_npz(tmp_path / "out.npz", lifted)
+    again = lifted_from_npz(tmp_path / "out.npz")
+    assert again.gravity == pytest.approx((0.0, 0.6, 0.8))
+    assert again.level_src == "estimated"
+    tracks = tracks_from_lifted(again, "file/clip")
+    assert {(track.gravity, track.level_src) for track in tracks} == {(again.gravity, "estimated")}
+    assert lifted_from_tracks(tracks).gravity == again.gravity
+    np.savez(tmp_path / "bad.npz", **arrays_of(lifted), gravity=np.zeros(3))
+    with pytest.raises(ConfigError, match='"gravity" of length 0'):
+        lifted_from_npz(tmp_path / "bad.npz")
+
+
+def arrays_of(lifted: PoseSequence) -> dict[str, np.ndarray]:
+    return {name: getattr(lifted, name) for name in ("pose", "root", "sigma_m", "ids", "t_ns")}

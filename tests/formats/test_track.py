@@ -1,18 +1,26 @@
 """Resampling and rotation: linear between frames, NaN across gaps, z up."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.track import (
     LONGEST_GAP_S,
-    UP_AXES,
-    Z_UP_FROM_CAMERA,
     in_axes,
+    levelled,
     motion_from_track,
     rate_of_times,
     usual_rate_hz,
-    z_up_from_world,
+)
+from langpose_rt.geometry.level_axes import (
+    UP_AXES,
+    gravity_of_pitch,
+    gravity_of_up,
+    level_from_camera,
+    level_from_world,
 )
 from tests.formats.walker import MS, joint, swinging, track_of
 
@@ -51,19 +59,30 @@ def test_a_track_can_begin_at_the_origin_of_the_recording() -> None:
 
 
 @pytest.mark.parametrize("up", UP_AXES)
-def test_any_way_up_becomes_z_by_a_rotation(up: str) -> None:
-    R = z_up_from_world(up)
-    np.testing.assert_allclose(R @ UP_AXES[up], [0, 0, 1])
-    np.testing.assert_allclose(R @ R.T, np.eye(3))
-    assert np.linalg.det(R) == pytest.approx(1.0)
-    joints = swinging(4)
-    found = motion_from_track(track_of(joints, frame="world"), up=up).joints
-    np.testing.assert_allclose(found, joints @ R.T)
+def test_any_way_up_of_a_world_becomes_z(up: str) -> None:
+    gravity, joints = gravity_of_up(up), swinging(4)
+    track = replace(track_of(joints, frame="world"), gravity=gravity, level_src="given")
+    found = motion_from_track(track).joints
+    np.testing.assert_allclose(found, joints @ level_from_world(gravity).T)
+    np.testing.assert_allclose(found[..., 2], joints @ UP_AXES[up])
 
 
-def test_an_unknown_way_up_is_one_sentence() -> None:
-    with pytest.raises(ConfigError, match="up is 'sky'; expected one of"):
-        z_up_from_world("sky")
+def test_a_tilted_camera_gives_the_same_motion_as_a_level_one() -> None:
+    level, tilt = swinging(6), gravity_of_pitch(25.0)
+    # what the tilted camera sees: the level scene turned about its x axis
+    turn = Rotation.from_euler("x", 25.0, degrees=True).as_matrix()
+    track = replace(track_of(level @ turn.T), gravity=tilt, level_src="given")
+    np.testing.assert_allclose(turn @ [0, 1, 0], tilt, atol=1e-12)
+    expected = motion_from_track(track_of(level)).joints
+    np.testing.assert_allclose(motion_from_track(track).joints, expected, atol=1e-12)
+
+
+def test_a_levelled_track_is_level_once_and_for_all() -> None:
+    track = replace(track_of(swinging(3)), gravity=gravity_of_pitch(-12.0), level_src="calibration")
+    level = levelled(track)
+    assert (level.frame, level.gravity) == ("level", (0.0, 0.0, -1.0))
+    assert level.level_src == "calibration"
+    assert levelled(level) is level
 
 
 def test_frames_at_irregular_times_are_joined_by_lines() -> None:
@@ -90,12 +109,12 @@ def test_a_long_gap_stays_empty_and_a_short_one_is_bridged() -> None:
 
 def test_who_faces_the_camera_faces_x_with_z_up_and_y_to_the_left() -> None:
     upright = motion_from_track(track_of(swinging(5)))
-    assert np.linalg.det(Z_UP_FROM_CAMERA) == pytest.approx(1.0)
     head, hip = (upright.joints[:, joint(name)] for name in ("Head", "Hip"))
     assert (head[:, 2] > hip[:, 2] + 0.3).all()
     camera = np.zeros(3)  # the camera is in front of whoever faces it
     assert ((camera - hip)[:, 0] > 3).all()
-    np.testing.assert_allclose((-Z_UP_FROM_CAMERA[:, 0]), [0, -1, 0])  # image left is their right
+    # image left is their right
+    np.testing.assert_allclose(level_from_camera(None) @ [-1, 0, 0], [0, -1, 0])
 
 
 def test_poses_in_world_axes_keep_them() -> None:

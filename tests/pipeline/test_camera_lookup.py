@@ -95,3 +95,19 @@ def test_a_lens_that_cannot_be_costs_the_message() -> None:
     message = keypoint_message(cam=RigCamera(k=(-1.0, 1.0, 0.0, 0.0)))
     with pytest.raises(MessageError, match="bad_camera"):
         CameraLookup({}).camera_model_of(message)
+
+
+def test_gravity_is_the_rigs_then_the_calibrations_then_that_of_the_options() -> None:
+    pitched = (0.0, 0.8, 0.6)
+    sent = keypoint_message(cam=RigCamera(gravity=(1.0, 0.0, 0.0)))
+    lookup = CameraLookup({"cam0": CALIBRATED}, gravity=pitched)
+    assert lookup.camera_model_of(sent).gravity_in("camera") == (1, 0, 0)
+    assert lookup.camera_model_of(sent).level_src == "given"
+    calibrated = lookup.camera_model_of(keypoint_message())
+    assert (calibrated.gravity_in("camera"), calibrated.level_src) == ((0, 1, 0), "calibration")
+    assert calibrated.gravity_in("world") == (0, 0, 1), "turned as the joints are"
+    unknown = lookup.camera_model_of(keypoint_message(camera="cam1"))
+    assert unknown.level_src == "given"
+    assert unknown.gravity_in("camera") == pytest.approx(pitched)
+    nobody = CameraLookup({}).camera_model_of(keypoint_message())
+    assert (nobody.gravity_in("camera"), nobody.level_src) == (None, "none")

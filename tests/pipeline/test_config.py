@@ -24,6 +24,9 @@ from langpose_rt.pipeline.config import PipelineConfig, check_live
         ({"name": "my server"}, "server name 'my server'"),
         ({"track_timeout_s": float("inf")}, "track_timeout_s is inf"),
         ({"track_timeout_s": 0.05}, "track_timeout_s is 0.05; expected 0.1 to 60"),
+        ({"camera_pitch_deg": 91.0}, "camera-pitch-deg is 91; expected -90"),
+        ({"gravity": "down"}, "gravity is 'down'; expected X,Y,Z"),
+        ({"gravity": "0,1,0", "camera_pitch_deg": 1.0}, "got both --gravity and"),
         ({"coast_ms": -1.0}, "coast_ms is -1; expected 0 to 2000"),
     ],
 )

@@ -132,3 +132,16 @@ def test_a_camera_nobody_knows_is_not_made_up() -> None:
     only_down = rig_camera_of_clip(replace(clip, gravity=np.array([0.0, 1.0, 0.0])))
     assert only_down is not None
     assert only_down.k is None
+
+
+def test_gravity_of_the_clip_or_of_the_options_comes_with_the_poses() -> None:
+    clip = replace(clip_of([[0.0]] * 3), gravity=np.array([0.0, 0.6, 0.8]))
+    lifted = lift_clip(clip, FakeBackend(4), RAW)
+    assert lifted.gravity == pytest.approx((0.0, 0.6, 0.8))
+    assert lifted.level_src == "given"
+    unknown = lift_clip(replace(clip, gravity=None), FakeBackend(4), RAW)
+    assert (unknown.gravity, unknown.level_src) == (None, "none")
+    pitched = lift_clip(
+        replace(clip, gravity=None), FakeBackend(4), replace(RAW, camera_pitch_deg=90.0)
+    )
+    assert pitched.gravity == pytest.approx((0, 0, 1), abs=1e-6)

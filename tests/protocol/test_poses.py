@@ -55,6 +55,8 @@ def fields(draw: st.DrawFn) -> dict[str, Any]:
         "root": array(3) if draw(st.booleans()) else None,
         "scale_src": draw(st.sampled_from(["given", "height", "focal", "prior"])),
         "frame": draw(st.sampled_from(["camera", "world"])),
+        "gravity": draw(st.sampled_from([None, (0.0, 0.6, 0.8), (0.0, 0.0, -1.0)])),
+        "level_src": draw(st.sampled_from(["given", "calibration", "estimated", "none"])),
         "win": WindowFill(32, (5,) * people, draw(UINTS)),
         "drop": Drops(*draw(st.lists(UINTS, min_size=5, max_size=5))),
         "actions": (((label, 0.5),),) * people if people and draw(st.booleans()) else None,
@@ -234,3 +236,21 @@ def test_the_four_old_kinds_of_loss_are_always_sent_and_failed_only_where_it_is_
 
 def test_a_map_without_a_kind_of_loss_says_that_nothing_was_lost_so() -> None:
     assert msgspec.convert({"gap": 2}, Drops) == Drops(gap=2)
+
+
+def test_a_message_without_gravity_has_the_bytes_it_always_had() -> None:
+    plain = encode_pose(pose_sample(1))
+    assert b"gravity" not in plain[1]
+    assert b"level_src" not in plain[1]
+    known = encode_pose(replace(pose_sample(1), gravity=(0.0, 0.6, 0.8), level_src="estimated"))
+    assert len(known[1]) - len(plain[1]) < 64
+
+
+def test_a_gravity_of_another_sender_comes_to_length_1_and_one_without_direction_is_refused() -> (
+    None
+):
+    parts = encode_pose(replace(pose_sample(1), gravity=(0.0, 6.0, 8.0), level_src="given"))
+    assert decode_pose(parts).gravity == pytest.approx((0, 0.6, 0.8))
+    for wrong in ((0.0, 0.0, 0.0), (float("nan"), 0.0, 1.0)):
+        with pytest.raises(MessageError):
+            decode_pose(encode_pose(replace(pose_sample(1), gravity=wrong, level_src="given")))

@@ -3,6 +3,9 @@
 import json
 import re
 from contextlib import ExitStack
+from dataclasses import replace
+
+import numpy as np
 
 from langpose_rt.protocol.messages import encode_pose
 from langpose_rt.server.viewer_feed import MOST_VIEWERS, VIEWER, ViewerFeed, viewer_file
@@ -61,3 +64,21 @@ def test_the_page_names_only_files_that_are_served() -> None:
 def test_no_other_file_can_be_asked_for() -> None:
     assert viewer_file("/../live/manifest.json") is None
     assert viewer_file("/LICENSE.three") is None
+
+
+def test_the_page_gets_poses_level_and_the_turn_of_the_camera() -> None:
+    down = (0.0, 0.8, 0.6)
+    message = replace(pose_sample(1), frame="camera", gravity=down, level_src="given")
+    feed = ViewerFeed()
+    with feed.viewer_slot():
+        events = feed.events(empty_snapshot)
+        next(events)
+        feed.publish(encode_pose(message))
+        (pose,) = json.loads(next(events).decode().splitlines()[1].removeprefix("data: "))
+    assert message.root is not None
+    turn = np.array(pose["turn"]).reshape(3, 3)
+    np.testing.assert_allclose(turn @ down, [0, 1, 0], atol=1e-12)
+    assert pose["level_src"] == "given"
+    np.testing.assert_allclose(pose["root"][0], 1000 * message.root[0] @ turn.T, atol=0.51)
+    joints = np.array(pose["poses"][0]).reshape(17, 4)[:, :3]
+    np.testing.assert_allclose(joints[:, 1], 1000 * message.poses[0, :, :3] @ down, atol=0.51)

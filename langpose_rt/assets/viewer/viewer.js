@@ -5,6 +5,7 @@ const PARENTS = [-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15];
 const LEFT = new Set([4, 5, 6, 11, 12, 13]), RIGHT = new Set([1, 2, 3, 14, 15, 16]);
 const MOST_PEOPLE = 256, APART_M = 6, DEFAULT_PLACE_MM = [0, 0, 4000], STALE_MS = 2000, LABEL_PX = 22, PHONE_PX = 640;
 const FADE = { ok: 0, warmup: 0.45, held: 0.4, predicted: 0.6, lost: 0.85 };
+const LEVEL = { none: " · camera taken for level", estimated: " · level estimated" };
 const $ = (id) => document.getElementById(id);
 
 const canvas = $("stage");
@@ -92,7 +93,7 @@ function forget(name) {
   arrange();
 }
 
-// Millimetres in a camera's axes (x right, y down, z forward) or a z-up world, to metres, y up.
+// Millimetres in a level camera's axes (x right, y down, z forward) or a z-up world, to metres, y up.
 function place(stream, x, y, z) {
   if (stream.pose.world) return new T.Vector3(x / 1000, z / 1000, -y / 1000);
   return new T.Vector3(x / 1000 + stream.offset, -y / 1000 - (stream.ground ?? 0), -z / 1000);
@@ -123,6 +124,8 @@ function draw(now) {
     if (!pose) continue;
     stream.frustum.position.copy(place(stream, 0, 0, 0));
     stream.frustum.visible = !pose.world;
+    const r = pose.turn;  // of the camera: x right, y up, z backward here
+    stream.frustum.quaternion.setFromRotationMatrix(matrix.set(r[0], -r[1], -r[2], 0, -r[3], r[4], r[5], 0, -r[6], r[7], r[8], 0, 0, 0, 0, 1));
     if (!pose.world) tell(stream.name, stream.name, "stream", stream.frustum.position, told);
     const stale = now - stream.heard > STALE_MS;
     for (let i = 0; i < pose.ids.length && people < MOST_PEOPLE; i++, people++) {
@@ -243,7 +246,7 @@ function showStream(status) {
   }
   first.textContent = `${status.persons} ${status.persons === 1 ? "person" : "people"} · ${Math.round(rate)} fps · ${figure(stream?.latency ?? 0)} ms`;
   const lost = ["late", "dup", "gap", "shed", "failed"].filter((k) => t[k]).map((k) => `${k} ${t[k]}`).join(" · ");
-  second.textContent = (lost || "nothing lost") + (status.assumed_lens ? " · lens assumed" : "");
+  second.textContent = (lost || "nothing lost") + (status.assumed_lens ? " · lens assumed" : "") + (LEVEL[stream?.pose?.level_src] ?? "");
 }
 const figure = (ms) => (ms < 9.995 ? ms.toFixed(2) : ms < 99.95 ? ms.toFixed(1) : ms.toFixed(0));
 // The state decides about chip, banner and people together: nobody is drawn while the server is not heard.

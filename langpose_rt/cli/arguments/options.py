@@ -157,6 +157,14 @@ def add_up_argument(parser: "argparse._ActionsContainer") -> None:
     )
 
 
+def add_gravity_arguments(parser: "argparse._ActionsContainer") -> None:
+    """Declare --gravity and --camera-pitch-deg, for commands that read files."""
+    from langpose_rt.geometry.level_axes import CAMERA_PITCH_HELP, GRAVITY_HELP
+
+    parser.add_argument("--gravity", metavar="X,Y,Z", help=GRAVITY_HELP)
+    parser.add_argument("--camera-pitch-deg", type=float, metavar="X", help=CAMERA_PITCH_HELP)
+
+
 def check_writable(path: Path, what: str, option: str = "--out") -> None:
     """Check that a file can be written, before the work that produces it.
 
@@ -199,7 +207,10 @@ def _add_flag(
     elif get_origin(kind) is Literal:
         options["choices"] = get_args(kind)
     else:
-        options |= {"type": kind, "metavar": _METAVARS.get(kind, "VALUE")}
+        options |= {
+            "type": kind,
+            "metavar": field.metadata.get("metavar", _METAVARS.get(kind, "VALUE")),
+        }
     text = field.metadata.get("help", "")
     text += "" if default is None else f" (default: {default})"
     name = "--" + field.name.replace("_", "-")

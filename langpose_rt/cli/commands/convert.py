@@ -3,11 +3,16 @@
 import argparse
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from langpose_rt.cli.arguments.options import add_up_argument, check_not_input, check_writable
+from langpose_rt.cli.arguments.options import (
+    add_gravity_arguments,
+    add_up_argument,
+    check_not_input,
+    check_writable,
+)
 from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,6 +28,19 @@ ONE_PERSON = (".trc", ".c3d", ".bvh")
 
 _SHOWN = 8
 ENDINGS = (*ONE_PERSON, ".csv", ".npz")
+
+
+_NOTES = {
+    ("camera", "none"): (
+        "gravity is not known, so the camera is taken for level; say it with --camera-pitch-deg or "
+        "--gravity"
+    ),
+    ("camera", "estimated"): (
+        "gravity is an estimate from feet and upright trunks; say it with --gravity if you know it"
+    ),
+    ("world", "none"): "z is taken for up in world axes; say another with --up",
+}
+"""What to say of the axes of a file, by frame and level_src."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rate", type=float, metavar="HZ",
         help="of TRC, C3D and BVH (default: the median one, or the usual one within 2 %%)",
     )  # fmt: skip
+    parser.add_argument(
+        "--axes", choices=("level", "recorded"), default="level",
+        help="of CSV: level, z up where gravity is known, or as recorded (default: %(default)s)",
+    )  # fmt: skip
     add_up_argument(parser)
+    add_gravity_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print a summary as JSON")
 
 
@@ -64,13 +87,19 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"{arguments.out} ends in none of {' '.join(ENDINGS)}; choose another -o")
     check_writable(arguments.out, "poses", "-o")
     check_not_input(arguments.out, arguments.file)
-    all_tracks = _tracks(arguments.file)
+    all_tracks = _with_gravity(_tracks(arguments.file), arguments)
     origin_ns = min(int(track.t_ns[0]) for track in all_tracks)
     tracks = _chosen(all_tracks, arguments)
     if ending in ONE_PERSON:
         written = _one_file_each(tracks, arguments, ending, origin_ns)
     else:
+        if ending == ".csv" and arguments.axes == "level":
+            from langpose_rt.formats.track import levelled
+
+            tracks = [levelled(track) if track.gravity else track for track in tracks]
         written = [_one_file(tracks, arguments.out, ending, origin_ns)]
+    if ending != ".npz":
+        _tell_axes(tracks)
     if arguments.json:
         print(json.dumps([{name: getattr(w, name) for name in w.__slots__} for w in written]))
         return 0
@@ -92,6 +121,29 @@ def _tracks(path: Path) -> "list[Track]":
     if not tracks:
         raise ConfigError(f"{path} holds no person")
     return tracks
+
+
+def _with_gravity(tracks: "list[Track]", arguments: argparse.Namespace) -> "list[Track]":
+    """Return the tracks with the gravity that --gravity, --camera-pitch-deg and --up give them."""
+    from langpose_rt.geometry.level_axes import gravity_from_options, gravity_of_up
+
+    camera = gravity_from_options(arguments.gravity, arguments.camera_pitch_deg)
+    world = None if arguments.up is None else gravity_of_up(arguments.up)
+    given = {"camera": camera, "world": world}
+    return [
+        replace(track, gravity=given[track.frame], level_src="given")
+        if given[track.frame]
+        else track
+        for track in tracks
+    ]
+
+
+def _tell_axes(tracks: "Sequence[Track]") -> None:
+    """Say on standard error where level axes are an estimate or a guess."""
+    sources = {(track.frame, track.level_src) for track in tracks}
+    for (frame, source), note in _NOTES.items():
+        if (frame, source) in sources:
+            print(f"note: {note}", file=sys.stderr)
 
 
 def _chosen(tracks: "list[Track]", arguments: argparse.Namespace) -> "list[Track]":
@@ -136,8 +188,6 @@ def _one_file_each(
             f"a {ending} file holds one person; choose with --stream and --person, or take --all: "
             f"{_listed(tracks)}"
         )
-    if arguments.up is None and any(track.frame == "world" for track in tracks):
-        print("note: z is taken for up in world axes; say another with --up", file=sys.stderr)
     long_enough = [track for track in tracks if len(track.t_ns) > 1] or tracks
     names = _names_of(long_enough, arguments.out) if arguments.all else [arguments.out]
     written = []
@@ -147,7 +197,6 @@ def _one_file_each(
             arguments.rate,
             origin_ns=origin_ns,
             from_origin=ending != ".trc",
-            up=arguments.up or "z",
         )
         if ending == ".trc":
             from langpose_rt.formats.trc import motion_to_trc as write

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from langpose_rt.cli.arguments.options import (
     add_config_arguments,
+    add_gravity_arguments,
     add_model_arguments,
     add_up_argument,
     backend_from_arguments,
@@ -22,6 +23,8 @@ from langpose_rt.cli.arguments.options import (
 from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from langpose_rt.formats.clip import Clip, ClipOverrides
     from langpose_rt.formats.lifted_npz import PoseSequence
     from langpose_rt.geometry.camera import Camera
@@ -31,13 +34,23 @@ if TYPE_CHECKING:
 SUMMARY = "lift a file of 2D keypoints to 3D poses, through the very pipeline that serves live"
 EXAMPLE = "langpose-rt lift openpose_json/ --size 1920x1080 --fps 60 -o poses.npz"
 
-NOT_FOR_FILES = ("name", "axes", "max_wait_ms", "max_streams", "idle_s")
+NOT_FOR_FILES = (
+    *("name", "axes", "max_wait_ms", "max_streams", "idle_s"),
+    *("gravity", "camera_pitch_deg"),  # of the clip
+)
 """Options of the live pipeline that have no effect on a file."""
 
 _OTHER_ENDINGS = (".trc", ".c3d", ".bvh", ".csv", ".mcap", ".json")
 
 SLOTS = 128
 """Twice the most people of a frame: lost people keep their slot until the track timeout."""
+
+
+_LEVEL_NOTES = {
+    "none": "gravity is not known: say it with --camera-pitch-deg or --gravity",
+    "estimated": "gravity is an estimate from feet and upright trunks",
+}
+"""What to say of a clip's gravity, by level_src."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,6 +88,7 @@ def add_clip_arguments(parser: argparse.ArgumentParser, *, camera_name: bool = T
             "--camera", metavar="NAME", help="name of the camera in --cameras, if it has several"
         )
     add_up_argument(group)
+    add_gravity_arguments(group)
 
 
 def add_lifting_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,6 +117,8 @@ def run(arguments: argparse.Namespace) -> int:
     lifted = lift_with_progress(clip, backend, config)
     took_s = time.perf_counter() - started_s
     lifted_to_npz(arguments.out, lifted)
+    if note := _LEVEL_NOTES.get(lifted.level_src):
+        notes.append(note)
     frames, columns = lifted.ids.shape
     poses = int((lifted.ids >= 0).sum())
     if arguments.json:
@@ -176,8 +192,24 @@ def _overrides(arguments: argparse.Namespace) -> "ClipOverrides":
         size=size_from_text(arguments.size),
         fps=rate_from_text(arguments.fps),
         intrinsics=None if camera is None else camera.intrinsics,
-        gravity=None if camera is None else camera.gravity,
+        gravity=gravity_from_arguments(arguments, None if camera is None else camera.gravity),
     )
+
+
+def gravity_from_arguments(
+    arguments: argparse.Namespace, calibrated: "np.ndarray | None" = None
+) -> "np.ndarray | None":
+    """Return the gravity of --gravity or --camera-pitch-deg, else the calibrated one.
+
+    Raises:
+        ConfigError: If both flags are given, or one is wrong.
+    """
+    import numpy as np
+
+    from langpose_rt.geometry.level_axes import gravity_from_options
+
+    given = gravity_from_options(arguments.gravity, arguments.camera_pitch_deg)
+    return calibrated if given is None else np.array(given)
 
 
 def _camera(arguments: argparse.Namespace) -> "Camera | None":

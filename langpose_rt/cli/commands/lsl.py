@@ -62,13 +62,14 @@ def _pylsl() -> Any:
 
 def _info(pylsl: Any, arguments: argparse.Namespace) -> Any:
     """Return the description of the LSL stream."""
-    from langpose_rt.bridges.lsl import CHANNELS, UNIT
+    from langpose_rt.bridges.lsl import AXES, CHANNELS, UNIT
 
     source = f"langpose-rt:{arguments.server}:{arguments.rig}/{arguments.camera}"
     info = pylsl.StreamInfo(
         arguments.name, "MoCap", len(CHANNELS), arguments.rate_hz, "float32", source
     )
     info.desc().append_child_value("manufacturer", "langpose-rt")
+    info.desc().append_child_value("axes", AXES)
     channels = info.desc().append_child("channels")
     for label in CHANNELS:
         channel = channels.append_child("channel")

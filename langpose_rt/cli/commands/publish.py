@@ -20,6 +20,7 @@ from langpose_rt.cli.arguments.connection import (
 from langpose_rt.cli.commands.lift import (
     add_clip_arguments,
     clip_from_arguments,
+    gravity_from_arguments,
     rate_from_text,
     size_from_text,
 )
@@ -160,7 +161,9 @@ def _run_capture(
     from langpose_rt.capture.detector import open_detector
     from langpose_rt.capture.publish_loop import publish_detections
     from langpose_rt.client.publisher import RigPublisher
+    from langpose_rt.protocol.messages import RigCamera
 
+    gravity = gravity_from_arguments(arguments)
     detector = open_detector(arguments.detector, arguments.mode, arguments.device)
     rig, camera = arguments.rig or "rig0", arguments.camera
     with RigPublisher(
@@ -170,6 +173,7 @@ def _run_capture(
         skeleton=detector.skeleton,
         size=source.size,
         fps=source.fps,
+        intrinsics=None if gravity is None else RigCamera(gravity=tuple(gravity)),
         **server.keys,
     ) as publisher:
         _wait(publisher.wait_for_server, arguments, server, f"{rig}/{camera}")

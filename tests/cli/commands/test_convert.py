@@ -1,16 +1,28 @@
 """`convert`: every ending, choices that must be made, and what it refuses."""
 
+import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from langpose_rt.cli.commands.convert import _names_of
-from langpose_rt.formats.lifted_npz import lifted_from_npz, lifted_from_tracks, lifted_to_npz
+from langpose_rt.formats.clip import DEMO_CLIP
+from langpose_rt.formats.lifted_npz import (
+    PoseSequence,
+    lifted_from_npz,
+    lifted_from_tracks,
+    lifted_to_npz,
+)
+from langpose_rt.formats.readers import read_clip
 from langpose_rt.formats.track import Track
+from langpose_rt.geometry.level_axes import gravity_of_pitch
+from langpose_rt.geometry.skeleton import JOINTS
 from tests.commands import run_here
-from tests.formats.walker import swinging
+from tests.formats.test_bvh import kinematics
+from tests.formats.walker import swinging, track_of
 from tests.recording.test_tracks import recorded_walk
 
 
@@ -55,6 +67,107 @@ def test_csv_takes_everybody_and_npz_one_stream_that_converts_again(
     np.testing.assert_array_equal(lifted.pose[:, :, 0], 0)
     again = run_here("convert", npz, "-o", tmp_path / "b.trc", "--person", 4)
     assert again.code == 0, again.err
+
+
+def lean_deg(joints: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """Angle of the trunk to the way up."""
+    trunk = joints[:, JOINTS.index("Thorax")] - joints[:, 0]
+    return np.degrees(np.arccos(trunk @ up / np.linalg.norm(trunk, axis=-1)))
+
+
+def joints_of(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Joints (metres) and the way up of a written file."""
+    if path.suffix == ".trc":
+        rows = [line.split("\t")[2:] for line in path.read_text().splitlines()[6:]]
+        return np.array(rows, float).reshape(len(rows), 17, 3) / 1000, np.array([0.0, 1.0, 0.0])
+    if path.suffix == ".c3d":
+        import ezc3d
+
+        points = ezc3d.c3d(str(path))["data"]["points"][:3]
+        return points.transpose(2, 1, 0) / 1000, np.array([0.0, 0.0, 1.0])
+    if path.suffix == ".bvh":
+        # the bone from Hips to Spine and on; of a straight trunk the pelvis leans as the hips say
+        found, names = kinematics(path, 100), ("Hips", "Neck")
+        joints = np.zeros((100, 17, 3))
+        joints[:, 0], joints[:, JOINTS.index("Thorax")] = (found[name] for name in names)
+        return joints, np.array([0.0, 1.0, 0.0])
+    with path.open() as file:
+        lines = list(csv.DictReader(file))
+    axes = [[[float(row[f"{j}_{a}"]) for a in "xyz"] for j in JOINTS] for row in lines]
+    assert {row["frame"] for row in lines} == {"level"}
+    return np.array(axes), np.array([0.0, 0.0, 1.0])
+
+
+@pytest.mark.parametrize("ending", ["trc", "c3d", "csv", "bvh"])
+def test_people_stand_as_they_stood_before_a_tilted_camera(tmp_path: Path, ending: str) -> None:
+    clip = read_clip(DEMO_CLIP)
+    assert clip.pose3d is not None
+    assert clip.gravity is not None
+    truth = lean_deg(clip.pose3d, -clip.gravity)
+    as_if_level = lean_deg(clip.pose3d, np.array([0.0, -1.0, 0.0]))
+    assert as_if_level.mean() - truth.mean() > 15, "the camera is tilted"
+    x, y, z = clip.gravity.tolist()
+    whole = np.where(np.isnan(clip.pose3d), clip.pose3d[:, 8:9] + 0.1, clip.pose3d)  # no nose
+    lifted = replace(lifted_of(whole, clip.t_ns), gravity=(x, y, z), level_src="given")
+    lifted_to_npz(tmp_path / "true.npz", lifted)
+    out = tmp_path / f"true.{ending}"
+    assert run_here("convert", tmp_path / "true.npz", "-o", out).code == 0
+    joints, up = joints_of(out)
+    np.testing.assert_allclose(lean_deg(joints, up), truth, atol=2.5 if ending == "bvh" else 0.05)
+
+
+def test_lifting_keeps_the_gravity_of_the_clip_for_the_file(tmp_path: Path) -> None:
+    clip, npz = read_clip(DEMO_CLIP), tmp_path / "a.npz"
+    assert clip.pose3d is not None
+    assert clip.gravity is not None
+    assert run_here("lift", DEMO_CLIP, "-o", npz).code == 0
+    assert lifted_from_npz(npz).level_src == "given"
+    assert run_here("convert", npz, "-o", tmp_path / "a.trc").code == 0
+    pose = lifted_from_npz(npz).pose[:, 0]
+    found = lean_deg(*joints_of(tmp_path / "a.trc"))
+    np.testing.assert_allclose(found, lean_deg(pose, -clip.gravity), atol=0.05)
+    assert abs(found - lean_deg(clip.pose3d, -clip.gravity)).mean() < 12, "of one camera"
+    as_if_level = lean_deg(pose, np.array([0.0, -1.0, 0.0]))
+    assert as_if_level.mean() - found.mean() > 15
+
+
+def test_a_tilt_that_is_said_at_conversion_levels_a_file_that_knows_none(tmp_path: Path) -> None:
+    npz, level = tmp_path / "a.npz", swinging(5)
+    lifted_to_npz(npz, lifted_of(level, 20_000_000 * np.arange(5)))
+    done = run_here("convert", npz, "-o", tmp_path / "a.trc")
+    assert "the camera is taken for level; say it with --camera-pitch-deg" in done.err
+    pitched = run_here("convert", npz, "-o", tmp_path / "b.trc", "--camera-pitch-deg", 30)
+    assert "level" not in pitched.err
+    before, up = joints_of(tmp_path / "a.trc")
+    after, _ = joints_of(tmp_path / "b.trc")
+    np.testing.assert_allclose(lean_deg(after, up), lean_deg(level, -np.array(
+        gravity_of_pitch(30.0))), atol=0.1)  # fmt: skip
+    assert abs(lean_deg(after, up) - lean_deg(before, up)).max() > 5
+    same = run_here("convert", npz, "-o", tmp_path / "c.trc", "--gravity", "0,0.8660254,0.5")
+    assert same.code == 0, same.err
+    np.testing.assert_allclose(joints_of(tmp_path / "c.trc")[0], after, atol=2e-5)
+    downward = run_here("convert", npz, "-o", tmp_path / "d.trc", "--gravity", "-0.1,0.9,0.3")
+    assert downward.code == 0, "a number below zero is no option"
+    both = run_here(
+        "convert", npz, "-o", tmp_path / "e.trc", "--gravity", "0,1,0", "--camera-pitch-deg", 3
+    )
+    assert (both.code, "got both --gravity and" in both.sentence) == (2, True)
+
+
+def test_csv_keeps_the_recorded_axes_on_request(tmp_path: Path) -> None:
+    npz, joints = tmp_path / "a.npz", swinging(3)
+    lifted = lifted_of(joints, 20_000_000 * np.arange(3))
+    lifted_to_npz(npz, replace(lifted, gravity=gravity_of_pitch(20.0), level_src="given"))
+    assert run_here("convert", npz, "-o", tmp_path / "a.csv", "--axes", "recorded").code == 0
+    with (tmp_path / "a.csv").open() as file:
+        row = next(csv.DictReader(file))
+    assert row["frame"] == "camera"
+    assert float(row["Hip_z"]) == pytest.approx(joints[0, 0, 2], abs=1e-4)
+
+
+def lifted_of(joints: np.ndarray, t_ns: np.ndarray) -> PoseSequence:
+    """Poses of one person in camera axes."""
+    return lifted_from_tracks([track_of(joints, t_ns)])
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def test_the_file_has_the_shapes_of_the_clip(model: Path, clip_file: Path, tmp_p
         np.testing.assert_array_equal(file["pose"][:, :, 0], 0)
     assert shapes == {
         "pose": (20, 1, 17, 3), "root": (20, 1, 3), "sigma_m": (20, 1, 17), "ids": (20, 1),
-        "t_ns": (20,),
+        "t_ns": (20,), "gravity": (3,), "level_src": (),
     }  # fmt: skip
 
 
@@ -181,7 +181,8 @@ def test_what_is_odd_is_used_and_noted_in_the_last_line(model: Path, tmp_path: P
     assert last.startswith("note: 17 keypoints are taken for coco17; if they are h36m17, say --fo")
     assert "the lens is assumed to see 60 degrees" in last
     notes = json.loads(run_here(*words, "-o", tmp_path / "o.npz", "--model", model, "--json").out)
-    assert len(notes["notes"]) == 2
+    assert len(notes["notes"]) == 3
+    assert "gravity is not known: say it with --camera-pitch-deg or --gravity" in last
     t_ns = lifted_from_npz(tmp_path / "o.npz").t_ns
     assert t_ns.tolist() == [round(n * 1001e9 / 60000) for n in range(9)]
 
