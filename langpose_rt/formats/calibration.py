@@ -10,13 +10,16 @@ One table per camera, at the top level (`[cam_01]`) or under `[cameras]` (calisc
     translation    optional; x_camera = R x_world + t, metres; millimetres are converted
     fisheye        optional; true is refused
 
+`offset_ms_NAME` in the table `[metadata]` is what that camera's clock shows too much.
 Tables that describe no camera (`[metadata]`, `[stereo_0_1]`) are skipped. A camera that cannot be
 used is left out and reported; the others are kept. Without rotation and translation a camera has
 intrinsics only. The camera model is in `geometry/camera.py`.
 """
 
 import codecs
+import contextlib
 import logging
+import math
 import re
 import sys
 import unicodedata
@@ -46,6 +49,9 @@ log = logging.getLogger(__name__)
 CAMERA_KEYS = {"matrix", "distortions"}
 UP = UP_AXES
 """Directions the up axis of the world may have."""
+
+OFFSET_KEY = "offset_ms_"
+"""Keys of `[metadata]`, before a camera's name: what its clock shows too much, milliseconds."""
 
 FARTHEST_M = 100.0
 """Positions farther from the origin of the world are in millimetres, or unusable."""
@@ -102,12 +108,31 @@ def cameras_from_toml(
     return _with_gravity(path, _in_metres(path, cameras, report), up, report)
 
 
-def _camera_tables(path: Path) -> dict[str, Mapping[str, Any]]:
+def clock_offsets_from_toml(path: str | Path) -> dict[str, float]:
+    """Return what each camera's clock shows too much in seconds, as `calibrate --offsets` found it.
+
+    Raises:
+        ConfigError: If the file is no TOML file.
+    """
+    remarks = _document(Path(path)).get("metadata", {})
+    found: dict[str, float] = {}
+    for key, value in remarks.items() if isinstance(remarks, dict) else ():
+        with contextlib.suppress(TypeError, ValueError):
+            if key.startswith(OFFSET_KEY) and math.isfinite(float(value)):
+                found[key.removeprefix(OFFSET_KEY)] = float(value) / 1000
+    return found
+
+
+def _document(path: Path) -> dict[str, Any]:
     try:
         raw = read_bounded(path, MAX_FRAME_BYTES)
-        document = tomllib.loads(raw.removeprefix(codecs.BOM_UTF8).decode())
+        return tomllib.loads(raw.removeprefix(codecs.BOM_UTF8).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is no TOML file: {error}") from None
+
+
+def _camera_tables(path: Path) -> dict[str, Mapping[str, Any]]:
+    document = _document(path)
     nested = document.pop("cameras", {})
     tables = document | (nested if isinstance(nested, dict) else {})
     return {

@@ -1,14 +1,16 @@
 """Reader and writer of lifted poses as npz files.
 
-    pose     (F,P,17,3)  joints relative to the root: metres, camera axes
-    root     (F,P,3)     root position: metres, camera axes
+    pose     (F,P,17,3)  joints relative to the root: metres
+    root     (F,P,3)     root position: metres
     sigma_m  (F,P,17)    standard deviation that the model predicts for each joint, metres
     ids      (F,P)       person id of every column, -1 for no person
     t_ns     (F)         capture time of every frame
     gravity  (3)         unit vector that points down, camera axes; only where it is known
     level_src            what gravity rests on, as in pose messages; with gravity only
+    frame    text        axes of pose and root: "camera", or "world" of a capture volume
 
-A missing person is NaN. Keypoint clips are in another file: `clip_npz.py`.
+A missing person is NaN. Files without `frame` are in camera axes. What fusion knows beyond that is
+in `fused_npz.py`, keypoint clips are in another file: `clip_npz.py`.
 """
 
 from collections.abc import Sequence
@@ -35,6 +37,7 @@ class PoseSequence:
     t_ns: Int[np.ndarray, " frame"]
     gravity: Vector | None = None
     level_src: str = "none"
+    frame: str = "camera"
 
     @classmethod
     def empty(cls, t_ns: Int[np.ndarray, " frame"], persons: int) -> "PoseSequence":
@@ -55,11 +58,16 @@ def lifted_to_npz(path: str | Path, lifted: PoseSequence) -> None:
     Raises:
         ConfigError: If the file cannot be written.
     """
-    names = ("pose", "root", "sigma_m", "ids", "t_ns")
-    arrays = {name: getattr(lifted, name) for name in names}
+    arrays_to_npz(Path(path), arrays_of_lifted(lifted))
+
+
+def arrays_of_lifted(lifted: PoseSequence) -> dict[str, np.ndarray]:
+    """Return the arrays of the file, by name."""
+    names = ("pose", "root", "sigma_m", "ids", "t_ns", "frame")
+    arrays = {name: np.asarray(getattr(lifted, name)) for name in names}
     if lifted.gravity is not None:
         arrays |= {"gravity": np.array(lifted.gravity), "level_src": np.array(lifted.level_src)}
-    arrays_to_npz(Path(path), arrays)
+    return arrays
 
 
 def lifted_from_npz(path: str | Path) -> PoseSequence:
@@ -71,6 +79,9 @@ def lifted_from_npz(path: str | Path) -> PoseSequence:
     with Archive(Path(path)) as archive:
         pose = archive.numbers("pose", "F,P,17,3")
         shape = f"{pose.shape[0]},{pose.shape[1]}"
+        frame = archive.text("frame") if "frame" in archive else "camera"
+        if frame not in ("camera", "world"):
+            raise archive.wrong(f'"frame" is "{frame}"', '"camera" or "world"')
         return PoseSequence(
             pose=pose.astype(np.float32),
             root=archive.numbers("root", f"{shape},3").astype(np.float32),
@@ -79,6 +90,7 @@ def lifted_from_npz(path: str | Path) -> PoseSequence:
             t_ns=archive.integers("t_ns", str(pose.shape[0])),
             gravity=_gravity(archive),
             level_src=archive.text("level_src") if "level_src" in archive else "none",
+            frame=frame,
         )
 
 
@@ -105,6 +117,7 @@ def tracks_from_lifted(lifted: PoseSequence, stream: str) -> list[Track]:
                 sigma_m=lifted.sigma_m[frames, columns],
                 gravity=lifted.gravity,
                 level_src=lifted.level_src,
+                frame=lifted.frame,
             )
         )
     return tracks
@@ -115,7 +128,10 @@ def lifted_from_tracks(tracks: Sequence[Track]) -> PoseSequence:
     t_ns = np.unique(np.concatenate([track.t_ns for track in tracks]))
     first = tracks[0]
     lifted = replace(
-        PoseSequence.empty(t_ns, len(tracks)), gravity=first.gravity, level_src=first.level_src
+        PoseSequence.empty(t_ns, len(tracks)),
+        gravity=first.gravity,
+        level_src=first.level_src,
+        frame=first.frame,
     )
     for column, track in enumerate(tracks):
         frames = np.searchsorted(t_ns, track.t_ns)
@@ -124,3 +140,18 @@ def lifted_from_tracks(tracks: Sequence[Track]) -> PoseSequence:
         lifted.sigma_m[frames, column] = track.sigma_m
         lifted.ids[frames, column] = track.person
     return lifted
+
+
+def columns_of_ids(ids: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return the column of every person in every frame: the lowest free one, for all its frames."""
+    last_seen = {person: index for index, own in enumerate(ids) for person in own.tolist()}
+    taken: dict[int, int] = {}
+    columns = []
+    for index, own in enumerate(ids):
+        taken = {person: column for person, column in taken.items() if last_seen[person] >= index}
+        for person in own.tolist():
+            if person not in taken:
+                used = set(taken.values())
+                taken[person] = next(c for c in range(len(used) + 1) if c not in used)
+        columns.append(np.array([taken[person] for person in own.tolist()], np.int64))
+    return columns

@@ -6,15 +6,19 @@ are those that a server would have published.
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count
 
 import msgspec
+import numpy as np
 
 from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.formats.clip import Clip
-from langpose_rt.formats.lifted_npz import PoseSequence
+from langpose_rt.formats.lifted_npz import PoseSequence, columns_of_ids
+from langpose_rt.geometry.skeleton import to_h36m17
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.pipeline import Pipeline
 from langpose_rt.pipeline.responder import OutgoingMessage
+from langpose_rt.pipeline.tracker import Tracker
 from langpose_rt.protocol.frames import (
     empty_frame,
     frame_with_people,
@@ -86,17 +90,40 @@ def lift_clip(
     pipeline = Pipeline(backend, config)
     messages: list[PoseMessage] = []
     try:
-        for count, frame in enumerate(frames_of_clip(clip, RIG, CAMERA, epoch=1), start=1):
+        for done, frame in enumerate(frames_of_clip(clip, RIG, CAMERA, epoch=1), start=1):
             if not pipeline.receive(encode_keypoints(frame), frame.t_ns):
                 reasons = ", ".join(pipeline.stats.rejected) or "out of order"
                 raise ConfigError(f"frame {frame.seq} of the clip was refused: {reasons}")
             messages += _poses(pipeline.step(frame.t_ns))
             if on_frame is not None:
-                on_frame(count)
+                on_frame(done)
     except MessageError as error:
         raise ConfigError(f"a frame of the clip is not acceptable: {error.detail}") from None
     messages += _poses(pipeline.flush(int(clip.t_ns[-1])))
     return _sequence_from_messages(messages, clip)
+
+
+def tracked_clip(clip: Clip, memory_s: float) -> Clip:
+    """Return a clip in which everybody has an id: the file's, else that of the live tracker.
+
+    Args:
+        clip: The clip.
+        memory_s: Longest time out of sight after which a person keeps the id.
+    """
+    unknown = clip.present & (clip.ids < 0)
+    if not unknown.any():
+        return clip
+    ids = np.where(clip.present, clip.ids, -1)
+    tracker = Tracker(count(int(ids.max()) + 1).__next__, memory_s)
+    joints = to_h36m17(clip.keypoints, clip.skeleton) / np.array([max(clip.size)] * 2 + [1.0])
+    unknown &= (joints[..., 2] > 0).any(-1)
+    before_ns = None
+    for frame, t_ns in enumerate(clip.t_ns.tolist()):
+        own = np.flatnonzero(unknown[frame])
+        ids[frame, own] = tracker.ids_of(joints[frame, own], t_ns, before_ns)
+        before_ns = t_ns
+    keypoints = np.where((ids >= 0)[..., None, None], clip.keypoints, np.float32(0))
+    return replace(clip, ids=ids, keypoints=keypoints)
 
 
 def _poses(outgoing: list[OutgoingMessage]) -> list[PoseMessage]:
@@ -105,11 +132,15 @@ def _poses(outgoing: list[OutgoingMessage]) -> list[PoseMessage]:
 
 def _sequence_from_messages(messages: list[PoseMessage], clip: Clip) -> PoseSequence:
     if (clip.ids[clip.present] >= 0).all():
-        columns, count = _columns_of_clip(messages, clip), clip.ids.shape[1]
+        columns, persons = _columns_of_clip(messages, clip), clip.ids.shape[1]
     else:
-        columns = _columns_of_tracks(messages)
-        count = 1 + max((column for own in columns for column in own.values()), default=0)
-    lifted = PoseSequence.empty(clip.t_ns, count)
+        places = columns_of_ids([message.ids for message in messages])
+        columns = [
+            dict(zip(message.ids.tolist(), own.tolist(), strict=True))
+            for message, own in zip(messages, places, strict=True)
+        ]
+        persons = 1 + max((column for own in columns for column in own.values()), default=0)
+    lifted = PoseSequence.empty(clip.t_ns, persons)
     for message, own in zip(messages, columns, strict=True):
         frame = message.src.seq
         rows = [row for row, person in enumerate(message.ids.tolist()) if person in own]
@@ -138,21 +169,4 @@ def _columns_of_clip(messages: list[PoseMessage], clip: Clip) -> list[dict[int, 
         coasting = {person: column for person, column in before.items() if column not in taken}
         before = coasting | own
         columns.append(before)
-    return columns
-
-
-def _columns_of_tracks(messages: list[PoseMessage]) -> list[dict[int, int]]:
-    """Return the column of every person in every message: the lowest free one for the track."""
-    last_seen = {
-        person: index for index, message in enumerate(messages) for person in message.ids.tolist()
-    }
-    taken: dict[int, int] = {}
-    columns = []
-    for index, message in enumerate(messages):
-        taken = {person: column for person, column in taken.items() if last_seen[person] >= index}
-        for person in message.ids.tolist():
-            if person not in taken:
-                used = set(taken.values())
-                taken[person] = next(c for c in range(len(used) + 1) if c not in used)
-        columns.append({person: taken[person] for person in message.ids.tolist()})
     return columns

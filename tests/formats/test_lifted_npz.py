@@ -9,6 +9,7 @@ import pytest
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.lifted_npz import (
     PoseSequence,
+    columns_of_ids,
     lifted_from_npz,
     lifted_from_tracks,
     lifted_to_npz,
@@ -42,8 +43,8 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     lifted_to_npz(tmp_path / "out.npz", lifted)
     again = lifted_from_npz(str(tmp_path / "out.npz"))
     assert (again.gravity, again.level_src) == (None, "none")
-    for name in ("pose", "root", "sigma_m", "ids", "t_ns"):
-        before, after = getattr(lifted, name), getattr(again, name)
+    for name in ("pose", "root", "sigma_m", "ids", "t_ns", "frame"):
+        before, after = np.asarray(getattr(lifted, name)), np.asarray(getattr(again, name))
         assert before.dtype == after.dtype
         np.testing.assert_array_equal(before, after)
 
@@ -51,7 +52,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 def test_the_file_has_the_documented_arrays(tmp_path: Path) -> None:
     lifted_to_npz(tmp_path / "out", one_person_in_the_middle())
     with np.load(tmp_path / "out", allow_pickle=False) as arrays:
-        assert set(arrays.files) == {"pose", "root", "sigma_m", "ids", "t_ns"}
+        assert set(arrays.files) == {"pose", "root", "sigma_m", "ids", "t_ns", "frame"}
         assert arrays["pose"].dtype == np.float32
         assert arrays["t_ns"].tolist() == T_NS.tolist()
 
@@ -90,3 +91,23 @@ def test_gravity_and_its_source_stay_with_the_poses_and_their_tracks(tmp_path: P
 
 def arrays_of(lifted: PoseSequence) -> dict[str, np.ndarray]:
     return {name: getattr(lifted, name) for name in ("pose", "root", "sigma_m", "ids", "t_ns")}
+
+
+def test_axes_are_kept_and_those_of_older_files_are_the_cameras(tmp_path: Path) -> None:
+    path = tmp_path / "out.npz"
+    lifted_to_npz(path, replace(one_person_in_the_middle(), frame="world"))
+    again = lifted_from_npz(path)
+    (track,) = tracks_from_lifted(again, "a/b")
+    assert (again.frame, track.frame) == ("world", "world")
+    assert lifted_from_tracks([track]).frame == "world"
+    arrays = {name: array for name, array in np.load(path).items() if name != "frame"}
+    np.savez(path, **arrays)
+    assert lifted_from_npz(path).frame == "camera"
+    np.savez(path, **arrays, frame="room")
+    with pytest.raises(ConfigError, match='"frame" is "room"; expected "camera" or "world"'):
+        lifted_from_npz(path)
+
+
+def test_a_column_is_used_again_after_the_last_frame_of_a_person() -> None:
+    ids = [np.array(own) for own in ([3], [3, 5], [5], [5, 9], [9])]
+    assert [own.tolist() for own in columns_of_ids(ids)] == [[0], [0, 1], [1], [1, 0], [0]]

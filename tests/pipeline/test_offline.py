@@ -9,7 +9,7 @@ from langpose_rt.errors import ConfigError
 from langpose_rt.formats.clip import Clip
 from langpose_rt.geometry.skeleton import skeleton_named
 from langpose_rt.pipeline.config import PipelineConfig
-from langpose_rt.pipeline.offline import frames_of_clip, lift_clip, rig_camera_of_clip
+from langpose_rt.pipeline.offline import frames_of_clip, lift_clip, rig_camera_of_clip, tracked_clip
 from tests.fakes import LENS, MS, POSE, SIZE, FakeBackend, person_px
 from tests.projection import ray_to_pixel
 
@@ -145,3 +145,13 @@ def test_gravity_of_the_clip_or_of_the_options_comes_with_the_poses() -> None:
         replace(clip, gravity=None), FakeBackend(4), replace(RAW, camera_pitch_deg=90.0)
     )
     assert pitched.gravity == pytest.approx((0, 0, 1), abs=1e-6)
+
+
+def test_people_whom_nobody_tracks_get_the_ids_of_the_live_tracker() -> None:
+    clip = clip_of([[0.0, 1.0], [1.0, 0.0], [None, 0.0]], ids=[[-1, -1]] * 3)
+    tracked = tracked_clip(clip, 1.0)
+    assert tracked.ids.tolist() == [[0, 1], [1, 0], [-1, 0]]
+    lifted = lift_clip(tracked, FakeBackend(), RAW)
+    np.testing.assert_allclose(lifted.root[1, :, 0], [1.0, 0.0], atol=0.05)
+    known = clip_of([[0.0]] * 2, ids=[[4]] * 2)
+    assert tracked_clip(known, 1.0) is known

@@ -5,10 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from langpose_rt.errors import ConfigError
-
 if TYPE_CHECKING:
-    from langpose_rt.formats.clip import Clip
     from langpose_rt.fusion.calibration.calibration_from_people import Calibration
     from langpose_rt.geometry.camera import Camera
 
@@ -18,14 +15,14 @@ EXAMPLE = "langpose-rt calibrate cam1.npz cam2.npz --height 1.78 -o calib.toml -
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from langpose_rt.cli.commands.lift import add_clip_arguments
+    from langpose_rt.cli.arguments.clip_files import add_clip_arguments
 
     parser.add_argument(
         "files",
         type=Path,
         nargs="+",
         metavar="FILE",
-        help="npz clip or folder of OpenPose JSON, one a camera, of the same time",
+        help="npz clip or folder of OpenPose JSON, one a camera, of the same time, or a recording",
     )
     parser.add_argument(
         "-o", "--out", type=Path, required=True, metavar="OUT.toml", help="calibration to write"
@@ -49,8 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Calibrate, write the file, and say how good it is."""
+    from langpose_rt.cli.arguments.clip_files import clips_of_cameras
     from langpose_rt.cli.arguments.options import check_writable
-    from langpose_rt.formats.calibration import cameras_to_toml
+    from langpose_rt.formats.calibration import OFFSET_KEY, cameras_from_toml, cameras_to_toml
     from langpose_rt.fusion.calibration.calibration_from_people import CalibrationOptions, calibrate
 
     check_writable(arguments.out, "calibration")
@@ -59,9 +57,10 @@ def run(arguments: argparse.Namespace) -> int:
     options = CalibrationOptions(
         height_m=arguments.height, offsets=arguments.offsets, focals=arguments.focals
     )
-    clips = clips_from_arguments(arguments)
+    lenses = None if arguments.lenses is None else cameras_from_toml(arguments.lenses)
+    clips = clips_of_cameras(arguments, arguments.files, lenses)
     found = calibrate(clips, options)
-    offsets = {f"offset_ms_{n}": f"{1000 * s:.1f}" for n, s in found.offsets_s.items()}
+    offsets = {f"{OFFSET_KEY}{n}": f"{1000 * s:.1f}" for n, s in found.offsets_s.items()}
     remarks = {"made_by": "langpose-rt calibrate"} | (offsets if arguments.offsets else {})
     cameras_to_toml(arguments.out, found.cameras, remarks)
     if arguments.picture is not None:
@@ -71,51 +70,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(lines_of_report(arguments.out, found)))
     return 0
-
-
-def clips_from_arguments(arguments: argparse.Namespace) -> "dict[str, Clip]":
-    """Read the clip of every camera, named after its file.
-
-    Raises:
-        ConfigError: If two files give one name, a file cannot be read, or lenses are wanted of a
-            file that has no camera of that name.
-    """
-    from langpose_rt.cli.commands.lift import clip_from_arguments
-
-    clips: dict[str, Clip] = {}
-    for path in arguments.files:
-        name = camera_name(path)
-        if name in clips:
-            raise ConfigError(f'{path}: two files are of a camera "{name}"; rename one')
-        clips[name] = clip_from_arguments(arguments, path)
-    if arguments.lenses is not None:
-        from langpose_rt.formats.calibration import cameras_from_toml
-
-        clips = with_lenses(clips, cameras_from_toml(arguments.lenses))
-    return clips
-
-
-def camera_name(path: Path) -> str:
-    """Return the camera name of a file: its name without ending, or without _json."""
-    return path.stem.removesuffix("_json") or str(path)
-
-
-def with_lenses(clips: "dict[str, Clip]", cameras: "dict[str, Camera]") -> "dict[str, Clip]":
-    """Return the clips with the lenses of a calibration; names may differ in "_" and "-".
-
-    Raises:
-        ConfigError: If a clip's camera is not there.
-    """
-    from dataclasses import replace
-
-    by_name = {_plain(name): camera for name, camera in cameras.items()}
-    found = {}
-    for name, clip in clips.items():
-        if _plain(name) not in by_name:
-            known = ", ".join(cameras)
-            raise ConfigError(f'there is no camera "{name}"; the calibration has {known}')
-        found[name] = replace(clip, intrinsics=by_name[_plain(name)].intrinsics)
-    return found
 
 
 def report(found: "Calibration") -> dict[str, object]:
@@ -162,7 +116,3 @@ def _centre(camera: "Camera") -> tuple[float, float, float]:
     assert camera.T_world_camera is not None
     x, y, z = camera.T_world_camera[:3, 3].tolist()
     return x, y, z
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", "").replace("-", "").lower()

@@ -6,12 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from langpose_rt.cli.arguments.clip_files import add_clip_arguments, clip_from_arguments
 from langpose_rt.cli.arguments.options import backend_from_arguments
 from langpose_rt.cli.commands.lift import (
     SLOTS,
-    add_clip_arguments,
     add_lifting_arguments,
-    clip_from_arguments,
     config_of_pipeline,
     lift_with_progress,
 )

@@ -1,7 +1,6 @@
-"""`langpose-rt lift`: lift a file of 2D keypoints to a file of 3D poses.
+"""`langpose-rt lift`: lift a file of 2D keypoints, or fuse those of several cameras, to 3D poses.
 
-Its clip and lifting flags are shared with the other commands that read files.
-
+Its lifting flags are shared with the other commands that read files.
 """
 
 import argparse
@@ -10,11 +9,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from langpose_rt.cli.arguments.clip_files import (
+    add_clip_arguments,
+    clip_from_arguments,
+    clips_of_cameras,
+)
 from langpose_rt.cli.arguments.options import (
     add_config_arguments,
-    add_gravity_arguments,
     add_model_arguments,
-    add_up_argument,
     backend_from_arguments,
     check_not_input,
     check_writable,
@@ -23,16 +25,18 @@ from langpose_rt.cli.arguments.options import (
 from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Sequence
 
-    from langpose_rt.formats.clip import Clip, ClipOverrides
+    from langpose_rt.formats.clip import Clip
+    from langpose_rt.formats.fused_npz import FusedSequence
     from langpose_rt.formats.lifted_npz import PoseSequence
-    from langpose_rt.geometry.camera import Camera
+    from langpose_rt.fusion.fused_frame import VolumeEvent
     from langpose_rt.pipeline.config import PipelineConfig
     from langpose_rt.runtime.backend import Backend
 
 SUMMARY = "lift a file of 2D keypoints to 3D poses, through the very pipeline that serves live"
-EXAMPLE = "langpose-rt lift openpose_json/ --size 1920x1080 --fps 60 -o poses.npz"
+EXAMPLE = """langpose-rt lift openpose_json/ --size 1920x1080 --fps 60 -o poses.npz
+  langpose-rt lift --cameras calib.toml --fuse cam1.npz cam2.npz -o fused.npz"""
 
 NOT_FOR_FILES = (
     *("name", "axes", "max_wait_ms", "max_streams", "idle_s"),
@@ -56,39 +60,20 @@ _LEVEL_NOTES = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "file",
+        "files",
         type=Path,
+        nargs="+",
         metavar="FILE",
-        help="npz clip, folder of OpenPose JSON, or JSON of AlphaPose or MMPose",
+        help="npz clip, folder of OpenPose JSON, or JSON of AlphaPose or MMPose; with --fuse one a "
+        "camera, or a recording",
     )
     parser.add_argument(
         "-o", "--out", type=Path, required=True, metavar="OUT.npz", help="poses to write"
     )
     add_clip_arguments(parser)
+    add_fuse_argument(parser)
     parser.add_argument("--json", action="store_true", help="print a summary as JSON")
     add_lifting_arguments(parser)
-
-
-def add_clip_arguments(parser: argparse.ArgumentParser, *, camera_name: bool = True) -> None:
-    """Declare the flags that complete a file of keypoints.
-
-    Args:
-        parser: Parser of the command.
-        camera_name: Declare --camera; False for a command that has a --camera of its own.
-    """
-    group = parser.add_argument_group("what the file may leave out")
-    group.add_argument("--format", metavar="NAME", help="keypoint format, such as coco17 or body25")
-    group.add_argument("--size", metavar="WxH", help="image size in pixels, such as 1920x1080")
-    group.add_argument("--fps", metavar="X", help="frames per second, such as 60 or 30000/1001")
-    group.add_argument(
-        "--cameras", type=Path, metavar="FILE", help="calibration TOML with the camera of the clip"
-    )
-    if camera_name:
-        group.add_argument(
-            "--camera", metavar="NAME", help="name of the camera in --cameras, if it has several"
-        )
-    add_up_argument(group)
-    add_gravity_arguments(group)
 
 
 def add_lifting_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,25 +85,32 @@ def add_lifting_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
 
 
+def add_fuse_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare --fuse."""
+    parser.add_argument(
+        "--fuse",
+        action="store_true",
+        help="the files are of the cameras of --cameras at the same time; everybody becomes one "
+        "pose in world axes",
+    )
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """Lift the file and write the poses."""
-    from langpose_rt.formats.clip_checks import assumed_lens_note
+    """Lift or fuse the files and write the poses."""
+    from langpose_rt.formats.fused_npz import FusedSequence, fused_to_npz
     from langpose_rt.formats.lifted_npz import lifted_to_npz
 
     check_npz(arguments.out)
     check_writable(arguments.out, "poses")
-    config = config_of_pipeline(arguments)
-    check_not_input(arguments.out, arguments.file)
-    clip = clip_from_arguments(arguments, arguments.file)
-    lens = assumed_lens_note(clip, config.fov_deg)
-    notes = [*clip.notes, *([lens] if lens else [])]
-    backend = backend_from_arguments(arguments, slots=SLOTS)
+    for path in arguments.files:
+        check_not_input(arguments.out, path)
     started_s = time.perf_counter()
-    lifted = lift_with_progress(clip, backend, config)
+    lifted, notes = (_fused if arguments.fuse else _lifted)(arguments)
     took_s = time.perf_counter() - started_s
-    lifted_to_npz(arguments.out, lifted)
-    if note := _LEVEL_NOTES.get(lifted.level_src):
-        notes.append(note)
+    if isinstance(lifted, FusedSequence):
+        fused_to_npz(arguments.out, lifted)
+    else:
+        lifted_to_npz(arguments.out, lifted)
     frames, columns = lifted.ids.shape
     poses = int((lifted.ids >= 0).sum())
     if arguments.json:
@@ -132,6 +124,64 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _lifted(arguments: argparse.Namespace) -> "tuple[PoseSequence, list[str]]":
+    from langpose_rt.formats.clip_checks import assumed_lens_note
+
+    if len(arguments.files) > 1:
+        raise ConfigError(
+            f"found {len(arguments.files)} files; expected one, or --fuse and the --cameras that "
+            "took them"
+        )
+    config = config_of_pipeline(arguments)
+    clip = clip_from_arguments(arguments, arguments.files[0])
+    lens = assumed_lens_note(clip, config.fov_deg)
+    backend = backend_from_arguments(arguments, slots=SLOTS)
+    lifted = lift_with_progress(clip, backend, config)
+    level = _LEVEL_NOTES.get(lifted.level_src)
+    return lifted, [*clip.notes, *(note for note in (lens, level) if note)]
+
+
+def _fused(arguments: argparse.Namespace) -> "tuple[PoseSequence, list[str]]":
+    fused, events, clips = fused_from_arguments(arguments, arguments.files)
+    notes = [f"{name}: {note}" for name, clip in clips.items() for note in clip.notes]
+    return fused, notes + [event.detail for event in events]
+
+
+def fused_from_arguments(
+    arguments: argparse.Namespace, files: "Sequence[Path]"
+) -> "tuple[FusedSequence, list[VolumeEvent], dict[str, Clip]]":
+    """Read the clips of several cameras, lift each, and fuse them.
+
+    Args:
+        arguments: Parsed flags of clips, lifting and model.
+        files: Clips and recordings.
+
+    Returns:
+        The poses, what happened to the cameras, and the clips by camera name.
+
+    Raises:
+        ConfigError: If there is no calibration, or the clips cannot be fused with it.
+    """
+    from langpose_rt.formats.calibration import cameras_from_toml, clock_offsets_from_toml
+    from langpose_rt.fusion.clip_fusion import fuse_clips
+    from langpose_rt.pipeline.offline import tracked_clip
+
+    if arguments.cameras is None:
+        raise ConfigError(
+            "--fuse needs the calibration of the cameras; say --cameras calib.toml, made with "
+            "'langpose-rt calibrate'"
+        )
+    config = config_of_pipeline(arguments)
+    cameras = cameras_from_toml(arguments.cameras, arguments.up)
+    clips = clips_of_cameras(arguments, files, cameras)
+    clips = {name: tracked_clip(clip, config.track_timeout_s) for name, clip in clips.items()}
+    backend = backend_from_arguments(arguments, slots=SLOTS)
+    lifts = {name: lift_with_progress(clip, backend, config) for name, clip in clips.items()}
+    offsets_s = clock_offsets_from_toml(arguments.cameras)
+    fused, events = fuse_clips(clips, cameras, lifts=lifts, offsets_s=offsets_s)
+    return fused, events, clips
+
+
 def check_npz(out: Path) -> None:
     """Refuse an output path with the ending of another format; only npz files are written.
 
@@ -143,18 +193,6 @@ def check_npz(out: Path) -> None:
             f"{out} is an npz file by content; choose -o {out.stem}.npz, then "
             f"'langpose-rt convert {out.stem}.npz -o {out.name}'"
         )
-
-
-def clip_from_arguments(arguments: argparse.Namespace, path: Path) -> "Clip":
-    """Read the clip of a file, completed by the flags.
-
-    Raises:
-        ConfigError: If a flag is wrong, or the file cannot be read.
-    """
-    from langpose_rt.formats.clip_checks import checked_clip
-    from langpose_rt.formats.readers import read_clip
-
-    return checked_clip(read_clip(path, _overrides(arguments)), str(path))
 
 
 def config_of_pipeline(arguments: argparse.Namespace) -> "PipelineConfig":
@@ -179,87 +217,3 @@ def lift_with_progress(
         return lift_clip(
             clip, backend, config, on_frame=lambda frames: bar.update(task, completed=frames)
         )
-
-
-def _overrides(arguments: argparse.Namespace) -> "ClipOverrides":
-    from langpose_rt.formats.clip import ClipOverrides
-    from langpose_rt.geometry.skeleton import skeleton_named
-
-    skeleton = None if arguments.format is None else skeleton_named(arguments.format)
-    camera = _camera(arguments)
-    return ClipOverrides(
-        skeleton=skeleton,
-        size=size_from_text(arguments.size),
-        fps=rate_from_text(arguments.fps),
-        intrinsics=None if camera is None else camera.intrinsics,
-        gravity=gravity_from_arguments(arguments, None if camera is None else camera.gravity),
-    )
-
-
-def gravity_from_arguments(
-    arguments: argparse.Namespace, calibrated: "np.ndarray | None" = None
-) -> "np.ndarray | None":
-    """Return the gravity of --gravity or --camera-pitch-deg, else the calibrated one.
-
-    Raises:
-        ConfigError: If both flags are given, or one is wrong.
-    """
-    import numpy as np
-
-    from langpose_rt.geometry.level_axes import gravity_from_options
-
-    given = gravity_from_options(arguments.gravity, arguments.camera_pitch_deg)
-    return calibrated if given is None else np.array(given)
-
-
-def _camera(arguments: argparse.Namespace) -> "Camera | None":
-    """Return the calibrated camera that recorded the clip; None without a calibration.
-
-    Raises:
-        ConfigError: If the file has several cameras and --camera names none of them.
-    """
-    if arguments.cameras is None:
-        return None
-    from langpose_rt.formats.calibration import cameras_from_toml
-
-    cameras = cameras_from_toml(arguments.cameras, arguments.up)
-    name = arguments.camera
-    if len(cameras) == 1:
-        return next(iter(cameras.values()))
-    found = cameras.get(name)
-    if found is None:
-        known = ", ".join(cameras)
-        raise ConfigError(f"{arguments.cameras} has {known}; say which with --camera NAME")
-    return found
-
-
-def rate_from_text(text: str | None) -> float | None:
-    """Parse a frame rate such as "29.97" or "30000/1001" in Hz; None stays None.
-
-    Raises:
-        ConfigError: If it is neither a number nor a fraction.
-    """
-    if text is None:
-        return None
-    above, _, below = text.partition("/")
-    try:
-        return float(above) / float(below or 1)
-    except (ValueError, ZeroDivisionError):
-        raise ConfigError(
-            f"--fps is {text!r}; expected a number, or a fraction such as 30000/1001"
-        ) from None
-
-
-def size_from_text(text: str | None) -> tuple[int, int] | None:
-    """Parse a size such as "1920x1080"; None stays None.
-
-    Raises:
-        ConfigError: If the text is not a size.
-    """
-    if text is None:
-        return None
-    width, _, height = text.lower().partition("x")
-    try:
-        return int(width), int(height)
-    except ValueError:
-        raise ConfigError(f"--size is {text!r}; expected WIDTHxHEIGHT such as 1920x1080") from None

@@ -12,17 +12,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from langpose_rt.cli.arguments.connection import (
-    KEY_ADVICE,
-    add_connection_arguments,
-    connection_from_arguments,
-)
-from langpose_rt.cli.commands.lift import (
+from langpose_rt.cli.arguments.clip_files import (
     add_clip_arguments,
     clip_from_arguments,
     gravity_from_arguments,
     rate_from_text,
     size_from_text,
+)
+from langpose_rt.cli.arguments.connection import (
+    KEY_ADVICE,
+    add_connection_arguments,
+    connection_from_arguments,
 )
 from langpose_rt.cli.terminal.progress_line import ProgressLine
 from langpose_rt.client.address import Connection

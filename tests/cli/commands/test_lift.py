@@ -23,7 +23,7 @@ def test_the_file_has_the_shapes_of_the_clip(model: Path, clip_file: Path, tmp_p
         np.testing.assert_array_equal(file["pose"][:, :, 0], 0)
     assert shapes == {
         "pose": (20, 1, 17, 3), "root": (20, 1, 3), "sigma_m": (20, 1, 17), "ids": (20, 1),
-        "t_ns": (20,), "gravity": (3,), "level_src": (),
+        "t_ns": (20,), "gravity": (3,), "level_src": (), "frame": (),
     }  # fmt: skip
 
 
@@ -227,3 +227,47 @@ def test_poses_are_never_written_under_the_name_of_another_format(
     assert (
         "is an npz file by content; choose -o out.npz, then 'langpose-rt convert" in done.sentence
     )
+
+
+TRIAL = Path(__file__).parents[2] / "data" / "pose2sim_two_people"
+
+
+@pytest.fixture
+def trial(tmp_path: Path) -> list[Path]:
+    """Twelve frames of two cameras of the two-person trial."""
+    files = []
+    with np.load(TRIAL.with_suffix(".npz")) as arrays:
+        for name in ("cam_02", "cam_04"):
+            files.append(tmp_path / f"{name}.npz")
+            people = arrays[name][:12]
+            np.savez(files[-1], kp2d=people, format="body25b", size=(1088, 1920), fps=60.0,
+                     ids=np.full(people.shape[:2], -1))  # fmt: skip
+    return files
+
+
+def test_clips_of_several_cameras_become_people_in_world_axes(
+    model: Path, trial: list[Path], tmp_path: Path
+) -> None:
+    cameras, out = TRIAL.with_suffix(".toml"), tmp_path / "fused.npz"
+    words = ("--cameras", cameras, "--fuse", *trial, "-o", out, "--model", model, "--json")
+    done = run_here("lift", *words)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["frames"] == 12
+    fused = lifted_from_npz(out)
+    assert fused.frame == "world"
+    truth = np.load(TRIAL.with_suffix(".npz"))["trc"][:, 11].mean(1)
+    last = fused.root[11, fused.ids[11] >= 0]
+    away = np.linalg.norm(last[None, :, :2] - truth[:, None, :2], axis=-1)
+    assert (away.min(1) < 0.25).all(), "both people are where the published triangulation has them"
+    assert run_here("convert", out, "-o", tmp_path / "a.bvh", "--person", 0).code == 0
+
+
+def test_several_files_need_to_be_fused_and_fusing_needs_a_calibration(
+    trial: list[Path], tmp_path: Path
+) -> None:
+    several = run_here("lift", *trial, "-o", tmp_path / "out.npz")
+    assert several.code == 2
+    assert "found 2 files; expected one, or --fuse and the --cameras" in several.err
+    unplaced = run_here("lift", "--fuse", *trial, "-o", tmp_path / "out.npz")
+    assert unplaced.code == 2
+    assert "--fuse needs the calibration of the cameras; say --cameras calib.toml" in unplaced.err

@@ -1,0 +1,241 @@
+"""Flags of commands that read clips of keypoints, and the clips that they describe."""
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from langpose_rt.cli.arguments.options import add_gravity_arguments, add_up_argument
+from langpose_rt.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from langpose_rt.formats.clip import Clip, ClipOverrides
+    from langpose_rt.geometry.camera import Camera
+
+
+def add_clip_arguments(parser: argparse.ArgumentParser, *, camera_name: bool = True) -> None:
+    """Declare the flags that complete a file of keypoints.
+
+    Args:
+        parser: Parser of the command.
+        camera_name: Declare --camera; False for a command that has a --camera of its own.
+    """
+    group = parser.add_argument_group("what the file may leave out")
+    group.add_argument("--format", metavar="NAME", help="keypoint format, such as coco17 or body25")
+    group.add_argument("--size", metavar="WxH", help="image size in pixels, such as 1920x1080")
+    group.add_argument("--fps", metavar="X", help="frames per second, such as 60 or 30000/1001")
+    group.add_argument(
+        "--cameras", type=Path, metavar="FILE", help="calibration TOML with the camera of the clip"
+    )
+    if camera_name:
+        group.add_argument(
+            "--camera", metavar="NAME", help="name of the camera in --cameras, if it has several"
+        )
+    add_up_argument(group)
+    add_gravity_arguments(group)
+
+
+def clip_from_arguments(
+    arguments: argparse.Namespace, path: Path, camera: "Camera | None" = None
+) -> "Clip":
+    """Read the clip of a file, completed by the flags.
+
+    Args:
+        arguments: Parsed flags of `add_clip_arguments`.
+        path: The file.
+        camera: Camera that recorded it; None for that of --cameras and --camera.
+
+    Raises:
+        ConfigError: If a flag is wrong, or the file cannot be read.
+    """
+    from langpose_rt.formats.clip_checks import checked_clip
+    from langpose_rt.formats.readers import read_clip
+
+    camera = _camera(arguments) if camera is None else camera
+    return checked_clip(read_clip(path, _overrides(arguments, camera)), str(path))
+
+
+def clips_of_cameras(
+    arguments: argparse.Namespace,
+    paths: Sequence[Path],
+    cameras: "Mapping[str, Camera] | None" = None,
+) -> "dict[str, Clip]":
+    """Read the clips of several cameras, by camera name.
+
+    A file is a camera of its name, `cam1.npz` or `cam1_json/`; a folder of such folders, and a
+    recording, are several.
+
+    Args:
+        arguments: Parsed flags of `add_clip_arguments`.
+        paths: Files, folders and recordings.
+        cameras: Calibration whose names, lenses and gravity the clips get; names may differ in "_"
+            and "-". None keeps what the files say.
+
+    Raises:
+        ConfigError: If two files are of one camera, a camera is not of the calibration, or a file
+            cannot be read.
+    """
+    clips: dict[str, Clip] = {}
+
+    def add(name: str, read: "Callable[[Camera | None], Clip]", path: Path) -> None:
+        camera = None if cameras is None else camera_named(name, cameras)
+        name = name if camera is None else camera.name
+        if name in clips:
+            raise ConfigError(f'{path}: two files are of a camera "{name}"; rename one')
+        clips[name] = read(camera)
+
+    for path in _each_camera(paths):
+        if path.suffix == ".mcap":
+            for name, clip in _clips_of_recording(path).items():
+                add(name, partial(_seen_by, clip), path)
+        else:
+            add(camera_name(path), partial(_read, arguments, path), path)
+    return clips
+
+
+def camera_name(path: Path) -> str:
+    """Return the camera name of a file: its name without ending, or without _json."""
+    return path.stem.removesuffix("_json") or str(path)
+
+
+def camera_named(name: str, cameras: "Mapping[str, Camera]") -> "Camera":
+    """Return the camera of a calibration that a file or stream is of.
+
+    Args:
+        name: "camera" or "rig/camera"; may differ in "_" and "-".
+        cameras: The calibration.
+
+    Raises:
+        ConfigError: If there is none, or several.
+    """
+    own = name.rpartition("/")[2]
+    found = cameras.get(name) or cameras.get(own)
+    if found is not None:
+        return found
+    alike = [camera for known, camera in cameras.items() if _plain(known) in _plain(own)]
+    exact = [camera for camera in alike if _plain(camera.name) == _plain(own)]
+    if len(exact or alike) != 1:
+        known = ", ".join(cameras)
+        raise ConfigError(f'there is no camera "{name}"; the calibration has {known}')
+    return (exact or alike)[0]
+
+
+def _read(arguments: argparse.Namespace, path: Path, camera: "Camera | None") -> "Clip":
+    return clip_from_arguments(arguments, path, camera)
+
+
+def _seen_by(clip: "Clip", camera: "Camera | None") -> "Clip":
+    """Return a clip with lens and gravity of the camera that saw it."""
+    from langpose_rt.formats.clip_checks import checked_clip
+
+    if camera is not None:
+        clip = replace(clip, intrinsics=camera.intrinsics, gravity=camera.gravity)
+    return checked_clip(clip, "recording")
+
+
+def _each_camera(paths: Sequence[Path]) -> list[Path]:
+    """Return one path a camera: a folder that holds folders only stands for those."""
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(path.iterdir()) if path.is_dir() else []
+        several = bool(inside) and all(entry.is_dir() for entry in inside)
+        found += inside if several else [path]
+    return found
+
+
+def _clips_of_recording(path: Path) -> "dict[str, Clip]":
+    from langpose_rt.formats.recording import Recording
+    from langpose_rt.recording.clips import clips_from_recording
+
+    return clips_from_recording(Recording(path))
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
+
+
+def _overrides(arguments: argparse.Namespace, camera: "Camera | None") -> "ClipOverrides":
+    from langpose_rt.formats.clip import ClipOverrides
+    from langpose_rt.geometry.skeleton import skeleton_named
+
+    skeleton = None if arguments.format is None else skeleton_named(arguments.format)
+    return ClipOverrides(
+        skeleton=skeleton,
+        size=size_from_text(arguments.size),
+        fps=rate_from_text(arguments.fps),
+        intrinsics=None if camera is None else camera.intrinsics,
+        gravity=gravity_from_arguments(arguments, None if camera is None else camera.gravity),
+    )
+
+
+def gravity_from_arguments(
+    arguments: argparse.Namespace, calibrated: "np.ndarray | None" = None
+) -> "np.ndarray | None":
+    """Return the gravity of --gravity or --camera-pitch-deg, else the calibrated one.
+
+    Raises:
+        ConfigError: If both flags are given, or one is wrong.
+    """
+    import numpy as np
+
+    from langpose_rt.geometry.level_axes import gravity_from_options
+
+    given = gravity_from_options(arguments.gravity, arguments.camera_pitch_deg)
+    return calibrated if given is None else np.array(given)
+
+
+def _camera(arguments: argparse.Namespace) -> "Camera | None":
+    """Return the calibrated camera that recorded the clip; None without a calibration.
+
+    Raises:
+        ConfigError: If the file has several cameras and --camera names none of them.
+    """
+    if arguments.cameras is None:
+        return None
+    from langpose_rt.formats.calibration import cameras_from_toml
+
+    cameras = cameras_from_toml(arguments.cameras, arguments.up)
+    name = arguments.camera
+    if len(cameras) == 1:
+        return next(iter(cameras.values()))
+    found = cameras.get(name)
+    if found is None:
+        known = ", ".join(cameras)
+        raise ConfigError(f"{arguments.cameras} has {known}; say which with --camera NAME")
+    return found
+
+
+def rate_from_text(text: str | None) -> float | None:
+    """Parse a frame rate such as "29.97" or "30000/1001" in Hz; None stays None.
+
+    Raises:
+        ConfigError: If it is neither a number nor a fraction.
+    """
+    if text is None:
+        return None
+    above, _, below = text.partition("/")
+    try:
+        return float(above) / float(below or 1)
+    except (ValueError, ZeroDivisionError):
+        raise ConfigError(
+            f"--fps is {text!r}; expected a number, or a fraction such as 30000/1001"
+        ) from None
+
+
+def size_from_text(text: str | None) -> tuple[int, int] | None:
+    """Parse a size such as "1920x1080"; None stays None.
+
+    Raises:
+        ConfigError: If the text is not a size.
+    """
+    if text is None:
+        return None
+    width, _, height = text.lower().partition("x")
+    try:
+        return int(width), int(height)
+    except ValueError:
+        raise ConfigError(f"--size is {text!r}; expected WIDTHxHEIGHT such as 1920x1080") from None

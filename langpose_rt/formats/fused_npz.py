@@ -1,0 +1,86 @@
+"""Writer of fused poses as npz files.
+
+The keys are those of `lifted_npz.py`, in world axes, and beside them
+
+    joints         (F,P,J,3)    every fused joint: metres, world axes
+    joint_names    (J)          text
+    covariance_m2  (F,P,J,3,3)  of every joint
+    views          (F,P,J)      bit mask of the cameras the joint rests on; bit 0 is the first
+    residual_px    (F,P,J)      root mean square distance of the joint from its views
+    lengths_m      (F,P,16)     the person's bone lengths as known by then, in the order of BONES
+    held_ns        (F,P)        how long ago any camera saw the person; -1 for no person
+    cameras        (C)          text, the names of the cameras
+    seen_by        (F,P,C)      which cameras saw the person
+
+A joint that is not known is NaN; a joint that is predicted from earlier frames has no views.
+`lifted_from_npz` reads the 17 joints of the same file.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt32
+
+from langpose_rt.formats.archive import arrays_to_npz
+from langpose_rt.formats.lifted_npz import PoseSequence, arrays_of_lifted
+
+_NAMES = (
+    "joints", "covariance_m2", "views", "residual_px", "lengths_m", "held_ns", "seen_by",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FusedSequence(PoseSequence):
+    """The fused poses of a capture volume; names and units are those of the file."""
+
+    joints: Float[np.ndarray, "frame person joint 3"]
+    joint_names: tuple[str, ...]
+    covariance_m2: Float[np.ndarray, "frame person joint 3 3"]
+    views: UInt32[np.ndarray, "frame person joint"]
+    residual_px: Float[np.ndarray, "frame person joint"]
+    lengths_m: Float[np.ndarray, "frame person 16"]
+    held_ns: Int[np.ndarray, "frame person"]
+    cameras: tuple[str, ...]
+    seen_by: Bool[np.ndarray, "frame person camera"]
+
+    @classmethod
+    def of_nobody(
+        cls,
+        t_ns: Int[np.ndarray, " frame"],
+        persons: int,
+        *,
+        joint_names: tuple[str, ...],
+        cameras: tuple[str, ...],
+    ) -> "FusedSequence":
+        """Return a sequence without persons, to be filled in place."""
+        plain = PoseSequence.empty(t_ns, persons)
+        shape = (len(t_ns), persons, len(joint_names))
+        return cls(
+            pose=plain.pose,
+            root=plain.root,
+            sigma_m=plain.sigma_m,
+            ids=plain.ids,
+            t_ns=plain.t_ns,
+            frame="world",
+            joints=np.full((*shape, 3), np.nan, np.float32),
+            joint_names=joint_names,
+            covariance_m2=np.full((*shape, 3, 3), np.nan, np.float32),
+            views=np.zeros(shape, np.uint32),
+            residual_px=np.full(shape, np.nan, np.float32),
+            lengths_m=np.full((*shape[:2], 16), np.nan, np.float32),
+            held_ns=np.full(shape[:2], -1, np.int64),
+            cameras=cameras,
+            seen_by=np.zeros((*shape[:2], len(cameras)), bool),
+        )
+
+
+def fused_to_npz(path: str | Path, fused: FusedSequence) -> None:
+    """Write the fused poses of a capture volume.
+
+    Raises:
+        ConfigError: If the file cannot be written.
+    """
+    arrays = arrays_of_lifted(fused) | {name: getattr(fused, name) for name in _NAMES}
+    arrays |= {"joint_names": np.array(fused.joint_names), "cameras": np.array(fused.cameras)}
+    arrays_to_npz(Path(path), arrays)
