@@ -18,6 +18,9 @@ from langpose_rt.geometry.skeleton import Skeleton
 DEMO_CLIP = Path(__file__).parents[1] / "assets" / "demo" / "pose2sim_balancing_cam01.npz"
 """The clip that ships with the package; its licence and README are in the same folder."""
 
+FUSION_DEMO = DEMO_CLIP.parents[1] / "fusion_demo"
+"""Folder of the clips of four cameras, and their calibration, that ship with the package."""
+
 Size = tuple[int, int]
 """Width and height of an image, pixels."""
 

@@ -1,4 +1,4 @@
-"""`langpose-rt evaluate`: error of lifted poses in mm against the 3D of a clip."""
+"""`langpose-rt evaluate`: error of lifted or fused poses in mm against the 3D of clips."""
 
 import argparse
 import json
@@ -10,8 +10,10 @@ from langpose_rt.cli.arguments.clip_files import add_clip_arguments, clip_from_a
 from langpose_rt.cli.arguments.options import backend_from_arguments
 from langpose_rt.cli.commands.lift import (
     SLOTS,
+    add_fuse_argument,
     add_lifting_arguments,
     config_of_pipeline,
+    fused_from_arguments,
     lift_with_progress,
 )
 from langpose_rt.errors import ConfigError
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 SUMMARY = (
     "lift clips that carry 3D, and print the error in mm beside the best pose that never moves"
 )
-EXAMPLE = "langpose-rt evaluate clip.npz --lookahead-ms 130 --smoothing off --json"
+EXAMPLE = """langpose-rt evaluate clip.npz --lookahead-ms 130 --smoothing off --json
+  langpose-rt evaluate --cameras calib.toml --fuse cam1.npz cam2.npz"""
 
 _ROWS = (
     ("MPJPE", "mpjpe_mm", "mm"),
@@ -50,14 +53,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="clip with pose3d (F,17,3) metres in camera axes of the person in column 0",
     )
     add_clip_arguments(parser)
+    add_fuse_argument(parser)
     parser.add_argument("--json", action="store_true", help="print the scores as JSON")
     add_lifting_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Lift every clip and print its scores."""
+    """Lift every clip, or fuse all, and print the scores."""
     from langpose_rt.evaluation.clip_scores import scores_of_poses
 
+    if arguments.fuse:
+        return _evaluate_fused(arguments)
     config = config_of_pipeline(arguments)
     clips = {path: _checked(clip_from_arguments(arguments, path), path) for path in arguments.clips}
     backend = backend_from_arguments(arguments, slots=SLOTS)
@@ -72,6 +78,32 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps({name: one.to_dict() for name, one in scores.items()}, indent=2))
     else:
         print("\n".join(_table(name, one) for name, one in scores.items()))
+    return 0
+
+
+def _evaluate_fused(arguments: argparse.Namespace) -> int:
+    from langpose_rt.evaluation.fused_scores import scores_of_fused
+    from langpose_rt.formats.calibration import cameras_from_toml, clock_offsets_from_toml
+    from langpose_rt.formats.clip_checks import check_truth
+
+    fused, _, clips = fused_from_arguments(arguments, arguments.clips)
+    for name, clip in clips.items():
+        check_truth(clip, name)
+    cameras = cameras_from_toml(arguments.cameras, arguments.up)
+    offsets_s = clock_offsets_from_toml(arguments.cameras)
+    scores = scores_of_fused(fused, clips, cameras, offsets_s)
+    if arguments.json:
+        print(json.dumps(scores.to_dict()))
+        return 0
+    print(f"{scores.people} people by {len(clips)} cameras: {scores.poses} poses")
+    for label, value in (
+        ("MPJPE, absolute", f"{scores.mpjpe_mm:.1f} mm"),
+        ("median, absolute", f"{scores.median_mm:.1f} mm"),
+        ("P-MPJPE", f"{scores.p_mpjpe_mm:.1f} mm"),
+        ("found", f"{100 * scores.found:.1f} %"),
+        ("ids", str(scores.ids)),
+    ):
+        print(f"  {label:<30}{value:>12}")
     return 0
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from langpose_rt.cli.commands.evaluate import first_person
+from langpose_rt.formats.clip import FUSION_DEMO
 from langpose_rt.formats.clip_npz import clip_to_npz
 from langpose_rt.formats.lifted_npz import lifted_from_npz
 from tests.commands import part_of_demo_clip, run_here
@@ -107,3 +108,28 @@ def test_truth_that_cannot_be_is_one_sentence(
     done = run_here("evaluate", tmp_path / "clip.npz", "--model", model)
     assert done.code == 2
     assert sentence in done.sentence
+
+
+def test_clips_of_several_cameras_are_fused_and_scored_in_world_axes(
+    model: Path, tmp_path: Path
+) -> None:
+    files = []
+    for name in ("cam_01", "cam_03"):
+        with np.load(FUSION_DEMO / f"{name}.npz") as arrays:
+            frames = len(arrays["t_ns"])
+            short = {
+                key: array[:10] if array.ndim and len(array) == frames else array
+                for key, array in arrays.items()
+            }
+        files.append(tmp_path / f"{name}.npz")
+        np.savez(files[-1], **short)
+    words = ("--cameras", FUSION_DEMO / "calib.toml", "--fuse", *files, "--model", model)
+    done = run_here("evaluate", *words, "--json")
+    assert done.code == 0, done.err
+    scores = json.loads(done.out)
+    assert (scores["people"], scores["ids"]) == (1, 1)
+    assert scores["found"] > 0.8
+    assert scores["median_mm"] < 80
+    shown = run_here("evaluate", *words).out
+    assert "1 people by 2 cameras" in shown
+    assert "MPJPE, absolute" in shown
