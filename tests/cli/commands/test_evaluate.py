@@ -110,9 +110,7 @@ def test_truth_that_cannot_be_is_one_sentence(
     assert sentence in done.sentence
 
 
-def test_clips_of_several_cameras_are_fused_and_scored_in_world_axes(
-    model: Path, tmp_path: Path
-) -> None:
+def test_clips_of_several_cameras_are_fused_and_scored_in_world_axes(tmp_path: Path) -> None:
     files = []
     for name in ("cam_01", "cam_03"):
         with np.load(FUSION_DEMO / f"{name}.npz") as arrays:
@@ -123,7 +121,7 @@ def test_clips_of_several_cameras_are_fused_and_scored_in_world_axes(
             }
         files.append(tmp_path / f"{name}.npz")
         np.savez(files[-1], **short)
-    words = ("--cameras", FUSION_DEMO / "calib.toml", "--fuse", *files, "--model", model)
+    words = ("--cameras", FUSION_DEMO / "calib.toml", "--fuse", *files)
     done = run_here("evaluate", *words, "--json")
     assert done.code == 0, done.err
     scores = json.loads(done.out)

@@ -246,10 +246,10 @@ def trial(tmp_path: Path) -> list[Path]:
 
 
 def test_clips_of_several_cameras_become_people_in_world_axes(
-    model: Path, trial: list[Path], tmp_path: Path
+    trial: list[Path], tmp_path: Path
 ) -> None:
     cameras, out = TRIAL.with_suffix(".toml"), tmp_path / "fused.npz"
-    words = ("--cameras", cameras, "--fuse", *trial, "-o", out, "--model", model, "--json")
+    words = ("--cameras", cameras, "--fuse", *trial, "-o", out, "--json")
     done = run_here("lift", *words)
     assert done.code == 0, done.err
     assert json.loads(done.out)["frames"] == 12
