@@ -36,7 +36,7 @@ MAX_TIME_S = 1e10
 """A time that is no whole number and below this is taken for seconds."""
 MAX_IMAGE_PX = 1 << 16
 
-DTYPES: dict[str, np.dtype[Any]] = {"<f4": np.dtype("<f4"), "|u1": np.dtype("|u1")}
+DTYPES: dict[str, np.dtype[Any]] = {name: np.dtype(name) for name in ("<f4", "|u1", "<u4")}
 """Element types on the wire, by the name they have there."""
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)

@@ -161,12 +161,28 @@ pose3d/1: the 3D people of that frame
     level_src       what gravity rests on: "given", by the rig or the server's options;
                     "calibration", the world of the server's camera file; "estimated", from the
                     feet and trunks of the people this camera has seen; absent without gravity
+    fused           in the poses of a capture volume: {cameras: [string], live: uint, fmt: string,
+                    wait_ns: uint}: the names of its cameras, of which bit n of every mask stands
+                    for the n-th; the mask of those that had a picture of this instant; the format
+                    of the extra array "keypoints"; and the time from the arrival of the frame that
+                    set the instant until it was fused
+
+Fused poses come on the topic pose3d/<volume>/fused/, one message for every instant; a rig cannot
+have that name. `frame` is "world", `src` is {epoch and seq of this message, t: the instant in unix
+nanoseconds of the server}, `t_srv` the same, `scale_src` "given" (by the calibration), and the
+numbers of `win` are 0 but the lookahead. `state` is "ok" for a person whom a camera sees and "held"
+for one whom none sees; a joint is measured if a camera sees it.
 
 Payload: for every joint X, Y, Z in metres relative to the root (joint 0), in the axes of `frame`,
 and the predicted standard deviation of the joint in metres. Absolute position = payload + root.
 Every number is finite. The server publishes a message for every frame it lifts, P = 0 included.
 
 Extra arrays: "flags" |u1 [P, 17], always there, with the bits 1 measured, 2 imputed, 4 predicted.
+With `fused` also "views" <u4 [P, 17], the mask of the cameras a joint rests on; "residual_px" <f4
+[P, 17], its root mean square distance from those views in pixels, 0 without one; "covariance_m2"
+<f4 [P, 17, 6], its covariance as xx xy xz yy yz zz; "bones_m" <f4 [P, 16], bone lengths estimated
+so far; "keypoints" <f4 [P, K, 4], every keypoint of `fused.fmt` as in the payload, all 0 where it
+is not known; and "keypoint_views" <u4 [P, K].
 Reserved, and not sent by the server: bit 8 of "flags"; "embedding" <f4 [P, E], the motion
 embedding; "echo" <f4 [P, 17, 3], the 2D keypoints in pixels with their score. A reader skips names
 it does not know.

@@ -12,9 +12,10 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, Int64, UInt8, UInt32
 
 from langpose_rt.errors import MessageError
+from langpose_rt.protocol.fusion_info import FusionInfo
 from langpose_rt.protocol.header import (
     PROTOCOL,
     VERSION,
@@ -146,6 +147,15 @@ class PoseMessage:
         actions: For every person (label, score) pairs, best first, if actions are loaded.
         embedding: Motion embedding of every person; reserved.
         echo: The 2D keypoints in pixels and score as 17 joints; reserved.
+        fused: Facts of a capture volume; None for the poses of one camera. The fields below are
+            those of a capture volume.
+        views: Mask of the cameras every joint rests on; bit n is the n-th of `fused.cameras`.
+        residual_px: Root mean square distance of every joint from its views; 0 without one.
+        covariance_m2: Of every joint, as xx, xy, xz, yy, yz, zz.
+        bones_m: Bone lengths estimated so far, in the order of `skeleton.BONES`.
+        keypoints: Every keypoint of `fused.fmt`: X, Y, Z relative to the root and the standard
+            deviation in metres; one that is not known is all 0.
+        keypoint_views: Mask of the cameras every keypoint rests on.
     """
 
     rig: str
@@ -171,6 +181,13 @@ class PoseMessage:
     actions: Actions | None = None
     embedding: Float32[np.ndarray, "person channel"] | None = None
     echo: Float32[np.ndarray, "person 17 3"] | None = None
+    fused: FusionInfo | None = None
+    views: UInt32[np.ndarray, "person 17"] | None = None
+    residual_px: Float32[np.ndarray, "person 17"] | None = None
+    covariance_m2: Float32[np.ndarray, "person 17 6"] | None = None
+    bones_m: Float32[np.ndarray, "person 16"] | None = None
+    keypoints: Float32[np.ndarray, "person keypoint 4"] | None = None
+    keypoint_views: UInt32[np.ndarray, "person keypoint"] | None = None
 
     @property
     def topic(self) -> str:
@@ -202,14 +219,29 @@ class _Header(Stamp, kw_only=True, omit_defaults=True):
     actions: Actions | None = None
     gravity: tuple[float, float, float] | None = None
     level_src: LevelSource = "none"
+    fused: FusionInfo | None = None
 
 
 _DECODER = msgspec.msgpack.Decoder(_Header)
 
-_EXTRA_DTYPES = {"flags": "|u1", "embedding": "<f4", "echo": "<f4"}
-"""The extra arrays that are known, in the order they are sent."""
+_EXTRA_SHAPES = {
+    "flags": ("|u1", (17,)),
+    "embedding": ("<f4", (-1,)),
+    "echo": ("<f4", (17, 3)),
+    "views": ("<u4", (17,)),
+    "residual_px": ("<f4", (17,)),
+    "covariance_m2": ("<f4", (17, 6)),
+    "bones_m": ("<f4", (16,)),
+    "keypoints": ("<f4", (-1, 4)),
+    "keypoint_views": ("<u4", (-1,)),
+}
+"""The extra arrays that are known, in the order they are sent: type, and shape of one person."""
 
-_SHAPES = {"poses": (17, 4), "flags": (17,), "root": (3,), "embedding": (-1,), "echo": (17, 3)}
+_EXTRA_DTYPES = {name: dtype for name, (dtype, _) in _EXTRA_SHAPES.items()}
+
+_SHAPES = {"poses": (17, 4), "root": (3,)} | {
+    name: shape for name, (_, shape) in _EXTRA_SHAPES.items()
+}
 """Shape of every array for one person; -1 is any length."""
 
 
@@ -276,6 +308,7 @@ def decode_pose(parts: Sequence[bytes]) -> PoseMessage:
         win=header.win,
         drop=header.drop,
         actions=header.actions,
+        fused=header.fused,
         **{name: array.copy() for name, array in arrays.items()},
     )
 
@@ -308,6 +341,7 @@ def _header_of(message: PoseMessage, extra: tuple[Extra, ...]) -> _Header:
         actions=message.actions,
         gravity=message.gravity,
         level_src=message.level_src,
+        fused=message.fused,
     )
 
 
@@ -336,7 +370,8 @@ def _check_people(header: _Header, arrays: Mapping[str, npt.NDArray[Any]]) -> No
     for name, array in arrays.items():
         expected = _SHAPES[name]
         good = array.ndim == 1 + len(expected) and len(array) == people
-        if not good or (expected[0] > 0 and array.shape[1:] != expected):
+        sizes = zip(array.shape[1:], expected, strict=False)
+        if not good or any(size != wanted for size, wanted in sizes if wanted > 0):
             found, wanted = list(array.shape), [people, *expected]
             raise reject(RejectReason.BAD_SHAPE, f"got {name} of shape {found}, expected {wanted}")
         if not np.isfinite(array).all():

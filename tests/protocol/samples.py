@@ -2,6 +2,7 @@
 
 import json
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,6 +10,7 @@ import msgspec
 import numpy as np
 
 from langpose_rt.protocol.control import Reply, Request, encode_control
+from langpose_rt.protocol.fusion_info import FusionInfo
 from langpose_rt.protocol.messages import (
     Drops,
     Event,
@@ -91,6 +93,30 @@ def pose_sample(people: int = 2) -> PoseMessage:
     )
 
 
+def fused_sample(people: int = 2) -> PoseMessage:
+    """Poses of a capture volume of three cameras; the third has no picture."""
+    joints = np.arange(people * 17, dtype=np.uint32).reshape(people, 17)
+    numbers = np.arange(people * 17 * 6, dtype=np.float32).reshape(people, 17, 6)
+    return replace(
+        pose_sample(people),
+        rig="studio",
+        camera="fused",
+        scale_src="given",
+        drop=Drops(),
+        actions=None,
+        embedding=None,
+        echo=None,
+        fused=FusionInfo(cameras=("rig0/left", "rig0/right", "top"), live=3, fmt="h36m17",
+                         wait_ns=9_000_000),
+        views=joints % 4,
+        residual_px=joints.astype(np.float32) / 8,
+        covariance_m2=numbers / 1024,
+        bones_m=numbers.reshape(people, 102)[:, :16] / 256,
+        keypoints=numbers[:, :, :4] / 64,
+        keypoint_views=(joints + np.uint32(1)) % 4,
+    )  # fmt: skip
+
+
 def heartbeat_sample() -> Heartbeat:
     """A heartbeat of a busy server."""
     return Heartbeat(
@@ -151,6 +177,7 @@ def encoded_samples() -> dict[str, list[bytes]]:
     return {
         "kp2d": encode_keypoints(keypoint_sample()),
         "pose3d": encode_pose(pose_sample()),
+        "pose3d_fused": encode_pose(fused_sample()),
         "hb": encode_status(heartbeat_sample()),
         "schema": encode_status(schema_sample()),
         "event": encode_status(event_sample()),

@@ -25,6 +25,7 @@ from tests.protocol.samples import (
     GOLDEN,
     encoded_samples,
     event_sample,
+    fused_sample,
     golden_parts,
     heartbeat_sample,
     keypoint_sample,
@@ -38,6 +39,7 @@ from tests.protocol.samples import (
 READERS: dict[str, tuple[Callable[[list[bytes]], object], Callable[[], object]]] = {
     "kp2d": (lambda parts: decode_keypoints(parts, now_ns=0), keypoint_sample),
     "pose3d": (decode_pose, pose_sample),
+    "pose3d_fused": (decode_pose, fused_sample),
     "hb": (decode_status, heartbeat_sample),
     "schema": (decode_status, schema_sample),
     "event": (decode_status, event_sample),
@@ -64,7 +66,7 @@ def test_golden_bytes_mean_the_golden_json(name: str) -> None:
 def test_golden_json_is_written_as_the_golden_bytes(name: str) -> None:
     meant = json.loads((GOLDEN / f"{name}.json").read_text("ascii"))
     header, parts = dict(meant["header"]), golden_parts(name)
-    if name == "pose3d":
+    if name.startswith("pose3d"):
         header["src"] = header["src"] | {"t": int(header["src"]["t"])}
     header |= {key: int(header[key]) for key in ("t", "t_srv") if key in header}
     arrays = [meant["payload"], *meant["extra"].values()] if "payload" in meant else []
@@ -87,7 +89,7 @@ def test_the_header_printed_in_the_specification_is_one() -> None:
 def test_the_specification_names_every_key_that_is_sent(name: str) -> None:
     specification = messages.__doc__ or ""
     keys = msgspec.msgpack.decode(golden_parts(name)[1])
-    section = specification.split(f"\n{name}/1: ")[1].split("\n====")[1]
+    section = specification.split(f"\n{name.partition('_')[0]}/1: ")[1].split("\n====")[1]
     for key in set(keys) - {"p", "v", "s"}:
         assert re.search(rf"\b{key}\b", section), key
 

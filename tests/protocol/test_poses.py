@@ -22,7 +22,7 @@ from langpose_rt.protocol.poses import (
     decode_pose,
     encode_pose,
 )
-from tests.protocol.samples import CAPTURED_NS, forged, pose_sample, same
+from tests.protocol.samples import CAPTURED_NS, forged, fused_sample, pose_sample, same
 
 STATES = st.sampled_from(["warmup", "ok", "held", "predicted", "lost"])
 UINTS = st.integers(0, MAX_UINT)
@@ -75,6 +75,36 @@ def test_what_is_encoded_is_decoded(fields: dict[str, Any]) -> None:
 def test_every_option_survives() -> None:
     message = pose_sample(3)
     assert same(decode_pose(encode_pose(message)), message)
+
+
+@pytest.mark.parametrize("people", [0, 1, 64])
+def test_fused_people_survive(people: int) -> None:
+    message = fused_sample(people)
+    assert same(decode_pose(encode_pose(message)), message)
+
+
+def test_a_reader_of_one_camera_needs_no_key_of_fused_people() -> None:
+    header = msgspec.msgpack.decode(encode_pose(pose_sample())[1])
+    assert "fused" not in header
+    assert [extra["name"] for extra in header["extra"]] == ["flags", "embedding", "echo"]
+
+
+@pytest.mark.parametrize("name", ["residual_px", "covariance_m2", "bones_m", "keypoints"])
+def test_a_fused_number_that_is_not_finite_is_not_sent(name: str) -> None:
+    message = fused_sample()
+    getattr(message, name).flat[3] = np.nan
+    with pytest.raises(MessageError, match=f"not_finite: {name}"):
+        encode_pose(message)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("views", (2, 16)), ("keypoints", (2, 17, 3)), ("bones_m", (1, 16)), ("residual_px", (17,))],
+)
+def test_fused_arrays_of_a_wrong_shape_are_not_sent(name: str, shape: tuple[int, ...]) -> None:
+    dtype = getattr(fused_sample(), name).dtype
+    with pytest.raises(MessageError, match=f"bad_shape: got {name}"):
+        encode_pose(forged(fused_sample(), **{name: np.zeros(shape, dtype)}))
 
 
 def test_what_comes_back_may_be_changed() -> None:
