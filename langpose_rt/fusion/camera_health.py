@@ -43,6 +43,11 @@ class CameraHealth:
         self._moved = np.zeros(count, bool)
         self._awake_ns: list[int | None] = [None] * count
         self._asleep = np.zeros(count, bool)
+        self._now_m = np.full(count, np.nan)
+
+    def recent_m(self) -> Float[np.ndarray, " camera"]:
+        """Return the median distance of every camera lately; NaN without enough samples."""
+        return self._now_m.copy()
 
     def usual_m(self) -> Float[np.ndarray, " camera"]:
         """Return the usual distance of every camera; NaN while it is being learnt."""
@@ -73,6 +78,7 @@ class CameraHealth:
                 recent.popleft()
             if len(recent) >= _LEAST_SAMPLES:
                 now_m[camera] = np.median([value for _, value in recent])
+        self._now_m = now_m
         return events + self._movers(t_ns, now_m)
 
     def _learn(self, camera: int, t_ns: int, miss: float) -> None:

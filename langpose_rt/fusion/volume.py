@@ -19,7 +19,7 @@ from langpose_rt.fusion.instants import InstantSchedule
 from langpose_rt.fusion.joint_layout import JointLayout
 from langpose_rt.fusion.time_alignment import CameraHistory
 from langpose_rt.fusion.volume_tracker import TrackerConfig, VolumeTracker
-from langpose_rt.geometry.camera import Camera
+from langpose_rt.geometry.camera import Camera, Intrinsics, pixel_to_ray
 from langpose_rt.geometry.skeleton import Skeleton
 
 MOST_PEOPLE = 64
@@ -35,6 +35,7 @@ class VolumeConfig:
     Args:
         wait_ms: How long an instant waits for cameras that are behind; 0 extrapolates at once.
         extrapolate: Whether a camera that is still behind is extrapolated; else it sits out.
+        shortest_period_ms: Instants are no nearer together, however fast a camera sends.
         tracker: How people are followed.
 
     Raises:
@@ -43,6 +44,7 @@ class VolumeConfig:
 
     wait_ms: float = 20.0
     extrapolate: bool = True
+    shortest_period_ms: float = 0.0
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
 
     def __post_init__(self) -> None:
@@ -73,7 +75,11 @@ class CaptureVolume:
         self.layout = JointLayout.of_skeleton(skeleton)
         self._index = {name: place for place, name in enumerate(self.cameras.names)}
         self._histories = [CameraHistory() for _ in self.cameras.names]
-        self._schedule = InstantSchedule(len(self.cameras), round(self._config.wait_ms * 1e6))
+        self._schedule = InstantSchedule(
+            len(self.cameras),
+            round(self._config.wait_ms * 1e6),
+            round(self._config.shortest_period_ms * 1e6),
+        )
         self._tracker = VolumeTracker(self.cameras, self.layout, self._config.tracker)
         self._health = CameraHealth(self.cameras)
         self._events: list[VolumeEvent] = []
@@ -87,15 +93,17 @@ class CaptureVolume:
         *,
         now_ns: int,
         lifts: MonocularLifts | None = None,
+        lens: Intrinsics | None = None,
     ) -> bool:
         """Take one frame of one camera.
 
         Args:
             camera: Its name.
             t_ns: Capture time on the volume's clock.
-            keypoints_px: x, y in pixels of the calibrated image, and score; score 0 is missing.
+            keypoints_px: x, y in pixels, and score; score 0 is missing.
             now_ns: When the frame came, on the same clock.
             lifts: Monocular poses of the same people in world axes, if they are there already.
+            lens: Of the image the keypoints are in; None for the calibrated one.
 
         Returns:
             Whether it was taken; a frame that is not newer than the camera's last one is not.
@@ -114,7 +122,10 @@ class CaptureVolume:
             )
         joints = self.layout.joints_from_keypoints(keypoints_px)
         scores = joints[..., 2]
-        rays = self.cameras.rays_from_pixels(index, joints[..., :2])
+        if lens is None:
+            rays = self.cameras.rays_from_pixels(index, joints[..., :2])
+        else:
+            rays = pixel_to_ray(joints[..., :2], lens)
         rays = np.where(scores[..., None] > 0, rays, 0.0)
         lifts = MonocularLifts.missing(people) if lifts is None else lifts
         if not self._histories[index].push(t_ns, rays, scores, lifts):
@@ -145,6 +156,13 @@ class CaptureVolume:
     def next_due_ns(self) -> int | None:
         """Return the time of the next due `tick` without a further frame; None if there is none."""
         return self._schedule.next_due_ns()
+
+    def miss_m(self) -> Float[np.ndarray, " camera"]:
+        """Return the recent median distance of each camera's rays from the people.
+
+        NaN where there was nobody to compare.
+        """
+        return self._health.recent_m()
 
     def take_events(self) -> list[VolumeEvent]:
         """Take out what happened since the last call."""

@@ -100,6 +100,8 @@ class Stats:
         reset_errors: Resets of slots that failed in the backend.
         forgotten: People reset because the model gave impossible numbers.
         reloads, reloads_refused: Models that became active, and that could not.
+        fused: Messages of capture volumes.
+        unfused: Frames that their volume did not take.
         reconnects: Reconnections to rigs that bind, because they were silent.
         unsendable: Messages that could not be encoded.
         internal_errors: Unexpected exceptions that cost one message or step.
@@ -128,6 +130,8 @@ class Stats:
     forgotten: int = 0
     reloads: int = 0
     reloads_refused: int = 0
+    fused: int = 0
+    unfused: int = 0
     reconnects: int = 0
     unsendable: int = 0
     internal_errors: int = 0

@@ -102,6 +102,10 @@ class FaultReporter:
         self._stats.add("reloads_refused")
         self._announcer.report("model", "model_refused", sentence)
 
+    def volume_event(self, topic: str, reason: str, detail: str) -> None:
+        """Report an event of a capture volume, by the topic of its poses."""
+        self._announcer.report("volume", reason, detail, topic)
+
     def recording_ended(self, reason: str, detail: str) -> None:
         """Report that the recording has ended."""
         self._announcer.report("record", reason, detail)

@@ -35,6 +35,46 @@ class StreamSnapshot:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class VolumeCamera:
+    """State of one camera of a capture volume at one moment.
+
+    Attributes:
+        name: In the calibration.
+        stream: "rig/camera" that stands for it; empty before the first frame.
+        heard_ago_s: Time since its last frame was fused; None before the first.
+        late_ms: Mean time from capture until a frame is there to be fused.
+        residual_mm: Median distance of its rays from the people, lately; None without people.
+        people: People in its last frame.
+    """
+
+    name: str
+    stream: str
+    heard_ago_s: float | None
+    late_ms: float | None
+    residual_mm: float | None
+    people: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VolumeSnapshot:
+    """State of one capture volume at one moment.
+
+    Attributes:
+        name: Name in the topic of its poses.
+        people: People at the last instant.
+        fps: Instants per second.
+        format: Keypoint format that is fused; empty before the first frame.
+        cameras: One snapshot per camera of the calibration.
+    """
+
+    name: str
+    people: int
+    fps: float
+    format: str
+    cameras: tuple[VolumeCamera, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ServerState:
     """State of the pipeline at one moment.
 
@@ -66,6 +106,7 @@ class Snapshot(ServerState):
         recording: "off", "on", or "stopped: " and the reason.
         buckets, latency_total_ns: Of the latency histogram since the start.
         streams: One snapshot per stream.
+        volumes: One snapshot per capture volume.
     """
 
     p50_ms: float
@@ -77,9 +118,16 @@ class Snapshot(ServerState):
     buckets: tuple[int, ...]
     latency_total_ns: int
     streams: tuple[StreamSnapshot, ...]
+    volumes: tuple[VolumeSnapshot, ...] = ()
 
     @classmethod
-    def of(cls, state: ServerState, stats: Stats, streams: Sequence[StreamSnapshot]) -> "Snapshot":
+    def of(
+        cls,
+        state: ServerState,
+        stats: Stats,
+        streams: Sequence[StreamSnapshot],
+        volumes: tuple[VolumeSnapshot, ...] = (),
+    ) -> "Snapshot":
         """Return a snapshot of this state and of the counters at this moment."""
         p50_ms, p95_ms, p99_ms = stats.latency.quantiles_ms(0.5, 0.95, 0.99)
         return cls(
@@ -93,4 +141,5 @@ class Snapshot(ServerState):
             buckets=tuple(stats.latency.buckets),
             latency_total_ns=stats.latency.total_ns,
             streams=tuple(streams),
+            volumes=volumes,
         )

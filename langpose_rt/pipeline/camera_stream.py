@@ -103,6 +103,7 @@ class TrackedFrame:
         coasting: Number of people, the last ones, who are not in the frame and have no joint.
         batch, rows: The people of the step in which the frame entered the window, and the rows of
             this frame among them.
+        people: Places in the message of the people who are in the frame.
     """
 
     stream: "Stream"
@@ -115,6 +116,7 @@ class TrackedFrame:
     coasting: int = 0
     batch: PersonBatch = NO_PEOPLE
     rows: slice = field(default_factory=lambda: slice(0, 0))
+    people: Sequence[int] = ()
 
     @property
     def time_ns(self) -> int:
@@ -257,7 +259,7 @@ class Stream:
         if len(kept) < len(ids):
             joints, ids = joints[kept], [ids[person] for person in kept]
         self._previous_ns = frame.stamp.time_ns
-        tracked = TrackedFrame(self, frame, ids, slots, joints, taken_ns)
+        tracked = TrackedFrame(self, frame, ids, slots, joints, taken_ns, people=kept)
         if len(self._slots) > len(ids):
             coasting = self._coasting(ids, frame.stamp.time_ns)
             if coasting:

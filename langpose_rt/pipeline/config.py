@@ -89,6 +89,21 @@ class PipelineConfig:
             "help": "frames that wait longer in the queue of a stream are dropped, oldest first"
         },
     )
+    fuse: bool = field(
+        default=False,
+        metadata={
+            "help": "fuse the cameras of a calibration file, a capture volume, to one stream"
+        },
+    )
+    fuse_wait_ms: float = field(
+        default=20.0,
+        metadata={
+            "help": (
+                "longest wait of the fused poses for a camera that is behind; 0 extrapolates it at "
+                "once"
+            )
+        },
+    )
     max_streams: int = field(default=64, metadata={"help": "cameras served at once"})
     idle_s: float = field(
         default=10.0, metadata={"help": "a stream without frames is removed after this"}
@@ -112,6 +127,7 @@ class PipelineConfig:
         check_range("track_timeout_s", self.track_timeout_s, 0.1, 60.0)
         check_range("coast_ms", self.coast_ms, 0.0, 2000.0)
         check_range("max_wait_ms", self.max_wait_ms, 1.0, 10_000.0)
+        check_range("fuse_wait_ms", self.fuse_wait_ms, 0.0, 1000.0)
         check_range("max_streams", float(self.max_streams), 1.0, 4096.0)
         check_range("idle_s", self.idle_s, 1.0, 86_400.0)
 

@@ -153,6 +153,11 @@ class Ingest:
             self._journal("flush", now_ns, self._received)
             return list(self._streams.values())
 
+    def decide(self, what: str, now_ns: int) -> None:
+        """Record a decision of the lift side."""
+        with self._lock:
+            self._journal(what, now_ns, self._received)
+
     def _check(self, stream: Stream, message: KeypointMessage, now_ns: int) -> None:
         """Refuse an implausible message, and report every finding once per stream."""
         plausibility = self._plausibility.setdefault(stream, StreamPlausibility())

@@ -2,6 +2,7 @@
 
     receive         decode a message, put it in order and queue it
     step            take one waiting frame of every stream through the model, all people together
+    fuse            bring the cameras of the capture volumes together, after their poses are out
     promote_shadow  switch to another model between two steps
     tick            publish heartbeats, schemas and events, and remove silent streams
     flush           lift all frames that wait, with the lookahead there is
@@ -15,8 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from langpose_rt.config import NS_PER_S
-from langpose_rt.errors import BackendError
+from langpose_rt.errors import BackendError, MessageError
 from langpose_rt.formats.gallery_npz import Gallery, check_gallery
+from langpose_rt.formats.volume_calibration import VolumeCalibration
 from langpose_rt.geometry.camera import Camera
 from langpose_rt.manifest import Manifest
 from langpose_rt.monitoring.announcer import Announcer
@@ -33,6 +35,8 @@ from langpose_rt.pipeline.journal import NoRecorder, Recorder
 from langpose_rt.pipeline.model_swap import SwappableBackend
 from langpose_rt.pipeline.responder import OutgoingMessage, PoseMessageBuilder, Responder
 from langpose_rt.pipeline.slots import SlotTable
+from langpose_rt.pipeline.volumes.routing import CaptureVolumes
+from langpose_rt.protocol.header import RejectReason
 from langpose_rt.runtime.backend import Backend
 
 
@@ -48,6 +52,7 @@ class Pipeline:
         clock: Reads the clock that ``now_ns`` comes from, for the latency of the stages; without it
             no time passes within a call.
         recorder: Records messages and decisions.
+        volumes: Calibrations of the capture volumes, which are fused if the options say so.
 
     Attributes:
         recorder: Records messages and decisions.
@@ -55,7 +60,8 @@ class Pipeline:
         faults: Counts and reports faults.
 
     Raises:
-        ConfigError: If the model does not take live input.
+        ConfigError: If the model does not take live input, or the cameras of a volume cannot be
+            fused.
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class Pipeline:
         gallery: Gallery | None = None,
         clock: Callable[[], int] | None = None,
         recorder: Recorder | None = None,
+        volumes: Sequence[VolumeCalibration] = (),
     ) -> None:
         self.config = config = config or PipelineConfig()
         self._gallery, self._clock = gallery, clock
@@ -85,6 +92,7 @@ class Pipeline:
         self._builder = PoseMessageBuilder(self.model, config, epoch)
         self._announcer = Announcer(config.name, epoch)
         self.faults = FaultReporter(self.stats, self._announcer)
+        self._volumes = CaptureVolumes(volumes if config.fuse else (), config, self.faults, epoch)
         self._responder = Responder(
             self.model,
             self._slot_table,
@@ -92,6 +100,7 @@ class Pipeline:
             self._builder,
             self.faults,
             lookahead_ns=config.lookahead_ns,
+            on_lifted=self._volumes.collect if config.fuse and volumes else None,
         )
         self._ingest = Ingest(
             config,
@@ -167,6 +176,21 @@ class Pipeline:
             self.stats.latency.add(done_ns - frame.received_ns)
         return outgoing
 
+    def fuse(self, now_ns: int, *, everything: bool = False) -> list[OutgoingMessage]:
+        """Fuse the instants of the capture volumes that are due, or all that wait.
+
+        Called after the messages of a step are out, so that they never wait for it.
+        """
+        if not (everything or self._volumes.is_due(now_ns)):
+            return []
+        self._ingest.decide("fuse_all" if everything else "fuse", now_ns)
+        clock = self._clock_at(now_ns)
+        return self._volumes.fuse(now_ns, clock, self._builder.model, everything=everything)
+
+    def next_due_ns(self) -> int | None:
+        """Return when `fuse` is due next, if no frame comes before; None if nothing waits."""
+        return self._volumes.next_due_ns()
+
     def tick(self, now_ns: int) -> list[OutgoingMessage]:
         """Remove silent streams; return the events, heartbeats and schemas due by now."""
         if self._started_ns is None:
@@ -225,7 +249,7 @@ class Pipeline:
             fps=self._responder.rate.per_s,
         )
         streams = [stream.snapshot(now_ns) for stream in self._ingest.streams]
-        return Snapshot.of(state, self.stats, streams)
+        return Snapshot.of(state, self.stats, streams, self._volumes.snapshots(now_ns))
 
     def _clock_at(self, now_ns: int) -> Callable[[], int]:
         """Return the clock, or one that stands at the time of the call."""
@@ -244,6 +268,11 @@ class Pipeline:
         return outgoing
 
     def _new_stream(self, rig: str, camera: str, frame_queue: FrameQueue, first_seq: int) -> Stream:
+        if self._volumes.is_reserved(rig, camera):
+            raise MessageError(
+                RejectReason.BAD_TOPIC.value,
+                f"{rig}/{camera} is the name of the capture volume's own poses; rename the rig",
+            )
         return Stream(
             rig,
             camera,

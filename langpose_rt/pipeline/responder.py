@@ -190,6 +190,8 @@ class Responder:
         builder: Builds the messages.
         faults: Counts and reports failures.
         lookahead_ns: Newer frames must reach so far beyond a frame before it is lifted.
+        on_lifted: Receives the poses of every step while they are in camera axes; copies what it
+            keeps.
 
     Attributes:
         rate: Poses per second.
@@ -204,8 +206,10 @@ class Responder:
         faults: FaultReporter,
         *,
         lookahead_ns: int,
+        on_lifted: Callable[[LiftResult], None] | None = None,
     ) -> None:
         self._model, self._slot_table, self._lifter = model, slot_table, lifter
+        self._on_lifted = on_lifted
         self._builder, self._faults = builder, faults
         self._lookahead_ns = lookahead_ns
         self.rate = Rate(0)
@@ -258,6 +262,8 @@ class Responder:
                 continue
             self._faults.failures = 0
             self._faults.people_reset(lifted.failed)
+            if self._on_lifted is not None:
+                self._on_lifted(lifted)
             for message in self._builder.messages(lifted, clock()):
                 outgoing += self._encoded(message)
         return outgoing

@@ -7,14 +7,16 @@ elsewhere up to the backend's rounding.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.gallery_npz import Gallery
 from langpose_rt.formats.recording import Entry, Recording
+from langpose_rt.formats.volume_calibration import VolumeCalibration
 from langpose_rt.geometry.camera import Camera
 from langpose_rt.pipeline.model_swap import warm_up_backend
 from langpose_rt.pipeline.pipeline import Pipeline
@@ -60,6 +62,7 @@ class Replay:
         cameras: Cameras of the recording's camera file.
         gallery: Gallery of the recording's action sentences.
         on_pose: Receives every replayed pose message and its send time in ns.
+        volumes: Capture volumes of the recording's camera files.
 
     Raises:
         ConfigError: If the model does not take live input, or was not aligned with the sentences.
@@ -74,11 +77,12 @@ class Replay:
         *,
         gallery: Gallery | None = None,
         on_pose: Callable[[list[bytes], int], None] = lambda *_: None,
+        volumes: Sequence[VolumeCalibration] = (),
     ) -> None:
         self._recording, self._on_pose = recording, on_pose
         self._model_sha256 = setup.model.sha256
         self._pipeline = Pipeline(
-            backend, setup.pipeline, cameras, epoch=setup.epoch, gallery=gallery
+            backend, setup.pipeline, cameras, epoch=setup.epoch, gallery=gallery, volumes=volumes
         )
         self._waiting: deque[Entry] = deque()
         self._recorded: dict[tuple[str, int], PoseMessage] = {}
@@ -123,7 +127,13 @@ class Replay:
             self._pipeline.receive(message.parts, message.log_ns, message.sender)
             self._received += 1
         pipeline = self._pipeline
-        actions = {"step": pipeline.step, "silent": pipeline.tick, "flush": pipeline.lift_pending}
+        actions = {
+            "step": pipeline.step,
+            "silent": pipeline.tick,
+            "flush": pipeline.lift_pending,
+            "fuse": pipeline.fuse,
+            "fuse_all": partial(pipeline.fuse, everything=True),
+        }
         if action not in actions:
             raise ConfigError(f'the recording says "{action}", which this version does not know')
         self._compare_replies(actions[action](entry.log_ns), entry.log_ns)

@@ -49,6 +49,8 @@ class RecordedSetup:
         model: Model, with the hash of its files.
         slots, threads: Options of the backend.
         cameras: Text of the camera file; empty without one.
+        volumes: Texts of the camera files by the names of their capture volumes, instead of
+            `cameras`.
         up: Up axis given for the world of the cameras; empty without one.
         gallery: File of action sentences; empty without one.
         version: Version of langpose-rt.
@@ -62,6 +64,7 @@ class RecordedSetup:
     slots: int = 64
     threads: int = 1
     cameras: str = ""
+    volumes: dict[str, str] = field(default_factory=dict)
     up: str = ""
     gallery: bytes = b""
     version: str = langpose_rt.__version__
@@ -76,7 +79,7 @@ class RecordedSetup:
         pipeline: PipelineConfig,
         *,
         threads: int,
-        cameras: str = "",
+        volumes: Mapping[str, str] | None = None,
         up: str = "",
         gallery: bytes = b"",
     ) -> "RecordedSetup":
@@ -86,7 +89,7 @@ class RecordedSetup:
             model=stamp_of_backend(backend),
             slots=backend.slots,
             threads=threads,
-            cameras=cameras,
+            volumes=dict(volumes or {}),
             up=up,
             gallery=gallery,
         )

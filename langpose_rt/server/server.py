@@ -15,15 +15,17 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import zmq
 
+from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import LangPoseError
 from langpose_rt.formats.gallery_npz import Gallery
+from langpose_rt.formats.volume_calibration import VolumeCalibration
 from langpose_rt.geometry.camera import Camera
 from langpose_rt.monitoring.snapshot import Snapshot
 from langpose_rt.pipeline.journal import Recorder
@@ -76,6 +78,7 @@ class Server:
         gallery: Sentences to compare motion embeddings with.
         recorder: Records messages and decisions.
         open_model: Opens another model; without it the first one stays.
+        volumes: Calibrations of the capture volumes.
 
     Attributes:
         epoch: Random number of this start.
@@ -95,6 +98,7 @@ class Server:
         *,
         gallery: Gallery | None = None,
         open_model: OpenModel | None = None,
+        volumes: Sequence[VolumeCalibration] = (),
     ) -> None:
         self.config = config = config or ServerConfig()
         self.keyring = None if config.keys is None else Keyring(config.keys)
@@ -102,7 +106,7 @@ class Server:
         self.epoch = epoch = secrets.randbelow(MAX_UINT + 1)
         self.pipeline = Pipeline(
             backend, config.pipeline, cameras, epoch=epoch, gallery=gallery, clock=self.now_ns,
-            recorder=recorder,
+            recorder=recorder, volumes=volumes,
         )  # fmt: skip
         self._contained = contain_faults(
             self.pipeline.faults, clock=self.now_ns, fatal=zmq.ZMQError
@@ -253,14 +257,20 @@ class Server:
         while not (self._stopping.is_set() or self._draining.is_set()):
             self._threads.progressed("lift")
             if not self.pipeline.waiting:
-                self._wake_lift.wait(IDLE_S)
+                self._wake_lift.wait(self._idle_s())
             self._wake_lift.clear()
             self._watch_subscriptions(socket)
             self._publish(socket, self.pipeline.promote_shadow)
             self._publish(socket, self.pipeline.step)
+            self._publish(socket, self.pipeline.fuse)
             self._publish(socket, self.pipeline.tick)
         if not self._stopping.is_set():
             self._send_drain(socket)
+
+    def _idle_s(self) -> float:
+        """Return how long the lift thread may sleep: no longer than until fusing is due."""
+        due_ns = self.pipeline.next_due_ns()
+        return IDLE_S if due_ns is None else min(max(due_ns - self.now_ns(), 0) / NS_PER_S, IDLE_S)
 
     def _control(self, socket: Socket) -> None:
         api, duty_cycle = ControlApi(self), DutyCycle(time.monotonic())
@@ -289,6 +299,7 @@ class Server:
             self._publish(socket, self.pipeline.step)
         if not self.pipeline.waiting:
             self._publish(socket, self.pipeline.flush)
+            self._publish(socket, partial(self.pipeline.fuse, everything=True))
         socket.close(linger=max(round(1000 * (until_s - time.monotonic())), 50))
 
     def _watch_subscriptions(self, socket: Socket) -> None:

@@ -12,7 +12,11 @@ CONFIG = PipelineConfig(lookahead_ms=60.5, smoothing="high", person_height_m=1.8
 
 def test_a_setup_comes_back_from_text() -> None:
     setup = RecordedSetup.of(
-        FakeBackend(), CONFIG, threads=3, cameras="[cam]\nname = 'é'\n", gallery=b"PK\x03\x04\xff"
+        FakeBackend(),
+        CONFIG,
+        threads=3,
+        volumes={"cam": "[cam]\nname = 'é'\n"},
+        gallery=b"PK\x03\x04\xff",
     )
     facts = setup.to_facts()
     assert all(isinstance(value, str) for value in facts.values())

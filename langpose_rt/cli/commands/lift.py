@@ -40,6 +40,7 @@ EXAMPLE = """langpose-rt lift openpose_json/ --size 1920x1080 --fps 60 -o poses.
 
 NOT_FOR_FILES = (
     *("name", "axes", "max_wait_ms", "max_streams", "idle_s"),
+    *("fuse", "fuse_wait_ms"),  # lift has a --fuse of its own
     *("gravity", "camera_pitch_deg"),  # of the clip
 )
 """Options of the live pipeline that have no effect on a file."""

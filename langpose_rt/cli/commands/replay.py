@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from langpose_rt.formats.gallery_npz import Gallery
-    from langpose_rt.geometry.camera import Camera
+    from langpose_rt.formats.volume_calibration import VolumeCalibration
     from langpose_rt.manifest import Manifest
     from langpose_rt.recording.replay import Comparison, Replay
     from langpose_rt.recording.setup import RecordedSetup
@@ -65,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         from langpose_rt.cli.replay_live import replay_live
 
         return replay_live(recording, arguments)
+    from langpose_rt.formats.volume_calibration import cameras_of_volumes
     from langpose_rt.recording.replay import Replay
     from langpose_rt.recording.setup import setup_from_facts
 
@@ -74,8 +75,16 @@ def run(arguments: argparse.Namespace) -> int:
         backend = stack.enter_context(contextlib.closing(_backend(arguments, setup)))
         notes = _setup_differences(setup, backend)
         gallery = _gallery(setup.gallery, backend.manifest, notes)
-        cameras = _cameras(setup.cameras, setup.up or None)
-        replay = Replay(recording, setup, backend, cameras, gallery=gallery, on_pose=on_pose)
+        volumes = _volumes(setup)
+        replay = Replay(
+            recording,
+            setup,
+            backend,
+            cameras_of_volumes(volumes),
+            gallery=gallery,
+            on_pose=on_pose,
+            volumes=volumes,
+        )
         comparison = _run_with_progress(replay)
     if comparison.model_changed:
         notes.append("the server changed its model; it was replayed up to there")
@@ -156,15 +165,11 @@ def _setup_differences(setup: "RecordedSetup", backend: "Backend") -> list[str]:
     return notes
 
 
-def _cameras(text: str, up: str | None) -> "Mapping[str, Camera]":
-    if not text:
-        return {}
-    from langpose_rt.formats.calibration import cameras_from_toml
+def _volumes(setup: "RecordedSetup") -> "list[VolumeCalibration]":
+    from langpose_rt.formats.volume_calibration import volume_from_text
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "recorded-cameras.toml"
-        path.write_text(text, encoding="utf-8")
-        return cameras_from_toml(path, up)
+    texts = {"recorded-cameras": setup.cameras} if setup.cameras else setup.volumes
+    return [volume_from_text(name, text, setup.up or None) for name, text in texts.items()]
 
 
 def _gallery(content: bytes, manifest: "Manifest", notes: list[str]) -> "Gallery | None":

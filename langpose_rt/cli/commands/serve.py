@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +24,14 @@ from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
     from langpose_rt.formats.gallery_npz import Gallery
-    from langpose_rt.geometry.camera import Camera
+    from langpose_rt.formats.volume_calibration import VolumeCalibration
     from langpose_rt.pipeline.config import PipelineConfig
     from langpose_rt.pipeline.journal import Recorder
     from langpose_rt.runtime.backend import Backend
     from langpose_rt.server.server import Server
 
 SUMMARY = "lift the keypoint streams of capture rigs to 3D, live"
-EXAMPLE = "langpose-rt serve --port 5555 --lookahead-ms 60 --cameras calib.toml"
+EXAMPLE = "langpose-rt serve --lookahead-ms 60 --cameras calib.toml --fuse"
 
 _SECOND_SIGNAL = 1
 _COLLECT_S = 60.0
@@ -50,7 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pipeline = parser.add_argument_group("pipeline")
     add_config_arguments(pipeline, PipelineConfig)
     pipeline.add_argument(
-        "--cameras", type=Path, metavar="FILE", help="calibration TOML of Pose2Sim, anipose, ..."
+        "--cameras",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="calibration TOML of Pose2Sim, anipose, ...; with --fuse the cameras of one file are "
+        "a capture volume, named after it; may be given several times",
     )
     add_up_argument(pipeline)
     pipeline.add_argument(
@@ -77,6 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     SIGHUP reloads the model; on a terminal it means that the terminal was closed, and drains.
 
     """
+    from langpose_rt.formats.volume_calibration import cameras_of_volumes
     from langpose_rt.pipeline.config import PipelineConfig
     from langpose_rt.server.config import ServerConfig
     from langpose_rt.server.server import Server
@@ -87,7 +94,12 @@ def run(arguments: argparse.Namespace) -> int:
     pipeline = config_from_arguments(PipelineConfig, arguments)
     overrides: dict[str, Any] = {"http_port": None} if arguments.no_http else {}
     config = config_from_arguments(ServerConfig, arguments, pipeline=pipeline, **overrides)
-    cameras, gallery = _cameras(arguments.cameras, arguments.up), _gallery(arguments.actions)
+    if pipeline.fuse and not arguments.cameras:
+        raise ConfigError(
+            "--fuse needs calibrated cameras; give their file with --cameras, or make one with "
+            "'langpose-rt calibrate'"
+        )
+    volumes, gallery = _volumes(arguments.cameras, arguments.up), _gallery(arguments.actions)
 
     def open_model(folder: Path | None) -> "Backend":
         pipeline = server.pipeline
@@ -98,8 +110,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     reasons: list[str] = []  # logged once it serves: a wrong option prints one line only
     backend = backend_from_arguments(arguments, slots=arguments.slots, report=reasons.append)
-    recorder = _recorder(arguments, backend, pipeline)
-    server = Server(backend, config, cameras, recorder, gallery=gallery, open_model=open_model)
+    recorder = _recorder(arguments, backend, pipeline, volumes)
+    server = Server(
+        backend, config, cameras_of_volumes(volumes), recorder, gallery=gallery,
+        open_model=open_model, volumes=volumes,
+    )  # fmt: skip
     licence = backend.manifest.licence
 
     def on_start() -> None:
@@ -111,12 +126,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _cameras(path: Path | None, up: str | None) -> "Mapping[str, Camera]":
-    if path is None:
-        return {}
-    from langpose_rt.formats.calibration import cameras_from_toml
+def _volumes(paths: list[Path], up: str | None) -> "list[VolumeCalibration]":
+    if not paths:
+        return []
+    from langpose_rt.formats.volume_calibration import volumes_from_toml
 
-    return cameras_from_toml(path, up)
+    return volumes_from_toml(paths, up)
 
 
 def _gallery(path: Path | None) -> "Gallery | None":
@@ -128,7 +143,10 @@ def _gallery(path: Path | None) -> "Gallery | None":
 
 
 def _recorder(
-    arguments: argparse.Namespace, backend: "Backend", pipeline: "PipelineConfig"
+    arguments: argparse.Namespace,
+    backend: "Backend",
+    pipeline: "PipelineConfig",
+    volumes: "list[VolumeCalibration]",
 ) -> "Recorder | None":
     if arguments.record is None:
         return None
@@ -137,13 +155,12 @@ def _recorder(
     from langpose_rt.recording.setup import RecordedSetup
 
     check_writable(arguments.record, "recording", "--record")
-    cameras = "" if arguments.cameras is None else arguments.cameras.read_text(encoding="utf-8")
     gallery = b"" if arguments.actions is None else arguments.actions.read_bytes()
     setup = RecordedSetup.of(
         backend,
         pipeline,
         threads=arguments.threads,
-        cameras=cameras,
+        volumes={volume.name: volume.text for volume in volumes},
         gallery=gallery,
         up=arguments.up or "",
     )

@@ -1,0 +1,1 @@
+"""Capture volumes of a running pipeline: the cameras of one calibration, fused to one stream."""
