@@ -15,6 +15,7 @@ from langpose_rt.errors import LangPoseError, MessageError
 from langpose_rt.protocol.control import (
     ClockReading,
     Hello,
+    LoadedCameras,
     Reply,
     Request,
     decode_reply,
@@ -113,6 +114,19 @@ class ControlClient(ClientSocket):
         timeout_s = max(self._timeout_s, RELOAD_TIMEOUT_S)
         stamp: ModelStamp = self._request(ModelStamp, "reload", timeout_s=timeout_s, model=folder)
         return stamp
+
+    def load_cameras(self, file: Path) -> LoadedCameras:
+        """Replace the calibration of a capture volume; everybody in it keeps the id.
+
+        Args:
+            file: Calibration file on the server's machine.
+
+        Raises:
+            LangPoseError: If it is rejected (with the server's reason; the old one stays), or if
+                there is no reply.
+        """
+        loaded: LoadedCameras = self._request(LoadedCameras, "cameras", file=str(file))
+        return loaded
 
     def drain(self) -> None:
         """Make the server lift the queued frames, announce its end, and stop.

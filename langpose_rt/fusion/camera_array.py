@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.geometry.camera import Camera, Intrinsics, pixel_to_ray
@@ -78,6 +78,30 @@ class CameraArray:
     def __len__(self) -> int:
         """Count the cameras."""
         return len(self.names)
+
+    def columns_in(self, old: "CameraArray") -> Int[np.ndarray, " camera"]:
+        """Return for every camera its place in another calibration; -1 where it is not there."""
+        places = {name: place for place, name in enumerate(old.names)}
+        return np.array([places.get(name, -1) for name in self.names], np.intp)
+
+    def axes_from(self, old: "CameraArray") -> Float[np.ndarray, "4 4"]:
+        """Return the rigid transform from the world of an older calibration to this one's.
+
+        The cameras that are in both tell: that one whose own move explains the places of the others
+        best, so one camera that was moved does not count. Without one the worlds are the same.
+        """
+        columns = self.columns_in(old)
+        best, T_new_old = np.inf, np.eye(4)
+        new = np.flatnonzero(columns >= 0)
+        for camera in new.tolist():
+            R = self.R_camera_world[camera].T @ old.R_camera_world[columns[camera]]
+            shift = self.centres[camera] - R @ old.centres[columns[camera]]
+            off = old.centres[columns[new]] @ R.T + shift - self.centres[new]
+            median = float(np.median(np.linalg.norm(off, axis=1)))
+            if median < best:
+                best, T_new_old = median, np.eye(4)
+                T_new_old[:3, :3], T_new_old[:3, 3] = R, shift
+        return T_new_old
 
     def rays_from_pixels(
         self, camera: int, joints_px: Float[np.ndarray, "person joint 2"]

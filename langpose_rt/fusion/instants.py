@@ -6,6 +6,7 @@ is due when every awake camera has reached it, or when it has waited for as long
 """
 
 from collections import deque
+from collections.abc import Sequence
 
 from langpose_rt.config import NS_PER_S
 
@@ -49,6 +50,12 @@ class InstantSchedule:
             self._last_ns = t_ns
             if len(self._waiting) > MOST_WAITING:
                 self._waiting.popleft()
+
+    def rearrange(self, columns: Sequence[int]) -> None:
+        """Go on with other cameras: for each its place among the present ones, -1 for a new one."""
+        self._newest_ns = [self._newest_ns[c] if c >= 0 else None for c in columns]
+        self._heard_ns = [self._heard_ns[c] if c >= 0 else 0 for c in columns]
+        self._period_ns = [self._period_ns[c] if c >= 0 else _USUAL_PERIOD_NS for c in columns]
 
     def awake(self, now_ns: int) -> list[bool]:
         """Tell which cameras had a frame lately."""

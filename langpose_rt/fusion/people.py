@@ -1,6 +1,6 @@
 """Tracked people of a capture volume, one row each, and their predicted positions."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -106,6 +106,27 @@ class People:
                 field.name: np.concatenate([getattr(self, field.name), getattr(others, field.name)])
                 for field in fields(self)
             }
+        )
+
+    def moved(
+        self, T_new_old: Float[np.ndarray, "4 4"], columns: Int[np.ndarray, " camera"]
+    ) -> "People":
+        """Return everybody in the axes and for the cameras of another calibration.
+
+        Args:
+            T_new_old: From the old world axes to the new ones, rigid.
+            columns: For every new camera its place among the old ones; -1 for another camera.
+        """
+        R = T_new_old[:3, :3]
+        known = columns >= 0
+        return replace(
+            self,
+            joints=self.joints @ R.T + T_new_old[:3, 3],
+            covariance_m2=R @ self.covariance_m2 @ R.T,
+            velocity=self.velocity @ R.T,
+            views=self.views[:, columns] & known,
+            noise=np.where(known, self.noise[:, columns], 1.0),
+            depth_ratio=np.where(known, self.depth_ratio[:, columns], 1.0),
         )
 
     def predict(self, dt_s: float, before_ns: int) -> None:

@@ -67,6 +67,12 @@ class CameraHistory:
             self._frames.popleft()
         return True
 
+    def forget_lifts(self) -> None:
+        """Drop all lifts: they are in world axes, which have changed."""
+        for place, frame in enumerate(self._frames):
+            missing = MonocularLifts.missing(len(frame.track))
+            self._frames[place] = replace(frame, lifts=missing)
+
     def lift_newest(self, t_ns: int, lifts: MonocularLifts) -> None:
         """Add the lifts of a frame that was pushed before; an unknown frame is ignored."""
         for place, frame in enumerate(self._frames):

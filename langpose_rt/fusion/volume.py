@@ -141,6 +141,26 @@ class CaptureVolume:
         """
         self._histories[self._camera(camera)].lift_newest(t_ns, lifts)
 
+    def recalibrate(self, cameras: Mapping[str, Camera]) -> None:
+        """Go on with another calibration of the same space; everybody keeps the id.
+
+        Args:
+            cameras: By name; those of a known name keep what they have seen.
+
+        Raises:
+            ConfigError: If the cameras cannot be fused; everything is as before then.
+        """
+        new = CameraArray.of_cameras(cameras)
+        columns = new.columns_in(self.cameras)
+        self._tracker.recalibrate(new, new.axes_from(self.cameras), columns)
+        self._histories = [self._histories[c] if c >= 0 else CameraHistory() for c in columns]
+        for history in self._histories:
+            history.forget_lifts()
+        self._schedule.rearrange(columns.tolist())
+        self._health = CameraHealth(new)
+        self._index = {name: place for place, name in enumerate(new.names)}
+        self.cameras = new
+
     def tick(self, now_ns: int) -> list[FusedFrame]:
         """Fuse every instant that need not wait any longer.
 

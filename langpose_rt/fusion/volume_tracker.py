@@ -106,6 +106,17 @@ class VolumeTracker:
         self._first_seen_ns: dict[tuple[int, int], int] = {}
         self._last: tuple[np.ndarray, Triangulated, Detections] | None = None
 
+    def recalibrate(
+        self,
+        cameras: CameraArray,
+        T_new_old: Float[np.ndarray, "4 4"],
+        columns: Int[np.ndarray, " camera"],
+    ) -> None:
+        """Go on with another calibration; everybody keeps the id. See `People.moved`."""
+        self._cameras, self._last = cameras, None
+        self._first_seen_ns.clear()
+        self.people = self.people.moved(T_new_old, columns)
+
     def step(
         self, t_ns: int, detections: Detections, awake: Bool[np.ndarray, " camera"]
     ) -> FusedFrame:

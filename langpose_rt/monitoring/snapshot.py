@@ -45,6 +45,7 @@ class VolumeCamera:
         late_ms: Mean time from capture until a frame is there to be fused.
         residual_mm: Median distance of its rays from the people, lately; None without people.
         people: People in its last frame.
+        T_world_camera: Where it stands, 4 x 4 row by row.
     """
 
     name: str
@@ -53,6 +54,7 @@ class VolumeCamera:
     late_ms: float | None
     residual_mm: float | None
     people: int
+    T_world_camera: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

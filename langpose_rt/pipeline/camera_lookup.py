@@ -67,6 +67,10 @@ class CameraLookup:
         Intrinsics.from_fov(2.0, 2.0, ASSUMED_FOV_DEG if fov_deg is None else fov_deg)
         self._cameras, self._fov_deg, self._gravity = dict(cameras), fov_deg, gravity
 
+    def use(self, cameras: Mapping[str, Camera]) -> None:
+        """Look up these cameras from now on."""
+        self._cameras = dict(cameras)
+
     @property
     def sizes(self) -> dict[str, tuple[int, int]]:
         """Image sizes of the calibrated cameras, for messages without a size."""

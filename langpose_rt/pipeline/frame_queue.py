@@ -78,6 +78,10 @@ class FrameQueue:
         """True if the lens of the newest frame is not known."""
         return self._last_camera is not None and self._last_camera[2].intrinsics.assumed
 
+    def look_up_camera(self) -> None:
+        """Look up the camera again at the next frame: the calibration has changed."""
+        self._last_camera = None
+
     def push(self, message: KeypointMessage, now_ns: int) -> Frame | None:
         """Queue a frame, unless it is a duplicate, late, or of a past epoch.
 

@@ -5,10 +5,10 @@ frames here, so the state that both share is behind one lock, held for microseco
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from langpose_rt.errors import MessageError
-from langpose_rt.geometry.camera import ASSUMED_FOV_DEG
+from langpose_rt.geometry.camera import ASSUMED_FOV_DEG, Camera
 from langpose_rt.monitoring.announcer import Announcer
 from langpose_rt.monitoring.counters import Stats
 from langpose_rt.pipeline.camera_lookup import CameraLookup
@@ -157,6 +157,15 @@ class Ingest:
         """Record a decision of the lift side."""
         with self._lock:
             self._journal(what, now_ns, self._received)
+
+    def use_cameras(self, cameras: Mapping[str, Camera], decision: str, now_ns: int) -> None:
+        """Take the cameras of the next frames from another calibration, and record that."""
+        with self._lock:
+            self._journal(decision, now_ns, self._received)
+            self._camera_lookup.use(cameras)
+            self._sizes = self._camera_lookup.sizes
+            for stream in self._streams.values():
+                stream.frame_queue.look_up_camera()
 
     def _check(self, stream: Stream, message: KeypointMessage, now_ns: int) -> None:
         """Refuse an implausible message, and report every finding once per stream."""

@@ -11,14 +11,16 @@ Nothing here reads a clock or a socket. `receive` may be called from another thr
 it never waits for the model.
 """
 
+import queue
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from langpose_rt.config import NS_PER_S
-from langpose_rt.errors import BackendError, MessageError
+from langpose_rt.errors import BackendError, ConfigError, MessageError
 from langpose_rt.formats.gallery_npz import Gallery, check_gallery
-from langpose_rt.formats.volume_calibration import VolumeCalibration
+from langpose_rt.formats.volume_calibration import VolumeCalibration, cameras_of_volumes
+from langpose_rt.fusion.camera_array import CameraArray
 from langpose_rt.geometry.camera import Camera
 from langpose_rt.manifest import Manifest
 from langpose_rt.monitoring.announcer import Announcer
@@ -38,6 +40,9 @@ from langpose_rt.pipeline.slots import SlotTable
 from langpose_rt.pipeline.volumes.routing import CaptureVolumes
 from langpose_rt.protocol.header import RejectReason
 from langpose_rt.runtime.backend import Backend
+
+RECALIBRATE = "calibration "
+"""Beginning of the decision to use another calibration; its name and text follow."""
 
 
 class Pipeline:
@@ -92,6 +97,8 @@ class Pipeline:
         self._builder = PoseMessageBuilder(self.model, config, epoch)
         self._announcer = Announcer(config.name, epoch)
         self.faults = FaultReporter(self.stats, self._announcer)
+        self._calibrations = {volume.name: volume for volume in volumes}
+        self._next_calibrations: queue.SimpleQueue[VolumeCalibration] = queue.SimpleQueue()
         self._volumes = CaptureVolumes(volumes if config.fuse else (), config, self.faults, epoch)
         self._responder = Responder(
             self.model,
@@ -181,11 +188,52 @@ class Pipeline:
 
         Called after the messages of a step are out, so that they never wait for it.
         """
+        while not self._next_calibrations.empty():
+            self._recalibrate(self._next_calibrations.get(), now_ns)
         if not (everything or self._volumes.is_due(now_ns)):
             return []
         self._ingest.decide("fuse_all" if everything else "fuse", now_ns)
         clock = self._clock_at(now_ns)
         return self._volumes.fuse(now_ns, clock, self._builder.model, everything=everything)
+
+    def calibration_named(self, name: str) -> VolumeCalibration:
+        """Return the calibration in use of that name, or the only one there is.
+
+        Raises:
+            ConfigError: If there is none.
+        """
+        found = self._calibrations.get(name)
+        if found is None and len(self._calibrations) == 1:
+            found = next(iter(self._calibrations.values()))
+        if found is None:
+            known = ", ".join(self._calibrations) or "none; serve with --cameras"
+            raise ConfigError(f'there is no calibration "{name}" to replace; there is {known}')
+        return found
+
+    def load_calibration(self, calibration: VolumeCalibration) -> None:
+        """Replace the calibration of that name by the next `fuse`; from any thread.
+
+        Everybody keeps the id.
+
+        Raises:
+            ConfigError: If there is none, its cameras cannot be fused, or another one has a camera
+                of it.
+        """
+        self.calibration_named(calibration.name)
+        if self.config.fuse:
+            CameraArray.of_cameras(calibration.cameras)
+        for other in self._calibrations.values():
+            shared = sorted(calibration.cameras.keys() & other.cameras.keys())
+            if other.name != calibration.name and shared:
+                raise ConfigError(f'camera "{shared[0]}" is in the volume "{other.name}" already')
+        self._next_calibrations.put(calibration)
+
+    def _recalibrate(self, calibration: VolumeCalibration, now_ns: int) -> None:
+        self._calibrations[calibration.name] = calibration
+        volumes = list(self._calibrations.values())
+        decision = f"{RECALIBRATE}{calibration.name}\n{calibration.text}"
+        self._ingest.use_cameras(cameras_of_volumes(volumes), decision, now_ns)
+        self._volumes.recalibrate(calibration)
 
     def next_due_ns(self) -> int | None:
         """Return when `fuse` is due next, if no frame comes before; None if nothing waits."""

@@ -18,6 +18,8 @@ Request
     t           clock: time, returned in the answer
     model       reload: a model folder on the server's machine; left out: the one it was started
                 with, read again
+    file        cameras: a calibration file on the server's machine. It replaces the one of the same
+                name without its ending, or the only one; everybody in the volume keeps the id
 
 Answer
 ======
@@ -36,17 +38,20 @@ Answer
                      this left it}; strings of digits if t was one
         reload      the model that is active from now on, as in pose3d/1; the answer comes when
                      it is, after seconds
+        cameras     {volume: string, cameras: [string], notes: [string]}: the calibration that is
+                    used from the next step on
         drain       {}; the server then publishes event/drain/ and ends within a second
 
 hello is answered whatever its v. With the client's clock at sending and receipt, t0 and t3, the
 clock answer gives offset = ((t_rx - t0) + (t_tx - t3)) / 2 from the client's clock to the server's,
 with an uncertainty of (t3 - t0 - (t_tx - t_rx)) / 2; of several probes the least uncertain is best.
 
-reload and drain change the server. A server with keys takes them from one key alone, which its
---admin names ("admin"), and the rest from every key; a server without takes them only where no
+reload, cameras and drain change the server. A server with keys takes them from one key alone, which
+its --admin names ("admin"), and the rest from every key; a server without takes them only where no
 other machine can reach it. Others are refused as not_allowed, and a key that was taken out of the
 server's folder as revoked_key. One reload runs at a time; a second is refused as busy, and a model
-that cannot serve as model_refused, after which the old one goes on. A flood of requests is answered
+that cannot serve as model_refused, after which the old one goes on; likewise a calibration that
+cannot be used as cameras_refused. A flood of requests is answered
 late: all requests together get a tenth of a core.
 """
 
@@ -75,7 +80,7 @@ from langpose_rt.protocol.keypoints_json import JSON_FIRST_BYTES
 from langpose_rt.protocol.poses import ModelStamp
 
 CONTROL_SCHEMA = "ctl/1"
-OPERATIONS = ("hello", "status", "schema", "clock", "reload", "drain")
+OPERATIONS = ("hello", "status", "schema", "clock", "reload", "cameras", "drain")
 
 Version = Annotated[int, Meta(ge=0, le=1 << 31)]
 Path = Annotated[str, Meta(max_length=4096)]
@@ -90,6 +95,7 @@ class Request(Stamp, omit_defaults=True):
     name: str | None = None
     t: TimeNs | None = None
     model: Path | None = None
+    file: Path | None = None
 
     @classmethod
     def of(cls, op: str, **keys: Any) -> "Request":
@@ -162,6 +168,14 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     formats: tuple[str, ...]
     limits: dict[str, UInt]
     t: TimeNs
+
+
+class LoadedCameras(msgspec.Struct, frozen=True):
+    """Answer to the `cameras` request: the calibration in use, and remarks on its file."""
+
+    volume: str
+    cameras: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 class ClockReading(msgspec.Struct, frozen=True):

@@ -95,6 +95,8 @@ class RejectReason(str, Enum):
     """A reload was requested while another was under way."""
     MODEL_REFUSED = "model_refused"
     """The model of a reload cannot serve; the one before it goes on."""
+    CAMERAS_REFUSED = "cameras_refused"
+    """The calibration file of a request cannot be used; the one before it goes on."""
     SPOOFED_RIG = "spoofed_rig"
     """A key published as another rig than the one it is named after."""
     REVOKED_KEY = "revoked_key"

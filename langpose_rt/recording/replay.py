@@ -16,10 +16,10 @@ import numpy as np
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.gallery_npz import Gallery
 from langpose_rt.formats.recording import Entry, Recording
-from langpose_rt.formats.volume_calibration import VolumeCalibration
+from langpose_rt.formats.volume_calibration import VolumeCalibration, volume_from_text
 from langpose_rt.geometry.camera import Camera
 from langpose_rt.pipeline.model_swap import warm_up_backend
-from langpose_rt.pipeline.pipeline import Pipeline
+from langpose_rt.pipeline.pipeline import RECALIBRATE, Pipeline
 from langpose_rt.pipeline.responder import OutgoingMessage
 from langpose_rt.protocol.messages import Latency, PoseMessage, decode_pose, encode_pose
 from langpose_rt.recording.setup import RecordedSetup
@@ -80,7 +80,7 @@ class Replay:
         volumes: Sequence[VolumeCalibration] = (),
     ) -> None:
         self._recording, self._on_pose = recording, on_pose
-        self._model_sha256 = setup.model.sha256
+        self._model_sha256, self._up = setup.model.sha256, setup.up or None
         self._pipeline = Pipeline(
             backend, setup.pipeline, cameras, epoch=setup.epoch, gallery=gallery, volumes=volumes
         )
@@ -127,7 +127,12 @@ class Replay:
             self._pipeline.receive(message.parts, message.log_ns, message.sender)
             self._received += 1
         pipeline = self._pipeline
-        actions = {
+        if action.startswith(RECALIBRATE):
+            name, _, text = action.removeprefix(RECALIBRATE).partition("\n")
+            pipeline.load_calibration(volume_from_text(name, text, self._up))
+            self._compare_replies(pipeline.fuse(entry.log_ns), entry.log_ns)
+            return
+        actions: dict[str, Callable[[int], list[OutgoingMessage]]] = {
             "step": pipeline.step,
             "silent": pipeline.tick,
             "flush": pipeline.lift_pending,

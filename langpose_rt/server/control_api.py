@@ -16,6 +16,7 @@ from langpose_rt.protocol.control import (
     OPERATIONS,
     ClockReading,
     Hello,
+    LoadedCameras,
     Ports,
     Reply,
     Request,
@@ -49,7 +50,7 @@ WORK_SHARE = 0.1
 WORK_SAVED_S = 0.05
 """Work that may be done at once after a rest."""
 
-CHANGES = ("reload", "drain")
+CHANGES = ("reload", "cameras", "drain")
 """Operations that change the server; only allowed senders may request them."""
 
 
@@ -74,6 +75,10 @@ class Controlled(Protocol):
 
     def reload(self, folder: Path | None, on_end: Callable[[str | None], None]) -> bool:
         """Begin to change the model; ``on_end`` receives the error, or None."""
+        ...
+
+    def load_cameras(self, file: Path) -> LoadedCameras:
+        """Use another calibration file."""
         ...
 
     def drain(self) -> None:
@@ -141,6 +146,7 @@ class ControlApi:
         answers: dict[str, Callable[[], object]] = {
             "hello": lambda: self._hello(request),
             "status": server.snapshot,
+            "cameras": lambda: self._load_cameras(request),
             "schema": lambda: _schemas(request.name),
             "clock": lambda: _reading(request, received_ns, server.now_ns()),
         }
@@ -153,7 +159,11 @@ class ControlApi:
             )
         if request.op not in CHANGES or self._server.may_change(sender):
             return
-        signals = "send the process SIGHUP (reload) or SIGTERM (drain)"
+        signals = (
+            "restart it"
+            if request.op == "cameras"
+            else "send the process SIGHUP (reload) or SIGTERM (drain)"
+        )
         if sender is None:
             reason = "is taken only by a server that nobody else can reach; bind 127.0.0.1, or"
         else:
@@ -161,6 +171,14 @@ class ControlApi:
                 f"is not for the key of {sender!r} but for the one that --admin names; use it, or"
             )
         raise reject(RejectReason.NOT_ALLOWED, f"{request.op} {reason} {signals}")
+
+    def _load_cameras(self, request: Request) -> LoadedCameras:
+        if request.file is None:
+            raise reject(RejectReason.CAMERAS_REFUSED, "a cameras request needs file, its path")
+        try:
+            return self._server.load_cameras(Path(request.file))
+        except ConfigError as error:
+            raise reject(RejectReason.CAMERAS_REFUSED, str(error)) from None
 
     def _hello(self, request: Request) -> Hello:
         offered = (request.v,) if request.versions is None else request.versions

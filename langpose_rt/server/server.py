@@ -25,14 +25,14 @@ import zmq
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import LangPoseError
 from langpose_rt.formats.gallery_npz import Gallery
-from langpose_rt.formats.volume_calibration import VolumeCalibration
+from langpose_rt.formats.volume_calibration import VolumeCalibration, volumes_from_toml
 from langpose_rt.geometry.camera import Camera
 from langpose_rt.monitoring.snapshot import Snapshot
 from langpose_rt.pipeline.journal import Recorder
 from langpose_rt.pipeline.model_swap import warm_up_backend
 from langpose_rt.pipeline.pipeline import Pipeline
 from langpose_rt.pipeline.responder import OutgoingMessage
-from langpose_rt.protocol.control import Ports
+from langpose_rt.protocol.control import LoadedCameras, Ports
 from langpose_rt.protocol.header import MAX_UINT
 from langpose_rt.runtime.backend import Backend
 from langpose_rt.security.keyring import Keyring
@@ -79,6 +79,7 @@ class Server:
         recorder: Records messages and decisions.
         open_model: Opens another model; without it the first one stays.
         volumes: Calibrations of the capture volumes.
+        up: Up axis of their worlds, for calibrations that are loaded later.
 
     Attributes:
         epoch: Random number of this start.
@@ -99,9 +100,11 @@ class Server:
         gallery: Gallery | None = None,
         open_model: OpenModel | None = None,
         volumes: Sequence[VolumeCalibration] = (),
+        up: str | None = None,
     ) -> None:
         self.config = config = config or ServerConfig()
         self.keyring = None if config.keys is None else Keyring(config.keys)
+        self._up = up
         self._unix_ns = time.time_ns() - time.monotonic_ns()
         self.epoch = epoch = secrets.randbelow(MAX_UINT + 1)
         self.pipeline = Pipeline(
@@ -202,6 +205,19 @@ class Server:
     def reload(self, folder: Path | None, on_end: Callable[[str | None], None]) -> bool:
         """Begin to change the model, see `Reloader.begin`; the active one serves meanwhile."""
         return self._reloader.begin(folder, on_end)
+
+    def load_cameras(self, file: Path) -> LoadedCameras:
+        """Use another calibration file in place of the one of its name, or of the only one.
+
+        Raises:
+            ConfigError: If it cannot be used; the one before it goes on.
+        """
+        notes: list[str] = []
+        read = volumes_from_toml([file], self._up, report=notes.append)[0]
+        name = self.pipeline.calibration_named(read.name).name
+        self.pipeline.load_calibration(replace(read, name=name))
+        self._wake_lift.set()
+        return LoadedCameras(name, tuple(read.cameras), tuple(notes))
 
     def may_change(self, sender: str | None) -> bool:
         """Return True if the sender of a request may reload and drain; None has no key."""

@@ -114,7 +114,9 @@ class ViewerFeed:
              "assumed_lens": s.assumed_intrinsics, "heard_ago_s": s.heard_ago_s}
             for s in now.streams
         ]  # fmt: skip
-        return status | {"licence": self._licence(), "streams": streams}
+        return status | {
+            "licence": self._licence(), "streams": streams, "volumes": now.volumes,
+        }  # fmt: skip
 
 
 def viewer_file(path: str) -> tuple[str, bytes] | None:
@@ -142,6 +144,7 @@ def _pose_as_json(message: PoseMessage) -> dict[str, Any]:
     poses = message.poses.copy()
     poses[..., :3] = poses[..., :3] @ turn.T
     root = None if message.root is None else message.root @ turn.T
+    views = message.views
     return {
         "name": f"{message.rig}/{message.camera}",
         "seq": message.seq,
@@ -150,6 +153,7 @@ def _pose_as_json(message: PoseMessage) -> dict[str, Any]:
         "turn": turn.ravel().tolist(),
         "ids": message.ids.tolist(),
         "state": message.state,
+        "views": None if views is None else [[int(v).bit_count() for v in own] for own in views],
         "root": None if root is None else _millimetres(root),
         "poses": _millimetres(poses.reshape(len(message.ids), -1)),
         "latency_ms": (lat.rx + lat.win + lat.lift + lat.post + lat.tx) / 1e6,

@@ -162,3 +162,51 @@ def test_an_old_frame_is_not_taken() -> None:
 def test_an_impossible_wait_is_refused() -> None:
     with pytest.raises(ConfigError, match="wait_ms is -1"):
         VolumeConfig(wait_ms=-1.0)
+
+
+def turned_world(cameras: dict[str, Camera], T: np.ndarray) -> dict[str, Camera]:
+    return {
+        name: replace(camera, T_world_camera=T @ camera.T_world_camera)
+        for name, camera in cameras.items()
+    }
+
+
+def test_another_calibration_moves_the_world_and_nobody_changes_the_id() -> None:
+    T = np.eye(4)
+    T[:3, :3], T[:3, 3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]], [5.0, -2.0, 0.0]
+    turned = turned_world(CAMERAS, T)
+    turned.pop("cam3")
+    volume, frames = CaptureVolume(CAMERAS, H36M), []
+    for step in range(60):
+        if step == 30:
+            volume.recalibrate(turned)
+        for name in turned if step >= 30 else CAMERAS:
+            feed(volume, name, 16 * step * MS)
+        frames += volume.tick(16 * step * MS)
+    assert len(frames) == 60
+    assert {tuple(frame.ids.tolist()) for frame in frames} == {(0,)}
+    for frame in frames[30:]:
+        expected = walker(frame.t_ns) @ T[:3, :3].T + T[:3, 3]
+        assert np.linalg.norm(frame.joints17[0] - expected, axis=-1).mean() < 0.01
+    assert frames[-1].awake.tolist() == [True] * 3
+
+
+def test_a_camera_that_was_put_elsewhere_leaves_the_world_where_it_is() -> None:
+    moved = CAMERAS | {"cam1": ring(4, 6.0)["cam1"]}
+    volume, frames = CaptureVolume(CAMERAS, H36M), []
+    for step in range(40):
+        now = CAMERAS if step < 20 else moved
+        if step == 20:
+            volume.recalibrate(moved)
+        for name in now:
+            feed(volume, name, 16 * step * MS, cameras=now)
+        frames += volume.tick(16 * step * MS)
+    assert {tuple(frame.ids.tolist()) for frame in frames} == {(0,)}
+    assert error_m(frames[10:]) < 0.01
+
+
+def test_a_calibration_that_cannot_be_fused_changes_nothing() -> None:
+    volume = CaptureVolume(CAMERAS, H36M)
+    with pytest.raises(ConfigError, match="expected at least 2"):
+        volume.recalibrate(ring(1))
+    assert volume.cameras.names == tuple(CAMERAS)

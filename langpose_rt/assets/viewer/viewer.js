@@ -60,7 +60,8 @@ function dress() {
 dark.addEventListener("change", dress);
 dress();
 
-const streams = new Map(), labels = new Map();
+const streams = new Map(), labels = new Map(), volumes = new Map();
+const NO_VIEW = new T.Color("#9aa4b2"), ONE_VIEW = new T.Color("#ffd166");  // provenance of a fused joint
 let server = "connecting", reached = false, settled = false, touched = false, showLabels = true, showDoubt = true;
 
 function streamNamed(name) {
@@ -79,8 +80,13 @@ function streamNamed(name) {
   arrange();
   return stream;
 }
+const fusedName = (volume) => `${volume}/fused`;
+// The poses of a camera of a volume are in the fused ones: they are not drawn a second time.
+function isFused(name) {
+  return [...volumes.values()].some((v) => streams.get(fusedName(v.name))?.pose && v.cameras.some((c) => c.stream === name));
+}
 function arrange() {
-  const sides = [...streams.values()].filter((s) => !(s.pose && s.pose.world));
+  const sides = [...streams.values()].filter((s) => !(s.pose && s.pose.world) && !isFused(s.name));
   sides.forEach((s, i) => { s.offset = (i - (sides.length - 1) / 2) * APART_M; });
   settled = false;
   $("note").textContent = sides.length > 1
@@ -121,7 +127,8 @@ function draw(now) {
   const told = [];
   for (const stream of streams.values()) {
     const pose = stream.pose;
-    if (!pose) continue;
+    stream.frustum.visible = false;
+    if (!pose || isFused(stream.name)) continue;
     stream.frustum.position.copy(place(stream, 0, 0, 0));
     stream.frustum.visible = !pose.world;
     const r = pose.turn;  // of the camera: x right, y up, z backward here
@@ -136,6 +143,7 @@ function draw(now) {
         colour.copy(own);
         if (LEFT.has(k)) colour.lerp(warm, 0.75);
         if (RIGHT.has(k)) colour.lerp(cool, 0.75);
+        if (pose.views) [NO_VIEW, ONE_VIEW].slice(pose.views[i][k], pose.views[i][k] + 1).forEach((c) => colour.copy(c));
         colour.lerp(paper, FADE[state] ?? 0);
         matrix.compose(points[k], turn.identity(), size.setScalar(k === 10 ? 0.085 : 0.036));
         joints.setMatrixAt(j, matrix);
@@ -161,6 +169,7 @@ function draw(now) {
       tell(`${stream.name} ${pose.ids[i]}`, `${pose.ids[i]}${marks ? " · " + marks : ""}`, "person", points[10].clone().setY(points[10].y + 0.22), told);
     }
   }
+  for (const volume of volumes.values()) drawCameras(volume, told);
   for (const [mesh, count] of [[joints, j], [bones, b], [doubts, d], [shadows, f]]) {
     mesh.count = count;
     mesh.instanceMatrix.needsUpdate = mesh.instanceColor.needsUpdate = true;
@@ -170,6 +179,45 @@ function draw(now) {
   document.body.dataset.drawn = [...streams.values()].map((s) => `${s.name} ${s.pose?.seq}`).join();
   // streams that come and go are brought into view until somebody chooses a view
   if (people && !settled && !touched) { settled = true; look([...streams.values()]); }
+}
+function wires(colour) {
+  const frustum = new T.LineSegments(new T.BufferGeometry(), new T.LineBasicMaterial({ color: colour }));
+  const [w, h, d] = [0.4, 0.25, 0.55], corners = [[-w, -h], [w, -h], [w, h], [-w, h]];
+  const lines = corners.flatMap(([x, y], i) => {
+    const [a, b] = corners[(i + 1) % 4];
+    return [0, 0, 0, x, y, d, x, y, d, a, b, d];
+  });
+  frustum.geometry.setAttribute("position", new T.Float32BufferAttribute(lines, 3));
+  scene.add(frustum);
+  return frustum;
+}
+// Camera axes in a z-up world, as axes with y up.
+const UPRIGHT = new T.Matrix4().set(1, 0, 0, 0, 0, 0, 1, 0, 0, -1, 0, 0, 0, 0, 0, 1);
+function takeVolumes(found) {
+  for (const [name, volume] of volumes) {
+    if (found.some((v) => v.name === name)) continue;
+    volume.wires.forEach((w) => scene.remove(w));
+    volumes.delete(name);
+  }
+  for (const v of found) {
+    const before = volumes.get(v.name);
+    if (before && before.cameras.length !== v.cameras.length) before.wires.forEach((w) => scene.remove(w));
+    const kept = before && before.cameras.length === v.cameras.length ? before.wires : v.cameras.map(() => wires(0x8b9bb5));
+    v.cameras.forEach((c, i) => {
+      kept[i].matrixAutoUpdate = false;
+      kept[i].matrix.set(...c.T_world_camera).premultiply(UPRIGHT);
+      kept[i].matrixWorldNeedsUpdate = true;
+      kept[i].material.color.set(c.heard_ago_s === null || c.heard_ago_s > 1 ? "#c0392b" : "#3fa34d");
+    });
+    volumes.set(v.name, { ...v, wires: kept });
+  }
+}
+function drawCameras(volume, told) {
+  volume.cameras.forEach((c, i) => {
+    const where = new T.Vector3().setFromMatrixPosition(volume.wires[i].matrix);
+    const off = c.residual_mm === null ? "" : ` · ${c.residual_mm.toFixed(0)} mm`;
+    tell(`camera ${volume.name} ${c.name}`, c.name + off, "stream", where.setY(where.y + 0.2), told);
+  });
 }
 function tell(key, text, kind, where, told) {
   const seen = where.clone().project(eye);
@@ -200,7 +248,9 @@ function stage() {
     : { x: 0, y: 0.2 * innerHeight, wide: innerWidth, high: 0.56 * innerHeight };
 }
 function look(chosen) {
-  const hips = chosen.flatMap((s) => (s.pose ? s.pose.ids.map((_, i) => place(s, ...rootOf(s.pose, i))) : []));
+  const spots = [...volumes.values()].flatMap((v) => v.wires.map((w) => new T.Vector3().setFromMatrixPosition(w.matrix)));
+  const seen = chosen.filter((s) => !isFused(s.name)), whole = seen.some((s) => s.pose?.views);
+  const hips = (whole ? spots : []).concat(seen.flatMap((s) => (s.pose ? s.pose.ids.map((_, i) => place(s, ...rootOf(s.pose, i))) : [])));
   const middle = hips.reduce((sum, p) => sum.add(p), new T.Vector3()).divideScalar(hips.length || 1);
   const radius = hips.reduce((most, p) => Math.max(most, p.distanceTo(middle)), 0);
   const { wide, high } = stage(), slope = Math.tan((eye.fov * Math.PI) / 360) / innerHeight;
@@ -221,6 +271,12 @@ function showStatus(status) {
   const m = status.model;
   $("model").textContent = `${m.id} ${m.sha256.slice(0, 12)}, ${m.precision} on ${m.backend}. Weights: ${status.licence}`;
   $("empty").hidden = status.streams.length > 0;
+  takeVolumes(status.volumes);
+  for (const v of status.volumes) {
+    status.streams.push({
+      name: fusedName(v.name), persons: v.people, totals: {}, assumed_lens: false, heard_ago_s: 0, volume: v,
+    });
+  }
   const names = new Set(status.streams.map((s) => s.name));
   for (const name of [...streams.keys()]) if (!names.has(name)) forget(name);
   for (const row of [...$("streams").children]) if (!names.has(row.dataset.name)) row.remove();
@@ -246,6 +302,11 @@ function showStream(status) {
   }
   first.textContent = `${status.persons} ${status.persons === 1 ? "person" : "people"} · ${Math.round(rate)} fps · ${figure(stream?.latency ?? 0)} ms`;
   const lost = ["late", "dup", "gap", "shed", "failed"].filter((k) => t[k]).map((k) => `${k} ${t[k]}`).join(" · ");
+  if (status.volume) {
+    const live = status.volume.cameras.filter((c) => c.heard_ago_s !== null && c.heard_ago_s < 1).length;
+    second.textContent = `${live} of ${status.volume.cameras.length} cameras live`;
+    return;
+  }
   second.textContent = (lost || "nothing lost") + (status.assumed_lens ? " · lens assumed" : "") + (LEVEL[stream?.pose?.level_src] ?? "");
 }
 const figure = (ms) => (ms < 9.995 ? ms.toFixed(2) : ms < 99.95 ? ms.toFixed(1) : ms.toFixed(0));

@@ -11,7 +11,7 @@ from langpose_rt.errors import ConfigError
 if TYPE_CHECKING:
     from langpose_rt.client.control import ControlClient
 
-SUMMARY = "ask a running server: hello, status, schema, clock, reload, drain"
+SUMMARY = "ask a running server: hello, status, schema, clock, reload, cameras, drain"
 EXAMPLE = "langpose-rt control reload models/new --server tcp://127.0.0.1:5557"
 
 _OPERATIONS = {
@@ -20,9 +20,10 @@ _OPERATIONS = {
     "schema": "the keypoint formats it knows, or the one named",
     "clock": "how far its clock is from this machine's",
     "reload": "change to the model folder named, or read the one it was started with again",
+    "cameras": "use the calibration file named in place of the one of that name",
     "drain": "announce the end, answer the waiting frames, and exit",
 }
-_TAKES_A_WORD = ("schema", "reload")
+_TAKES_A_WORD = ("schema", "reload", "cameras")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OPERATION",
         help="; ".join(f"{name}: {text}" for name, text in _OPERATIONS.items()),
     )
-    parser.add_argument("word", nargs="?", metavar="NAME", help="keypoint format or model folder")
+    parser.add_argument(
+        "word",
+        nargs="?",
+        metavar="NAME",
+        help="keypoint format, model folder or calibration file",
+    )
     add_connection_arguments(
         parser, default="tcp://127.0.0.1:5557", text="where the server takes control requests"
     )
@@ -67,6 +73,10 @@ def _answer(client: "ControlClient", operation: str, word: str | None) -> Any:
 
     if operation == "reload":
         return {"model": to_builtins(client.reload(_folder(word)))}
+    if operation == "cameras":
+        if word is None:
+            raise ConfigError("control cameras needs a calibration file; name it")
+        return to_builtins(client.load_cameras(Path(word).absolute()))
     if operation == "schema":
         return to_builtins(client.schema(word))
     if operation == "clock":

@@ -113,7 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
     recorder = _recorder(arguments, backend, pipeline, volumes)
     server = Server(
         backend, config, cameras_of_volumes(volumes), recorder, gallery=gallery,
-        open_model=open_model, volumes=volumes,
+        open_model=open_model, volumes=volumes, up=arguments.up,
     )  # fmt: skip
     licence = backend.manifest.licence
 

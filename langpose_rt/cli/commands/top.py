@@ -132,6 +132,13 @@ def _line(report: dict[str, Any], endpoint: str) -> str:
             f"p50 {row['p50_ms']:.2f}, p99 {row['p99_ms']:.2f} ms, "
             f"clock ±{row['clock_uncertainty_ms']:.2f} ms{lost}"
         )
+    for row in report["volumes"]:
+        cameras = ", ".join(f"{c['camera']} {_camera(c)}" for c in row["cameras"])
+        parts.append(
+            f"volume {row['volume']} {_counts(row['states']) or 'no person'}, "
+            f"{row['fps']:.1f} fps, waits p50 {row['wait_p50_ms']:.1f}, "
+            f"p99 {row['wait_p99_ms']:.1f} ms, {cameras}"
+        )
     parts += [_event(event) for event in report["events"][:1]]
     return "; ".join(parts)
 
@@ -155,7 +162,32 @@ def _table(report: dict[str, Any]) -> "RenderableType":
             f"{row['clock_uncertainty_ms']:.2f}",
         )  # fmt: skip
     events = [Text(_event(event), overflow="ellipsis", no_wrap=True) for event in report["events"]]
-    return Group(table, *events)
+    return Group(table, *map(_volume_table, report["volumes"]), *events)
+
+
+def _volume_table(row: dict[str, Any]) -> "RenderableType":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    title = (
+        f"volume {row['volume']}, {row['people']} people, {row['fps']:.1f} fps, "
+        f"waits p50 {row['wait_p50_ms']:.1f} p99 {row['wait_p99_ms']:.1f} ms"
+    )
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for heading in ("camera", "live", "residual px"):
+        table.add_column(heading, justify="left" if heading == "camera" else "right")
+    for camera in row["cameras"]:
+        table.add_row(camera["camera"], f"{100 * camera['live']:.0f} %", _residual(camera))
+    return table
+
+
+def _camera(camera: dict[str, Any]) -> str:
+    return f"{100 * camera['live']:.0f} % {_residual(camera)} px"
+
+
+def _residual(camera: dict[str, Any]) -> str:
+    residual_px = camera["residual_px"]
+    return "-" if residual_px is None else f"{residual_px:.1f}"
 
 
 def _counts(counts: dict[str, int]) -> str:

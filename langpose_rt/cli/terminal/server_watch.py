@@ -10,6 +10,7 @@ import numpy as np
 from langpose_rt.client.subscriber import ALIVE_S
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import MessageError
+from langpose_rt.protocol.fusion_info import FusionInfo
 from langpose_rt.protocol.messages import (
     Drops,
     Event,
@@ -61,6 +62,71 @@ class StreamWatch:
 
 
 @dataclass
+class VolumeWatch:
+    """Recent messages of one capture volume."""
+
+    received_s: float = 0.0
+    last: PoseMessage | None = None
+    wait_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    times_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    live: deque[int] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    residual_px: deque[list[float | None]] = field(default_factory=lambda: deque(maxlen=_RECENT))
+
+    def note(self, message: PoseMessage, fused: FusionInfo, now_s: float) -> None:
+        """Add one message."""
+        before = None if self.last is None else self.last.fused
+        if before is not None and before.cameras != fused.cameras:  # another calibration
+            self.live.clear()
+            self.residual_px.clear()
+        self.received_s, self.last = now_s, message
+        self.wait_ms.append(fused.wait_ns / 1e6)
+        self.times_ns.append(message.t_srv)
+        self.live.append(fused.live)
+        self.residual_px.append(_residuals(message, fused))
+
+    def row(self) -> dict[str, Any]:
+        """Return the volume as --json prints it.
+
+        The residual of a camera is the median one of the joints it has seen, over recent instants.
+        """
+        assert self.last is not None
+        assert self.last.fused is not None
+        p50, p99 = np.quantile(self.wait_ms, (0.5, 0.99)).tolist()
+        span_s = (self.times_ns[-1] - self.times_ns[0]) / NS_PER_S
+        return {
+            "volume": self.last.rig,
+            "people": len(self.last.ids),
+            "states": dict(Counter(self.last.state)),
+            "fps": (len(self.times_ns) - 1) / span_s if span_s > 0 else 0.0,
+            "wait_p50_ms": p50,
+            "wait_p99_ms": p99,
+            "cameras": [
+                {
+                    "camera": name,
+                    "live": float(np.mean([live >> bit & 1 for live in self.live])),
+                    "residual_px": _median([row[bit] for row in self.residual_px]),
+                }
+                for bit, name in enumerate(self.last.fused.cameras)
+            ],
+        }
+
+
+def _residuals(message: PoseMessage, fused: FusionInfo) -> list[float | None]:
+    """Return the median residual of the joints that each camera sees beside another one."""
+    if message.views is None or message.residual_px is None:
+        return [None] * len(fused.cameras)
+    cameras = fused.cameras_in(message.views)
+    several = cameras.sum(-1) >= 2
+    seen = [message.residual_px[several & own] for own in np.moveaxis(cameras, -1, 0)]
+    return [float(np.median(own)) if len(own) else None for own in seen]
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None
+
+
+@dataclass
 class _CountedEvent:
     """An event with its count and the time of its last message."""
 
@@ -70,7 +136,7 @@ class _CountedEvent:
 
 
 class ServerWatch:
-    """State of a server from outside: heartbeat, streams and events.
+    """State of a server from outside: heartbeat, streams, volumes and events.
 
     Attributes:
         heartbeat: The last one; None before the first.
@@ -80,6 +146,7 @@ class ServerWatch:
         self.heartbeat: Heartbeat | None = None
         self._beat_s = float("-inf")
         self._streams: dict[bytes, StreamWatch] = {}
+        self._volumes: dict[bytes, VolumeWatch] = {}
         self._events: dict[tuple[str, str, str], _CountedEvent] = {}
 
     def note(self, parts: Sequence[bytes], now_s: float) -> None:
@@ -87,7 +154,10 @@ class ServerWatch:
         try:
             if parts[0].startswith(b"pose3d/"):
                 message = decode_pose(parts)
-                self._streams.setdefault(parts[0], StreamWatch()).note(message, now_s)
+                if (fused := message.fused) is not None:
+                    self._volumes.setdefault(parts[0], VolumeWatch()).note(message, fused, now_s)
+                else:
+                    self._streams.setdefault(parts[0], StreamWatch()).note(message, now_s)
             elif parts[0].startswith(b"hb/"):
                 status = decode_status(parts)
                 assert isinstance(status, Heartbeat)
@@ -110,9 +180,15 @@ class ServerWatch:
             for topic, stream in self._streams.items()
             if now_s - stream.received_s <= _FORGET_S
         }
+        self._volumes = {
+            topic: volume
+            for topic, volume in self._volumes.items()
+            if now_s - volume.received_s <= _FORGET_S
+        }
         return {
             "server": self._server() if self.alive(now_s) else None,
             "streams": [self._streams[topic].row() for topic in sorted(self._streams)],
+            "volumes": [self._volumes[topic].row() for topic in sorted(self._volumes)],
             "events": [
                 {
                     "kind": counted.last.kind, "subject": counted.last.subject,

@@ -15,6 +15,7 @@ from langpose_rt.formats.volume_calibration import VolumeCalibration
 from langpose_rt.fusion.camera_array import CameraArray
 from langpose_rt.fusion.fused_frame import FusedFrame
 from langpose_rt.fusion.volume import CaptureVolume, VolumeConfig
+from langpose_rt.geometry.camera import Camera
 from langpose_rt.geometry.skeleton import SKELETONS, Skeleton
 from langpose_rt.monitoring.counters import Rate
 from langpose_rt.monitoring.snapshot import VolumeCamera, VolumeSnapshot
@@ -106,6 +107,21 @@ class LiveVolume:
         """Return when an instant has waited for long enough; None if none waits."""
         return None if self._volume is None else self._volume.next_due_ns()
 
+    def recalibrate(self, calibration: VolumeCalibration) -> None:
+        """Go on with another calibration; everybody keeps the id.
+
+        Raises:
+            ConfigError: If the cameras cannot be fused; everything is as before then.
+        """
+        CameraArray.of_cameras(calibration.cameras)
+        if self._volume is not None:
+            self._volume.recalibrate(calibration.cameras)
+        self._feeds = {n: feed for n, feed in self._feeds.items() if n in calibration.cameras}
+        self._agreement = Agreement()
+        self.calibration = calibration
+        names = ", ".join(calibration.cameras)
+        self._report("calibrated", f"another calibration is used, of the cameras {names}")
+
     def take(self, camera: str, lifted: LiftedFrame, now_ns: int) -> bool:
         """Take one frame of one camera.
 
@@ -161,16 +177,18 @@ class LiveVolume:
             self._rate.update(now_ns)
             self._counted_ns = now_ns
         volume, feeds = self._volume, dict(self._feeds)
-        names = tuple(self.calibration.cameras)
-        miss_m = np.full(len(names), np.nan) if volume is None else volume.miss_m()
+        cameras = self.calibration.cameras
+        miss_m = np.full(len(cameras), np.nan) if volume is None else volume.miss_m()
+        if len(miss_m) != len(cameras):  # another calibration is being taken at this moment
+            miss_m = np.full(len(cameras), np.nan)
         return VolumeSnapshot(
             name=self.name,
             people=self._people,
             fps=self._rate.per_s,
             format="" if volume is None else volume.layout.skeleton.name,
             cameras=tuple(
-                _camera_snapshot(name, feeds.get(name), float(miss), now_ns)
-                for name, miss in zip(names, miss_m, strict=True)
+                _camera_snapshot(camera, name, feeds.get(name), float(miss), now_ns)
+                for (name, camera), miss in zip(cameras.items(), miss_m, strict=True)
             ),
         )
 
@@ -239,7 +257,10 @@ class LiveVolume:
         )
 
 
-def _camera_snapshot(name: str, feed: _Feed | None, miss_m: float, now_ns: int) -> VolumeCamera:
+def _camera_snapshot(
+    camera: Camera, name: str, feed: _Feed | None, miss_m: float, now_ns: int
+) -> VolumeCamera:
+    T = camera.T_world_camera
     return VolumeCamera(
         name=name,
         stream="" if feed is None else "/".join(feed.stream),
@@ -247,4 +268,5 @@ def _camera_snapshot(name: str, feed: _Feed | None, miss_m: float, now_ns: int) 
         late_ms=None if feed is None else feed.late_ns / 1e6,
         residual_mm=None if np.isnan(miss_m) else 1000 * miss_m,
         people=0 if feed is None else feed.people,
+        T_world_camera=() if T is None else tuple(T.ravel().tolist()),
     )

@@ -59,6 +59,17 @@ class CaptureVolumes:
             except ConfigError as error:
                 raise ConfigError(f'volume "{calibration.name}": {error}') from None
 
+    def recalibrate(self, calibration: VolumeCalibration) -> None:
+        """Go on with another calibration of the volume of that name, if it is fused.
+
+        Raises:
+            ConfigError: If its cameras cannot be fused.
+        """
+        for volume in self._volumes:
+            if volume.name == calibration.name:
+                volume.recalibrate(calibration)
+        self._homes.clear()
+
     def is_reserved(self, rig: str, camera: str) -> bool:
         """Return True if a stream of that name would have the topic of a volume."""
         return camera == FUSED and any(volume.name == rig for volume in self._volumes)

@@ -141,3 +141,36 @@ def test_a_volume_that_cannot_be_fused_is_named() -> None:
     volume = VolumeCalibration(name="half", cameras=ring(1))
     with pytest.raises(ConfigError, match='volume "half": the calibration has 1 cameras'):
         pipeline_of(volume)
+
+
+def test_another_calibration_is_used_from_the_next_step_and_nobody_changes_the_id() -> None:
+    pipeline = pipeline_of(TRIAL)
+    messages = trial_messages()[:160]
+    before, _ = play(pipeline, messages[:80])
+    raised = {}
+    for name, camera in TRIAL.cameras.items():
+        assert camera.T_world_camera is not None
+        T = camera.T_world_camera.copy()
+        T[2, 3] += 10.0
+        raised[name] = replace(camera, T_world_camera=T)
+    pipeline.load_calibration(VolumeCalibration(name="stage", cameras=raised))
+    after, _ = play(pipeline, messages[80:])
+    assert set(after[0].ids.tolist()) == set(before[-1].ids.tolist())
+    for message in (*before[5:], *after):
+        assert message.root is not None
+        assert (message.root[:, 2] > 5).all() == (message in after)
+    events = [decode_status(p) for p in pipeline.tick(messages[-1].now_ns) if p[0][:6] == b"event/"]
+    assert "calibrated" in {event.reason for event in events}  # type: ignore[union-attr]
+
+
+def test_a_calibration_of_no_volume_or_of_the_cameras_of_another_is_refused() -> None:
+    pipeline = pipeline_of(TRIAL, VolumeCalibration(name="other", cameras=ring(3)))
+    with pytest.raises(
+        ConfigError, match='no calibration "third" to replace; there is stage, other'
+    ):
+        pipeline.load_calibration(VolumeCalibration(name="third", cameras=ring(2)))
+    with pytest.raises(ConfigError, match='camera "cam0" is in the volume "other" already'):
+        pipeline.load_calibration(VolumeCalibration(name="stage", cameras=ring(2)))
+    with pytest.raises(ConfigError, match="at least 2 to fuse"):
+        pipeline.load_calibration(VolumeCalibration(name="other", cameras=ring(1)))
+    assert pipeline.calibration_named("stage") is TRIAL
