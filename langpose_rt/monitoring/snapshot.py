@@ -65,6 +65,7 @@ class VolumeSnapshot:
         name: Name in the topic of its poses.
         people: People at the last instant.
         fps: Instants per second.
+        gravity: Unit vector that points down in world axes; None if it is not known.
         format: Keypoint format that is fused; empty before the first frame.
         cameras: One snapshot per camera of the calibration.
     """
@@ -72,6 +73,7 @@ class VolumeSnapshot:
     name: str
     people: int
     fps: float
+    gravity: tuple[float, float, float] | None
     format: str
     cameras: tuple[VolumeCamera, ...]
 

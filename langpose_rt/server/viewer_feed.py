@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from langpose_rt.geometry.level_axes import level_from_camera, level_from_pose
-from langpose_rt.monitoring.snapshot import Snapshot
+from langpose_rt.monitoring.snapshot import Snapshot, VolumeSnapshot
 from langpose_rt.protocol.messages import decode_pose
 from langpose_rt.protocol.poses import PoseMessage
 
@@ -115,7 +115,8 @@ class ViewerFeed:
             for s in now.streams
         ]  # fmt: skip
         return status | {
-            "licence": self._licence(), "streams": streams, "volumes": now.volumes,
+            "licence": self._licence(), "streams": streams,
+            "volumes": [_level_volume(volume) for volume in now.volumes],
         }  # fmt: skip
 
 
@@ -129,6 +130,17 @@ def viewer_file(path: str) -> tuple[str, bytes] | None:
 
 def _event(name: str, content: object) -> bytes:
     return b"event: " + name.encode() + b"\ndata: " + msgspec.json.encode(content) + b"\n\n"
+
+
+def _level_volume(volume: VolumeSnapshot) -> dict[str, Any]:
+    """Return a volume with the places of its cameras in a world that has z up."""
+    found: dict[str, Any] = msgspec.to_builtins(volume)
+    turn = np.eye(4)
+    turn[:3, :3] = level_from_pose("world", volume.gravity)
+    for camera in found["cameras"]:
+        T = np.reshape(camera["T_world_camera"], (4, 4))
+        camera["T_world_camera"] = (turn @ T).ravel().tolist()
+    return found
 
 
 def _pose_as_json(message: PoseMessage) -> dict[str, Any]:

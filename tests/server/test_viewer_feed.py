@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from langpose_rt.monitoring.snapshot import VolumeCamera, VolumeSnapshot
 from langpose_rt.protocol.messages import encode_pose
 from langpose_rt.server.viewer_feed import MOST_VIEWERS, VIEWER, ViewerFeed, viewer_file
 from tests.monitoring.test_snapshot import empty_snapshot
-from tests.protocol.samples import pose_sample
+from tests.protocol.samples import fused_sample, pose_sample
 
 
 def test_a_viewer_hears_the_status_and_the_newest_poses_only() -> None:
@@ -82,3 +83,27 @@ def test_the_page_gets_poses_level_and_the_turn_of_the_camera() -> None:
     np.testing.assert_allclose(pose["root"][0], 1000 * message.root[0] @ turn.T, atol=0.51)
     joints = np.array(pose["poses"][0]).reshape(17, 4)[:, :3]
     np.testing.assert_allclose(joints[:, 1], 1000 * message.poses[0, :, :3] @ down, atol=0.51)
+
+
+def test_the_page_gets_volumes_with_z_up_and_how_many_cameras_saw_a_joint() -> None:
+    T = np.eye(4)
+    T[:3, 3] = (1.0, 2.0, 3.0)
+    camera = VolumeCamera(
+        name="left", stream="rig0/left", heard_ago_s=0.0, late_ms=1.0, residual_mm=4.0, people=1,
+        T_world_camera=tuple(T.ravel().tolist()),
+    )  # fmt: skip
+    volume = VolumeSnapshot(
+        name="stage", people=1, fps=60.0, gravity=(0.0, -1.0, 0.0), format="coco17",
+        cameras=(camera,),
+    )  # fmt: skip
+    feed, sample = ViewerFeed(), fused_sample()
+    with feed.viewer_slot():
+        events = feed.events(lambda: replace(empty_snapshot(), volumes=(volume,)))
+        status = json.loads(next(events).decode().splitlines()[1].removeprefix("data: "))
+        feed.publish(encode_pose(sample))
+        (pose,) = json.loads(next(events).decode().splitlines()[1].removeprefix("data: "))
+    (shown,) = status["volumes"]
+    place = np.reshape(shown["cameras"][0]["T_world_camera"], (4, 4))[:3, 3]
+    assert place[2] == 2.0, "y is up in that world"
+    assert (shown["name"], shown["cameras"][0]["residual_mm"]) == ("stage", 4.0)
+    assert pose["views"][0][:4] == [0, 1, 1, 2]

@@ -62,6 +62,8 @@ def fused_message(
         root=root.astype(np.float32),
         scale_src="given",
         frame="world",
+        gravity=instant.gravity,
+        level_src="none" if instant.gravity is None else "calibration",
         win=WindowFill(0, (0,) * len(rows), lookahead_ns),
         fused=FusionInfo(
             cameras=instant.cameras,

@@ -47,6 +47,7 @@ class FusedInstant:
         seq: Number of the instant.
         frame: The people.
         wait_ns: From the arrival of the frame that set the instant until it was fused.
+        gravity: Unit vector that points down in world axes; None if it is not known.
     """
 
     volume: str
@@ -54,6 +55,7 @@ class FusedInstant:
     seq: int
     frame: FusedFrame
     wait_ns: int
+    gravity: tuple[float, float, float] | None = None
 
 
 @dataclass(slots=True)
@@ -185,6 +187,7 @@ class LiveVolume:
             name=self.name,
             people=self._people,
             fps=self._rate.per_s,
+            gravity=_gravity(self.calibration),
             format="" if volume is None else volume.layout.skeleton.name,
             cameras=tuple(
                 _camera_snapshot(camera, name, feeds.get(name), float(miss), now_ns)
@@ -254,7 +257,17 @@ class LiveVolume:
             seq=self._seq - 1,
             frame=frame,
             wait_ns=max(now_ns - self._arrivals.pop(frame.t_ns, now_ns), 0),
+            gravity=_gravity(self.calibration),
         )
+
+
+def _gravity(calibration: VolumeCalibration) -> tuple[float, float, float] | None:
+    """Return the direction in which things fall in world axes, if the calibration says it."""
+    for camera in calibration.cameras.values():
+        if camera.gravity is not None and camera.T_world_camera is not None:
+            x, y, z = (camera.T_world_camera[:3, :3] @ camera.gravity).tolist()
+            return x, y, z
+    return None
 
 
 def _camera_snapshot(

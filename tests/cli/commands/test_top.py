@@ -1,5 +1,6 @@
 """`top`: a table once, a line a second into a pipe, and how it ends."""
 
+import io
 import json
 import os
 import signal
@@ -8,13 +9,18 @@ from collections.abc import Iterator
 
 import pytest
 import zmq
+from rich.console import Console
 
+from langpose_rt.cli.commands.top import _line, _table
+from langpose_rt.cli.terminal.server_watch import ServerWatch
+from langpose_rt.protocol.messages import encode_pose, encode_status
 from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.server import Server
 from tests.background import process
 from tests.commands import COMMAND, ENVIRONMENT, run_here
 from tests.fakes import FakeBackend
 from tests.peers import WAIT_S
+from tests.protocol.samples import fused_sample, heartbeat_sample
 
 
 @pytest.fixture
@@ -36,6 +42,23 @@ def test_a_server_is_shown_once_in_a_pipe(server: Server) -> None:
     assert shown.code == 0
     assert "ready" in shown.out
     assert "no poses yet" in shown.out
+
+
+def test_volumes_are_shown_with_their_cameras() -> None:
+    watch = ServerWatch()
+    watch.note(encode_pose(fused_sample()), 0.0)
+    watch.note(encode_status(heartbeat_sample()), 0.0)
+    report = watch.report(0.1)
+    line = _line(report, "tcp://127.0.0.1:5556")
+    assert (
+        "volume studio 1 ok, 1 held, 0.0 fps, waits p50 9.0, p99 9.0 ms, rig0/left 100 % " in line
+    )
+    assert "top 0 % - px" in line
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(_table(report))
+    shown = console.export_text()
+    assert "volume studio, 2 people" in shown
+    assert "rig0/right" in shown
 
 
 def test_a_pipe_gets_lines_with_the_last_event_until_it_is_interrupted(server: Server) -> None:

@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 import msgspec
+import numpy as np
 import pytest
 
 from langpose_rt.cli.terminal.server_watch import ServerWatch
 from langpose_rt.protocol.messages import Drops, Latency, encode_pose, encode_status
-from tests.protocol.samples import event_sample, heartbeat_sample, pose_sample
+from tests.protocol.samples import event_sample, fused_sample, heartbeat_sample, pose_sample
 
 
 def test_a_row_has_rate_latency_states_losses_and_the_clock() -> None:
@@ -59,4 +60,38 @@ def test_only_the_newest_few_events_are_told() -> None:
 def test_what_cannot_be_read_is_passed_over(parts: list[bytes]) -> None:
     watch = ServerWatch()
     watch.note(parts, 0.0)
-    assert watch.report(0.0) == {"server": None, "streams": [], "events": []}
+    assert watch.report(0.0) == {"server": None, "streams": [], "volumes": [], "events": []}
+
+
+def test_a_volume_is_a_row_of_its_own_with_its_cameras() -> None:
+    watch, sample = ServerWatch(), fused_sample()
+    for frame in range(3):
+        message = replace(sample, seq=frame, t_srv=frame * 20_000_000)
+        watch.note(encode_pose(message), 0.0)
+    report = watch.report(0.1)
+    assert report["streams"] == []
+    (row,) = report["volumes"]
+    assert (row["volume"], row["people"], row["states"]) == ("studio", 2, {"ok": 1, "held": 1})
+    assert row["fps"] == pytest.approx(50)
+    assert row["wait_p50_ms"] == 9.0
+    left, right, top = row["cameras"]
+    assert (left["camera"], left["live"], top["live"]) == ("rig0/left", 1.0, 0.0)
+    assert sample.views is not None
+    assert sample.residual_px is not None
+    both = float(np.median(sample.residual_px[sample.views == 3]))
+    assert left["residual_px"] == right["residual_px"] == pytest.approx(both)
+    assert top["residual_px"] is None
+    assert watch.report(10.1)["volumes"] == []
+
+
+def test_another_calibration_begins_the_cameras_of_a_volume_again() -> None:
+    watch, sample = ServerWatch(), fused_sample()
+    watch.note(encode_pose(sample), 0.0)
+    assert sample.fused is not None
+    fewer = msgspec.structs.replace(sample.fused, cameras=("rig0/left", "rig0/right"), live=2)
+    watch.note(encode_pose(replace(sample, fused=fewer)), 0.0)
+    (row,) = watch.report(0.1)["volumes"]
+    assert [(c["camera"], c["live"]) for c in row["cameras"]] == [
+        ("rig0/left", 0.0),
+        ("rig0/right", 1.0),
+    ]

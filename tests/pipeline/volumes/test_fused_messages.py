@@ -106,3 +106,10 @@ def test_times_are_those_of_the_instant() -> None:
     assert (message.epoch, message.seq, message.lat.rx, message.lat.post) == (5, 8, 3 * MS, 2 * MS)
     assert message.fused is not None
     assert message.fused.wait_ns == 3 * MS
+
+
+def test_the_world_says_which_way_is_down_if_the_calibration_does() -> None:
+    assert (message_of(FRAME).gravity, message_of(FRAME).level_src) == (None, "none")
+    instant = FusedInstant("stage", tuple(CAMERAS), 8, FRAME, 0, gravity=(0.0, -1.0, 0.0))
+    message = fused_message(instant, epoch=5, model=ModelStamp("m"), lookahead_ns=0, busy_ns=0)
+    assert (message.gravity, message.level_src) == ((0.0, -1.0, 0.0), "calibration")

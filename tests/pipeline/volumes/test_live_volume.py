@@ -188,6 +188,10 @@ def test_the_state_of_the_volume_is_there_before_and_after_the_first_frame() -> 
     play(volume, steps=80)
     after = volume.snapshot(START_NS + 80 * 16 * MS)
     assert after.people == 1
+    assert after.gravity is not None
+    np.testing.assert_allclose(after.gravity, (0, 0, -1), atol=1e-6)
+    T = np.reshape(after.cameras[1].T_world_camera, (4, 4))
+    np.testing.assert_allclose(T, CAMERAS["cam1"].T_world_camera)
     assert after.format == "h36m17"
     assert all(
         camera.residual_mm is not None and camera.residual_mm < 5 for camera in after.cameras
