@@ -71,7 +71,7 @@ def window_bytes(config: ModelConfig, stored_bytes: int, persons: int) -> dict[s
 def open_variants(
     folder: Path, manifest: "Manifest", backend_name: str, slots: int
 ) -> tuple[dict[str, "Backend"], list[str]]:
-    """Open the backend with and without graphs, and torch eager.
+    """Open the backend with and without graphs, and torch eager; torch also in FP16.
 
     Returns:
         The backends by name, and the reasons for the missing ones.
@@ -103,6 +103,8 @@ def open_variants(
 
     if backend_name == "torch":
         found["graph"] = open_torch_cuda(model, manifest, slots=slots)
+        for name, graphs in (("graph_fp16", True), ("eager_fp16", False)):
+            found[name] = open_torch_cuda(model, manifest, slots=slots, graphs=graphs, half=True)
     found["torch_eager"] = open_torch_cuda(model, manifest, slots=slots, graphs=False)
     return found, missing
 

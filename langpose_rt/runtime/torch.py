@@ -1,4 +1,4 @@
-"""Torch backend: the checkpoint in float32, the reference; on the GPU if torch finds one."""
+"""Torch backend: the checkpoint in float32, the reference; on a GPU, if there is one, FP16 too."""
 
 from pathlib import Path
 
@@ -50,16 +50,17 @@ def open_torch(
     Args:
         device: ``cuda``, ``cpu``, or ``auto`` for the first one available.
     """
-    if precision != "fp32":
+    on_gpu = device == "cuda" or (device == "auto" and has_cuda())
+    if precision != "fp32" and not (on_gpu and precision == "fp16"):
         raise ConfigError(f"the torch backend runs fp32, not {precision}; use '--backend onnx'")
     if CHECKPOINT_NAME not in manifest.files:
         raise ModelError(f"model {manifest.name!r} carries no {CHECKPOINT_NAME}; export it again")
     torch.set_num_threads(threads)
     model, _ = load(folder / CHECKPOINT_NAME)
-    if device == "cuda" or (device == "auto" and has_cuda()):
+    if on_gpu:
         from langpose_rt.runtime.torch_cuda import open_torch_cuda
 
-        return open_torch_cuda(model, manifest, slots=slots)
+        return open_torch_cuda(model, manifest, slots=slots, half=precision == "fp16")
     return RingBackend(TorchNetwork(model), manifest, slots=slots)
 
 

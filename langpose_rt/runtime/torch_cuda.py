@@ -1,10 +1,12 @@
-"""Torch backend on the GPU: the float32 reference with the device window."""
+"""Torch backend on the GPU: the float32 reference with the device window, and FP16 beside it."""
 
+import copy
 from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from langpose_rt.errors import BackendError
 from langpose_rt.manifest import Manifest
@@ -47,32 +49,69 @@ class _TorchGraph:
         self._graph.reset()
 
 
+class HalfLinear(nn.Module):
+    """Linear layer computed in FP16, with float32 at both ends."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(linear.weight.detach().half(), requires_grad=False)
+        self.bias = nn.Parameter(linear.bias.detach().half(), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer."""
+        return nn.functional.linear(x.half(), self.weight, self.bias).float()
+
+
+def with_half_layers(model: LangPose) -> LangPose:
+    """Return a copy whose encoder layers multiply in FP16.
+
+    Sums, norms and attention stay in float32, as do first embedding, representation and lifter:
+    coordinates lose half a millimetre in FP16.
+    """
+    model = copy.deepcopy(model)
+    for module in list(model.encoder.layers.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.Linear):
+                setattr(module, name, HalfLinear(child))
+    return model
+
+
 class TorchCudaNetwork:
     """Encoder and lifter as torch modules: a `DeviceNetwork`.
 
-    Float32 without TF32, and a float32 ring: FP16 without the float32 islands of the FP16 graph
-    overflows.
+    Args:
+        model: Model; its weights are moved to the GPU.
+        half: Keep the ring and multiply the encoder's layers in FP16; else all is float32 without
+            TF32.
     """
 
-    name, precision = "torch", "fp32"
-    stored: Stored = np.float32
+    name = "torch"
     sizes: tuple[int, ...] = SIZES
 
-    def __init__(self, model: LangPose) -> None:
+    def __init__(self, model: LangPose, *, half: bool = False) -> None:
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
+        self.precision = "fp16" if half else "fp32"
+        self.stored: Stored = np.float16 if half else np.float32
         self._config = model.config
-        on_gpu = model.to("cuda").eval()
+        on_gpu = (with_half_layers(model) if half else model).to("cuda").eval()
         self._modules = {"encoder": EncoderStep(on_gpu), "lifter": LifterStep(on_gpu)}
 
     @torch.inference_mode()
     def bind(self, part: str, size: int, addresses: dict[str, int], stream: int) -> Enqueue:
         """See `DeviceNetwork.bind`."""
         io = {"encoder": encoder_io, "lifter": lifter_io}[part](self._config)
+        ring = np.dtype(self.stored).name
         inputs, outputs = (
-            {n: _tensor(addresses[n], (size, *tensor.shape)) for n, tensor in tensors.items()}
+            {
+                name: _tensor(
+                    addresses[name], (size, *tensor.shape),
+                    ring if tensor.dtype == "float16" else "float32",
+                )
+                for name, tensor in tensors.items()
+            }
             for tensors in io
-        )
+        )  # fmt: skip
         module, target = self._modules[part], torch.cuda.ExternalStream(stream)
 
         def enqueue() -> None:
@@ -95,7 +134,7 @@ class TorchCudaNetwork:
 
 
 def open_torch_cuda(
-    model: LangPose, manifest: Manifest, *, slots: int, graphs: bool = True
+    model: LangPose, manifest: Manifest, *, slots: int, graphs: bool = True, half: bool = False
 ) -> CudaBackend:
     """Open the torch backend on the GPU.
 
@@ -104,19 +143,20 @@ def open_torch_cuda(
         manifest: Manifest of the model.
         slots: Number of slots, one per person.
         graphs: Capture steps as CUDA graphs.
+        half: Ring and encoder layers in FP16.
 
     Raises:
         ConfigError: If there is no GPU or no driver library.
         BackendError: If the device reports an error.
     """
     return cuda_backend(
-        lambda _: TorchCudaNetwork(model), manifest, probe().compute_capability,
+        lambda _: TorchCudaNetwork(model, half=half), manifest, probe().compute_capability,
         slots=slots, graphs=graphs,
     )  # fmt: skip
 
 
-def _tensor(address: int, shape: tuple[int, ...]) -> torch.Tensor:
-    return torch.as_tensor(_Memory(address, shape, "float32"), device="cuda")
+def _tensor(address: int, shape: tuple[int, ...], dtype: str) -> torch.Tensor:
+    return torch.as_tensor(_Memory(address, shape, dtype), device="cuda")
 
 
 def _on(stream: Any) -> AbstractContextManager[Any]:

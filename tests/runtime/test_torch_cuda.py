@@ -24,16 +24,23 @@ from langpose_rt.runtime.cuda.backend import CudaBackend
 from langpose_rt.runtime.gpu_info import Gpu
 from langpose_rt.runtime.parity import lift_clip
 from langpose_rt.runtime.torch import CHECKPOINT_NAME
-from langpose_rt.runtime.torch_cuda import SIZES, TorchCudaNetwork, open_torch_cuda
+from langpose_rt.runtime.torch_cuda import (
+    SIZES,
+    HalfLinear,
+    TorchCudaNetwork,
+    open_torch_cuda,
+    with_half_layers,
+)
 from tests.cpp_ext.conftest import on_cpu as on_cpu  # noqa: PLC0414 - a fixture
 from tests.runtime.conftest import random_clip
 from tests.runtime.cuda.host_driver import HostDriver
 from tests.runtime.test_ring_backend import offline, run_together
 
 
-def on_host(address: int, shape: tuple[int, ...]) -> torch.Tensor:
-    memory = (ctypes.c_float * int(np.prod(shape))).from_address(address)
-    return torch.frombuffer(memory, dtype=torch.float32).view(shape)
+def on_host(address: int, shape: tuple[int, ...], dtype: str) -> torch.Tensor:
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = (ctypes.c_uint8 * size).from_address(address)
+    return torch.frombuffer(memory, dtype=getattr(torch, dtype)).view(shape)
 
 
 class Torch:
@@ -94,8 +101,10 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[Torch]:
 def make(
     cuda: Torch, on_cpu: ctypes.CDLL, model_folder: Path
 ) -> Callable[[int, tuple[int, ...]], CudaBackend]:
-    def backend(slots: int = 4, sizes: tuple[int, ...] = (1, 2, 4)) -> CudaBackend:
-        network = TorchCudaNetwork(load(model_folder / CHECKPOINT_NAME)[0])
+    def backend(
+        slots: int = 4, sizes: tuple[int, ...] = (1, 2, 4), *, half: bool = False
+    ) -> CudaBackend:
+        network = TorchCudaNetwork(load(model_folder / CHECKPOINT_NAME)[0], half=half)
         network.sizes = sizes
         return CudaBackend(
             HostDriver(on_cpu), network, read_manifest(model_folder), b"", slots=slots,
@@ -114,6 +123,29 @@ def test_frame_by_frame_around_the_device_window_equals_one_causal_pass(
     assert (backend.name, backend.precision) == ("torch", "fp32")
     streamed, _ = lift_clip(backend, clip, frames_back)
     assert np.abs(streamed - offline(model_folder, clip, frames_back)).max() < 1e-4
+
+
+def test_half_moves_a_pose_by_less_than_half_a_millimetre(
+    make: Callable[..., CudaBackend], model_folder: Path
+) -> None:
+    backend, clip = make(half=True), random_clip(25, seed=5)
+    assert backend.precision == "fp16"
+    streamed, _ = lift_clip(backend, clip)
+    distance = np.linalg.norm(streamed - offline(model_folder, clip), axis=-1)
+    assert 0 < distance.max() < 3e-3
+    assert distance.mean() < 5e-4
+
+
+def test_half_is_a_copy_that_leaves_the_ends_in_float32(model_folder: Path) -> None:
+    model = load(model_folder / CHECKPOINT_NAME)[0]
+    half = with_half_layers(model)
+    halves = [m for m in half.encoder.layers.modules() if isinstance(m, HalfLinear)]
+    linears = [m for m in model.encoder.layers.modules() if isinstance(m, torch.nn.Linear)]
+    assert len(halves) == len(linears) > 0
+    assert {m.weight.dtype for m in halves} == {torch.float16}
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert {p.dtype for p in half.lifter.parameters()} == {torch.float32}
+    assert half.encoder.to_representation.weight.dtype == torch.float32
 
 
 @pytest.mark.parametrize("sizes", [(1, 2, 4), (3,)], ids=str)

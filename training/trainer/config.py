@@ -37,6 +37,7 @@ class TrainConfig:
         device: ``auto``, ``cpu`` or ``cuda``; auto uses a GPU if there is one.
         threads, workers: Threads of torch, and processes that make batches.
         log_every, save_every, validate_every: Intervals in steps.
+        save_minutes: Save also when so much time has passed since the last time; 0 never does.
 
     Source:
         Weight decay as in MotionBERT; the rest ours, because the paper does not publish its values.
@@ -60,6 +61,7 @@ class TrainConfig:
     log_every: int = 50
     save_every: int = 500
     validate_every: int = 500
+    save_minutes: float = 0.0
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     text: TextConfig = field(default_factory=TextConfig)

@@ -200,7 +200,7 @@ def train(
         validate: Evaluates the averaged weights; its values are added to the log.
     """
     begun, before_s = time.monotonic(), state.used_s
-    logged_at, logged_step = begun, state.step
+    logged_at, logged_step, saved_at = begun, state.step, begun
     for batch in batches:
         share = agree(_share(state, config), state.world)
         if share >= 1:
@@ -217,8 +217,10 @@ def train(
             frames = (state.step - logged_step) * batch.time_ns.size * state.world.size
             yield _progress(state, config, values, frames / max(now - logged_at, 1e-9))
             logged_at, logged_step = time.monotonic(), state.step
-        if state.step % config.save_every == 0 and state.world.leads:
+        late = 0 < 60 * config.save_minutes <= time.monotonic() - saved_at
+        if (late or state.step % config.save_every == 0) and state.world.leads:
             save_run(state, out, card)
+            saved_at = time.monotonic()
     if state.world.leads:
         save_run(state, out, card)
 

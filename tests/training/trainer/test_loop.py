@@ -87,6 +87,17 @@ def test_a_killed_run_goes_on_bit_for_bit(mocap: Mocap, tmp_path: Path) -> None:
         assert_same_moments(one, other)
 
 
+@pytest.mark.parametrize(("save_minutes", "saved"), [(1e-9, 4), (60.0, None), (0.0, None)])
+def test_a_run_is_also_saved_by_the_clock(
+    mocap: Mocap, tmp_path: Path, save_minutes: float, saved: int | None
+) -> None:
+    config = replace(CONFIG, log_every=5, save_every=1000, save_minutes=save_minutes)
+    loader = BatchLoader(makes(mocap, config), workers=0)
+    next(train(start_run(TINY, config), loader, config, out=tmp_path, card={}))
+    path = tmp_path / WEIGHTS_FILE
+    assert (checkpoint.load(path)[1]["step"] if path.exists() else None) == saved
+
+
 def assert_same_moments(one: dict[int, dict], other: dict[int, dict]) -> None:
     for key, moments in one.items():
         for name, value in moments.items():

@@ -1,5 +1,7 @@
 """What the losses measure, on models that answer whatever a test wants."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from torch import Tensor, nn
 from langpose_rt.config import ModelConfig
 from langpose_rt.model.langpose import LangPose, seeded
 from training.trainer.losses import LossConfig, Tensors, clip_losses
+from training.trainer.muon import MuonAdamW
 
 CLIPS, FRAMES, PERIOD_S = 3, 20, 0.04
 
@@ -135,3 +138,18 @@ def test_half_precision_is_close_to_float32() -> None:
     half = clip_losses(model, batch, lags, 0, LossConfig(), half=True).total
     assert half.dtype == torch.float32
     assert half.item() == pytest.approx(full.item(), rel=0.02)
+
+
+def test_a_step_on_another_device_leaves_no_tensor_on_the_cpu(batch: Tensors) -> None:
+    """The device "meta" computes nothing, and refuses tensors of the CPU as a GPU does."""
+    model = seeded(ModelConfig(depth=1, width=32, heads=2, bone_input=True), 0).to("meta")
+    there = Tensors(**{one.name: getattr(batch, one.name).to("meta") for one in fields(Tensors)})
+    losses = clip_losses(model, there, LAGS.to("meta"), 3, LossConfig())
+    losses.total.backward()
+    optimiser = MuonAdamW(
+        model, learning_rate=1e-3, matrix_learning_rate=1e-3, weight_decay=0.01
+    )  # fmt: skip
+    optimiser.step(1.0)
+    assert losses.total.device.type == "meta"
+    with pytest.raises(RuntimeError, match="meta"):
+        clip_losses(model, there, LAGS, 3, LossConfig())
