@@ -82,6 +82,6 @@ def part_of_demo_clip(frames: int, **changes: object) -> Clip:
 
 def _finished(words: list[str]) -> Done:
     done = subprocess.run(
-        words, capture_output=True, text=True, check=False, timeout=60, env=ENVIRONMENT
+        words, capture_output=True, text=True, check=False, timeout=300, env=ENVIRONMENT
     )
     return Done(done.returncode, done.stdout, done.stderr)

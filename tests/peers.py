@@ -7,7 +7,7 @@ from time import monotonic, sleep
 import zmq
 
 LOCAL = "127.0.0.1"
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 class Peers:

@@ -67,7 +67,7 @@ def ran(folder: Path, tests: str) -> "subprocess.CompletedProcess[str]":
     )
     return subprocess.run(
         [sys.executable, "-c", program],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=400,
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def found() -> FramePath:
     """Measured in a process of its own: here the checks of shapes run between all calls."""
     command = [sys.executable, "-m", "tests.structure", "--json"]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+        command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=True
     )
     lists = json.loads(done.stdout)
     return FramePath(tuple(lists["path"]), tuple(lists["beside"]))

@@ -8,7 +8,7 @@ import zmq
 from langpose_rt.client.publisher import RigPublisher
 from langpose_rt.protocol.messages import KeypointMessage, decode_keypoints
 
-WAIT_S = 5.0
+WAIT_S = 20.0
 
 
 class Server:

@@ -10,7 +10,7 @@ from langpose_rt.errors import ConfigError, LangPoseError
 from tests.peers import wait_until
 
 LOCAL = "tcp://127.0.0.1"
-WAIT_S = 20.0
+WAIT_S = 60.0
 MESSAGES = [
     [b"kp2d/rig0/cam0/", b"\x00\xff" * 50, b""],
     [b"anything", b"", b"", b"four parts"],

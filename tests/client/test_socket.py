@@ -10,7 +10,7 @@ from langpose_rt.client.socket import MAX_WAITING_MESSAGES, ClientSocket
 from langpose_rt.errors import ConfigError, LangPoseError
 
 LOCAL = "tcp://127.0.0.1"
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.commands import COMMAND, ENVIRONMENT
 from tests.peers import peers
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @contextmanager

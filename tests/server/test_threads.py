@@ -10,7 +10,7 @@ from langpose_rt.monitoring.counters import Stats
 from langpose_rt.monitoring.faults import FaultReporter
 from langpose_rt.server.threads import FAULT_LOG_NS, ServingThreads, contain_faults
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 class Door:

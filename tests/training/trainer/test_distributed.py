@@ -50,7 +50,7 @@ def two_processes(command: list[str]) -> str:
             ))
             for rank in range(2)
         ]  # fmt: skip
-        said = "".join(rank.communicate(timeout=120)[0] for rank in ranks)
+        said = "".join(rank.communicate(timeout=400)[0] for rank in ranks)
     assert [rank.returncode for rank in ranks] == [0, 0], said
     return said
 
