@@ -3,12 +3,12 @@
 State reset after a fault is done by the pipeline.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from langpose_rt.errors import BackendError, MessageError
 from langpose_rt.monitoring.announcer import Announcer
 from langpose_rt.monitoring.counters import Stats
-from langpose_rt.protocol.header import RejectReason
+from langpose_rt.protocol.header import RejectReason, topic_names, topic_of
 from langpose_rt.protocol.poses import ModelStamp
 
 FAILURES_IN_A_ROW = 3
@@ -54,12 +54,23 @@ class FaultReporter:
             self._stats.add("reset_errors")
             self._announcer.report("fault", "reset_error", str(error))
 
-    def slots_refused(self, refused: int, slots: int) -> None:
-        """Report people without a slot, of a total since the start."""
-        if new := refused - self._stats.slots_refused:
-            self._stats.add("slots_refused", new)
-            detail = f"all {slots} slots are taken; people are left out"
-            self._announcer.report("shed", "no_slot", detail, count=new)
+    def slots_refused(self, refused: Mapping[str, int], slots: int) -> None:
+        """Report people without a slot, by the topic of their stream."""
+        for topic, count in refused.items():
+            self._stats.add("slots_refused", count)
+            detail = (
+                f"all {slots} slots are taken and this stream has its share; people are left out: "
+                "serve with more --slots, or let the detector find fewer people"
+            )
+            self._announcer.report("shed", "no_slot", detail, topic, count)
+
+    def ids_replaced(self, topic: str) -> None:
+        """Report that the ids of a rig do not last and are the tracker's from now on."""
+        detail = (
+            "the ids of this rig change from frame to frame, so the server tracks the people "
+            "itself; send ids that stay with a person, or -1"
+        )
+        self._announcer.report("suspect", "ids_do_not_last", detail, topic)
 
     def people_reset(self, count: int) -> None:
         """Report people for whom the backend gave impossible numbers."""
@@ -73,10 +84,26 @@ class FaultReporter:
         self._stats.add("unsendable")
         self._announcer.report("fault", error.reason, error.detail, topic)
 
-    def handshake_rejected(self, reason: RejectReason, detail: str) -> None:
-        """Report a rejected CURVE handshake."""
+    def peer_rejected(self, reason: RejectReason, detail: str) -> None:
+        """Report a rejected handshake, or a peer that was cut."""
         self._stats.reject(reason.value)
         self._announcer.report("reject", reason.value, detail)
+
+    def passed_over(self, topic: bytes) -> None:
+        """Report a message that was not read because its sender had its share of the time.
+
+        It does not count as a message, so that a recording of those that were read stays whole.
+        """
+        self._stats.reject(RejectReason.OVER_BUDGET.value)
+        detail = (
+            "the messages of this rig take more time than its share while others want it too, so "
+            "some are passed over; send fewer people, msgpack instead of JSON, or what is accepted"
+        )
+        try:
+            subject = topic_of("kp2d", *topic_names(topic, "kp2d", 2))
+        except MessageError:
+            subject = ""
+        self._announcer.report("reject", RejectReason.OVER_BUDGET.value, detail, subject)
 
     def rigs_reconnected(self, count: int, fallen: list[str]) -> None:
         """Report reconnections to rigs that bind, and the rigs that have only now fallen silent."""

@@ -13,9 +13,9 @@ from jaxtyping import Bool, Float32, Int32, Int64
 from langpose_rt.config import NS_PER_S, NUM_JOINTS
 from langpose_rt.monitoring.snapshot import StreamSnapshot
 from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
-from langpose_rt.pipeline.slots import SlotTable
-from langpose_rt.pipeline.tracker import Tracker
-from langpose_rt.protocol.header import MAX_PEOPLE
+from langpose_rt.pipeline.slots import SlotDemand, SlotTable
+from langpose_rt.pipeline.tracker import IdTrust, Tracker
+from langpose_rt.protocol.header import MAX_PEOPLE, topic_of
 
 _LARGEST_COUNTED_ID = 1 << 31
 
@@ -166,7 +166,17 @@ class Stream:
         self._track_timeout_ns, self._coast_ns = round(track_timeout_s * 1e9), coast_ns
         self._slots: dict[int, int] = {}
         self._next_id = self._previous_ns = self._newcomer_ns = 0
-        self._tracker = Tracker(self._new_id, track_timeout_s)
+        self._tracker, self._id_trust = Tracker(self._new_id, track_timeout_s), IdTrust()
+
+    @property
+    def topic(self) -> str:
+        """Topic of this stream's frames."""
+        return topic_of("kp2d", self.rig, self.camera)
+
+    @property
+    def trusts_ids(self) -> bool:
+        """True unless the rig's ids do not last, so that the tracker's replace them."""
+        return self._id_trust.lasting
 
     @property
     def persons(self) -> int:
@@ -192,6 +202,9 @@ class Stream:
     def assign_ids(self, frame: Frame, joints: Float32[np.ndarray, "person 17 3"]) -> list[int]:
         """Return an id per person: the rig's, the tracker's, or -1 without a visible joint."""
         ids: list[int] = frame.message.ids.tolist()
+        self._id_trust.follow(ids)
+        if not self._id_trust.lasting:
+            ids = [-1] * len(ids)
         unknown = [person for person, given in enumerate(ids) if given < 0]
         if len(unknown) < len(ids):
             self._resolve_id_conflicts([given for given in ids if given >= 0])
@@ -203,6 +216,21 @@ class Stream:
             for person, number in zip(unknown, found, strict=True):
                 ids[person] = number
         return ids
+
+    def demand(self, ids: list[int], joints: Float32[np.ndarray, "person 17 3"]) -> SlotDemand:
+        """Return what a frame with these people needs of the slot table."""
+        present = {slot for number in ids if (slot := self._slots.get(number)) is not None}
+        newcomers = 0
+        if len(present) < len(ids):
+            newcomers = sum(
+                number >= 0 and number not in self._slots and bool(joints[person, :, 2].any())
+                for person, number in enumerate(ids)
+            )
+        return SlotDemand(self, present, newcomers)
+
+    def displace(self, slots: set[int]) -> None:
+        """Forget the people who have these slots; the caller releases them."""
+        self._slots = {number: slot for number, slot in self._slots.items() if slot not in slots}
 
     def expired(self, time_ns: int) -> list[int]:
         """Return the ids of people not seen for the track timeout, nor in the previous frame."""
@@ -229,7 +257,7 @@ class Stream:
         """Begin a new epoch: remove all people and reset the tracker. Ids are not used again."""
         self.generation = generation
         self.newest_ns = self._previous_ns = self._newcomer_ns = 0
-        self._tracker = Tracker(self._new_id, self._track_timeout_s)
+        self._tracker, self._id_trust = Tracker(self._new_id, self._track_timeout_s), IdTrust()
         self.remove()
 
     def track(
@@ -248,7 +276,7 @@ class Stream:
             slot = self._slots.get(number)
             if slot is None and number >= 0 and joints[person, :, 2].any():
                 self._newcomer_ns = frame.stamp.time_ns
-                slot = self._slot_table.acquire()
+                slot = self._slot_table.acquire(self)
                 if slot is not None:
                     self._slots[number] = slot
                     self._slot_table.last_ns[slot] = frame.stamp.time_ns
@@ -259,6 +287,8 @@ class Stream:
         if len(kept) < len(ids):
             joints, ids = joints[kept], [ids[person] for person in kept]
         self._previous_ns = frame.stamp.time_ns
+        seen = joints[..., 2].any(-1)
+        self._slot_table.seen_ns[np.array(slots, np.intp)[seen]] = frame.received_ns
         tracked = TrackedFrame(self, frame, ids, slots, joints, taken_ns, people=kept)
         if len(self._slots) > len(ids):
             coasting = self._coasting(ids, frame.stamp.time_ns)

@@ -112,6 +112,16 @@ class FrameQueue:
         self._drop_old(now_ns)
         return frame
 
+    def oldest(self, now_ns: int) -> Frame | None:
+        """Return the oldest frame that is still worth lifting; it stays in the queue."""
+        self._drop_old(now_ns)
+        return self._waiting[0] if self._waiting else None
+
+    def shed_all(self) -> None:
+        """Drop all waiting frames."""
+        self.totals["shed"] += len(self._waiting)
+        self._waiting.clear()
+
     def take(self, now_ns: int) -> Frame | None:
         """Take the oldest frame that is still worth lifting, with the losses before it."""
         self._drop_old(now_ns)

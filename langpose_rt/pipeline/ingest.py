@@ -5,6 +5,7 @@ frames here, so the state that both share is behind one lock, held for microseco
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from langpose_rt.errors import MessageError
@@ -16,6 +17,7 @@ from langpose_rt.pipeline.camera_stream import Stream
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
 from langpose_rt.pipeline.stream_plausibility import StreamPlausibility
+from langpose_rt.pipeline.turns import Turns, Waiting
 from langpose_rt.protocol.header import check_sender
 from langpose_rt.protocol.messages import (
     JsonNumbering,
@@ -69,6 +71,8 @@ class Ingest:
         self._streams: dict[tuple[str, str], Stream] = {}
         self._reported_assumed: set[Stream] = set()
         self._plausibility: dict[Stream, StreamPlausibility] = {}
+        self._leaving: list[Stream] = []
+        self._turns = Turns()
         self._lock = threading.Lock()
 
     @property
@@ -118,9 +122,21 @@ class Ingest:
         return frame is not None
 
     def take(self, now_ns: int) -> list[tuple[Stream, Frame]]:
-        """Take the oldest frame of every stream that has one worth lifting."""
+        """Take the oldest frame of every stream that has one worth lifting, in turn if need be."""
         with self._lock:
-            found = [(stream, stream.frame_queue.take(now_ns)) for stream in self._streams.values()]
+            ready = [
+                (stream, oldest)
+                for stream in self._streams.values()
+                if (oldest := stream.frame_queue.oldest(now_ns)) is not None
+            ]
+            if not ready:
+                return []
+            waiting = [
+                Waiting(stream.rig, len(oldest.message.ids), oldest.received_ns)
+                for stream, oldest in ready
+            ]
+            chosen = [ready[index][0] for index in self._turns.choose(waiting, now_ns)]
+            found = [(stream, stream.frame_queue.take(now_ns)) for stream in chosen]
             taken = [(stream, frame) for stream, frame in found if frame is not None]
             if taken:
                 self._journal("step", now_ns, self._received)
@@ -137,11 +153,13 @@ class Ingest:
             before_ns = now_ns - min(self._config.track_timeout_ns, self._config.idle_ns)
             quiet = [s for s in idle if s.frame_queue.heard_ns < before_ns and s.pending]
             removed_ns = now_ns - self._config.idle_ns
-            removed = [s for s in idle if s.frame_queue.heard_ns < removed_ns and not s.pending]
+            gone = [s for s in idle if s.frame_queue.heard_ns < removed_ns and not s.pending]
+            for stream in gone:
+                self._forget(stream)
+            quiet += [s for s in self._leaving if s.pending]
+            removed = gone + [s for s in self._leaving if not s.pending]
+            self._leaving = [s for s in self._leaving if s.pending]
             for stream in removed:
-                del self._streams[stream.rig, stream.camera]
-                self._reported_assumed.discard(stream)
-                self._plausibility.pop(stream, None)
                 self._stats.keep(stream.frame_queue.totals)
             if quiet or removed:
                 self._journal("silent", now_ns, self._received)
@@ -151,7 +169,7 @@ class Ingest:
         """Return all streams, and record that their pending frames are about to be lifted."""
         with self._lock:
             self._journal("flush", now_ns, self._received)
-            return list(self._streams.values())
+            return [*self._streams.values(), *self._leaving]
 
     def decide(self, what: str, now_ns: int) -> None:
         """Record a decision of the lift side."""
@@ -181,14 +199,33 @@ class Ingest:
         stream = self._streams.get(name)
         if stream is None:
             most = self._config.max_streams
-            if len(self._streams) >= most:
+            if len(self._streams) >= most and not self._displaced_for(message.rig):
                 raise MessageError(
                     TOO_MANY_STREAMS,
-                    f"the server takes {most} cameras at once; raise --max-streams",
+                    f"the server takes {most} cameras at once, evenly over rigs, and rig "
+                    f"{message.rig} has its share; raise --max-streams",
                 )
             frame_queue = FrameQueue(self._camera_lookup, self._config.max_wait_ns)
             stream = self._streams[name] = self._new_stream(*name, frame_queue, received_before)
         return stream
+
+    def _displaced_for(self, rig: str) -> bool:
+        """Displace a stream of the rig that has the most, if that has more than this one will."""
+        counts = Counter(stream.rig for stream in self._streams.values())
+        richest, most = counts.most_common(1)[0]
+        if most <= counts[rig] + 1:
+            return False
+        own = [stream for stream in self._streams.values() if stream.rig == richest]
+        stream = min(own, key=lambda stream: stream.frame_queue.heard_ns)
+        stream.frame_queue.shed_all()
+        self._forget(stream)
+        self._leaving.append(stream)
+        return True
+
+    def _forget(self, stream: Stream) -> None:
+        del self._streams[stream.rig, stream.camera]
+        self._reported_assumed.discard(stream)
+        self._plausibility.pop(stream, None)
 
     def _count(self, message: KeypointMessage, frame: Frame | None, generation: int) -> None:
         stats = self._stats

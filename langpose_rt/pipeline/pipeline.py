@@ -87,7 +87,13 @@ class Pipeline:
         self.stats, self.model = Stats(), SwappableBackend(backend)
         self.recorder = recorder or NoRecorder()
         refined = config.ray_refinement > 0
-        self._slot_table = SlotTable(self.model, config.smoothing, gallery, refined=refined)
+        self._slot_table = SlotTable(
+            self.model,
+            config.smoothing,
+            gallery,
+            refined=refined,
+            expire_ns=config.track_timeout_ns,
+        )
         self._lifter = BatchLifter(
             self.model,
             self._slot_table,
@@ -170,13 +176,28 @@ class Pipeline:
         clock = self._clock_at(now_ns)
         taken_ns = clock()
         outgoing: list[OutgoingMessage] = []
-        tracked_frames = []
+        all_ids = []
         joints = joints_of_frames([frame for _, frame in taken])
         for (stream, frame), frame_joints in zip(taken, joints, strict=True):
             outgoing += self._remove_expired(stream, frame, clock)
-            ids = stream.assign_ids(frame, frame_joints)
-            tracked_frames.append(stream.track(frame, frame_joints, ids, taken_ns))
-        self.faults.slots_refused(self._slot_table.refused, self.model.slots)
+            trusted = stream.trusts_ids
+            all_ids.append(stream.assign_ids(frame, frame_joints))
+            if trusted and not stream.trusts_ids:
+                self.faults.ids_replaced(stream.topic)
+        streams = [stream for stream, _ in taken]
+        demands = [
+            stream.demand(ids, own)
+            for stream, ids, own in zip(streams, all_ids, joints, strict=True)
+        ]
+        self.faults.guard_reset(lambda: self._slot_table.make_room(demands, now_ns))
+        tracked_frames = [
+            stream.track(frame, own, ids, taken_ns)
+            for (stream, frame), ids, own in zip(taken, all_ids, joints, strict=True)
+        ]
+        if self._slot_table.refused:
+            refused = self._slot_table.take_refused()
+            by_topic = {stream.topic: refused[stream] for stream in streams if stream in refused}
+            self.faults.slots_refused(by_topic, self.model.slots)
         outgoing += self._lift(tracked_frames, clock)
         done_ns = clock()
         for _, frame in taken:

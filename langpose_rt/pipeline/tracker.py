@@ -3,7 +3,8 @@
 Works on 2D joints in image sizes. Slots, windows and the ids of rigs are in `camera_stream.py`.
 """
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -28,6 +29,9 @@ _JOINTS_FOR_A_SIZE = 6
 _MOST_TRACKS = 128
 _NO_MATCH = 1e6
 
+FLEETING_FRAMES = 10
+"""Ids do not last if in so many frames in a row more than half were in none of as many before."""
+
 TRACK = np.dtype(
     [
         ("id", np.int64),
@@ -45,6 +49,33 @@ TRACK = np.dtype(
     velocity    of the whole body, per second
     size        usual spread of the joints, smoothed
 """
+
+
+class IdTrust:
+    """Watches whether the ids of a rig last from frame to frame.
+
+    Attributes:
+        lasting: False once they have not, for good.
+    """
+
+    def __init__(self) -> None:
+        self.lasting = True
+        self._before: deque[frozenset[int]] = deque(maxlen=FLEETING_FRAMES)
+        self._fleeting = 0
+
+    def follow(self, ids: Sequence[int]) -> None:
+        """Note the ids of one frame; -1 is none."""
+        if not self.lasting:
+            return
+        now = frozenset(ids) - {-1}
+        if not now or (self._before and now == self._before[-1]):
+            self._fleeting = 0 if now else self._fleeting
+            return
+        if self._before:
+            new = now.difference(*self._before)
+            self._fleeting = self._fleeting + 1 if 2 * len(new) > len(now) else 0
+            self.lasting = self._fleeting < FLEETING_FRAMES
+        self._before.append(now)
 
 
 class Tracker:

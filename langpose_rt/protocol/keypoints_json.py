@@ -30,6 +30,8 @@ from langpose_rt.geometry.keypoint_formats import USUAL
 from langpose_rt.geometry.skeleton import SKELETONS
 from langpose_rt.protocol.camera_info import RigCamera, camera_checked
 from langpose_rt.protocol.header import (
+    MAX_HEADER_BYTES,
+    MAX_PEOPLE,
     MAX_UINT,
     PROTOCOL,
     UNREADABLE,
@@ -64,6 +66,12 @@ from langpose_rt.protocol.keypoints import (
 
 JSON_FIRST_BYTES = FIRST_BYTES
 """A msgpack map never begins with one of these."""
+
+MAX_JSON_BYTES = MAX_HEADER_BYTES + MAX_PEOPLE * (
+    1024 + 3 * 26 * max(len(skeleton.joints) for skeleton in SKELETONS.values())
+)
+"""Longest JSON that is read: 64 people of the largest format with every digit of a double, and
+1 KiB beside for each."""
 
 _MAX_TOPICS = 1024
 
@@ -150,6 +158,9 @@ def keypoints_from_json(
     """
     check_parts(parts, at_least=2)
     rig, camera = topic_names(parts[0], "kp2d", 2)
+    if len(parts[1]) > MAX_JSON_BYTES:
+        detail = f"got {len(parts[1])} bytes of JSON, at most {MAX_JSON_BYTES} are read"
+        raise reject(RejectReason.TOO_LARGE, detail)
     topic = parts[0].decode("ascii")
     document, keypoints, ids = _document_from_bytes(parts[1])
     skeleton, keypoints = _with_format(document.fmt, keypoints, numbering.format_of(topic))

@@ -213,7 +213,8 @@ camera_moved, camera_settled, calibrated, two_streams, formats_differ, no_agreem
 event/record/ reports that a recording has ended before the server, as "disk", "too_slow" or
 "fault"; event/suspect/ reports once per stream and reason that numbers cannot be what they are said
 to be (bad_clock, fractions, wrong_size, other_format: rejected) or are odd (small_size,
-other_format of a named format: used), and that JSON without `fmt` was taken for a usual format
+other_format of a named format: used), that the ids of a rig do not last and are the server's from
+now on (ids_do_not_last), and that JSON without `fmt` was taken for a usual format
 (format_guessed).
 
 Versions

@@ -1,6 +1,7 @@
 """Server: sockets, clock and threads around the pipeline.
 
     ingest          owns the SUB sockets; receives, queues, and never waits for the model
+    connections     cuts peers that are too many or send too much
     lift            owns the XPUB socket; steps the pipeline and publishes
     control         owns the ROUTER socket; answers requests, and reopens a failing model
     authentication  accepts and rejects CURVE clients, where there are keys
@@ -27,6 +28,7 @@ from langpose_rt.errors import LangPoseError
 from langpose_rt.formats.gallery_npz import Gallery
 from langpose_rt.formats.volume_calibration import VolumeCalibration, volumes_from_toml
 from langpose_rt.geometry.camera import Camera
+from langpose_rt.monitoring.counters import NS_PER_MS
 from langpose_rt.monitoring.snapshot import Snapshot
 from langpose_rt.pipeline.journal import Recorder
 from langpose_rt.pipeline.model_swap import warm_up_backend
@@ -37,6 +39,7 @@ from langpose_rt.protocol.header import MAX_UINT
 from langpose_rt.runtime.backend import Backend
 from langpose_rt.security.keyring import Keyring
 from langpose_rt.server.config import ServerConfig
+from langpose_rt.server.connections import LIMITS, ConnectionLimits, most_connections
 from langpose_rt.server.control_api import ControlApi, DutyCycle
 from langpose_rt.server.http import HealthServer
 from langpose_rt.server.reload import OpenModel, Reloader
@@ -138,12 +141,18 @@ class Server:
             warm_up_pipeline(self.pipeline.model, config.pipeline)
             if self.keyring is not None:
                 authenticator = ZapAuthenticator(
-                    self._context, self.keyring, self.pipeline.faults.handshake_rejected
+                    self._context, self.keyring, self.pipeline.faults.peer_rejected
                 )
             sockets = open_sockets(
                 self._context, config, authenticator.guard if authenticator else None
             )
-            rigs = RigSockets(self._context, sockets.keypoints, config, self.keyring)
+            rigs = RigSockets(
+                self._context,
+                sockets.keypoints,
+                config,
+                self.keyring,
+                on_passed_over=self.pipeline.faults.passed_over,
+            )
             self.ports = replace(sockets.ports, http=self._listen_http())
             keys = self.keyring.public_keys if self.keyring else {}
             self.pipeline.recorder.begin(self.epoch, self.pipeline.faults, keys)
@@ -154,6 +163,7 @@ class Server:
             log.warning(sentence)
         if authenticator is not None:
             self._threads.start("authentication", self._authenticate, authenticator)
+        self._threads.start("connections", self._limit_connections, self._limits(rigs.taken))
         self._threads.start("ingest", self._ingest, rigs)
         self._threads.start("lift", self._lift, sockets.poses)
         self._threads.start("control", self._control, sockets.requests)
@@ -255,19 +265,35 @@ class Server:
             last_round = self._draining.is_set()
             self.pipeline.faults.rigs_reconnected(*rigs.reconnect_silent(time.monotonic()))
             rigs.wait(0 if last_round else IDLE_MS)
-            until_s = time.monotonic() + IDLE_S
+            until_ns = time.monotonic_ns() + IDLE_MS * NS_PER_MS
             for _ in range(_BURST):
-                if time.monotonic() > until_s or (message := rigs.receive()) is None:
+                now_ns, cpu_ns = time.monotonic_ns(), time.thread_time_ns()
+                if now_ns > until_ns or (message := rigs.receive(now_ns)) is None:
                     break
                 parts, sender = message
                 with self._contained():
                     if self.pipeline.receive(parts, self.now_ns(), sender):
                         self._wake_lift.set()
+                rigs.processed(time.thread_time_ns() - cpu_ns)
 
     def _authenticate(self, authenticator: ZapAuthenticator) -> None:
         while not (self._stopping.is_set() or self._done.is_set()):
             self._threads.progressed("authentication")
             authenticator.poll(IDLE_MS)
+
+    def _limits(self, taken: Mapping[int, int]) -> ConnectionLimits:
+        ports = self.ports.keypoints, self.ports.poses, self.ports.control
+        limits = dict(zip(ports, LIMITS, strict=True))
+        rejected = self.pipeline.faults.peer_rejected
+        return ConnectionLimits(limits, taken, most_connections(), rejected)
+
+    def _limit_connections(self, limits: ConnectionLimits) -> None:
+        last_s = time.monotonic()
+        while not (self._stopping.wait(limits.poll_s) or self._done.is_set()):
+            self._threads.progressed("connections")
+            last_s, elapsed_s = time.monotonic(), time.monotonic() - last_s
+            with self._contained():
+                limits.poll(elapsed_s)
 
     def _lift(self, socket: Socket) -> None:
         while not (self._stopping.is_set() or self._draining.is_set()):

@@ -3,7 +3,7 @@
 This module does not parse messages. Threads are in `server.py`, authentication is in `zap.py`.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,10 +16,13 @@ from langpose_rt.protocol.control import Ports
 from langpose_rt.protocol.header import MAX_HEADER_BYTES, MAX_MESSAGE_BYTES, MAX_PARTS
 from langpose_rt.security.keyring import Keyring
 from langpose_rt.server.config import ServerConfig
+from langpose_rt.server.peer_budget import Peer, PeerBudget
 
 Socket = zmq.Socket[bytes]
 
-RECEIVE_HWM = 256
+RECEIVE_HWM = 64
+"""Messages a rig may have waiting; its further ones wait on its side. ZeroMQ counts no bytes."""
+
 SEND_HWM = 64
 """Messages a subscriber may lag behind before losing some."""
 
@@ -29,9 +32,14 @@ HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 500, 1500
 REQUEST_HWM = 16
 """Requests a peer may have waiting; its further ones wait on its side."""
 
-MAX_SUBSCRIPTION_BYTES = 4096
-SUBSCRIPTIONS_PER_READ = 512
+MAX_SUBSCRIPTION_BYTES = 512
+"""Longest topic of a subscription, and longest part of a handshake."""
+
+SUBSCRIPTIONS_PER_READ = 256
 """Subscriptions that are read before the thread does anything else."""
+
+MAX_TOPIC_BYTES = 150
+_NO_CONNECTION = -1
 
 _PEER_OPTIONS = {
     zmq.LINGER: 0,
@@ -46,7 +54,12 @@ _NO_HEARTBEATS = {zmq.HEARTBEAT_IVL: 0}
 _OPTIONS: dict[int, dict[int, int | bytes]] = {
     # Messages of unknown topics are rejected and counted, so everything is subscribed to.
     zmq.SUB: {zmq.MAXMSGSIZE: MAX_MESSAGE_BYTES, zmq.RCVHWM: RECEIVE_HWM, zmq.SUBSCRIBE: b""},
-    zmq.XPUB: {zmq.MAXMSGSIZE: MAX_SUBSCRIPTION_BYTES, zmq.SNDHWM: SEND_HWM, zmq.XPUB_VERBOSE: 1},
+    zmq.XPUB: {
+        zmq.MAXMSGSIZE: MAX_SUBSCRIPTION_BYTES,
+        zmq.SNDHWM: SEND_HWM,
+        zmq.RCVHWM: SUBSCRIPTIONS_PER_READ,
+        zmq.XPUB_VERBOSE: 1,
+    },
     zmq.ROUTER: {zmq.MAXMSGSIZE: MAX_HEADER_BYTES, zmq.RCVHWM: REQUEST_HWM, zmq.SNDHWM: SEND_HWM},
 }
 
@@ -222,6 +235,29 @@ def new_subscriptions(socket: Socket) -> Iterator[bytes]:
             yield message[1:]
 
 
+def _frames(socket: Socket) -> list[zmq.Frame] | None:
+    """Return the next message without copying it, as `received`."""
+    try:
+        frames = [socket.recv(zmq.NOBLOCK, copy=False)]
+    except zmq.Again:
+        return None
+    while frames[-1].more:
+        part = socket.recv(copy=False)
+        if len(frames) <= MAX_PARTS:
+            frames.append(part)
+        else:
+            frames[-1] = part
+    return frames
+
+
+def _connection_of(frame: zmq.Frame) -> int:
+    """Return the descriptor of the connection that a frame came by, or _NO_CONNECTION."""
+    try:
+        return int(frame.get(zmq.SRCFD))
+    except (zmq.ZMQError, TypeError, ValueError):
+        return _NO_CONNECTION
+
+
 def _whole(socket: Socket, first: bytes) -> list[bytes]:
     """Return all parts of a message whose first part has been read."""
     parts = [first]
@@ -244,6 +280,11 @@ class RigSockets:
         bound: The socket that rigs connect to; closed with the others.
         config: Endpoints of the rigs that bind, and how long one may be silent.
         keyring: Maps public keys to names, if the bound socket is authenticated.
+        on_passed_over: Receives the topic of every message that is passed over unread, because its
+            sender wants more than an even share of the thread's time while others want it too.
+
+    Attributes:
+        taken: Messages taken so far, by the descriptor of their connection.
 
     Raises:
         ConfigError: If an endpoint is none.
@@ -255,8 +296,13 @@ class RigSockets:
         bound: Socket,
         config: ServerConfig,
         keyring: Keyring | None = None,
+        *,
+        on_passed_over: Callable[[bytes], None] = lambda _: None,
     ) -> None:
-        self._keyring = keyring
+        self._keyring, self._on_passed_over = keyring, on_passed_over
+        self.taken: Counter[int] = Counter()
+        self._peer: Peer = _NO_CONNECTION
+        self._budget = PeerBudget(0)
         self._context, self._bound, self._timeout_s = context, bound, config.connect_timeout_s
         self._ready: deque[Socket] = deque()
         self._poller = zmq.Poller()
@@ -271,22 +317,39 @@ class RigSockets:
         self._ready = deque(socket for socket, _ in self._poller.poll(timeout_ms))
         return bool(self._ready)
 
-    def receive(self) -> tuple[list[bytes], str | None] | None:
+    def receive(self, now_ns: int = 0) -> tuple[list[bytes], str | None] | None:
         """Return the next message, from one rig after the other; None before the next `wait`.
 
         Messages of the rigs that connect come from one socket, which takes turns by itself.
+
+        Args:
+            now_ns: Steady time.
 
         Returns:
             Its parts, and the name of the sender's key; None where there are no keys.
         """
         while self._ready:
             socket = self._ready.popleft()
-            if (message := received_with_name(socket, self._keyring)) is not None:
-                self._ready.append(socket)
-                for rig in self._rigs:
-                    rig.heard |= rig.socket is socket
-                return message
+            frames = _frames(socket)
+            if frames is None:
+                continue
+            self._ready.append(socket)
+            for rig in self._rigs:
+                rig.heard |= rig.socket is socket
+            sender, connection = self._sender_of(frames[0]), _connection_of(frames[0])
+            self.taken[connection] += 1
+            self._peer = sender or connection
+            if self._budget.admits(self._peer, now_ns):
+                return [frame.bytes for frame in frames], sender
+            self._on_passed_over(frames[0].bytes[:MAX_TOPIC_BYTES])
         return None
+
+    def processed(self, spent_ns: int) -> None:
+        """Note the processor time that the last message took."""
+        self._budget.spent(self._peer, spent_ns)
+
+    def _sender_of(self, frame: zmq.Frame) -> str | None:
+        return None if self._keyring is None else self._keyring.name_of(str(frame.get("User-Id")))
 
     def reconnect_silent(self, now_s: float) -> tuple[int, list[str]]:
         """Reconnect to the rigs that were silent for longer than the timeout.
@@ -313,9 +376,13 @@ class RigSockets:
             socket.close()
 
     def _reconnect(self, rig: "_Rig") -> None:
+        try:
+            fresh = connected_socket(self._context, rig.endpoint)
+        except (ConfigError, zmq.ZMQError):
+            return  # no descriptor is free; the next round tries again
         self._poller.unregister(rig.socket)
         rig.socket.close()
-        rig.socket = connected_socket(self._context, rig.endpoint)
+        rig.socket = fresh
         self._poller.register(rig.socket, zmq.POLLIN)
 
 

@@ -36,7 +36,7 @@ def failing_reset() -> None:
          "backend_error"),
         (lambda f: f.guard_reset(failing_reset), "reset_errors", 1, "fault", "reset_error"),
         (lambda f: f.people_reset(3), "forgotten", 3, "fault", "impossible_numbers"),
-        (lambda f: f.slots_refused(2, 8), "slots_refused", 2, "shed", "no_slot"),
+        (lambda f: f.slots_refused({"kp2d/r/c/": 2}, 8), "slots_refused", 2, "shed", "no_slot"),
         (lambda f: f.unsendable(MessageError("not_finite", "no"), "pose3d/r/c/"), "unsendable", 1,
          "fault", "not_finite"),
         (lambda f: f.rigs_reconnected(1, ["tcp://rig0:1"]), "reconnects", 1, "rig", "silent"),
@@ -60,7 +60,7 @@ def test_a_fault_is_counted_and_published(
 
 def test_a_rejected_handshake_is_counted_by_its_reason() -> None:
     desk = Desk()
-    desk.faults.handshake_rejected(RejectReason.UNKNOWN_KEY, "not in the folder")
+    desk.faults.peer_rejected(RejectReason.UNKNOWN_KEY, "not in the folder")
     assert desk.stats.rejected == {"unknown_key": 1}
     (event,) = desk.events()
     assert (event.kind, event.reason, event.detail) == (
@@ -71,20 +71,30 @@ def test_a_rejected_handshake_is_counted_by_its_reason() -> None:
 def test_nothing_is_reported_where_nothing_happened() -> None:
     desk = Desk()
     desk.faults.people_reset(0)
-    desk.faults.slots_refused(0, 8)
+    desk.faults.slots_refused({}, 8)
     desk.faults.rigs_reconnected(0, [])
     desk.faults.guard_reset(lambda: None)
     assert desk.events() == []
     assert not any(desk.stats.counters().values())
 
 
-def test_only_people_who_were_refused_a_slot_since_the_last_report_are_new() -> None:
+def test_people_without_a_slot_are_reported_by_stream() -> None:
     desk = Desk()
-    for total in (2, 2, 5):
-        desk.faults.slots_refused(total, 8)
-    assert desk.stats.slots_refused == 5
+    desk.faults.slots_refused({"kp2d/a/c/": 2, "kp2d/b/c/": 1}, 8)
+    desk.faults.slots_refused({"kp2d/a/c/": 3}, 8)
+    assert desk.stats.slots_refused == 6
+    assert {event.subject: event.count for event in desk.events()} == {
+        "kp2d/a/c/": 5,
+        "kp2d/b/c/": 1,
+    }
+
+
+def test_ids_that_are_replaced_are_reported_with_the_remedy() -> None:
+    desk = Desk()
+    desk.faults.ids_replaced("kp2d/a/c/")
     (event,) = desk.events()
-    assert event.count == 5
+    assert (event.kind, event.reason, event.subject) == ("suspect", "ids_do_not_last", "kp2d/a/c/")
+    assert "-1" in event.detail
 
 
 def test_failures_in_a_row_persist_until_another_model_is_active() -> None:

@@ -99,7 +99,7 @@ def test_somebody_nobody_has_seen_gets_no_slot_and_no_id() -> None:
 def test_people_beyond_the_slots_are_left_out_and_counted_and_get_one_when_it_is_free() -> None:
     room = Room(slots=1)
     assert room.ids(LEFT, RIGHT, given=[1, 2]) == [1]
-    assert room.persons.refused == 1
+    assert room.persons.take_refused() == {room.stream: 1}
     assert room.ids(RIGHT, given=[2], t_ms=500) == []
     assert room.ids(RIGHT, given=[2], t_ms=1500) == [2]
 

@@ -3,13 +3,15 @@
 import sys
 import threading
 
+import numpy as np
+
 from langpose_rt.monitoring.announcer import Announcer
 from langpose_rt.monitoring.counters import Stats
 from langpose_rt.pipeline.camera_lookup import CameraLookup
 from langpose_rt.pipeline.camera_stream import Stream
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.frame_queue import FrameQueue
-from langpose_rt.pipeline.ingest import Ingest
+from langpose_rt.pipeline.ingest import TOO_MANY_STREAMS, Ingest
 from langpose_rt.pipeline.slots import SlotTable
 from langpose_rt.protocol.messages import Event, decode_status
 from tests.fakes import MS, FakeBackend, keypoint_parts, person_px
@@ -114,3 +116,36 @@ def test_frames_that_arrive_while_others_are_taken_are_neither_lost_nor_doubled(
         own = [seq for name, seq in taken if name == f"rig{rig}"]
         assert own == sorted(set(own))
         assert len(own) + shed[f"rig{rig}"] == frames
+
+
+def test_cameras_are_shared_evenly_over_rigs() -> None:
+    stats, announcer = Stats(), Announcer("srv", 1)
+    desk = ingest(stats, announcer, max_streams=4)
+    for camera in range(6):
+        desk.receive(keypoint_parts(PERSON, rig="many", camera=f"cam{camera}"), camera)
+    assert stats.rejected == {TOO_MANY_STREAMS: 2}
+    assert desk.receive(keypoint_parts(PERSON, rig="honest", camera="a"), 10)
+    assert desk.receive(keypoint_parts(PERSON, rig="honest", camera="b"), 11)
+    assert not desk.receive(keypoint_parts(PERSON, rig="honest", camera="c"), 12)
+    assert not desk.receive(keypoint_parts(PERSON, rig="many", camera="cam0", seq=1), 13)
+    assert sorted((stream.rig, stream.camera) for stream in desk.streams) == [
+        ("honest", "a"), ("honest", "b"), ("many", "cam2"), ("many", "cam3"),
+    ]  # fmt: skip
+    _, removed = desk.silent(20)
+    assert sorted(stream.camera for stream in removed) == ["cam0", "cam1"]
+    assert stats.shed == 2, "the frames that waited are counted"
+    details = [event.detail for event in map(decode_status, announcer.events(30))]
+    assert any("evenly over rigs" in detail and "--max-streams" in detail for detail in details)
+
+
+def test_a_displaced_stream_leaves_once_its_frames_are_lifted() -> None:
+    desk = ingest(Stats(), max_streams=2)
+    for camera in ("a", "b"):
+        desk.receive(keypoint_parts(PERSON, rig="many", camera=camera), 0)
+    ((stream, frame), _) = desk.take(0)
+    stream.pending.append(stream.track(frame, np.zeros((0, 17, 3), np.float32), [], 0))
+    desk.receive(keypoint_parts(PERSON, rig="honest"), 10)
+    assert desk.silent(20) == ([stream], [])
+    stream.pending.clear()
+    assert desk.silent(20) == ([], [stream])
+    assert desk.silent(20) == ([], [])

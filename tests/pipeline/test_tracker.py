@@ -1,11 +1,12 @@
 """Ids of untracked people through motion, losses and crossings."""
 
+from collections.abc import Sequence
 from itertools import count
 
 import numpy as np
 import pytest
 
-from langpose_rt.pipeline.tracker import Tracker
+from langpose_rt.pipeline.tracker import FLEETING_FRAMES, IdTrust, Tracker
 from tests.fakes import person_px
 
 FRAME_NS = 40_000_000
@@ -125,3 +126,34 @@ def test_a_renamed_person_goes_on_under_the_other_id() -> None:
     tracker.rename(0, 77)
     assert tracker.ids_of(person, FRAME_NS) == [77]
     assert not tracker.owns(0)
+
+
+def trusted_after(frames: Sequence[Sequence[int]]) -> bool:
+    """Whether ids are still trusted after these frames."""
+    trust = IdTrust()
+    for ids in frames:
+        trust.follow(ids)
+    return trust.lasting
+
+
+def test_ids_last_unless_most_of_them_are_new_in_ten_frames_in_a_row() -> None:
+    changing = [[frame] for frame in range(FLEETING_FRAMES + 1)]
+    assert not trusted_after(changing)
+    assert trusted_after(changing[:-1])
+    assert trusted_after([*changing[:8], changing[7], *changing[8:]]), "it must be in a row"
+    assert not trusted_after([*changing, [0], [0]]), "for good"
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        pytest.param([[]] * 50, id="nobody"),
+        pytest.param([[-1, -1]] * 50, id="no ids"),
+        pytest.param([[n, n + 1, n + 2] for n in range(50)], id="people who come and go"),
+        pytest.param([[0, 1], [2, 3]] * 25, id="two groups in turn"),
+        pytest.param([[0, 100 + n] for n in range(50)], id="one ghost beside one person"),
+        pytest.param([[3], []] * 25, id="somebody who comes and goes"),
+    ],
+)
+def test_ids_of_people_who_come_and_go_are_trusted(frames: Sequence[Sequence[int]]) -> None:
+    assert trusted_after(frames)

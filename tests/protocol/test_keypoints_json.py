@@ -14,7 +14,11 @@ from langpose_rt.errors import MessageError
 from langpose_rt.geometry.keypoint_formats import USUAL
 from langpose_rt.geometry.skeleton import SKELETONS
 from langpose_rt.protocol.keypoints import ClockSync, KeypointMessage
-from langpose_rt.protocol.keypoints_json import JsonNumbering, keypoints_from_json
+from langpose_rt.protocol.keypoints_json import (
+    MAX_JSON_BYTES,
+    JsonNumbering,
+    keypoints_from_json,
+)
 from langpose_rt.protocol.messages import decode_keypoints
 
 ROOT = Path(__file__).parents[2]
@@ -396,3 +400,18 @@ def test_no_json_raises_anything_but_a_message_error(document: object) -> None:
     except MessageError:
         return
     assert np.isfinite(message.keypoints).all()
+
+
+def test_json_longer_than_64_people_need_is_refused_before_it_is_decoded() -> None:
+    with pytest.raises(MessageError, match="at most") as refused:
+        read(b"{" * (MAX_JSON_BYTES + 1))
+    assert refused.value.reason == "too_large"
+
+
+def test_64_people_of_the_largest_format_with_every_digit_are_read() -> None:
+    joints = max(len(skeleton.joints) for skeleton in SKELETONS.values())
+    people = np.random.default_rng(0).uniform(100, 400, (64, joints, 3))
+    people[..., 2] /= 1000
+    document = json.dumps({"keypoints": people.tolist()}, indent=0).encode()
+    assert len(document) > MAX_JSON_BYTES // 2
+    assert len(read(document).ids) == 64

@@ -1,0 +1,69 @@
+"""Peers that attack a real server with raw sockets, beside a rig that loses nothing."""
+
+import json
+import time
+import urllib.request
+from typing import Any
+
+import pytest
+
+from langpose_rt.benchmark.child_server import ChildServer, child_server
+from tests.attackers import attacked, honest_rig
+
+PATIENT = ("--max-wait-ms", "10000")
+"""What a frame may wait here: a busy machine is not a defect."""
+
+MOST_MB = 900.0
+_ATTACK_S = 3.0
+
+
+def status_of(server: ChildServer) -> dict[str, Any]:
+    """The server's own account."""
+    where = f"http://127.0.0.1:{server.announcement['http_port']}/status"
+    with urllib.request.urlopen(where, timeout=20) as answer:
+        status: dict[str, Any] = json.load(answer)
+    return status
+
+
+def lost_beside(*attacks: str, expected: str | None = None) -> int:
+    """Frames that the honest rig lost beside these attacks; the server is well afterwards."""
+    with child_server(PATIENT) as server:
+        with honest_rig(server, rate_hz=20.0) as account:
+            time.sleep(0.5)
+            with attacked(server, *attacks):
+                time.sleep(_ATTACK_S)
+                resident_mb = server.resident_mb()
+            time.sleep(0.5)
+        status = status_of(server)
+        assert status["counters"]["internal_errors"] == 0
+        assert status["state"] == "ready"
+        assert resident_mb is None or resident_mb < MOST_MB
+        if expected is not None:
+            assert status["rejected"].get(expected, 0) > 0
+        assert account.sent > 20
+        return account.lost
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("attack", "expected"),
+    [
+        ("json beyond the largest", "too_large"),
+        ("json that is refused", None),
+        ("endless parts", "too_much_sent"),
+        ("long subscriptions", None),
+        ("many subscriptions", "too_much_sent"),
+        ("subscriptions taken back", "too_much_sent"),
+        ("largest numbers", None),
+        ("seventy cameras", "too_many_streams"),
+        ("sixty crowds", None),
+        ("noise", "bad_header"),
+    ],
+)
+def test_an_honest_rig_loses_nothing_beside(attack: str, expected: str | None) -> None:
+    assert lost_beside(attack, expected=expected) == 0
+
+
+@pytest.mark.slow
+def test_an_honest_rig_loses_nothing_when_connections_run_out() -> None:
+    assert lost_beside("connections", expected="too_many_connections") == 0

@@ -1,0 +1,225 @@
+"""Limits of connections: real sockets of this machine, looked at by hand."""
+
+import contextlib
+import os
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from langpose_rt.protocol.header import RejectReason
+from langpose_rt.server import connections
+from langpose_rt.server.connections import (
+    MANY_POLL_S,
+    MAX_CONNECTIONS,
+    POLL_S,
+    ByteLimit,
+    ConnectionLimits,
+    borrowed,
+    most_connections,
+)
+from tests.peers import LOCAL, wait_until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux counts the bytes")
+
+
+class Port:
+    """A listening socket, what it has accepted, and who connects to it."""
+
+    def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+        self.listening = self._stack.enter_context(socket.create_server((LOCAL, 0)))
+        self.number: int = self.listening.getsockname()[1]
+        self.accepted: list[socket.socket] = []
+
+    def connect(self) -> tuple[socket.socket, socket.socket]:
+        """A peer, and its connection on this side."""
+        peer = self._stack.enter_context(socket.create_connection((LOCAL, self.number)))
+        self.accepted.append(self._stack.enter_context(self.listening.accept()[0]))
+        return peer, self.accepted[-1]
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+@pytest.fixture
+def port() -> Iterator[Port]:
+    made = Port()
+    yield made
+    made.close()
+
+
+class Desk:
+    """Limits of one port, and who was cut."""
+
+    def __init__(self, port: Port, *, burst: int = 1000, per_s: int = 0, most: int = 100) -> None:
+        self.taken, self.cut = Counter[int](), list[tuple[RejectReason, str]]()
+        limits = {port.number: ByteLimit(burst=burst, per_s=per_s)}
+        self.limits = ConnectionLimits(limits, self.taken, most, lambda *cut: self.cut.append(cut))
+
+    def poll(self, elapsed_s: float = 0.0) -> list[RejectReason]:
+        """Reasons of those cut now."""
+        self.cut.clear()
+        self.limits.poll(elapsed_s)
+        return [reason for reason, _ in self.cut]
+
+
+def put(peer: socket.socket, here: socket.socket, size: int) -> None:
+    """Send so many bytes and read them, so that the system has counted them."""
+    peer.sendall(bytes(size))
+    while size:
+        size -= len(here.recv(size))
+
+
+def is_cut(peer: socket.socket) -> bool:
+    """Return True if the other side has ended the connection."""
+    peer.settimeout(0.5)
+    try:
+        return peer.recv(1) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
+def test_who_sends_more_than_the_burst_without_a_message_is_cut_and_nobody_else(port: Port) -> None:
+    desk, (bad, bad_here), (good, good_here) = Desk(port), port.connect(), port.connect()
+    put(bad, bad_here, 1000)
+    put(good, good_here, 900)
+    assert desk.poll() == []
+    put(bad, bad_here, 1)
+    assert desk.poll() == [RejectReason.TOO_MUCH_SENT]
+    assert LOCAL in desk.cut[0][1]
+    assert is_cut(bad)
+    assert not is_cut(good)
+
+
+def test_every_message_that_is_taken_begins_the_count_anew(port: Port) -> None:
+    desk, (peer, here) = Desk(port), port.connect()
+    for _ in range(10):
+        put(peer, here, 900)
+        desk.taken[here.fileno()] += 1
+        assert desk.poll() == []
+    put(peer, here, 600)
+    assert desk.poll() == []
+    put(peer, here, 600)
+    assert desk.poll() == [RejectReason.TOO_MUCH_SENT]
+
+
+def test_a_rate_lets_a_peer_send_for_ever_and_no_faster(port: Port) -> None:
+    desk, (peer, here) = Desk(port, burst=1000, per_s=100), port.connect()
+    for _ in range(20):
+        put(peer, here, 100)
+        assert desk.poll(1.0) == []
+    for _ in range(11):
+        put(peer, here, 100)
+    assert desk.poll(0.5) == [RejectReason.TOO_MUCH_SENT]
+
+
+def test_the_newest_are_cut_where_too_many_are_connected(port: Port) -> None:
+    desk = Desk(port, most=3)
+    first = [port.connect()[0] for _ in range(3)]
+    assert desk.poll() == []
+    late = [port.connect()[0] for _ in range(2)]
+    assert desk.poll() == [RejectReason.TOO_MANY_CONNECTIONS] * 2
+    assert "ulimit -n" in desk.cut[0][1]
+    assert all(map(is_cut, late))
+    assert not any(map(is_cut, first))
+
+
+def test_of_several_addresses_the_one_with_the_most_connections_gives_way(port: Port) -> None:
+    desk = Desk(port, most=4)
+    crowd = [port.connect()[0] for _ in range(4)]
+    desk.poll()
+    with socket.socket() as single:
+        single.bind(("127.0.0.2", 0))
+        single.connect((LOCAL, port.number))
+        with port.listening.accept()[0]:
+            assert desk.poll() == [RejectReason.TOO_MANY_CONNECTIONS]
+            assert not is_cut(single)
+            assert [is_cut(peer) for peer in crowd] == [False, False, False, True]
+
+
+def test_other_sockets_files_and_ports_are_left_alone(port: Port) -> None:
+    other, desk = Port(), Desk(port, burst=10, most=1)
+    try:
+        pairs = [other.connect() for _ in range(3)]
+        for peer, here in pairs:
+            put(peer, here, 100)
+        assert desk.poll() == []
+        assert not any(is_cut(peer) for peer, _ in pairs)
+    finally:
+        other.close()
+
+
+def test_a_connection_that_takes_the_descriptor_of_another_begins_at_zero(port: Port) -> None:
+    desk, (peer, here) = Desk(port), port.connect()
+    put(peer, here, 900)
+    assert desk.poll() == []
+    descriptor = here.fileno()
+    here.close()
+    peer.close()
+    again, here = port.connect()
+    assert here.fileno() <= descriptor
+    put(again, here, 900)
+    assert desk.poll() == []
+    assert not is_cut(again)
+
+
+def test_connections_are_found_when_no_descriptor_is_free_to_list_them(
+    port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, (peer, here) = Desk(port), port.connect()
+
+    def fail(_: str) -> list[str]:
+        raise OSError(24, "too many open files")
+
+    monkeypatch.setattr(connections.os, "listdir", fail)
+    put(peer, here, 1001)
+    assert desk.poll() == [RejectReason.TOO_MUCH_SENT]
+
+
+def test_a_borrowed_socket_stays_open(port: Port) -> None:
+    peer, here = port.connect()
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - only their number
+    with borrowed(here.fileno()) as one:
+        assert one.getpeername() == peer.getsockname()
+        assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    put(peer, here, 5)
+    with pytest.raises(OSError, match="Bad file descriptor"), borrowed(99_999):
+        pass
+
+
+def test_many_connections_are_looked_at_less_often(port: Port) -> None:
+    desk = Desk(port)
+    desk.poll()
+    before = desk.limits.poll_s
+    for _ in range(101):
+        port.connect()
+    desk.poll()
+    assert (before, desk.limits.poll_s) == (POLL_S, MANY_POLL_S)
+    desk.limits.close()
+    assert desk.limits.poll_s == POLL_S
+
+
+def test_there_are_descriptors_for_twice_the_connections() -> None:
+    import resource
+
+    most = most_connections()
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert 0 < most <= MAX_CONNECTIONS
+    assert most == min(MAX_CONNECTIONS, soft // 2)
+
+
+def test_nobody_is_cut_where_bytes_are_not_counted(
+    port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(connections.socket, "TCP_INFO")
+    desk, (peer, here) = Desk(port), port.connect()
+    put(peer, here, 5000)
+    assert desk.poll() == []
+    before_s = time.monotonic()
+    wait_until(lambda: time.monotonic() > before_s)

@@ -1,0 +1,79 @@
+"""Shares of the ingest thread's time: nothing while there is enough, even shares beyond that."""
+
+from collections import Counter
+
+import pytest
+
+from langpose_rt.server.peer_budget import INGEST_SHARE, NS_PER_MS, WINDOW_NS, Peer, PeerBudget
+
+
+def served(wanted: dict[Peer, tuple[float, int]], *, windows: int = 20) -> dict[Peer, float]:
+    """Share of its messages that is read of every peer, of a cost in ms and a number a window."""
+    budget, read, sent = PeerBudget(0), Counter[Peer](), Counter[Peer]()
+    for window in range(windows):
+        turns = max(count for _, count in wanted.values())
+        for turn in range(turns):
+            now_ns = window * WINDOW_NS + turn * WINDOW_NS // turns
+            for peer, (cost_ms, count) in wanted.items():
+                if turn * count // turns == (turn + 1) * count // turns:
+                    continue
+                admitted = budget.admits(peer, now_ns)
+                if admitted:
+                    budget.spent(peer, round(cost_ms * NS_PER_MS))
+                if window >= 2:
+                    sent[peer] += 1
+                    read[peer] += admitted
+    return {peer: read[peer] / sent[peer] for peer in wanted}
+
+
+def test_all_is_read_while_there_is_time() -> None:
+    assert served({"a": (0.1, 60), 7: (2.0, 6), 8: (1.0, 20)}) == {"a": 1.0, 7: 1.0, 8: 1.0}
+
+
+def test_a_heavy_peer_alone_is_limited_to_what_all_have() -> None:
+    (share,) = served({1: (10.0, 10)}).values()
+    assert share == pytest.approx(INGEST_SHARE, abs=0.1)
+
+
+@pytest.mark.parametrize("attackers", [1, 10, 20])
+def test_who_needs_little_loses_nothing_beside_those_who_want_all(attackers: int) -> None:
+    peers: dict[Peer, tuple[float, int]] = dict.fromkeys(range(attackers), (8.0, 6))
+    shares = served(peers | {"honest": (0.2, 6)})
+    assert shares.pop("honest") == 1.0
+    if attackers > 1:
+        assert max(shares.values()) < 1
+
+
+def test_peers_who_want_the_same_get_the_same() -> None:
+    shares = served(dict.fromkeys(range(8), (3.0, 12)))
+    assert max(shares.values()) - min(shares.values()) < 0.05
+
+
+def test_what_is_passed_over_counts_as_wanted_so_that_a_limit_does_not_flicker() -> None:
+    budget, admitted = PeerBudget(0), []
+    for window in range(10):
+        now = [budget.admits("a", window * WINDOW_NS + turn * NS_PER_MS) for turn in range(40)]
+        for _ in range(sum(now)):
+            budget.spent("a", 3 * NS_PER_MS)
+        admitted.append(sum(now))
+    assert admitted[0] == 40
+    assert admitted[1] == 40, "all were admitted before the first was dealt with"
+
+
+def test_a_limit_ends_with_the_load() -> None:
+    budget, now_ns = PeerBudget(0), 0
+    for _ in range(200):
+        now_ns += WINDOW_NS // 10
+        for peer in (1, 2):
+            if budget.admits(peer, now_ns):
+                budget.spent(peer, 20 * NS_PER_MS)
+    budget.admits("honest", now_ns + 2 * WINDOW_NS)
+    assert all(budget.admits(1, now_ns + 4 * WINDOW_NS) for _ in range(10))
+
+
+def test_a_thread_that_was_held_up_does_not_take_the_backlog_for_a_flood() -> None:
+    budget = PeerBudget(0)
+    for turn in range(60):
+        assert budget.admits("rig", 50 * WINDOW_NS + turn)
+        budget.spent("rig", NS_PER_MS)
+    assert budget.admits("rig", 60 * WINDOW_NS)
