@@ -84,7 +84,7 @@ def test_torch_computes_with_as_many_threads_as_it_was_told(
 
 
 @pytest.mark.parametrize("precision", ["int8", "fp16"])
-def test_it_runs_float32_alone(model_folder: Path, precision: str) -> None:
+def test_on_a_cpu_it_runs_float32_alone(model_folder: Path, precision: str) -> None:
     with pytest.raises(ConfigError, match=f"runs fp32, not {precision}; use '--backend onnx'"):
         opened(model_folder, precision=precision)
 
@@ -107,19 +107,35 @@ def test_a_model_without_its_checkpoint_is_to_be_exported_again(model_folder: Pa
 def test_auto_takes_the_gpu_where_torch_has_one(
     model_folder: Path, monkeypatch: pytest.MonkeyPatch, device: str, cuda: bool, on_gpu: bool
 ) -> None:
+    asked = on_a_gpu(monkeypatch, cuda=cuda)
+    opened(model_folder, device=device, slots=5)
+    assert asked == [(5, False)] * on_gpu
+
+
+def test_on_a_gpu_it_runs_in_half_too_and_in_nothing_else(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = on_a_gpu(monkeypatch, cuda=True)
+    opened(model_folder, device="auto", precision="fp16")
+    assert asked == [(2, True)]
+    with pytest.raises(ConfigError, match="runs fp32, not int8"):
+        opened(model_folder, device="auto", precision="int8")
+
+
+def on_a_gpu(monkeypatch: pytest.MonkeyPatch, *, cuda: bool) -> list[tuple[int, bool]]:
+    """Return what the GPU backend is asked for: slots, and whether in half."""
     from langpose_rt.runtime import torch_cuda
     from tests.fakes import FakeBackend
 
-    asked: list[int] = []
+    asked: list[tuple[int, bool]] = []
 
-    def open_torch_cuda(model: object, manifest: object, *, slots: int) -> FakeBackend:
-        asked.append(slots)
+    def open_torch_cuda(model: object, manifest: object, *, slots: int, half: bool) -> FakeBackend:
+        asked.append((slots, half))
         return FakeBackend(slots)
 
     monkeypatch.setattr(torch_cuda, "open_torch_cuda", open_torch_cuda)
     monkeypatch.setattr(torch_backend, "has_cuda", lambda: cuda)
-    opened(model_folder, device=device, slots=5)
-    assert asked == [5] * on_gpu
+    return asked
 
 
 @pytest.mark.parametrize("available", [True, False])
