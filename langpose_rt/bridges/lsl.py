@@ -13,20 +13,24 @@ from langpose_rt.geometry.level_axes import level_from_pose
 from langpose_rt.geometry.skeleton import JOINTS
 from langpose_rt.protocol.messages import PoseMessage
 
-CHANNELS = tuple(f"{joint}_{column}" for joint in JOINTS for column in ("X", "Y", "Z", "sigma"))
-"""Labels of the 68 channels."""
+CHANNELS = (
+    *(f"{joint}_{column}" for joint in JOINTS for column in ("X", "Y", "Z", "sigma")),
+    "person",
+)
+"""Labels of the 69 channels; the last one is the id of the person."""
 
 UNIT = "m"
 AXES = "z up; x from the scene to the camera; level where gravity is known"
 
 
-def sample_of_person(message: PoseMessage, person: int) -> Float32[np.ndarray, "68"]:
+def sample_of_person(message: PoseMessage, person: int) -> Float32[np.ndarray, "69"]:
     """Return the channels of one person; relative to the hip where its position is unknown."""
     joints = message.poses[person].copy()
     if message.root is not None:
         joints[:, :3] += message.root[person]
     joints[:, :3] = joints[:, :3] @ level_from_pose(message.frame, message.gravity).T
-    return np.asarray(joints.reshape(-1))
+    number = np.float32(message.ids[person])  # exact up to 2^24
+    return np.append(joints.reshape(-1), number)
 
 
 def lsl_time_s(captured_ns: int, *, now_ns: int, now_lsl_s: float) -> float:

@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from langpose_rt.geometry.level_axes import level_from_pose
 from langpose_rt.geometry.segment_rotations import SEGMENTS, local_rotations, segment_rotations
-from langpose_rt.geometry.skeleton import JOINTS
+from langpose_rt.geometry.skeleton import JOINTS, PAIRS
 from langpose_rt.protocol.messages import PoseMessage
 
 Message = tuple[str, tuple[str | int | float, ...]]
@@ -30,6 +30,12 @@ UPRIGHT_FROM_LEVEL = {
 """Rotation to upright from the level axes of a message's `frame`."""
 
 ANKLE_HEIGHT_M = 0.08
+_MIRRORED = [
+    next((other for pair in PAIRS for one, other in (pair, pair[::-1]) if one == joint), joint)
+    for joint in range(len(JOINTS))
+]
+"""For every joint the one on the other side of the body."""
+
 _FLOOR_RISES = 0.01
 """Share of the distance to lifted feet that the floor rises per frame; it sinks at once."""
 
@@ -56,10 +62,22 @@ _BONES = (
 
 
 class Avatar:
-    """Converter of pose messages to VMC messages; keeps the height of the floor."""
+    """Converter of pose messages to VMC messages; keeps the height of the floor.
 
-    def __init__(self) -> None:
+    Args:
+        mirror: Swap left and right, as in a mirror.
+        recentre: Put everybody, when they come to drive the avatar, at the origin and facing
+            forward, and let them walk and turn from there.
+        floor_m: Height of the floor in level axes, such as 0 in a calibration's world; None puts it
+            under the feet.
+    """
+
+    def __init__(
+        self, *, mirror: bool = False, recentre: bool = False, floor_m: float | None = None
+    ) -> None:
+        self._mirror, self._recentre, self._fixed_floor_m = mirror, recentre, floor_m
         self._floor_m: float | None = None
+        self._centre: tuple[int, np.ndarray, np.ndarray] | None = None
 
     def messages(self, message: PoseMessage, person: int | None, time_s: float) -> list[Message]:
         """Return the VMC messages of one frame.
@@ -79,8 +97,23 @@ class Avatar:
         pose = np.asarray(message.poses[person, :, :3], np.float64) + root
         level = level_from_pose(message.frame, message.gravity)
         pose = pose @ (UPRIGHT_FROM_LEVEL[message.frame] @ level).T
-        floor_m = self._floor_below(pose)
-        return found + _bones(pose, floor_m)
+        if self._recentre:
+            pose = self._recentred(pose, int(message.ids[person]))
+        if self._mirror:
+            pose = pose[_MIRRORED] * [-1.0, 1.0, 1.0]
+        floor_m = self._fixed_floor_m
+        return found + _bones(pose, self._floor_below(pose) if floor_m is None else floor_m)
+
+    def _recentred(self, pose: Float[np.ndarray, "17 3"], number: int) -> Float[np.ndarray, "17 3"]:
+        """Return the pose relative to where its person first drove the avatar, facing forward."""
+        if self._centre is None or self._centre[0] != number:
+            left = pose[JOINTS.index("LHip")] - pose[JOINTS.index("RHip")]
+            x, z = left[0], left[2]
+            length = max(float(np.hypot(x, z)), 1e-6)
+            turn = np.array([[x, 0, z], [0, length, 0], [-z, 0, x]]) / length
+            self._centre = number, pose[0] * [1, 0, 1], turn
+        _, origin, turn = self._centre
+        return np.asarray((pose - origin) @ turn.T)
 
     def _floor_below(self, pose: Float[np.ndarray, "17 3"]) -> float:
         """Return the height of the floor in upright axes: just below the recently lowest ankle."""

@@ -102,6 +102,7 @@ class BatchLifter:
         slot_table: State of its slots.
         person_height_m: Stature of people whose rig sends none; None takes the reference.
         refinement: Factor on how strongly joints are moved towards their 2D.
+        steadiness: How much bones keep their mean length, 0 to 1.
     """
 
     def __init__(
@@ -111,9 +112,10 @@ class BatchLifter:
         person_height_m: float | None,
         *,
         refinement: float = 1.0,
+        steadiness: float = 0.0,
     ) -> None:
         self._backend, self._slot_table = backend, slot_table
-        self._refinement = refinement
+        self._refinement, self._steadiness = refinement, steadiness
         self._height_m = person_height_m or REFERENCE_STATURE_M
 
     def frames_back(self, tracked: TrackedFrame) -> int:
@@ -252,6 +254,14 @@ class BatchLifter:
             points = np.concatenate([poses[..., :3], root[:, None]], 1)
             points = smooth.step(people.slot, points, people.time_ns)
             poses[..., :3], root = points[:, :NUM_JOINTS], points[:, NUM_JOINTS]
+        if self._steadiness and len(people):
+            poses[..., :3] = self._slot_table.steadier.step(
+                people.slot,
+                poses[..., :3],
+                people.scores > 0,
+                people.time_ns,
+                strength=self._steadiness,
+            )
         return poses, root
 
     def _refined(

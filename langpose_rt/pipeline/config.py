@@ -53,6 +53,15 @@ class PipelineConfig:
             )
         },
     )
+    bone_steadiness: float = field(
+        default=1.0,
+        metadata={
+            "help": (
+                "how much the bones of a person keep the mean length they have had so far; 0 gives "
+                "every frame its own"
+            )
+        },
+    )
     axes: str = field(
         default="camera",
         metadata={"help": "axes of the poses: camera, or world where the camera is calibrated"},
@@ -123,6 +132,7 @@ class PipelineConfig:
         if self.person_height_m is not None:
             check_range("person_height_m", self.person_height_m, 0.3, 3.0)
         check_range("ray_refinement", self.ray_refinement, 0.0, 1.0)
+        check_range("bone_steadiness", self.bone_steadiness, 0.0, 1.0)
         check_range("lookahead_ms", self.lookahead_ms, 0.0, 2000.0)
         check_range("track_timeout_s", self.track_timeout_s, 0.1, 60.0)
         check_range("coast_ms", self.coast_ms, 0.0, 2000.0)

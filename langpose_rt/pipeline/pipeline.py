@@ -99,6 +99,7 @@ class Pipeline:
             self._slot_table,
             config.person_height_m,
             refinement=config.ray_refinement,
+            steadiness=config.bone_steadiness,
         )
         self._builder = PoseMessageBuilder(self.model, config, epoch)
         self._announcer = Announcer(config.name, epoch)

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Int
 from langpose_rt.config import NS_PER_S, NUM_JOINTS
 from langpose_rt.formats.gallery_npz import Gallery
 from langpose_rt.geometry.person_frame import AnchorState
+from langpose_rt.geometry.steady_bones import BoneSteadier
 from langpose_rt.pipeline.action_scores import ActionScores
 from langpose_rt.pipeline.native_geometry import NativeOneEuro, NativeRayRefiner
 from langpose_rt.pipeline.one_euro import OneEuro, smoothing_named
@@ -69,6 +70,7 @@ class SlotTable:
         anchor: Anchor and body size.
         refiner: Moves joints towards their 2D, or None.
         filter: Output filter over the 17 joints and the root, or None.
+        steadier: Mean bone lengths of every slot.
         actions: Action scores of every slot, or None without a gallery.
         root: Last root in metres, camera axes; NaN before the first.
         pushes: Frames since the slot was reset.
@@ -101,6 +103,7 @@ class SlotTable:
             shares = [1.0] * NUM_JOINTS + [ROOT_SMOOTHING_SHARE]
             cutoff_hz, rise_hz = ([value * share for share in shares] for value in chosen)
             self.filter = NativeOneEuro(slots, cutoff_hz, rise_hz)
+        self.steadier = BoneSteadier(slots)
         self.actions = None if gallery is None else ActionScores(gallery, slots)
         self.root = np.full((slots, 3), np.nan, np.float32)
         self._history = np.zeros((5, slots), np.int64)  # one table: a single look-up
@@ -233,6 +236,7 @@ class SlotTable:
             self.refiner.reset(slots)
         if self.filter is not None:
             self.filter.reset(slots)
+        self.steadier.reset(slots)
         self.root[slots] = np.nan
         self.pushes[slots] = 0
         self.generation[slots] += 1

@@ -17,12 +17,15 @@ def test_a_sample_is_absolute_and_in_the_order_of_its_names() -> None:
     assert message.frame == "world"
     assert [sample[f"LWrist_{name}"] for name in "XYZ"] == [x, y, z]
     assert sample["LWrist_sigma"] == message.poses[1, 13, 3]
-    assert len(sample) == 68
+    assert len(sample) == 69
+    assert sample["person"] == message.ids[1], "who it is"
 
 
 def test_a_person_without_a_place_is_relative_to_the_hip() -> None:
     message = replace(pose_sample(1), root=None)
-    np.testing.assert_array_equal(sample_of_person(message, 0), message.poses[0].reshape(-1))
+    np.testing.assert_array_equal(
+        sample_of_person(message, 0), [*message.poses[0].reshape(-1), message.ids[0]]
+    )
 
 
 def test_a_sample_has_z_up_where_gravity_is_known_and_as_a_level_camera_has_elsewhere() -> None:

@@ -128,3 +128,39 @@ def test_an_avatar_stands_upright_before_a_tilted_camera() -> None:
         assert (known[name][1].inv() * rotation).magnitude() < 1e-5
     leaning = placed(Avatar().messages(tilted, 0, 0.0))
     assert np.degrees(leaning["Hips"][1].magnitude()) == pytest.approx(30, abs=0.1)
+
+
+def test_a_mirrored_avatar_lifts_the_arm_on_the_same_side_of_the_picture() -> None:
+    pose = T_POSE * [1, -1, -1]
+    raised = pose.copy()
+    wrist, shoulder = JOINTS.index("LWrist"), JOINTS.index("LShoulder")
+    raised[wrist] = raised[shoulder] + [0.1, -0.5, 0.0]
+    message = message_of(raised, (0.4, 0.0, 3.0), "camera")
+    usual, mirrored = (
+        placed(avatar.messages(message, 0, 0.0)) for avatar in (Avatar(), Avatar(mirror=True))
+    )
+    np.testing.assert_allclose(
+        mirrored["RightHand"][0], usual["LeftHand"][0] * [-1, 1, 1], atol=1e-6
+    )
+    np.testing.assert_allclose(mirrored["Hips"][0], usual["Hips"][0] * [-1, 1, 1], atol=1e-6)
+    assert mirrored["RightHand"][0][1] > mirrored["LeftHand"][0][1] + 0.3
+
+
+def test_who_comes_begins_at_the_origin_facing_forward_and_walks_from_there() -> None:
+    avatar, turn = Avatar(recentre=True), Rotation.from_euler("y", 70, degrees=True).as_matrix()
+    turned, hip = (T_POSE * [1, -1, -1]) @ turn.T, np.array([1.3, 0.2, 4.0])
+    start = placed(avatar.messages(message_of(turned, tuple(hip), "camera"), 0, 0.0))
+    np.testing.assert_allclose(start["Hips"][0][[0, 2]], 0, atol=1e-6)
+    assert np.degrees(start["Hips"][1].magnitude()) == pytest.approx(0, abs=1e-3)
+    ahead = hip + turn @ [0.0, 0.0, -1.0]  # a metre to where the person looks
+    walked = placed(avatar.messages(message_of(turned, tuple(ahead), "camera"), 0, 0.0))
+    np.testing.assert_allclose(walked["Hips"][0][[0, 2]], [0, 1], atol=1e-6)
+    other = replace(message_of(turned, tuple(ahead), "camera"), ids=np.array([77]))
+    again = placed(avatar.messages(other, 0, 0.0))
+    np.testing.assert_allclose(again["Hips"][0][[0, 2]], 0, atol=1e-6)
+
+
+def test_a_floor_that_is_given_is_the_floor() -> None:
+    pose, hip = T_POSE * [1, -1, -1], (0.0, 0.25, 3.0)
+    told = Avatar(floor_m=-1.5).messages(message_of(pose, hip, "camera"), 0, 0.0)
+    assert placed(told)["Hips"][0][1] == pytest.approx(1.5 - 0.25)

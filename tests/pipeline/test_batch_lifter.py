@@ -43,13 +43,15 @@ def frame_of(message: KeypointMessage, time_ms: float = 0.0) -> Frame:
 class Room:
     """A backend, its persons, and streams that are fed by hand."""
 
-    def __init__(self, refinement: float = 0.0) -> None:
+    def __init__(self, refinement: float = 0.0, steadiness: float = 0.0) -> None:
         self.backend = FakeBackend()
         self.backend.manifest = msgspec.structs.replace(
             self.backend.manifest, ray_refinement=RayRefinement()
         )
         self.persons = SlotTable(self.backend, refined=refinement > 0)
-        self.lifter = BatchLifter(self.backend, self.persons, None, refinement=refinement)
+        self.lifter = BatchLifter(
+            self.backend, self.persons, None, refinement=refinement, steadiness=steadiness
+        )
         self._streams: dict[str, Stream] = {}
 
     def sight(
@@ -224,3 +226,19 @@ def test_who_is_forgotten_has_no_offset_left() -> None:
     np.testing.assert_allclose(
         room.lifter.lift([tracked], standing_clock).poses[0, :, :3], POSE, atol=1e-4
     )
+
+
+def test_bones_of_a_person_keep_their_mean_length() -> None:
+    found = {}
+    for steadiness in (0.0, 1.0):
+        room, lengths = Room(1.0, steadiness), []
+        for frame in range(60):
+            wrist_px = 40.0 * (frame // 5 % 2)  # the wrist is seen nearer and farther in turn
+            tracked = room.sight("a", (-1.0, 0.0, 4.0), time_ms=20 * frame, wrist_px=wrist_px)
+            room.lifter.encode([tracked], standing_clock)
+            pose = room.lifter.lift([tracked], standing_clock).poses[0, :, :3]
+            lengths.append(np.linalg.norm(pose[13] - pose[12]))
+        found[steadiness] = np.array(lengths)[30:]
+    assert np.ptp(found[0.0]) > 0.01
+    assert np.ptp(found[1.0]) < 0.25 * np.ptp(found[0.0])
+    assert found[1.0].mean() == pytest.approx(found[0.0].mean(), abs=0.02)

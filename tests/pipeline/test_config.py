@@ -21,6 +21,7 @@ from langpose_rt.pipeline.config import PipelineConfig, check_live
         ({"person_height_m": 170.0}, "person_height_m is 170; expected 0.3 to 3"),
         ({"max_streams": 0}, "max_streams is 0"),
         ({"ray_refinement": 1.5}, "ray_refinement is 1.5; expected 0 to 1"),
+        ({"bone_steadiness": -0.1}, "bone_steadiness is -0.1; expected 0 to 1"),
         ({"name": "my server"}, "server name 'my server'"),
         ({"track_timeout_s": float("inf")}, "track_timeout_s is inf"),
         ({"track_timeout_s": 0.05}, "track_timeout_s is 0.05; expected 0.1 to 60"),

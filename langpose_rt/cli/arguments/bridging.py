@@ -42,16 +42,24 @@ def add_bridge_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of a bridge that follows one person."""
     add_stream_arguments(parser, absent="the first stream that arrives")
     parser.add_argument(
-        "--person", type=int, metavar="ID",
-        help="only the person with this id (default: the first one, until they are lost)",
+        "--person", default="first", metavar="ID",
+        help="whom to follow: an id, first, or nearest to the camera (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--patience-s", type=float, default=10.0, metavar="S",
+        help="wait so long for a person who was not named by id (default: %(default)s)",
     )  # fmt: skip
 
 
 def follower_from_arguments(arguments: argparse.Namespace) -> "Follower":
     """Return the follower the flags describe."""
-    from langpose_rt.bridges.follower import Follower
+    from langpose_rt.bridges.follower import Follower, choice_from_text
 
-    return Follower(arguments.person)
+    return Follower(
+        choice_from_text(arguments.person),
+        patience_s=arguments.patience_s,
+        report=lambda line: print(line, file=sys.stderr, flush=True),
+    )
 
 
 def bridge(

@@ -74,6 +74,7 @@ def _info(pylsl: Any, arguments: argparse.Namespace) -> Any:
     for label in CHANNELS:
         channel = channels.append_child("channel")
         channel.append_child_value("label", label)
-        channel.append_child_value("unit", UNIT)
-        channel.append_child_value("type", "Error" if label.endswith("sigma") else "Position")
+        kind = "Error" if label.endswith("sigma") else "Position"
+        channel.append_child_value("unit", "none" if label == "person" else UNIT)
+        channel.append_child_value("type", "Id" if label == "person" else kind)
     return info

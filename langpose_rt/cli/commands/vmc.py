@@ -26,6 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--to", default="127.0.0.1:39539", metavar="HOST:PORT",
         help="where the avatar listens (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument("--mirror", action="store_true", help="swap left and right, as in a mirror")
+    parser.add_argument(
+        "--recentre", action="store_true",
+        help="begin at the origin, facing forward, whenever somebody comes to be followed",
+    )  # fmt: skip
+    parser.add_argument(
+        "--floor-m", type=float, metavar="X",
+        help="height of the floor in level axes, such as 0 (default: under the feet)",
+    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -33,7 +42,11 @@ def run(arguments: argparse.Namespace) -> int:
     from langpose_rt.bridges.vmc import Avatar
 
     host, port = _address(arguments.to)
-    follower, avatar = follower_from_arguments(arguments), Avatar()
+    floor_m = arguments.floor_m
+    if floor_m is not None and not abs(floor_m) < 1e4:
+        raise ConfigError(f"--floor-m is {floor_m:g}; expected metres, such as 0 or -1.2")
+    follower = follower_from_arguments(arguments)
+    avatar = Avatar(mirror=arguments.mirror, recentre=arguments.recentre, floor_m=floor_m)
     start_s = time.monotonic()
     sender = _Sender(host, port)
 

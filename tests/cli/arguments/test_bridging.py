@@ -86,7 +86,7 @@ def passed_on(*words: str, **options: Any) -> list[PoseMessage]:
 def test_without_flags_every_stream_of_a_server_here_is_meant() -> None:
     arguments = parsed()
     assert arguments.server == "tcp://127.0.0.1:5556"
-    assert (arguments.rig, arguments.camera, arguments.person) == ("", "", None)
+    assert (arguments.rig, arguments.camera, arguments.person) == ("", "", "first")
     assert (arguments.seconds, arguments.json) == (None, False)
 
 

@@ -14,6 +14,12 @@ from tests.commands import run_here
         (("--to", "127.0.0.1:0"), "expected HOST:PORT such as 127.0.0.1:39539"),
         (("--to", "127.0.0.1:99999"), "expected HOST:PORT"),
         (("--to", "no.such.host.invalid:39539"), "cannot send to no.such.host.invalid:39539"),
+        (("--floor-m", "nan"), "--floor-m is nan; expected metres, such as 0 or -1.2"),
+        (
+            ("--person", "last"),
+            "--person is 'last'; expected an id such as 3, or first, or nearest",
+        ),
+        (("--patience-s", "-1"), "--patience-s is -1; expected 0 or more"),
         (("--seconds", "0"), "--seconds is 0; expected more than 0"),
         (("--camera", "cam0"), 'camera "cam0" is given without its rig'),
         (("--server", "nonsense"), 'cannot connect to "nonsense"'),
