@@ -69,7 +69,10 @@ class VideoFile:
 
     Args:
         path: The file.
-        speed: 2 plays twice as fast, with the same times.
+        speed: 2 plays twice as fast, with the same times; infinity does not wait.
+
+    Attributes:
+        frames: Number of frames the file announces; 0 if it does not say.
 
     Raises:
         ConfigError: If it does not exist or is not a video.
@@ -82,6 +85,7 @@ class VideoFile:
         self._speed = speed
         self._video = _open(path)
         self.size, self.fps = _first_size(self._video, path), _fps_of(self._video)
+        self.frames = _frames_of(self._video)
         self.dropped = 0
 
     def pictures(self) -> Iterator[tuple[Picture, int]]:
@@ -221,6 +225,12 @@ def _fps_of(video: Any) -> float:
 
     fps = float(video.get(cv2.CAP_PROP_FPS))
     return fps if 1.0 <= fps <= 1000.0 else _DEFAULT_FPS
+
+
+def _frames_of(video: Any) -> int:
+    import cv2
+
+    return max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
 
 
 def _position_ms() -> int:

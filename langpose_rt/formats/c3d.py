@@ -33,8 +33,7 @@ def motion_to_c3d(path: Path, motion: Motion) -> None:
         import ezc3d
     except ModuleNotFoundError:
         raise ConfigError(
-            "C3D needs ezc3d, which is not installed; "
-            "install with 'pip install \"langpose-rt[files]\"'"
+            "C3D needs ezc3d, which is not installed; install with 'pip install \".[files]\"'"
         ) from None
     frames = len(motion.joints)
     if frames > MAX_FRAMES:

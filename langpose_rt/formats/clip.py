@@ -141,3 +141,17 @@ def check_size(size: Size, where: str) -> Size:
     if not 1 <= min(size) <= max(size) <= 100_000:
         raise ConfigError(f"{where}: found an image of {size[0]} x {size[1]}; expected pixels")
     return size
+
+
+def size_from_text(text: str) -> Size:
+    """Parse an image size such as "1920x1080".
+
+    Raises:
+        ConfigError: If the text is not a size.
+    """
+    width, _, height = text.lower().partition("x")
+    try:
+        size = int(width), int(height)
+    except ValueError:
+        raise ConfigError(f"--size is {text!r}; expected WIDTHxHEIGHT such as 1920x1080") from None
+    return check_size(size, "--size")

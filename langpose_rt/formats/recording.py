@@ -260,5 +260,5 @@ def needs_mcap(error: ModuleNotFoundError) -> ConfigError:
     """Return the error for a library that is not installed."""
     return ConfigError(
         f"recordings need {error.name}, which is not installed; "
-        "install with 'pip install \"langpose-rt[record]\"'"
+        "install with 'pip install \".[record]\"'"
     )

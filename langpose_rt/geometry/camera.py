@@ -5,7 +5,8 @@ distortion. Reading calibration files lives in `formats/calibration.py`.
 """
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,8 @@ from jaxtyping import Float
 from langpose_rt.errors import ConfigError
 
 Number = int | float
+
+_WORDS = re.compile(r"[^\W\d_]+|\d+")
 
 DISTORTION_COUNTS = (0, 4, 5, 8, 12, 14)
 """How many distortion coefficients OpenCV's model may have."""
@@ -35,6 +38,23 @@ ROOT_PARAMETERS = np.array([_PRIOR_WEIGHT, _PRIOR_DEPTH_M, NEAREST_M])
 _UNDISTORT_UNTIL = (3, 40, 1e-9)
 """Termination criteria of cv2.undistortPoints: 40 iterations or a change below 1e-9; OpenCV's
 default of 5 iterations is too few for strong distortion."""
+
+
+def name_in(names: Iterable[str], wanted: str) -> str | None:
+    """Return the name of a camera as a calibration spells it; None if there is none.
+
+    "cam01", "cam_01" and "Cam1" are the same camera where only one of the names fits.
+    """
+    known = list(names)
+    if wanted in known:
+        return wanted
+    alike = [name for name in known if _spelling(name) == _spelling(wanted)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _spelling(name: str) -> tuple[str, ...]:
+    """Return letters and numbers of a name, without case, separators and leading zeros."""
+    return tuple(word.lstrip("0") or "0" for word in _WORDS.findall(name.casefold()))
 
 
 @dataclass(frozen=True, kw_only=True)

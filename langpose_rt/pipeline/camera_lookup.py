@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.formats.plausibility import size_finding
-from langpose_rt.geometry.camera import ASSUMED_FOV_DEG, Camera, Intrinsics
+from langpose_rt.geometry.camera import ASSUMED_FOV_DEG, Camera, Intrinsics, name_in
 from langpose_rt.protocol.messages import KeypointMessage, RejectReason, RigCamera
 from langpose_rt.protocol.poses import Frame, LevelSource
 
@@ -53,6 +53,7 @@ class CameraLookup:
         cameras: Calibrated cameras by name: "rig/camera", or "camera" for every rig.
         fov_deg: Field of view of the long side of unknown cameras; None assumes 60 degrees.
         gravity: Unit vector in camera axes, for cameras whose gravity is not known otherwise.
+        size: Image size of other cameras, for messages without one; None refuses those.
 
     Raises:
         ConfigError: If the field of view is out of range.
@@ -63,9 +64,11 @@ class CameraLookup:
         cameras: Mapping[str, Camera],
         fov_deg: float | None = None,
         gravity: tuple[float, float, float] | None = None,
+        size: tuple[int, int] | None = None,
     ) -> None:
         Intrinsics.from_fov(2.0, 2.0, ASSUMED_FOV_DEG if fov_deg is None else fov_deg)
-        self._cameras, self._fov_deg, self._gravity = dict(cameras), fov_deg, gravity
+        self._cameras, self._fov_deg = dict(cameras), fov_deg
+        self._gravity, self._size = gravity, size
 
     def use(self, cameras: Mapping[str, Camera]) -> None:
         """Look up these cameras from now on."""
@@ -73,11 +76,30 @@ class CameraLookup:
 
     @property
     def sizes(self) -> dict[str, tuple[int, int]]:
-        """Image sizes of the calibrated cameras, for messages without a size."""
-        return {
+        """Image sizes for messages without one, by camera; "" is that of all others."""
+        known = {
             name: (int(camera.intrinsics.width_px), int(camera.intrinsics.height_px))
             for name, camera in self._cameras.items()
         }
+        return known if self._size is None else known | {"": self._size}
+
+    def assumption(self, camera: str) -> str:
+        """Return the sentence about a camera whose intrinsics are assumed."""
+        names = ", ".join(self._cameras)
+        known = f'; the calibration has {names}, and no "{camera}"' if names else ""
+        return (
+            f"nobody knows the lens, so it is assumed to see {ASSUMED_FOV_DEG:g} degrees and "
+            f"distances are guesses{known}; send k, or serve with --cameras or --fov-deg"
+        )
+
+    def no_world(self, camera: str) -> str:
+        """Return the sentence about a camera without a pose where --axes world is asked for."""
+        posed = [name for name, one in self._cameras.items() if one.T_world_camera is not None]
+        return (
+            f'--axes world needs the place of camera "{camera}", and the calibration has '
+            f"{', '.join(posed) or 'none'}; its poses are in camera axes until --cameras knows it "
+            "or its rig sends T_wc"
+        )
 
     def camera_model_of(self, message: KeypointMessage) -> CameraModel:
         """Return the camera model of a message; it holds while camera and image size stay the same.
@@ -86,7 +108,8 @@ class CameraLookup:
             MessageError: bad_camera.
         """
         place = f"{message.rig}/{message.camera}"
-        camera = self._cameras.get(place) or self._cameras.get(message.camera)
+        name = place if place in self._cameras else name_in(self._cameras, message.camera)
+        camera = None if name is None else self._cameras[name]
         sent = message.cam or RigCamera()
         try:
             intrinsics = self._intrinsics(message, sent, camera)

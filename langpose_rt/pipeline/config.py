@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from langpose_rt.config import NS_PER_S, check_range
 from langpose_rt.errors import ConfigError
+from langpose_rt.formats.clip import size_from_text
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.geometry.level_axes import (
     CAMERA_PITCH_HELP,
@@ -66,6 +67,12 @@ class PipelineConfig:
         default="camera",
         metadata={"help": "axes of the poses: camera, or world where the camera is calibrated"},
     )
+    size: str | None = field(
+        default=None,
+        metadata={
+            "help": "image size of JSON that says none, such as 1920x1080 (default: refuse it)"
+        },
+    )
     fov_deg: float | None = field(
         default=None,
         metadata={
@@ -126,6 +133,8 @@ class PipelineConfig:
         smoothing_named(self.smoothing)
         if self.axes not in ("camera", "world"):
             raise ConfigError(f"unknown axes {self.axes!r}; expected camera or world")
+        if self.size is not None:
+            size_from_text(self.size)
         if self.fov_deg is not None:
             Intrinsics.from_fov(2.0, 2.0, self.fov_deg)
         gravity_from_options(self.gravity, self.camera_pitch_deg)
@@ -145,6 +154,11 @@ class PipelineConfig:
     def gravity_camera(self) -> Vector | None:
         """Gravity of cameras whose gravity is not known otherwise, in camera axes."""
         return gravity_from_options(self.gravity, self.camera_pitch_deg)
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Width and height in pixels of JSON that says none; None if it is refused."""
+        return None if self.size is None else size_from_text(self.size)
 
     @property
     def lookahead_ns(self) -> int:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from langpose_rt.errors import MessageError
-from langpose_rt.geometry.camera import ASSUMED_FOV_DEG, Camera
+from langpose_rt.geometry.camera import Camera
 from langpose_rt.monitoring.announcer import Announcer
 from langpose_rt.monitoring.counters import Stats
 from langpose_rt.pipeline.camera_lookup import CameraLookup
@@ -30,11 +30,6 @@ Journal = Callable[[str, int, int], None]
 
 TOO_MANY_STREAMS = "too_many_streams"
 """Reject reason of a valid message from one camera more than the server takes."""
-
-_ASSUMED = (
-    f"nobody knows the lens, so it is assumed to see {ASSUMED_FOV_DEG:g} degrees and distances are "
-    "guesses; send k, or serve with --cameras or --fov-deg"
-)
 
 
 class Ingest:
@@ -70,6 +65,7 @@ class Ingest:
         self._journal, self._received = journal, 0
         self._streams: dict[tuple[str, str], Stream] = {}
         self._reported_assumed: set[Stream] = set()
+        self._reported_axes: set[Stream] = set()
         self._plausibility: dict[Stream, StreamPlausibility] = {}
         self._leaving: list[Stream] = []
         self._turns = Turns()
@@ -118,7 +114,10 @@ class Ingest:
         self._count(message, frame, generation)
         if stream.frame_queue.assumed_intrinsics and stream not in self._reported_assumed:
             self._reported_assumed.add(stream)
-            self._announcer.report("camera", "assumed_intrinsics", _ASSUMED, message.topic)
+            assumed = self._camera_lookup.assumption(message.camera)
+            self._announcer.report("camera", "assumed_intrinsics", assumed, message.topic)
+        if frame is not None and self._config.axes == "world":
+            self._check_axes(stream, frame)
         return frame is not None
 
     def take(self, now_ns: int) -> list[tuple[Stream, Frame]]:
@@ -194,6 +193,13 @@ class Ingest:
             for found in plausibility.new_findings():
                 self._announcer.report("suspect", found.reason, found.detail, message.topic)
 
+    def _check_axes(self, stream: Stream, frame: Frame) -> None:
+        """Report, once per stream, that its poses cannot be in world axes."""
+        if frame.camera_model.T_world_camera is None and stream not in self._reported_axes:
+            self._reported_axes.add(stream)
+            detail = self._camera_lookup.no_world(frame.message.camera)
+            self._announcer.report("camera", "no_world_axes", detail, frame.message.topic)
+
     def _stream_of(self, message: KeypointMessage, received_before: int) -> Stream:
         name = (message.rig, message.camera)
         stream = self._streams.get(name)
@@ -225,6 +231,7 @@ class Ingest:
     def _forget(self, stream: Stream) -> None:
         del self._streams[stream.rig, stream.camera]
         self._reported_assumed.discard(stream)
+        self._reported_axes.discard(stream)
         self._plausibility.pop(stream, None)
 
     def _count(self, message: KeypointMessage, frame: Frame | None, generation: int) -> None:

@@ -118,7 +118,7 @@ class Pipeline:
         )
         self._ingest = Ingest(
             config,
-            CameraLookup(cameras or {}, config.fov_deg, config.gravity_camera),
+            CameraLookup(cameras or {}, config.fov_deg, config.gravity_camera, config.image_size),
             epoch,
             stats=self.stats,
             announcer=self._announcer,

@@ -26,6 +26,7 @@ from langpose_rt.formats.detections.detected_people import (
     people_with_scores,
 )
 from langpose_rt.formats.detections.json_text import FIRST_BYTES, json_from_bytes
+from langpose_rt.geometry.camera import name_in
 from langpose_rt.geometry.keypoint_formats import USUAL
 from langpose_rt.geometry.skeleton import SKELETONS
 from langpose_rt.protocol.camera_info import RigCamera, camera_checked
@@ -148,7 +149,8 @@ def keypoints_from_json(
         parts: Topic and JSON.
         now_ns: Receive time in unix nanoseconds; the capture time of JSON without `t`.
         numbering: Gives epoch and seq unless the JSON has both; keeps the stream's format.
-        sizes: Width and height in pixels by "rig/camera" or "camera", for JSON without `wh`.
+        sizes: Width and height in pixels by "rig/camera" or "camera", for JSON without `wh`; "" is
+            any other camera.
 
     Returns:
         A message that owns its arrays.
@@ -257,10 +259,13 @@ def _with_format(
 
 
 def _size_of(rig: str, camera: str, sizes: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
-    size = sizes.get(f"{rig}/{camera}") or sizes.get(camera)
+    size = sizes.get(f"{rig}/{camera}") or sizes.get(name_in(sizes, camera) or "")
     if size is None:
+        names = ", ".join(sizes)
+        known = f"the calibration has {names}" if names else "no --cameras file knows it"
         raise reject(
             RejectReason.NO_SIZE,
-            f'JSON of camera "{camera}" has no wh, and no --cameras file knows it',
+            f'JSON of camera "{camera}" has no wh, and {known}; send '
+            '{"instances": [...], "wh": [1920, 1080]}, or serve with --size 1920x1080',
         )
     return size

@@ -90,16 +90,13 @@ def select_flavor(name: str, gpu: Gpu | None) -> Flavor:
         name = "tensorrt" if gpu is not None and find_spec("tensorrt") is not None else "rtx"
         if find_spec(FLAVORS[name].module) is None:
             raise ConfigError(
-                'neither TensorRT nor TensorRT-RTX is installed; pip install "langpose-rt[gpu]" '
-                'or "langpose-rt[rtx]"'
+                'neither TensorRT nor TensorRT-RTX is installed; pip install ".[gpu]" or ".[rtx]"'
             )
     if name not in FLAVORS:
         raise ConfigError(f"unknown flavor {name!r}; expected auto, {', '.join(FLAVORS)}")
     flavor = FLAVORS[name]
     if find_spec(flavor.module) is None:
-        raise ConfigError(
-            f'{flavor.title} is not installed; pip install "langpose-rt[{flavor.extra}]"'
-        )
+        raise ConfigError(f'{flavor.title} is not installed; pip install ".[{flavor.extra}]"')
     return flavor
 
 

@@ -13,7 +13,7 @@ from langpose_rt.protocol.messages import PoseMessage
 from tests.protocol.samples import CAPTURED_NS, pose_sample
 
 # 170 MB, so that [test] does not hold it
-rerun = pytest.importorskip("rerun", reason='pip install "langpose-rt[view]"')
+rerun = pytest.importorskip("rerun", reason='pip install ".[view]"')
 chunk = pytest.importorskip("rerun.chunk", reason="this Rerun reads no files")
 
 

@@ -1,116 +1,46 @@
-"""The rtmlib detector: with a fake solution, and with rtmlib itself where it is installed."""
+"""The interface of detectors, and that their install commands leave one OpenCV."""
 
-import contextlib
-import io
+import importlib.util
+import re
 import sys
-import types
-import urllib.error
+from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from langpose_rt.capture.detector import RtmlibDetector, open_detector
-from langpose_rt.errors import ConfigError, LangPoseError
-from langpose_rt.geometry.skeleton import SKELETONS
+from langpose_rt.capture.detector import INSTALL, Detector
+from langpose_rt.capture.rtmlib_detector import RtmlibDetector
+from langpose_rt.cli.doctor.installation import OPENCV, declared_requirements, parted_requirements
 
-PICTURE = np.zeros((48, 64, 3), np.uint8)
-
-
-class Solution:
-    """As rtmlib's Body: boxes from one model, keypoints and scores from the other."""
-
-    def __init__(self, boxes: int = 2, joints: int = 17, **options: object) -> None:
-        print("load model.onnx with onnxruntime backend")
-        self.options = options
-        self.det_model = lambda _: np.tile([0.0, 0, 10, 20], (boxes, 1))
-        self._joints = joints
-
-    def pose_model(self, _picture: np.ndarray, bboxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        people = max(1, len(bboxes))  # without a box rtmlib takes the whole picture
-        keypoints = np.arange(people * self._joints * 2.0).reshape(people, self._joints, 2)
-        return keypoints, np.full((people, self._joints), 0.75, np.float32)
+EXTRAS = {"rtmlib": "rig", "mediapipe": "rig-mediapipe"}
+NOT_TO_RUN = {"jax", "jaxlib", "sounddevice"}
+"""What MediaPipe declares and its pose model does not import."""
 
 
-def rtmlib_with(monkeypatch: pytest.MonkeyPatch, **solutions: object) -> None:
-    module = types.ModuleType("rtmlib")
-    for name, solution in solutions.items():
-        setattr(module, name, solution)
-    monkeypatch.setitem(sys.modules, "rtmlib", module)
+def test_a_detector_is_anything_with_a_format_that_takes_a_picture() -> None:
+    assert isinstance(RtmlibDetector(None, "coco17", 17), Detector)
+    assert not isinstance(np.zeros(3), Detector)
 
 
-def test_keypoints_and_scores_become_one_array() -> None:
-    people = RtmlibDetector(Solution(), "coco17", 17)(PICTURE)
-    assert people.shape == (2, 17, 3)
-    assert people.dtype == np.float32
-    assert people[1, 16].tolist() == [66, 67, 0.75]
+@pytest.mark.parametrize("name", INSTALL)
+def test_a_detector_is_installed_without_its_opencv(name: str) -> None:
+    assert f'pip install ".[{EXTRAS[name]}]"' in INSTALL[name]
+    assert re.search(rf"--no-deps {name}\b", INSTALL[name])
+    _, extras = parted_requirements(declared_requirements())
+    assert not [text for text in extras[EXTRAS[name]] if re.match("opencv", text)]
 
 
-def test_a_picture_without_a_box_has_nobody_in_it() -> None:
-    assert RtmlibDetector(Solution(boxes=0), "coco17", 17)(PICTURE).shape == (0, 17, 3)
+@pytest.mark.parametrize("name", INSTALL)
+def test_the_extra_holds_whatever_else_the_detector_declares(name: str) -> None:
+    if importlib.util.find_spec(name) is None:
+        pytest.skip(f"{name} is not installed: {INSTALL[name]}")
+    names = {re.split(r"[^\w-]", text)[0] for text in metadata.requires(name) or []}
+    needed, extras = parted_requirements(declared_requirements())
+    ours = {re.split(r"[^\w-]", text)[0] for text in (*needed, *extras[EXTRAS[name]])}
+    assert names - set(OPENCV) - NOT_TO_RUN - {"pytest"} <= ours
 
 
-@pytest.mark.parametrize(
-    ("kind", "name", "skeleton"),
-    [
-        ("body", "Body", "coco17"),
-        ("feet", "BodyWithFeet", "halpe26"),
-        ("whole", "Wholebody", "coco133"),
-    ],
-)
-def test_every_kind_opens_its_solution_and_says_nothing_on_stdout(
-    monkeypatch: pytest.MonkeyPatch, kind: str, name: str, skeleton: str
-) -> None:
-    made: list[Solution] = []
-
-    def make(**options: object) -> Solution:
-        made.append(Solution(joints=len(SKELETONS[skeleton].joints), **options))
-        return made[-1]
-
-    rtmlib_with(monkeypatch, **{name: make})
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        detector = open_detector(kind, "lightweight", "cpu")  # type: ignore[arg-type]
-    assert out.getvalue() == ""
-    assert made[0].options == {"mode": "lightweight", "backend": "onnxruntime", "device": "cpu"}
-    assert detector.skeleton == skeleton
-    assert detector(PICTURE).shape == (2, len(SKELETONS[skeleton].joints), 3)
-
-
-def test_without_rtmlib_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "rtmlib", None)
-    with pytest.raises(ConfigError, match=r"pip install \"langpose-rt\[rig\]\""):
-        open_detector()
-
-
-@pytest.mark.parametrize(
-    ("error", "sentence"),
-    [
-        (urllib.error.URLError("no route to host"), "could not download .*: no route to host;"),
-        (TimeoutError("timed out"), "could not download .*: timed out;"),
-        (RuntimeError("InvalidProtobuf\nat line 3"), "could not open .*: InvalidProtobuf;"),
-        (KeyError(), "could not open .*: KeyError;"),
-    ],
-)
-def test_models_that_cannot_be_had_are_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
-) -> None:
-    def fail(**options: object) -> None:
-        raise error
-
-    rtmlib_with(monkeypatch, Body=fail)
-    with pytest.raises(LangPoseError, match=sentence) as refused:
-        open_detector("body", "balanced", "cpu")
-    assert "\n" not in str(refused.value)
-
-
-@pytest.mark.parametrize("name", ["coco17", "halpe26", "coco133", "openpose18"])
-def test_the_joints_of_a_format_are_in_rtmlibs_order(name: str) -> None:
-    pytest.importorskip("rtmlib", reason="rtmlib is not installed")
-    from rtmlib.visualization import skeleton
-
-    points = getattr(skeleton, name)["keypoint_info"]
-    theirs = [points[index]["name"] for index in range(len(points))]
-    seen = [
-        joint for joint in SKELETONS[name].joints if "face" not in joint and "hand" not in joint
-    ]
-    assert [{"hip": "mid_hip"}.get(joint, joint) for joint in theirs[: len(seen)]] == seen
+def test_importing_the_interface_imports_no_detector() -> None:
+    assert Path(sys.modules[Detector.__module__].__file__ or "").name == "detector.py"
+    assert not {"cv2", "rtmlib", "mediapipe"} & vars(sys.modules[Detector.__module__]).keys()

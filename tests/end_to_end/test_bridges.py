@@ -112,7 +112,7 @@ def test_an_inlet_gets_what_the_server_published_at_the_time_it_was_seen(model: 
 
 
 def test_a_file_for_rerun_holds_what_the_server_published(model: Path, tmp_path: Path) -> None:
-    chunk = pytest.importorskip("rerun.chunk", reason='pip install "langpose-rt[view]"')
+    chunk = pytest.importorskip("rerun.chunk", reason='pip install ".[view]"')
     file, wrists = tmp_path / "live.rrd", {}
     with bridged(model, "rerun", "--save", file) as (bridge, poses):
         with PoseSubscriber(poses) as subscriber:

@@ -1,5 +1,7 @@
-"""`publish video.mp4` from pictures to poses, with a stand-in where rtmlib's models would be."""
+"""`publish video.mp4` from pictures to poses: with MediaPipe itself on a real video where it is
+installed, and with a stand-in where rtmlib's models would be."""
 
+import importlib.util
 import json
 import textwrap
 from pathlib import Path
@@ -8,6 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
+from langpose_rt.capture.detector import INSTALL
+from langpose_rt.evaluation.clip_scores import scores_of_poses
+from langpose_rt.formats.clip import DEMO_CLIP
+from langpose_rt.formats.readers import read_clip
+from langpose_rt.runtime.backend import DEFAULT_MODEL
 from tests.commands import ENVIRONMENT, run_apart
 from tests.end_to_end.test_commands import PATIENT, publishing, serving, subscribed
 from tests.peers import WAIT_S
@@ -95,3 +102,26 @@ def test_many_rigs_come_out_of_one_process(model: Path) -> None:
     assert done.code == 0, done.err
     figures = json.loads(done.out)
     assert (figures["rigs"], figures["persons"], figures["frames"]) == (3, 2, 60)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("mediapipe") is None,
+    reason=f"MediaPipe is not installed: {INSTALL['mediapipe']}",
+)
+def test_a_real_video_becomes_poses_of_the_default_weights_through_mediapipe() -> None:
+    clip = read_clip(DEMO_CLIP)  # the same frames, with 3D from three other cameras
+    video = Path(__file__).parents[1] / "data" / "pose2sim_balancing_cam01.mp4"
+    with serving(DEFAULT_MODEL, *PATIENT) as (_, said), subscribed(said) as subscriber:
+        words = publishing(video, said, "--json", "--detector", "mediapipe", "--seconds", "15")
+        done = run_apart(*words)
+        assert done.code == 0, done.err
+        frames = json.loads(done.out)["frames"]  # all 100 where nothing else runs
+        messages = [subscriber.receive(WAIT_S) for _ in range(frames)]
+    assert frames >= 10
+    poses = np.full((len(clip.t_ns), 17, 3), np.nan)
+    for message in messages:
+        assert message is not None
+        if len(message.ids):
+            poses[message.src.seq] = message.poses[0, :, :3]
+    assert np.isfinite(poses).all(axis=(1, 2)).sum() >= 0.9 * frames
+    assert scores_of_poses(poses, clip).p_mpjpe_mm < 100

@@ -14,6 +14,7 @@ from langpose_rt.formats.clip import (
     Clip,
     ClipOverrides,
     keypoints_normalised,
+    size_from_text,
     times_from_fps,
 )
 from langpose_rt.formats.readers import read_clip
@@ -113,3 +114,12 @@ def test_gravity_points_from_head_to_feet_in_the_clips_that_ship(path: Path) -> 
     assert clip.gravity is not None
     down = clip.pose3d[:, [3, 6]].mean((0, 1)) - clip.pose3d[:, 8].mean(0)
     assert down @ clip.gravity / np.linalg.norm(down) > 0.95
+
+
+def test_sizes_are_read_as_people_write_them() -> None:
+    assert size_from_text("1920X1080") == (1920, 1080)
+    for wrong in ("big", "1920", "axb"):
+        with pytest.raises(ConfigError, match="expected WIDTHxHEIGHT"):
+            size_from_text(wrong)
+    with pytest.raises(ConfigError, match="--size: found an image of 0 x 4"):
+        size_from_text("0x4")

@@ -164,4 +164,4 @@ def test_without_the_library_the_sentence_says_what_to_install() -> None:
     )
     said = python(script).out
     assert said.startswith("ConfigError recordings need mcap")
-    assert 'pip install "langpose-rt[record]"' in said
+    assert 'pip install ".[record]"' in said

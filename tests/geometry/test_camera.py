@@ -16,6 +16,7 @@ from langpose_rt.geometry.camera import (
     NEAREST_M,
     Intrinsics,
     camera_to_world,
+    name_in,
     pixel_to_ray,
     root_from_pose,
 )
@@ -275,3 +276,23 @@ def test_joints_too_close_together_to_tell_the_depth_leave_it_as_it_was() -> Non
     weights[[0, 10]] = 1.0
     root = root_from_pose(pose, rays, weights, np.array([0.0, 0.0, 6.0]))
     assert 5.0 < root[2] < 12.0  # the rays alone say 2,000 m
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted", "found"),
+    [
+        (["cam01", "cam02"], "cam01", "cam01"),
+        (["cam_01", "cam_02"], "cam01", "cam_01"),
+        (["cam01"], "Cam_1", "cam01"),
+        (["cam-10", "cam-1"], "cam1", "cam-1"),
+        (["cam01", "cam_01"], "cam_01", "cam_01"),
+        (["cam01", "cam_01"], "cam1", None),
+        (["cam1"], "cam11", None),
+        (["left", "right"], "middle", None),
+        ([], "cam1", None),
+    ],
+)
+def test_names_of_cameras_are_matched_where_only_one_fits(
+    names: list[str], wanted: str, found: str | None
+) -> None:
+    assert name_in(names, wanted) == found

@@ -111,3 +111,24 @@ def test_gravity_is_the_rigs_then_the_calibrations_then_that_of_the_options() ->
     assert unknown.gravity_in("camera") == pytest.approx(pitched)
     nobody = CameraLookup({}).camera_model_of(keypoint_message())
     assert (nobody.gravity_in("camera"), nobody.level_src) == (None, "none")
+
+
+def test_a_camera_spelled_another_way_is_the_calibrated_one() -> None:
+    lookup = CameraLookup({"cam_00": CALIBRATED})
+    assert lookup.camera_model_of(keypoint_message()).intrinsics == CALIBRATED.intrinsics
+
+
+def test_the_sentence_about_an_unknown_camera_lists_the_calibrated_ones() -> None:
+    lookup = CameraLookup({"left": CALIBRATED, "right": CALIBRATED})
+    assert 'the calibration has left, right, and no "cam0"' in lookup.assumption("cam0")
+    assert "the calibration has" not in CameraLookup({}).assumption("cam0")
+    flat = replace(CALIBRATED, T_world_camera=None)
+    assert "the calibration has right; its poses" in CameraLookup(
+        {"left": flat, "right": CALIBRATED}
+    ).no_world("left")
+
+
+def test_a_size_for_all_cameras_is_behind_those_of_the_calibration() -> None:
+    assert CameraLookup({}).sizes == {}
+    sizes = CameraLookup({"cam0": CALIBRATED}, size=(64, 48)).sizes
+    assert sizes == {"cam0": SIZE, "": (64, 48)}

@@ -56,3 +56,11 @@ def test_a_lookahead_the_weights_were_not_trained_for_is_refused() -> None:
     check_live(manifest_trained_for(0.2), PipelineConfig(lookahead_ms=200.0))
     with pytest.raises(ConfigError, match=r"lookahead_ms is 201; .* trained for up to 200"):
         check_live(manifest_trained_for(0.2), PipelineConfig(lookahead_ms=201.0))
+
+
+def test_the_size_of_json_that_says_none_is_checked() -> None:
+    assert PipelineConfig().image_size is None
+    assert PipelineConfig(size="1920x1080").image_size == (1920, 1080)
+    for wrong in ("1920", "0x4", "axb"):
+        with pytest.raises(ConfigError, match="--size"):
+            PipelineConfig(size=wrong)

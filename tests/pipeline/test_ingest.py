@@ -149,3 +149,16 @@ def test_a_displaced_stream_leaves_once_its_frames_are_lifted() -> None:
     stream.pending.clear()
     assert desk.silent(20) == ([], [stream])
     assert desk.silent(20) == ([], [])
+
+
+def test_world_axes_that_a_camera_cannot_have_are_reported_once() -> None:
+    announcer = Announcer("srv", 1)
+    desk = ingest(Stats(), announcer, axes="world")
+    for seq in range(3):
+        assert desk.receive(keypoint_parts(PERSON, seq=seq), 0)
+    events = [decode_status(parts) for parts in announcer.events(0)]
+    found = [event for event in events if isinstance(event, Event) and event.kind == "camera"]
+    assert [event.reason for event in found] == ["assumed_intrinsics", "no_world_axes"]
+    assert '--axes world needs the place of camera "cam0", and the calibration has none' in (
+        found[1].detail
+    )

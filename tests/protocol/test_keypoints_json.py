@@ -1,8 +1,10 @@
 """JSON of OpenPose, AlphaPose and MMPose becomes the same message."""
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -65,6 +67,74 @@ def test_every_layout_is_the_same_person(layout: str) -> None:
     assert message.keypoints.dtype == np.float32
     assert message.skeleton == "coco17"
     assert message.ids.tolist() == [-1]
+
+
+COLUMNS = {"x": [p[0] for p in POINTS], "y": [p[1] for p in POINTS], "visible": SCORES}
+YOLO = {"name": "person", "class": 0, "confidence": 0.9, "track_id": 4, "keypoints": COLUMNS}
+
+
+class _Lists(list):  # type: ignore[type-arg]
+    """As an array or tensor: has tolist."""
+
+    def tolist(self) -> list[Any]:
+        return list(self)
+
+
+GUIDE = {
+    "OpenPose": {"frame_json": io.StringIO(json.dumps({"people": [{"pose_keypoints_2d": FLAT}]}))},
+    "AlphaPose": {"people": [{"image_id": "7.jpg", "keypoints": FLAT, "score": 2.5, "idx": 4}]},
+    "MMPose": {"result": {"predictions": [[{"keypoints": PAIRS, "keypoint_scores": SCORES}]]}},
+    "rtmlib": {"keypoints": _Lists([PAIRS]), "scores": _Lists([SCORES])},
+    "ultralytics (YOLO pose)": {"results": [SimpleNamespace(to_json=lambda: json.dumps([YOLO]))]},
+    "Detectron2": {"outputs": {"instances": SimpleNamespace(pred_keypoints=_Lists([POINTS]))}},
+    "MediaPipe": {
+        "people": [[SimpleNamespace(x=x / 1920, y=y / 1080, visibility=s) for x, y, s in POINTS]]
+    },
+}
+"""What the names in a row of the guide stand for: what the tools hand to their users."""
+
+
+def guide_rows() -> dict[str, str]:
+    """Tool and expression of every row of the table of detectors in the guide."""
+    text = (ROOT / "docs/guides/rigs.md").read_text()
+    table = text.partition("| tool |")[2].partition("\n\n")[0]
+    cells = (line.split(" | ") for line in table.splitlines()[2:])
+    return {row[0].removeprefix("| "): row[1].strip("`") for row in cells}
+
+
+def test_the_guide_has_a_row_for_every_tool() -> None:
+    assert list(guide_rows()) == list(GUIDE)
+
+
+@pytest.mark.parametrize("tool", GUIDE)
+def test_a_row_of_the_guide_is_that_person(tool: str) -> None:
+    document = eval(guide_rows()[tool], {"json": json}, GUIDE[tool])
+    message = read(document, sizes=None)
+    assert message.wh == (1920, 1080)
+    np.testing.assert_allclose(message.keypoints, [POINTS], rtol=1e-6)
+
+
+def test_columns_of_yolo_are_people_with_ids() -> None:
+    message = read([YOLO, {"keypoints": COLUMNS | {"visible": None}}])
+    assert message.ids.tolist() == [4, -1]
+    assert message.keypoints[1, :, 2].tolist() == [1.0] * 17
+    with pytest.raises(MessageError, match="got keypoints with 17 x, 1 y and 17 visible"):
+        read([{"keypoints": COLUMNS | {"y": [1.0]}}])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "wh"),
+    [({"cam_00": (640, 480)}, (640, 480)), ({"": (64, 48), "left": (1, 1)}, (64, 48))],
+)
+def test_json_without_a_size_has_that_of_its_camera_or_of_all(
+    sizes: dict[str, tuple[int, int]], wh: tuple[int, int]
+) -> None:
+    assert read({"keypoints": [POINTS]}, sizes=sizes).wh == wh
+
+
+def test_json_without_any_size_is_told_the_three_ways() -> None:
+    with pytest.raises(MessageError, match=r"the calibration has left; send .*wh.*--size 1920x10"):
+        read({"keypoints": [POINTS]}, sizes={"left": (640, 480)})
 
 
 LANDMARKS = [{"x": x / 640, "y": y / 480, "visibility": s} for x, y, s in POINTS]

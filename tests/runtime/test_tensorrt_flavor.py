@@ -29,7 +29,7 @@ def test_what_is_missing_is_said_with_what_to_install(monkeypatch: pytest.Monkey
     installed(monkeypatch)
     with pytest.raises(ConfigError, match="neither TensorRT nor TensorRT-RTX is installed"):
         select_flavor("auto", GPU)
-    with pytest.raises(ConfigError, match=r"TensorRT is not installed; pip .*langpose-rt\[gpu\]"):
+    with pytest.raises(ConfigError, match=r"TensorRT is not installed; pip .*\.\[gpu\]"):
         select_flavor("tensorrt", GPU)
     with pytest.raises(ConfigError, match="unknown flavor 'cuda'; expected auto, tensorrt, rtx"):
         select_flavor("cuda", GPU)

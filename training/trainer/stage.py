@@ -34,6 +34,7 @@ def run(stage: str, arguments: argparse.Namespace, words: str) -> None:
     """Train with the given flags; `words` is the command line for the model card."""
     config, model_config = _fitted(*config_from_arguments(arguments))
     out = default_out(arguments.out, model_config.name)
+    _check_unused(out, resume=arguments.resume)
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(config.threads)
     world = world_from_environment(config.device)
@@ -50,6 +51,18 @@ def run(stage: str, arguments: argparse.Namespace, words: str) -> None:
         progress = train(state, loader, config, out=out, card=card, validate=validate)
         report(progress, out)
     leave(world)
+
+
+def _check_unused(out: Path, *, resume: bool) -> None:
+    """Refuse to start a run in the folder of another one.
+
+    Raises:
+        ConfigError: If the folder holds a run that is not resumed.
+    """
+    if not resume and (out / STATE_FILE).exists():
+        raise ConfigError(
+            f"{out} holds a run already; go on with it with --resume, or choose another --out"
+        )
 
 
 def _fitted(config: TrainConfig, model: ModelConfig) -> tuple[TrainConfig, ModelConfig]:

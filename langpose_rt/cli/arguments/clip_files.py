@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from langpose_rt.cli.arguments.detection import clip_of_video
 from langpose_rt.cli.arguments.options import add_gravity_arguments, add_up_argument
 from langpose_rt.errors import ConfigError
 
@@ -42,7 +43,7 @@ def add_clip_arguments(parser: argparse.ArgumentParser, *, camera_name: bool = T
 def clip_from_arguments(
     arguments: argparse.Namespace, path: Path, camera: "Camera | None" = None
 ) -> "Clip":
-    """Read the clip of a file, completed by the flags.
+    """Read the clip of a file, or detect that of a video, completed by the flags.
 
     Args:
         arguments: Parsed flags of `add_clip_arguments`.
@@ -52,11 +53,14 @@ def clip_from_arguments(
     Raises:
         ConfigError: If a flag is wrong, or the file cannot be read.
     """
+    from langpose_rt.capture.video_source import is_video_source
     from langpose_rt.formats.clip_checks import checked_clip
     from langpose_rt.formats.readers import read_clip
 
-    camera = _camera(arguments) if camera is None else camera
-    return checked_clip(read_clip(path, _overrides(arguments, camera)), str(path))
+    overrides = _overrides(arguments, _camera(arguments) if camera is None else camera)
+    if is_video_source(str(path)):
+        return checked_clip(clip_of_video(arguments, path, overrides), str(path))
+    return checked_clip(read_clip(path, overrides), str(path))
 
 
 def clips_of_cameras(
@@ -159,13 +163,13 @@ def _plain(name: str) -> str:
 
 
 def _overrides(arguments: argparse.Namespace, camera: "Camera | None") -> "ClipOverrides":
-    from langpose_rt.formats.clip import ClipOverrides
+    from langpose_rt.formats.clip import ClipOverrides, size_from_text
     from langpose_rt.geometry.skeleton import skeleton_named
 
     skeleton = None if arguments.format is None else skeleton_named(arguments.format)
     return ClipOverrides(
         skeleton=skeleton,
-        size=size_from_text(arguments.size),
+        size=None if arguments.size is None else size_from_text(arguments.size),
         fps=rate_from_text(arguments.fps),
         intrinsics=None if camera is None else camera.intrinsics,
         gravity=gravity_from_arguments(arguments, None if camera is None else camera.gravity),
@@ -197,16 +201,18 @@ def _camera(arguments: argparse.Namespace) -> "Camera | None":
     if arguments.cameras is None:
         return None
     from langpose_rt.formats.calibration import cameras_from_toml
+    from langpose_rt.geometry.camera import name_in
 
     cameras = cameras_from_toml(arguments.cameras, arguments.up)
     name = arguments.camera
-    if len(cameras) == 1:
+    is_stream = hasattr(arguments, "rig")  # of publish, --camera is the name of the stream
+    if len(cameras) == 1 and (name is None or is_stream):
         return next(iter(cameras.values()))
-    found = cameras.get(name)
+    found = None if name is None else name_in(cameras, name)
     if found is None:
-        known = ", ".join(cameras)
-        raise ConfigError(f"{arguments.cameras} has {known}; say which with --camera NAME")
-    return found
+        known, wanted = ", ".join(cameras), "" if name is None else f'no camera "{name}"; it has '
+        raise ConfigError(f"{arguments.cameras} has {wanted}{known}; say which with --camera NAME")
+    return cameras[found]
 
 
 def rate_from_text(text: str | None) -> float | None:
@@ -224,18 +230,3 @@ def rate_from_text(text: str | None) -> float | None:
         raise ConfigError(
             f"--fps is {text!r}; expected a number, or a fraction such as 30000/1001"
         ) from None
-
-
-def size_from_text(text: str | None) -> tuple[int, int] | None:
-    """Parse a size such as "1920x1080"; None stays None.
-
-    Raises:
-        ConfigError: If the text is not a size.
-    """
-    if text is None:
-        return None
-    width, _, height = text.lower().partition("x")
-    try:
-        return int(width), int(height)
-    except ValueError:
-        raise ConfigError(f"--size is {text!r}; expected WIDTHxHEIGHT such as 1920x1080") from None

@@ -137,7 +137,7 @@ def backend_from_arguments(
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"--backend {arguments.backend} needs {error.name}, which is not installed; "
-            "install with 'pip install \"langpose-rt[train]\"' or choose --backend onnx"
+            "install with 'pip install \".[train]\"' or choose --backend onnx"
         ) from None
 
 

@@ -178,7 +178,7 @@ def _through_sockets(arguments: argparse.Namespace, persons: int) -> dict[str, f
 def _ratio(arguments: argparse.Namespace, manifest: "Manifest") -> dict[str, float] | str:
     missing = [name for name in _RATIO_NEEDS if find_spec(name) is None]
     if missing:
-        return f'not measured: needs {" and ".join(missing)} (pip install "langpose-rt[train]")'
+        return f'not measured: needs {" and ".join(missing)} (pip install ".[train]")'
     if arguments.precision not in {"auto", "fp32"} or arguments.backend not in {"auto", "onnx"}:
         return "not measured: it compares float32 on ONNX Runtime"
     from langpose_rt.benchmark.recompute import recompute_ratio

@@ -45,9 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Build the engine unless it exists, and print its validation."""
     if find_spec("onnx") is None:
-        raise ConfigError(
-            "build-engine needs onnx; install with 'pip install \"langpose-rt[rtx]\"' or [gpu]"
-        )
+        raise ConfigError("build-engine needs onnx; install with 'pip install \".[rtx]\"' or [gpu]")
     from langpose_rt.engine.engine_builder import build_engine_folder, engine_name, existing_engine
     from langpose_rt.runtime.backend import DEFAULT_MODEL
     from langpose_rt.runtime.parity import demo_parity_clip

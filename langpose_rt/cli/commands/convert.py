@@ -7,27 +7,42 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from langpose_rt.capture.video_source import is_video_source
+from langpose_rt.cli.arguments.clip_files import add_clip_arguments, clip_from_arguments
+from langpose_rt.cli.arguments.detection import add_detector_arguments
 from langpose_rt.cli.arguments.options import (
-    add_gravity_arguments,
-    add_up_argument,
+    backend_from_arguments,
     check_not_input,
     check_writable,
 )
+from langpose_rt.cli.commands.lift import (
+    SLOTS,
+    add_lifting_arguments,
+    config_of_pipeline,
+    lift_with_progress,
+)
+from langpose_rt.cli.lifted_video import save_video
 from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from langpose_rt.formats.clip import Clip
+    from langpose_rt.formats.lifted_npz import PoseSequence
     from langpose_rt.formats.track import Track
 
-SUMMARY = "convert recorded or lifted poses to TRC, C3D, BVH, CSV or npz"
-EXAMPLE = "langpose-rt convert session.mcap -o session.trc --stream rig0/cam0 --person 0"
+SUMMARY = "convert recorded or lifted poses, or the people of a video, to files of other programs"
+EXAMPLE = """langpose-rt convert session.mcap -o session.trc --stream rig0/cam0 --person 0
+  langpose-rt convert walk.mp4 -o walk.bvh
+  langpose-rt convert walk.mp4 -o lifted.mp4         keypoints in the picture, beside the 3D"""
 
 ONE_PERSON = (".trc", ".c3d", ".bvh")
 """Formats that hold one person at a fixed rate; the others hold all people at their own times."""
 
 _SHOWN = 8
 ENDINGS = (*ONE_PERSON, ".csv", ".npz")
+VIDEO_ENDING = ".mp4"
+"""Written from videos only: it shows their pictures."""
 
 
 _NOTES = {
@@ -46,11 +61,11 @@ _NOTES = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "file", type=Path, metavar="IN", help="recording (.mcap) or lifted poses (.npz)"
+        "file", type=Path, metavar="IN", help="recording (.mcap), lifted poses (.npz), or a video"
     )
     parser.add_argument(
         "-o", "--out", type=Path, required=True, metavar="OUT",
-        help="file to write; its ending says what: .trc .c3d .bvh .csv .npz",
+        help="file to write; its ending says what: .trc .c3d .bvh .csv .npz, .mp4 of a video",
     )  # fmt: skip
     parser.add_argument("--stream", metavar="RIG/CAMERA", help="only this stream")
     parser.add_argument("--person", type=int, metavar="ID", help="only this person")
@@ -65,9 +80,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--axes", choices=("level", "recorded"), default="level",
         help="of CSV: level, z up where gravity is known, or as recorded (default: %(default)s)",
     )  # fmt: skip
-    add_up_argument(parser)
-    add_gravity_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print a summary as JSON")
+    add_clip_arguments(parser)
+    add_detector_arguments(parser)
+    add_lifting_arguments(parser)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +99,16 @@ class Written:
 def run(arguments: argparse.Namespace) -> int:
     """Convert the file and print what was written."""
     ending = arguments.out.suffix.lower()
-    if ending not in ENDINGS:
-        raise ConfigError(f"{arguments.out} ends in none of {' '.join(ENDINGS)}; choose another -o")
+    from_video = is_video_source(str(arguments.file))
+    endings = (*ENDINGS, VIDEO_ENDING) if from_video else ENDINGS
+    if ending not in endings:
+        raise ConfigError(f"{arguments.out} ends in none of {' '.join(endings)}; choose another -o")
     check_writable(arguments.out, "poses", "-o")
     check_not_input(arguments.out, arguments.file)
-    all_tracks = _with_gravity(_tracks(arguments.file), arguments)
+    if ending == VIDEO_ENDING:
+        return _done([_video(arguments)], arguments)
+    found = _tracks_of_video(arguments) if from_video else _tracks(arguments.file)
+    all_tracks = _with_gravity(found, arguments)
     origin_ns = min(int(track.t_ns[0]) for track in all_tracks)
     tracks = _chosen(all_tracks, arguments)
     if ending in ONE_PERSON:
@@ -100,6 +121,10 @@ def run(arguments: argparse.Namespace) -> int:
         written = [_one_file(tracks, arguments.out, ending, origin_ns)]
     if ending != ".npz":
         _tell_axes(tracks)
+    return _done(written, arguments)
+
+
+def _done(written: list[Written], arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([{name: getattr(w, name) for name in w.__slots__} for w in written]))
         return 0
@@ -107,6 +132,34 @@ def run(arguments: argparse.Namespace) -> int:
         rate = "" if one.rate_hz is None else f" at {one.rate_hz:g} Hz"
         print(f"{one.out}: {one.persons} person(s), {one.frames} frames{rate}")
     return 0
+
+
+def _video(arguments: argparse.Namespace) -> Written:
+    clip, lifted = _lifted(arguments)
+    frames = save_video(arguments.out, arguments.file, clip, lifted)
+    return Written(str(arguments.out), lifted.ids.shape[1], frames)
+
+
+def _lifted(arguments: argparse.Namespace) -> "tuple[Clip, PoseSequence]":
+    """Detect and lift the people of the video."""
+    from langpose_rt.formats.clip_checks import assumed_lens_note
+
+    config = config_of_pipeline(arguments)
+    backend = backend_from_arguments(arguments, slots=SLOTS)
+    clip = clip_from_arguments(arguments, arguments.file)
+    lens = assumed_lens_note(clip, config.fov_deg)
+    for note in (*clip.notes, *([lens] if lens else [])):
+        print(f"note: {note}", file=sys.stderr)
+    return clip, lift_with_progress(clip, backend, config)
+
+
+def _tracks_of_video(arguments: argparse.Namespace) -> "list[Track]":
+    from langpose_rt.formats.lifted_npz import tracks_from_lifted
+
+    tracks = tracks_from_lifted(_lifted(arguments)[1], "file/clip")
+    if not tracks:
+        raise ConfigError(f"nobody was found in {arguments.file}; is a person in view?")
+    return tracks
 
 
 def _tracks(path: Path) -> "list[Track]":

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langpose_rt.cli.arguments.options import add_model_arguments, check_writable, model_flags
+from langpose_rt.cli.terminal.progress_line import counted
 from langpose_rt.errors import ConfigError, LangPoseError
 
 if TYPE_CHECKING:
@@ -82,23 +83,13 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _play(clip: "Clip", endpoint: str, loops: int) -> int:
-    from rich.console import Console
-    from rich.progress import Progress
-
     from langpose_rt.benchmark.playback import Playback, play, publisher_of_clip, wait_for_server
     from langpose_rt.client.address import Connection
 
     with publisher_of_clip(clip, Connection(endpoint=endpoint), RIG, CAMERA) as publisher:
         wait_for_server(publisher)
-        console = Console(stderr=True)
-        with Progress(console=console, disable=not console.is_terminal) as bar:
-            task = bar.add_task("playing the clip at camera rate", total=loops * len(clip.t_ns))
-            return play(
-                clip,
-                publisher,
-                Playback(loops=loops),
-                on_frame=lambda frames: bar.update(task, completed=frames),
-            )
+        with counted("playing the clip at camera rate", loops * len(clip.t_ns)) as report:
+            return play(clip, publisher, Playback(loops=loops), on_frame=report)
 
 
 def poses_by_loop(messages: "Sequence[PoseMessage]", frames: int) -> list["np.ndarray"]:

@@ -44,8 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     missing = [name for name in _NEEDS if find_spec(name) is None]
     if missing:
         raise ConfigError(
-            f"export needs {' and '.join(missing)}; "
-            "install with 'pip install \"langpose-rt[train]\"'"
+            f"export needs {' and '.join(missing)}; install with 'pip install \".[train]\"'"
         )
     manifest = _exported(arguments)
     if arguments.json:

@@ -14,6 +14,7 @@ from langpose_rt.cli.arguments.clip_files import (
     clip_from_arguments,
     clips_of_cameras,
 )
+from langpose_rt.cli.arguments.detection import add_detector_arguments
 from langpose_rt.cli.arguments.options import (
     add_config_arguments,
     add_model_arguments,
@@ -22,6 +23,7 @@ from langpose_rt.cli.arguments.options import (
     check_writable,
     config_from_arguments,
 )
+from langpose_rt.cli.terminal.progress_line import counted
 from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,12 +36,13 @@ if TYPE_CHECKING:
     from langpose_rt.pipeline.config import PipelineConfig
     from langpose_rt.runtime.backend import Backend
 
-SUMMARY = "lift a file of 2D keypoints to 3D poses, through the very pipeline that serves live"
+SUMMARY = "lift 2D keypoints, or a video, to 3D poses, through the very pipeline that serves live"
 EXAMPLE = """langpose-rt lift openpose_json/ --size 1920x1080 --fps 60 -o poses.npz
+  langpose-rt lift walk.mp4 -o poses.npz
   langpose-rt lift --cameras calib.toml --fuse cam1.npz cam2.npz -o fused.npz"""
 
 NOT_FOR_FILES = (
-    *("name", "axes", "max_wait_ms", "max_streams", "idle_s"),
+    *("name", "axes", "size", "max_wait_ms", "max_streams", "idle_s"),
     *("fuse", "fuse_wait_ms"),  # lift has a --fuse of its own
     *("gravity", "camera_pitch_deg"),  # of the clip
 )
@@ -65,8 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="FILE",
-        help="npz clip, folder of OpenPose JSON, or JSON of AlphaPose or MMPose; with --fuse one a "
-        "camera, or a recording",
+        help="npz clip, folder of OpenPose JSON, JSON of AlphaPose or MMPose, or a video; with "
+        "--fuse one a camera, or a recording",
     )
     parser.add_argument(
         "-o", "--out", type=Path, required=True, metavar="OUT.npz", help="poses to write"
@@ -74,6 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_clip_arguments(parser)
     add_fuse_argument(parser)
     parser.add_argument("--json", action="store_true", help="print a summary as JSON")
+    add_detector_arguments(parser)
     add_lifting_arguments(parser)
 
 
@@ -206,15 +210,8 @@ def config_of_pipeline(arguments: argparse.Namespace) -> "PipelineConfig":
 def lift_with_progress(
     clip: "Clip", backend: "Backend", config: "PipelineConfig"
 ) -> "PoseSequence":
-    """Lift a clip, with a progress bar on a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+    """Lift a clip, with progress."""
     from langpose_rt.pipeline.offline import lift_clip
 
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("lifting", total=len(clip.t_ns))
-        return lift_clip(
-            clip, backend, config, on_frame=lambda frames: bar.update(task, completed=frames)
-        )
+    with counted("lifting", len(clip.t_ns)) as report:
+        return lift_clip(clip, backend, config, on_frame=report)

@@ -55,7 +55,7 @@ def _pylsl() -> Any:
         reason = str(error).splitlines()[0]
         raise ConfigError(
             f"lsl needs pylsl and liblsl, which cannot be loaded ({reason}); "
-            "install them with 'pip install \"langpose-rt[bridges]\"'"
+            "install them with 'pip install \".[bridges]\"'"
         ) from None
     return pylsl
 

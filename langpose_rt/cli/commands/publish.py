@@ -17,12 +17,16 @@ from langpose_rt.cli.arguments.clip_files import (
     clip_from_arguments,
     gravity_from_arguments,
     rate_from_text,
-    size_from_text,
 )
 from langpose_rt.cli.arguments.connection import (
     KEY_ADVICE,
     add_connection_arguments,
     connection_from_arguments,
+)
+from langpose_rt.cli.arguments.detection import (
+    add_detector_arguments,
+    check_video_flags,
+    detector_from_arguments,
 )
 from langpose_rt.cli.terminal.progress_line import ProgressLine
 from langpose_rt.client.address import Connection
@@ -34,7 +38,8 @@ if TYPE_CHECKING:
 
 SUMMARY = "be a rig: play keypoints, watch a camera or a video, or be many rigs for load"
 EXAMPLE = """langpose-rt publish clip.npz --rig rig0 --camera cam0 --loop
-  langpose-rt publish 0                  the first camera of this machine, through rtmlib
+  langpose-rt publish 0                  the first camera of this machine
+  langpose-rt publish 0 --detector mediapipe
   langpose-rt publish video.mp4          or rtsp://camera/stream
   langpose-rt publish --synthetic 16x2@60 --seconds 30
 FILE is the source of the pictures; --camera is only the name of the stream."""
@@ -65,7 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, metavar="S", help="stop after so long")
     parser.add_argument("--json", action="store_true", help="print a summary as JSON")
     add_clip_arguments(parser, camera_name=False)
-    _add_detector_arguments(parser)
+    add_detector_arguments(parser)
+    parser.add_argument(
+        "--latency-ms", type=float, default=0.0, metavar="X",
+        help="of a camera, from the light to the arrival of a picture, if known (default: 0)",
+    )  # fmt: skip
     group = parser.add_argument_group("many rigs")
     group.add_argument(
         "--synthetic", metavar="RxP@HZ", help="R rigs of P people at so many Hz, instead of FILE"
@@ -93,21 +102,6 @@ def run(arguments: argparse.Namespace) -> int:
 
     publish = _publish_video if is_video_source(arguments.file) else _publish_clip
     return publish(arguments, server)
-
-
-def _add_detector_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("cameras and videos (pip install 'langpose-rt[rig]')")
-    for flag, default, others, text in (
-        ("--detector", "body", ["feet", "whole"], "17, 26 or 133 keypoints"),
-        ("--mode", "lightweight", ["balanced", "performance"], "size of rtmlib's models"),
-        ("--device", "cpu", ["cuda", "mps"], "what runs them"),
-    ):
-        shown = f"{text} (default: {default})"
-        group.add_argument(flag, choices=[default, *others], default=default, help=shown)
-    group.add_argument(
-        "--latency-ms", type=float, default=0.0, metavar="X",
-        help="of a camera, from the light to the arrival of a picture, if known (default: 0)",
-    )  # fmt: skip
 
 
 def _publish_clip(arguments: argparse.Namespace, server: Connection) -> int:
@@ -158,13 +152,12 @@ def _run_capture(
     server: Connection,
     counts: "PublishCounts",
 ) -> None:
-    from langpose_rt.capture.detector import open_detector
     from langpose_rt.capture.publish_loop import publish_detections
     from langpose_rt.client.publisher import RigPublisher
     from langpose_rt.protocol.messages import RigCamera
 
     gravity = gravity_from_arguments(arguments)
-    detector = open_detector(arguments.detector, arguments.mode, arguments.device)
+    detector = detector_from_arguments(arguments)
     rig, camera = arguments.rig or "rig0", arguments.camera
     with RigPublisher(
         server.endpoint,
@@ -190,18 +183,15 @@ def _run_capture(
 def _video_source(arguments: argparse.Namespace) -> "VideoSource":
     """Open the video source; flags without a meaning for it are refused."""
     from langpose_rt.capture.video_source import CaptureRequest, open_video_source
+    from langpose_rt.formats.clip import size_from_text
 
-    device = arguments.file.isdecimal()
-    for flag, allowed in (("format", False), ("size", device), ("fps", device)):
-        if getattr(arguments, flag) is not None and not allowed:
-            raise ConfigError(
-                f"--{flag} says nothing about {arguments.file}; leave it out"
-                + ("" if flag != "format" else " and choose the keypoints with --detector")
-            )
+    check_video_flags(
+        arguments, arguments.file, ("size", "fps") if arguments.file.isdecimal() else ()
+    )
     if not 0 <= arguments.latency_ms <= 10_000:
         raise ConfigError(f"--latency-ms is {arguments.latency_ms:g}; expected 0 to 10000")
     request = CaptureRequest(
-        size=size_from_text(arguments.size),
+        size=None if arguments.size is None else size_from_text(arguments.size),
         fps=rate_from_text(arguments.fps),
         latency_ms=arguments.latency_ms,
     )

@@ -64,6 +64,6 @@ def _rerun() -> Any:
     except ImportError as error:
         raise ConfigError(
             f"rerun needs rerun-sdk, which cannot be imported ({error}); "
-            "install it with 'pip install \"langpose-rt[view]\"'"
+            "install it with 'pip install \".[view]\"'"
         ) from None
     return rerun

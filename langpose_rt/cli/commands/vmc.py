@@ -68,7 +68,7 @@ class _Sender:
         except ImportError as error:
             raise ConfigError(
                 f"vmc needs python-osc, which cannot be imported ({error}); "
-                "install it with 'pip install \"langpose-rt[bridges]\"'"
+                "install it with 'pip install \".[bridges]\"'"
             ) from None
         self._bundles, self._builders = osc_bundle_builder, osc_message_builder
         self._to = f"{host}:{port}"

@@ -42,7 +42,7 @@ def _default() -> Check:
 
 
 def _optional(module: str, extra: str) -> Check:
-    install = f'pip install "langpose-rt[{extra}]"'
+    install = f'pip install ".[{extra}]"'
     if importlib.util.find_spec(module) is None:
         found = f"not installed, and not needed ({install})"
         return Check(name=module, verdict="ok", found=found)

@@ -20,6 +20,14 @@ BUILD_EXTENSION = (
 )
 """Advice where the C++ extension is missing."""
 
+OPENCV = (
+    "opencv-python-headless",
+    "opencv-python",
+    "opencv-contrib-python",
+    "opencv-contrib-python-headless",
+)
+"""Distributions that all install the package cv2; the first one is the one langpose-rt needs."""
+
 _EXTRA = re.compile(r"extra\s*==\s*['\"]([\w-]+)['\"]")
 
 
@@ -50,6 +58,21 @@ def check_packages() -> list[Check]:
     known = [f"{extra}: {text}" for extra, text in found.items() if text and extra != "test"]
     checks.append(Check(name="extras", verdict="ok", found="; ".join(known) or "none installed"))
     return checks
+
+
+def check_opencv() -> list[Check]:
+    """Check that one distribution of OpenCV is installed: several overwrite each other's files."""
+    installed = [name for name in OPENCV if _version(name) is not None]
+    found = ", ".join(f"{name} {_version(name)}" for name in installed) or "none installed"
+    try:
+        import cv2
+    except ImportError as error:
+        found += f"; import cv2 fails: {error}"
+        return [Check(name="opencv", verdict="fail", found=found, advice=_one_opencv(installed))]
+    if len(installed) > 1:
+        found += f" over one another; cv2 is {cv2.__version__}"
+        return [Check(name="opencv", verdict="warn", found=found, advice=_one_opencv(installed))]
+    return [Check(name="opencv", verdict="ok", found=found)]
 
 
 def check_extension() -> list[Check]:
@@ -88,6 +111,12 @@ def parted_requirements(requirements: list[str]) -> tuple[list[str], dict[str, l
     return needed, extras
 
 
+def _one_opencv(installed: list[str]) -> str:
+    """Return the commands that leave one OpenCV."""
+    remove = f"pip uninstall -y {' '.join(installed)} && " if installed else ""
+    return f"{remove}pip install --no-deps {OPENCV[0]}"
+
+
 def _needed(requirements: list[str]) -> Check:
     from packaging.requirements import Requirement
 
@@ -95,7 +124,8 @@ def _needed(requirements: list[str]) -> Check:
     for requirement in map(Requirement, requirements):
         if requirement.marker is not None and not requirement.marker.evaluate():
             continue
-        version = _version(requirement.name)
+        stand_ins = OPENCV if requirement.name in OPENCV else (requirement.name,)
+        version = next(filter(None, map(_version, stand_ins)), None)
         if version is None:
             wrong.append((requirement, "is not installed"))
         elif not requirement.specifier.contains(version, prereleases=True):

@@ -1,8 +1,9 @@
-"""Progress line of endless work: rewritten on a terminal, repeated now and then elsewhere."""
+"""Progress on stderr: a line or a bar that is rewritten on a terminal, plain lines elsewhere."""
 
+import contextlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 _TERMINAL_S = 0.5
 _ELSEWHERE_S = 10.0
@@ -28,3 +29,24 @@ class ProgressLine:
         """End the line."""
         if self._terminal:
             print(file=sys.stderr)
+
+
+@contextlib.contextmanager
+def counted(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Yield a function that takes the number of steps done of a known number of steps.
+
+    Args:
+        what: The work, such as "lifting".
+        total: Number of steps; 0 if it is not known.
+    """
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=total or None)
+            yield lambda done: bar.update(task, completed=done)
+        return
+    line = ProgressLine()
+    of = f" of {total}" if total else ""
+    yield lambda done: line.show(lambda: f"{what}: {done}{of}")

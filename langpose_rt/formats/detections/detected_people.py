@@ -1,4 +1,4 @@
-"""People of one frame in the JSON of OpenPose, AlphaPose, MMPose, rtmlib and MediaPipe.
+"""People of one frame in the JSON of OpenPose, AlphaPose, MMPose, rtmlib, MediaPipe and YOLO.
 
 Shared by the readers of files and of messages, so that both read the same. Errors are MessageError
 with the reasons of the wire: one frame is not acceptable.
@@ -76,10 +76,30 @@ class OpenPosePerson(msgspec.Struct):
         return self.pose_keypoints_2d or self.pose_keypoints or []
 
 
-class Instance(msgspec.Struct):
-    """A person of AlphaPose (flat x, y, score) or MMPose (pairs, and scores beside them)."""
+class Columns(msgspec.Struct):
+    """Keypoints as columns, as ultralytics (YOLO pose) writes them; not found is (0, 0)."""
 
-    keypoints: Numbers
+    x: list[float | None]
+    y: list[float | None]
+    visible: list[float | None] | None = None
+
+    def to_numbers(self) -> list[Any]:
+        """Return x, y and score of every joint; without a score a joint counts as seen.
+
+        Raises:
+            MessageError: bad_shape.
+        """
+        scores = [1.0] * len(self.x) if self.visible is None else self.visible
+        if not len(self.x) == len(self.y) == len(scores):
+            found = f"{len(self.x)} x, {len(self.y)} y and {len(scores)} visible"
+            raise MessageError(BAD_SHAPE, f"got keypoints with {found}; they do not fit together")
+        return [list(joint) for joint in zip(self.x, self.y, scores, strict=True)]
+
+
+class Instance(msgspec.Struct):
+    """A person of AlphaPose (flat x, y, score), MMPose (pairs, scores beside them) or YOLO."""
+
+    keypoints: Numbers | Columns
     keypoint_scores: list[float | None] | None = None
     scores: list[float | None] | None = None
     track_id: Any = None
@@ -137,7 +157,12 @@ def people_from_instances(instances: Sequence[Instance]) -> People:
     images = {str(instance.image_id) for instance in instances}
     if len(images) > 1:
         raise MessageError(SEVERAL_FRAMES, f"got people of {len(images)} images")
-    found = [numbers_of_landmarks(instance.keypoints) for instance in instances]
+    found = [
+        item.keypoints.to_numbers()
+        if isinstance(item.keypoints, Columns)
+        else numbers_of_landmarks(item.keypoints)
+        for item in instances
+    ]
     scores = [_scores_beside(item) for item in instances]
     unscored = all(score is None for score in scores)
     ids = [person_id(item.track_id, _alphapose_id(item.idx)) for item in instances]
@@ -226,7 +251,9 @@ def person_id(*candidates: object) -> int:
 def _scores_beside(instance: Instance) -> list[float | None] | None:
     if instance.keypoint_scores is not None:
         return instance.keypoint_scores
-    return None if has_own_scores(instance.keypoints) else instance.scores
+    if isinstance(instance.keypoints, Columns) or has_own_scores(instance.keypoints):
+        return None
+    return instance.scores
 
 
 def _alphapose_id(idx: object) -> int | None:

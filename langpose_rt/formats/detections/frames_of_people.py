@@ -38,16 +38,31 @@ class FramePeople:
 def required_size_and_rate(
     path: Path, overrides: ClipOverrides, what: str
 ) -> tuple[tuple[int, int], float | int]:
-    """Return image size and frame rate.
+    """Return image size and frame rate; a calibrated camera knows the size.
 
     Raises:
-        ConfigError: If one is missing.
+        ConfigError: If one or both are missing.
     """
-    if overrides.size is None:
-        raise ConfigError(f"{path}: {what} has no image size; say it with --size 1920x1080")
-    if overrides.fps is None:
-        raise ConfigError(f"{path}: {what} has no frame rate; say it with --fps 30")
-    return overrides.size, overrides.fps
+    lens, size = overrides.intrinsics, overrides.size
+    if size is None and lens is not None:
+        size = (round(lens.width_px), round(lens.height_px))
+    missing = [
+        (name, flag)
+        for name, flag, value in (
+            ("image size", "--size 1920x1080", size),
+            ("frame rate", "--fps 30", overrides.fps),
+        )
+        if value is None
+    ]
+    if missing:
+        names, flags = (" and ".join(words) for words in zip(*missing, strict=True))
+        raise ConfigError(
+            f"{path}: {what} has no {names.replace(' and ', ' and no ')}; say "
+            f"{'it' if len(missing) == 1 else 'them'} with {flags}"
+        )
+    assert size is not None
+    assert overrides.fps is not None
+    return size, overrides.fps
 
 
 def clip_from_frames(

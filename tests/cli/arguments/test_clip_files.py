@@ -13,7 +13,6 @@ from langpose_rt.cli.arguments.clip_files import (
     camera_named,
     clips_of_cameras,
     rate_from_text,
-    size_from_text,
 )
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.clip_npz import clip_to_npz
@@ -99,11 +98,8 @@ def test_a_camera_that_is_not_calibrated_is_refused_with_those_that_are(said: st
         camera_named(said, ring(3))
 
 
-def test_rates_and_sizes_are_read_as_people_write_them() -> None:
+def test_rates_are_read_as_people_write_them() -> None:
     assert rate_from_text("30000/1001") == pytest.approx(29.97, abs=1e-3)
     assert rate_from_text(None) is None
-    assert size_from_text("1920X1080") == (1920, 1080)
-    with pytest.raises(ConfigError, match="expected WIDTHxHEIGHT"):
-        size_from_text("big")
     with pytest.raises(ConfigError, match="expected a number, or a fraction"):
         rate_from_text("1/0")

@@ -114,7 +114,7 @@ def test_a_wrong_file_is_one_sentence(clip_file: Path, tmp_path: Path) -> None:
         "empty.npz": "found 0 frames of 1 persons; expected at least one of each",
         "nobody.npz": "found 4 frames of 0 persons; expected at least one of each",
         "huge_id.npz": "ids must be -1 or from 0 to 2^53 - 1",
-        "": "OpenPose JSON has no image size; say it with --size",
+        "": "OpenPose JSON has no image size and no frame rate; say them with --size",
     }.items():
         done = run_here("lift", tmp_path / name, "-o", tmp_path / "out.npz")
         assert done.code == 2, name
@@ -206,6 +206,9 @@ def test_a_calibration_gives_the_lens_of_its_camera(
     words = ("lift", clip_file, "-o", tmp_path / "o.npz", "--model", model)
     words = (*words, "--cameras", tmp_path / "calib.toml")
     assert "has cam1, cam2; say which with --camera NAME" in run_here(*words).sentence
+    wrong = run_here(*words, "--camera", "left")
+    assert 'has no camera "left"; it has cam1, cam2; say which' in wrong.sentence
+    assert "the image was turned" in run_here(*words, "--camera", "Cam_02").sentence
     assert "the image was turned" in run_here(*words, "--camera", "cam2").sentence
     done = run_here(*words, "--camera", "cam1", "--json")
     assert (done.code, json.loads(done.out)["notes"]) == (0, [])

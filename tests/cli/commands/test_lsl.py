@@ -18,4 +18,4 @@ def test_without_pylsl_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "pylsl", None)
     done = run_here("lsl")
     assert done.code == 2
-    assert 'pip install "langpose-rt[bridges]"' in done.sentence
+    assert 'pip install ".[bridges]"' in done.sentence

@@ -33,7 +33,7 @@ def test_a_wrong_option_is_one_sentence(
     [
         (("missing.mp4",), "missing.mp4 does not exist"),
         (("987",), "camera 987 cannot be opened"),
-        (("987", "--format", "coco17"), "choose the keypoints with --detector"),
+        (("987", "--format", "coco17"), "choose the keypoints with --keypoints"),
         (("video.mp4", "--size", "64x48"), "--size says nothing about video.mp4"),
         (("0", "--latency-ms", "nan"), "--latency-ms is nan; expected 0 to 10000"),
         (("video.mp4", "--synthetic", "1x1@1"), "either FILE or --synthetic"),

@@ -12,7 +12,7 @@ def test_without_the_sdk_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "rerun", None)
     done = run_here("rerun")
     assert done.code == 2
-    assert 'pip install "langpose-rt[view]"' in done.sentence
+    assert 'pip install ".[view]"' in done.sentence
 
 
 def test_a_file_that_is_there_or_cannot_be_is_one_sentence(tmp_path: Path) -> None:

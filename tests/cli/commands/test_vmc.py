@@ -36,4 +36,4 @@ def test_without_python_osc_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "pythonosc", None)
     done = run_here("vmc")
     assert done.code == 2
-    assert 'pip install "langpose-rt[bridges]"' in done.sentence
+    assert 'pip install ".[bridges]"' in done.sentence

@@ -40,7 +40,7 @@ def test_an_optional_backend_may_be_missing_and_a_broken_one_is_told(
     assert _optional("no_such_module", "gpu").verdict == "ok"
     monkeypatch.setattr(backends, "_imported", lambda _: ("", "json does not load: x"))
     broken = _optional("json", "gpu")
-    assert (broken.verdict, broken.advice) == ("warn", 'pip install "langpose-rt[gpu]"')
+    assert (broken.verdict, broken.advice) == ("warn", 'pip install ".[gpu]"')
 
 
 def test_what_needs_a_driver_says_that_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

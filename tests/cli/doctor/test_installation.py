@@ -1,5 +1,6 @@
 """Check of the installation: versions against bounds, extras."""
 
+import sys
 from importlib import metadata
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from langpose_rt.cli.doctor import installation
 from langpose_rt.cli.doctor.installation import (
     check_extension,
+    check_opencv,
     check_packages,
     check_python,
     check_version,
@@ -59,3 +61,37 @@ def test_numpy_instead_of_the_extension_is_something_to_look_at(
 def test_version_and_python_are_said() -> None:
     assert check_version()[0].found.startswith("0.")
     assert check_python()[0].found[:2] == "3."
+
+
+def test_several_opencvs_over_one_another_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_opencv()[0].verdict == "ok"
+    version = installation._version
+    both = {"opencv-contrib-python": "4.11.0", "opencv-python": "4.11.0"}
+    monkeypatch.setattr(installation, "_version", lambda name: both.get(name) or version(name))
+    (several,) = check_opencv()
+    assert several.verdict == "warn"
+    assert "opencv-python 4.11.0, opencv-contrib-python 4.11.0 over one another" in several.found
+    assert several.advice.startswith("pip uninstall -y opencv-python-headless opencv-python ")
+    assert several.advice.endswith("&& pip install --no-deps opencv-python-headless")
+
+
+def test_an_opencv_that_does_not_load_cannot_serve(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    (broken,) = check_opencv()
+    assert broken.verdict == "fail"
+    assert "import cv2 fails" in broken.found
+
+
+def test_any_one_opencv_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    version = installation._version
+    monkeypatch.setattr(
+        installation,
+        "_version",
+        lambda name: (
+            {"opencv-python-headless": None, "opencv-contrib-python": "4.11.0"}[name]
+            if name in ("opencv-python-headless", "opencv-contrib-python")
+            else version(name)
+        ),
+    )
+    assert check_packages()[0].verdict == "ok"
+    assert check_opencv()[0].found == "opencv-contrib-python 4.11.0"

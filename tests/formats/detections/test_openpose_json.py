@@ -107,6 +107,17 @@ def test_size_and_rate_have_to_be_said(tmp_path: Path) -> None:
         read(tmp_path, ClipOverrides(fps=50))
     with pytest.raises(ConfigError, match="has no frame rate; say it with --fps"):
         read(tmp_path, ClipOverrides(size=(640, 480)))
+    with pytest.raises(
+        ConfigError,
+        match="has no image size and no frame rate; say them with --size 1920x1080 and --fps 30",
+    ):
+        read(tmp_path, ClipOverrides())
+
+
+def test_a_calibrated_camera_says_the_size(tmp_path: Path) -> None:
+    write(tmp_path, "1.json", person(1.0))
+    lens = Intrinsics.from_fov(640, 480)
+    assert read(tmp_path, ClipOverrides(fps=50, intrinsics=lens)).size == (640, 480)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from langpose_rt.model.langpose import seeded
 from training.synthesis.batches import DataConfig
 from training.trainer import stage
 from training.trainer.config import TrainConfig
-from training.trainer.loop import WEIGHTS_FILE
+from training.trainer.loop import STATE_FILE, WEIGHTS_FILE
 from training.trainer.losses import LossConfig
 
 TINY = ModelConfig(depth=1, width=16, heads=2, representation=8, embedding=4, window=8)
@@ -93,3 +93,11 @@ def test_a_resumed_run_adds_its_command_to_those_of_its_weights(tmp_path: Path) 
 def test_weights_that_say_nothing_of_their_commands_are_no_hindrance(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / WEIGHTS_FILE, seeded(TINY, 0), {})
     assert [item["from_step"] for item in stage._commands(tmp_path, 3, "finetune")] == [3]
+
+
+def test_a_folder_with_a_run_is_never_begun_anew(tmp_path: Path) -> None:
+    stage._check_unused(tmp_path, resume=False)
+    (tmp_path / STATE_FILE).write_bytes(b"state")
+    with pytest.raises(ConfigError, match="holds a run already; go on with it with --resume, or"):
+        stage._check_unused(tmp_path, resume=False)
+    stage._check_unused(tmp_path, resume=True)
