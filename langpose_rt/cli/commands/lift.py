@@ -204,7 +204,8 @@ def config_of_pipeline(arguments: argparse.Namespace) -> "PipelineConfig":
     """Build the pipeline configuration that the flags describe."""
     from langpose_rt.pipeline.config import PipelineConfig
 
-    return config_from_arguments(PipelineConfig, arguments)
+    flags = {name: value for name, value in vars(arguments).items() if name not in NOT_FOR_FILES}
+    return config_from_arguments(PipelineConfig, argparse.Namespace(**flags))
 
 
 def lift_with_progress(
