@@ -89,7 +89,7 @@ class BoneSteadier:
         self._means[slots], self._time_ns[slots] = means, time_ns
         wanted_m = length_m if strength == 1 else own_m + _F(strength) * (length_m - own_m)
         bones *= (wanted_m / np.maximum(own_m, _SHORTEST))[..., None]
-        return np.matmul(_CHAINS, bones)
+        return np.asarray(np.matmul(_CHAINS, bones))
 
     def reset(self, slots: Int[np.ndarray, " batch"]) -> None:
         """Forget the given persons."""
