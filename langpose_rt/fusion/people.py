@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 
 from langpose_rt.config import NS_PER_S
 from langpose_rt.fusion.bone_lengths import first_estimate
+from langpose_rt.fusion.triangulation import symmetric_inverse
 
 DIFFUSION_M2_PER_S = 0.015
 """Growth of a predicted joint's uncertainty beyond what its velocity explains."""
@@ -182,4 +183,4 @@ class People:
         """Return the inverse covariances; 0 where a joint is unknown."""
         known = np.isfinite(self.joints[..., 0]) & np.isfinite(self.covariance_m2[..., 0, 0])
         spread = np.where(known[..., None, None], self.covariance_m2, np.eye(3))
-        return np.where(known[..., None, None], np.linalg.inv(spread), 0.0)
+        return np.where(known[..., None, None], symmetric_inverse(spread), 0.0)

@@ -90,7 +90,12 @@ class Triangulated:
 
 
 class Equations:
-    """The normal equations of every joint, view by view.
+    """The normal equations of every joint.
+
+    A ray of direction d from o, of precision w across and v along it, where the joint should be at
+    distance r, adds w (I - d d') + v d d' to the matrix and w (o - d d'o) + v (r + d'o) d to the
+    right side. Sums over the cameras are matrix products; single views are formed where one may be
+    left out.
 
     Attributes:
         rays: What they are made of.
@@ -102,43 +107,97 @@ class Equations:
         self.rays = rays
         self.seen = np.isfinite(rays.sigma_m)
         self.across = np.where(self.seen, rays.sigma_m, np.inf) ** -2.0
-        self._outer = rays.direction[..., :, None] * rays.direction[..., None, :]
-        self._project = np.eye(3) - self._outer
-        self._place = (self._project @ rays.origin[:, None, :, None])[..., 0]
+        self._direction = np.ascontiguousarray(rays.direction.swapaxes(1, 2))
+        self._start = np.einsum("pjck,ck->pjc", self._direction, rays.origin)
+        self._squared = (rays.origin * rays.origin).sum(1)
 
-    def weighted(
+    def coefficients(
         self, noise: Float[np.ndarray, "person camera"] | None, depth: DepthPrior | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return matrix and right side of every view.
+    ) -> "Coefficients":
+        """Return what every view adds, by person, joint and camera.
 
         Args:
             noise: How much worse than usual every camera sees every person.
             depth: What is expected along the rays.
         """
         across = self.across if noise is None else self.across / (noise * noise)[..., None]
-        matrix = across[..., None, None] * self._project
-        vector = across[..., None] * self._place
-        if depth is not None:
-            along = np.where(self.seen, depth.sigma_m, np.inf) ** -2.0
-            matrix += along[..., None, None] * self._outer
-            direction = self.rays.direction
-            start = (direction * self.rays.origin[:, None]).sum(-1)
-            distance = np.where(along > 0, depth.distance_m, 0.0) + start
-            vector += (along * distance)[..., None] * direction
-        return matrix, vector
+        w = across.swapaxes(1, 2)
+        if depth is None:
+            return Coefficients(w, -w, -w * self._start)
+        v = (np.where(self.seen, depth.sigma_m, np.inf) ** -2.0).swapaxes(1, 2)
+        distance = np.where(v > 0, depth.distance_m.swapaxes(1, 2), 0.0) + self._start
+        return Coefficients(w, v - w, v * distance - w * self._start)
 
-    def miss_m(self, joints: Float[np.ndarray, "person joint 3"]) -> np.ndarray:
-        """Return the distance of every joint from every ray [person, camera, joint]."""
-        away = joints[:, None] - self.rays.origin[:, None]
-        along = (away * self.rays.direction).sum(-1)
-        return np.asarray(np.sqrt(np.maximum((away * away).sum(-1) - along * along, 0.0)))
+    def summed(
+        self, weights: "Coefficients", used: Bool[np.ndarray, "person camera joint"]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return matrix and right side of every joint over the views that are used."""
+        chosen, d = used.swapaxes(1, 2), self._direction
+        w = weights.across * chosen
+        turned = ((weights.outer * chosen)[..., None] * d).swapaxes(-1, -2)
+        A = turned @ d
+        A[..., (0, 1, 2), (0, 1, 2)] += w.sum(-1)[..., None]
+        along = (weights.ahead * chosen)[..., None, :] @ d
+        return A, along[..., 0, :] + w @ self.rays.origin
+
+    def single(
+        self, weights: "Coefficients", person: np.ndarray, joint: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return matrix and right side of every view [row, camera] of single joints."""
+        d, w = self._direction[person, joint], weights.across[person, joint]
+        A = (weights.outer[person, joint][..., None] * d)[..., None] * d[..., None, :]
+        A[..., (0, 1, 2), (0, 1, 2)] += w[..., None]
+        ahead = weights.ahead[person, joint][..., None] * d
+        return A, ahead + w[..., None] * self.rays.origin
+
+    def distances(
+        self, joints: Float[np.ndarray, "person joint 3"]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the distances of joints from rays and from cameras [person, camera, joint]."""
+        along = (self._direction @ joints[..., None])[..., 0] - self._start
+        squared = (joints * joints).sum(-1)[..., None] + self._squared
+        squared -= 2 * (joints @ self.rays.origin.T)
+        miss = np.sqrt(np.maximum(squared - along * along, 0.0))
+        return miss.swapaxes(1, 2), np.sqrt(np.maximum(squared, 0.0)).swapaxes(1, 2)
 
     def miss_of(self, person: np.ndarray, joint: np.ndarray, place: np.ndarray) -> np.ndarray:
         """Return the distances [row, guess, camera] of guesses about single joints."""
-        direction = self.rays.direction[person, :, joint][:, None]
+        direction = self._direction[person, joint][:, None]
         away = place[:, :, None] - self.rays.origin
         along = (away * direction).sum(-1)
         return np.asarray(np.sqrt(np.maximum((away * away).sum(-1) - along * along, 0.0)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coefficients:
+    """What views add to the equations of their joints.
+
+    Attributes:
+        across: Precision across the ray.
+        outer: Factor of d d'.
+        ahead: Factor of d on the right side.
+    """
+
+    across: Float[np.ndarray, "person joint camera"]
+    outer: Float[np.ndarray, "person joint camera"]
+    ahead: Float[np.ndarray, "person joint camera"]
+
+
+def symmetric_inverse(A: Float[np.ndarray, "*batch 3 3"]) -> Float[np.ndarray, "*batch 3 3"]:
+    """Return the inverses of symmetric positive definite matrices, by their cofactors."""
+    a, b, c = A[..., 0, 0], A[..., 0, 1], A[..., 0, 2]
+    d, e, f = A[..., 1, 1], A[..., 1, 2], A[..., 2, 2]
+    inverse = np.empty(A.shape)
+    inverse[..., 0, 0] = d * f - e * e
+    inverse[..., 0, 1] = inverse[..., 1, 0] = c * e - b * f
+    inverse[..., 0, 2] = inverse[..., 2, 0] = b * e - c * d
+    inverse[..., 1, 1] = a * f - c * c
+    inverse[..., 1, 2] = inverse[..., 2, 1] = b * c - a * e
+    inverse[..., 2, 2] = a * d - b * b
+    row = inverse[..., 0, :]
+    determinant = a * row[..., 0] + b * row[..., 1] + c * row[..., 2]
+    inverse /= determinant[..., None, None]
+    return inverse
 
 
 def triangulate(equations: Equations, *, agrees: float = AGREES) -> Triangulated:
@@ -151,12 +210,13 @@ def triangulate(equations: Equations, *, agrees: float = AGREES) -> Triangulated
     limit in body heights instead of pixels.
     """
     seen, rays = equations.seen, equations.rays
-    matrix, vector = equations.weighted(None, None)
+    weights = equations.coefficients(None, None)
     used = seen.copy()
     base = _NO_INFORMATION * np.eye(3)
-    covariance = np.linalg.inv(matrix.sum(1) + base)
-    joints = (covariance @ vector.sum(1)[..., None])[..., 0]
-    miss = equations.miss_m(joints)
+    matrix, vector = equations.summed(weights, used)
+    covariance = symmetric_inverse(matrix + base)
+    joints = (covariance @ vector[..., None])[..., 0]
+    miss, away = equations.distances(joints)
     for _ in range(seen.shape[1] - 2):
         count = used.sum(1)
         relative = np.where(used, miss / rays.usual_m[..., None], 0.0).sum(1)
@@ -165,9 +225,8 @@ def triangulate(equations: Equations, *, agrees: float = AGREES) -> Triangulated
             break
         person, joint = np.nonzero(bad)
         own = used[person, :, joint]
-        spread, place = _without_each(
-            matrix[person, :, joint], vector[person, :, joint], own, base, 0.0
-        )
+        single, right = equations.single(weights, person, joint)
+        spread, place = _without_each(single, right, own, base, 0.0)
         off = equations.miss_of(person, joint, place) / rays.usual_m[person][:, None]
         others = own[:, None] & ~np.eye(own.shape[1], dtype=bool)
         best = np.where(own, (off * others).sum(-1), np.inf).argmin(1)
@@ -175,8 +234,8 @@ def triangulate(equations: Equations, *, agrees: float = AGREES) -> Triangulated
         used[person, best, joint] = False
         joints[person, joint] = place[row, best]
         covariance[person, joint] = spread[row, best]
-        miss = equations.miss_m(joints)
-    return _finished(equations, used, joints, covariance, miss)
+        miss, away = equations.distances(joints)
+    return _finished(equations, used, joints, covariance, (miss, away))
 
 
 def estimate(
@@ -202,14 +261,14 @@ def estimate(
     Source: ours; one information-form Kalman update a joint.
     """
     used = used.copy()
-    matrix, vector = equations.weighted(noise, depth)
+    weights = equations.coefficients(noise, depth)
     across = equations.across if noise is None else equations.across / (noise * noise)[..., None]
     base = _NO_INFORMATION * np.eye(3) + position.information
     pulled = (position.information @ position.position[..., None])[..., 0]
-    A = base + (matrix * used[..., None, None]).sum(1)
-    covariance = np.linalg.inv(A)
-    joints = (covariance @ (pulled + (vector * used[..., None]).sum(1))[..., None])[..., 0]
-    miss = equations.miss_m(joints)
+    matrix, vector = equations.summed(weights, used)
+    covariance = symmetric_inverse(base + matrix)
+    joints = (covariance @ (pulled + vector)[..., None])[..., 0]
+    miss, away = equations.distances(joints)
     for _ in range(used.shape[1] - 1):
         off = np.where(used, miss * miss * across, 0.0)
         bad = (off.max(1) > disagrees**2) & (used.sum(1) >= 2)
@@ -217,10 +276,10 @@ def estimate(
             break
         person, joint = np.nonzero(bad)
         own = used[person, :, joint]
+        single, right = equations.single(weights, person, joint)
         spread, place = _without_each(
-            matrix[person, :, joint], vector[person, :, joint], own,
-            base[person, joint], pulled[person, joint],
-        )  # fmt: skip
+            single, right, own, base[person, joint], pulled[person, joint]
+        )
         guesses = np.concatenate([place, joints[person, joint][:, None]], 1)
         squared = equations.miss_of(person, joint, guesses) ** 2
         squared *= across[person, :, joint][:, None]
@@ -237,8 +296,8 @@ def estimate(
         used[person, best, joint] = False
         joints[person, joint] = place[row, best]
         covariance[person, joint] = spread[row, best]
-        miss = equations.miss_m(joints)
-    return _finished(equations, used, joints, covariance, miss)
+        miss, away = equations.distances(joints)
+    return _finished(equations, used, joints, covariance, (miss, away))
 
 
 def _without_each(
@@ -251,7 +310,7 @@ def _without_each(
     """Covariance and position [row, camera] of single joints, each camera left out in turn."""
     matrix, vector = matrix * own[..., None, None], vector * own[..., None]
     total, right = base + matrix.sum(1), pulled + vector.sum(1)
-    spread = np.linalg.inv(total[:, None] - matrix)
+    spread = symmetric_inverse(total[:, None] - matrix)
     return spread, (spread @ (right[:, None] - vector)[..., None])[..., 0]
 
 
@@ -260,15 +319,15 @@ def _finished(
     used: np.ndarray,
     joints: np.ndarray,
     covariance: np.ndarray,
-    miss: np.ndarray,
+    distances: tuple[np.ndarray, np.ndarray],
 ) -> Triangulated:
     """Take out what is unknown, and measure the rest in pixels."""
+    miss, distance = distances
     known = covariance[..., (0, 1, 2), (0, 1, 2)].max(-1) < UNKNOWN_M**2
     joints = np.where(known[..., None], joints, np.nan)
     covariance = np.where(known[..., None, None], covariance, np.diag([np.inf] * 3))
     used = used & known[:, None]
-    away = joints[:, None] - equations.rays.origin[:, None]
-    distance = np.maximum(np.sqrt((away * away).sum(-1)), 0.1)
+    distance = np.maximum(distance, 0.1)
     miss = np.where(equations.seen & known[:, None], miss, np.nan)
     off_px = np.where(used, miss / distance * equations.rays.focal_px[:, None], 0.0)
     count = used.sum(1)

@@ -1,6 +1,9 @@
 """Absolute error of fused people: motion capture, virtual cameras, the trainer's detector noise.
 
-python -m tests.benchmarks.fusion_accuracy --scenes 12
+Clocks that drift are brought to one by the server's own `CaptureClock`, over ten minutes of frames
+whose delay varies as a network's does; what is left is the clock error of the scene.
+
+python -m tests.benchmarks.fusion_accuracy --scenes 12 --first 100
 """
 
 import argparse
@@ -12,6 +15,7 @@ from langpose_rt.config import NS_PER_S
 from langpose_rt.fusion.fused_frame import FusedFrame
 from langpose_rt.fusion.volume import CaptureVolume, VolumeConfig
 from langpose_rt.geometry.skeleton import SKELETONS
+from langpose_rt.pipeline.capture_clock import CaptureClock
 from tests.benchmarks.fusion_scenes import (
     CameraTiming,
     Scene,
@@ -22,6 +26,8 @@ from tests.benchmarks.fusion_scenes import (
 from tests.benchmarks.origin import print_report
 
 SECONDS = 4.0
+TEN_MINUTES_S = 600
+DRIFT = 100e-6
 
 
 def fused_frames(scene: Scene, config: VolumeConfig | None = None) -> list[FusedFrame]:
@@ -75,33 +81,54 @@ def mean_error_mm(
     cameras: int,
     people: int,
     config: VolumeConfig | None = None,
+    *,
+    first: int = 0,
     **options: object,
 ) -> float:
     """Mean over scenes, people, frames and joints."""
     found = [
         errors_mm(scene, fused_frames(scene, config))
-        for scene in scenes(count, cameras, people, **options)
+        for scene in scenes(count, cameras, people, first, **options)
     ]
     return float(np.nanmean(np.concatenate(found)))
+
+
+def clock_error_s(drift: float, seed: int = 0) -> float:
+    """What a server thinks a capture time shows too much, after ten minutes of a drifting clock."""
+    rng = np.random.default_rng([seed, 31])
+    t_s = np.arange(0, TEN_MINUTES_S, 1 / 60)
+    arrival_ns = np.rint((t_s + 0.002 + rng.exponential(0.003, len(t_s))) * NS_PER_S).astype(int)
+    stamps_ns = np.rint(t_s * (1 + drift) * NS_PER_S).astype(int)
+    clock = CaptureClock(int(stamps_ns[0]), int(arrival_ns[0]))
+    for stamp_ns, now_ns in zip(stamps_ns.tolist(), arrival_ns.tolist(), strict=True):
+        found = clock.stamp(stamp_ns, now_ns)
+    return found.t_srv_ns / NS_PER_S - float(t_s[-1]) - 0.002
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=12, help="scenes for every figure")
+    parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
-    count = arguments.scenes
+    count, first = arguments.scenes, arguments.first
     report: dict[str, object] = {}
     for cameras in (2, 4):
         for people in (1, 6):
             name = f"{cameras} cameras {people} people mm"
-            report[name] = mean_error_mm(count, cameras, people)
-        hidden = mean_error_mm(count, cameras, 1, half_hidden_from="cam1")
+            report[name] = mean_error_mm(count, cameras, people, first=first)
+        hidden = mean_error_mm(count, cameras, 1, first=first, half_hidden_from="cam1")
         report[f"{cameras} cameras half hidden from one mm"] = hidden
     late = {"cam1": CameraTiming(phase_s=0.0, delay_s=0.033)}
-    report["4 cameras one 33 ms late mm"] = mean_error_mm(count, 4, 1, timing=late)
+    report["4 cameras one 33 ms late mm"] = mean_error_mm(count, 4, 1, first=first, timing=late)
     slow = {"cam1": CameraTiming(rate_hz=30.0, phase_s=0.004)}
-    report["4 cameras one of 30 Hz mm"] = mean_error_mm(count, 4, 1, timing=slow)
+    report["4 cameras one of 30 Hz mm"] = mean_error_mm(count, 4, 1, first=first, timing=slow)
+    errors_s = {"cam1": clock_error_s(DRIFT), "cam2": clock_error_s(-DRIFT)}
+    drifting = {name: CameraTiming(clock_s=error) for name, error in errors_s.items()}
+    report["clock errors after ten minutes at 100 ppm ms"] = [1000 * e for e in errors_s.values()]
+    report["4 cameras two 100 ppm apart for ten minutes mm"] = mean_error_mm(
+        count, 4, 1, first=first, timing=drifting
+    )
     print_report("fusion_accuracy", report, as_json=arguments.json)
 
 

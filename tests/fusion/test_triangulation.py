@@ -8,6 +8,7 @@ from langpose_rt.fusion.triangulation import (
     PositionPrior,
     Rays,
     estimate,
+    symmetric_inverse,
     triangulate,
 )
 from tests.fusion.rigs import body, ring
@@ -126,3 +127,15 @@ def test_nobody_is_no_error() -> None:
         focal_px=cameras.focal_px,
     )
     assert triangulate(Equations(rays)).joints.shape == (0, 17, 3)
+
+
+def test_inverses_by_cofactors_are_those_of_lapack() -> None:
+    rng = np.random.default_rng(0)
+    direction = rng.normal(size=(200, 3))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    across = 10.0 ** rng.uniform(2, 6, 200)
+    A = 1e-4 * np.eye(3) + across[:, None, None] * (
+        np.eye(3) - direction[:, :, None] * direction[:, None]
+    )  # one ray alone: 100 m of doubt along it, a millimetre across
+    np.testing.assert_allclose(symmetric_inverse(A) @ A, np.tile(np.eye(3), (200, 1, 1)), atol=1e-4)
+    assert (np.abs(symmetric_inverse(A) / np.linalg.inv(A) - 1) < 1e-3).all()
