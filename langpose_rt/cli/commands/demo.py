@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from langpose_rt.protocol.messages import PoseMessage
 
 SUMMARY = "lift the bundled real clip live through a real server, print the figures, save a picture"
-EXAMPLE = "langpose-rt demo --frames 1000 --out langpose-demo.png"
+EXAMPLE = """langpose-rt demo --frames 1000 --out langpose-demo.png
+  langpose-rt demo --fuse                several cameras, fused live"""
 
 RIG, CAMERA = "demo", "cam01"
 _LAST_ANSWERS_S = 3.0
@@ -41,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         shown = f"{text} (default: {default})"
         parser.add_argument(flag, type=type(default), default=default, metavar=metavar, help=shown)
+    parser.add_argument(
+        "--fuse", action="store_true", help="play the clips of four cameras, and fuse them"
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     add_model_arguments(parser)
 
@@ -54,6 +58,10 @@ def run(arguments: argparse.Namespace) -> int:
     from langpose_rt.visualization.demo_picture import save_demo_picture
 
     _check(arguments)
+    if arguments.fuse:
+        from langpose_rt.cli.fused_demo import run_fused_demo
+
+        return _print(arguments, run_fused_demo(arguments, model_flags(arguments)))
     clip = read_clip(DEMO_CLIP)
     loops = math.ceil(arguments.frames / len(clip.t_ns))
     flags = ["--lookahead-ms", str(arguments.lookahead_ms), *model_flags(arguments)]
@@ -64,6 +72,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise LangPoseError("the server answered no frame; run 'langpose-rt serve' and see its log")
     figures = _figures(listener, sent, server.announcement) | _accuracy(listener, clip)
     save_demo_picture(arguments.out, clip, listener.messages, figures)
+    return _print(arguments, figures)
+
+
+def _print(arguments: argparse.Namespace, figures: dict[str, Any]) -> int:
     if arguments.json:
         print(json.dumps(figures | {"picture": str(arguments.out)}))
         return 0
