@@ -1,4 +1,4 @@
-"""Several cameras at once: everybody's own stream, one clock, nobody jumps at the end of the clip."""
+"""Several cameras at once: one stream each, one clock, nobody jumps at the end of the clip."""
 
 from dataclasses import replace
 
