@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import zmq
 
+from langpose_rt.protocol.messages import decode_pose
 from tests.background import process
 from tests.commands import ENVIRONMENT, ROOT
 from tests.end_to_end.test_commands import PATIENT, serving
+from tests.protocol.samples import golden_parts
 
 EXAMPLES = ROOT / "langpose_rt" / "assets" / "examples"
 NODE_MODULES = os.environ.get("LANGPOSE_NODE_MODULES", "")
@@ -20,7 +23,9 @@ NODE_MODULES = os.environ.get("LANGPOSE_NODE_MODULES", "")
 
 
 @contextlib.contextmanager
-def running(name: str, server: str, folder: Path) -> Iterator["subprocess.Popen[str]"]:
+def running(
+    name: str, server: str, folder: Path, *words_after: str
+) -> Iterator["subprocess.Popen[str]"]:
     words = [sys.executable, str(EXAMPLES / name)]
     if name.endswith(".mjs"):
         if shutil.which("node") is None:
@@ -31,7 +36,11 @@ def running(name: str, server: str, folder: Path) -> Iterator["subprocess.Popen[
             (folder / "node_modules").symlink_to(NODE_MODULES)
         words = ["node", str(shutil.copy(EXAMPLES / name, folder))]
     with process(
-        [*words, server], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+        [*words, server, *words_after],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
     ) as example:
         yield example
 
@@ -60,7 +69,28 @@ def test_a_consumer_prints_what_a_rig_sends(
         assert len(line.split(",")) > 5 or consumer.endswith("mjs")
 
 
-@pytest.mark.parametrize("name", ["rig.py", "consumer.py", "rig.mjs", "consumer.mjs"])
+def test_javascript_reads_which_cameras_saw_a_fused_person(tmp_path: Path) -> None:
+    """The golden message, published by a socket of the test."""
+    parts = golden_parts("pose3d_fused")
+    with zmq.Context() as context, context.socket(zmq.XPUB) as publisher:
+        port = publisher.bind_to_random_port("tcp://127.0.0.1")
+        where = f"tcp://127.0.0.1:{port}"
+        with running("fused.mjs", where, tmp_path, "studio") as reader:
+            assert publisher.poll(60_000)
+            publisher.recv()
+            publisher.send_multipart(parts)
+            assert reader.stdout is not None
+            first = reader.stdout.readline()
+    message = decode_pose(parts)
+    assert message.views is not None
+    assert message.fused is not None
+    seen = message.fused.cameras_in(message.views)[0, 0]
+    names = " ".join(n for n, own in zip(message.fused.cameras, seen, strict=True) if own)
+    assert first.rstrip("\n").endswith(f"seen by {names}")
+    assert first.startswith(f"{message.src.seq} 0 hip")
+
+
+@pytest.mark.parametrize("name", ["rig.py", "consumer.py", "rig.mjs", "consumer.mjs", "fused.mjs"])
 def test_an_example_is_about_ten_lines(name: str) -> None:
     lines = (EXAMPLES / name).read_text().splitlines()
     code = [line for line in lines if line.strip() and not line.startswith(("//", '"""'))]
