@@ -1,5 +1,5 @@
-// The arithmetic around the network for every person of a step: anchor and body size before it; root, ray
-// refinement and output filter after it.
+// The arithmetic around the network for every person of a step: rays, anchor and body size before it; root,
+// ray refinement and output filter after it.
 //
 // The definitions are the NumPy functions of geometry/person_frame.py, geometry/camera.py,
 // geometry/ray_refinement.py and pipeline/one_euro.py; tests/pipeline/test_native_geometry.py compares them.
@@ -46,6 +46,68 @@ void expect_shape(const AnyArray& array, const char* name, std::initializer_list
 float seconds_between(int64_t before_ns, int64_t now_ns) {
   const auto ns = static_cast<double>(std::max<int64_t>(now_ns - before_ns, 1000));
   return static_cast<float>(ns / 1e9);
+}
+
+// ---- pixels to rays ----------------------------------------------------------------------------------------
+
+// Pinhole and distortion in OpenCV's order, without tilt of the sensor.
+struct Lens {
+  double fx, fy, cx, cy;
+  double k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4;
+
+  double stretch(double r2) const {
+    return (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)));
+  }
+
+  double shift_x(double x, double y, double r2) const {
+    return 2 * p1 * x * y + p2 * (r2 + 2 * x * x) + r2 * (s1 + r2 * s2);
+  }
+
+  double shift_y(double x, double y, double r2) const {
+    return p1 * (r2 + 2 * y * y) + 2 * p2 * x * y + r2 * (s3 + r2 * s4);
+  }
+};
+
+constexpr int kMostIterations = 40;
+constexpr double kConverged = 1e-9;
+
+// Undoes the distortion by iterating to a fixed point; false where there is none within a pixel.
+bool undistort(const Lens& lens, double& x, double& y) {
+  const double given_x = x, given_y = y;
+  double miss = 0;
+  for (int i = 0; i <= kMostIterations; ++i) {
+    const double r2 = x * x + y * y, stretch = lens.stretch(r2);
+    const double shift_x = lens.shift_x(x, y, r2), shift_y = lens.shift_y(x, y, r2);
+    miss = std::max(std::abs(given_x - x * stretch - shift_x), std::abs(given_y - y * stretch - shift_y));
+    if (!(miss > kConverged) || !(stretch > 0) || i == kMostIterations) break;
+    x = (given_x - shift_x) / stretch;
+    y = (given_y - shift_y) / stretch;
+  }
+  return !(miss * lens.fx > 1);
+}
+
+bool pixel_to_ray(const Array<const float, 3>& keypoints_px, const Array<const double, 1>& lens_numbers,
+                  const Array<float, 3>& rays) {
+  const size_t persons = keypoints_px.shape(0), joints = keypoints_px.shape(1);
+  expect_shape(keypoints_px, "keypoints_px", {persons, joints, 2});
+  expect_shape(rays, "rays", {persons, joints, 2});
+  expect_shape(lens_numbers, "lens", {16});
+  const double* n = numbers(lens_numbers, "lens");
+  const Lens lens{n[0], n[1], n[2],  n[3],  n[4],  n[5],  n[6],  n[7],
+                  n[8], n[9], n[10], n[11], n[12], n[13], n[14], n[15]};
+  const float* px = numbers(keypoints_px, "keypoints_px");
+  float* out = numbers(rays, "rays");
+
+  nb::gil_scoped_release released;
+  bool undone = true;
+  for (size_t i = 0; i < persons * joints; ++i) {
+    double x = (static_cast<double>(px[2 * i]) - lens.cx) / lens.fx;
+    double y = (static_cast<double>(px[2 * i + 1]) - lens.cy) / lens.fy;
+    undone = undistort(lens, x, y) && undone;
+    out[2 * i] = static_cast<float>(x);
+    out[2 * i + 1] = static_cast<float>(y);
+  }
+  return undone;
 }
 
 // ---- anchor and body size ---------------------------------------------------------------------------------
@@ -469,6 +531,8 @@ void smooth(const Array<float, 3>& value, const Array<float, 3>& raw, const Arra
 
 void bind_person_step(nb::module_& module) {
   const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
+  module.def("pixel_to_ray", pixel_to_ray, array("keypoints_px"), array("lens"), array("rays"),
+             "Fill the direction of every keypoint; false if the distortion of one could not be undone.");
   module.def("anchor_step", anchor_step, array("anchor_ray"), array("seen"), array("log_size"),
              array("weight_s"), array("slots"), array("rays"), array("scores"), array("dt_s"),
              array("gravity"), array("bones"), array("bone_lengths_m"), array("torso_weights"),

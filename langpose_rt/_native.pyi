@@ -79,6 +79,7 @@ def reset(
     window_fill: ndarray,
     slots: ndarray,
 ) -> None: ...
+def pixel_to_ray(keypoints_px: ndarray, lens: ndarray, rays: ndarray) -> bool: ...
 def anchor_step(
     anchor_ray: ndarray,
     seen: ndarray,

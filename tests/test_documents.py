@@ -123,8 +123,9 @@ def options_of(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 @functools.cache
 def known_options() -> frozenset[str]:
-    """Every option of the commands, and of the trainer: its flags and the fields of its configs."""
-    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "training").rglob("*.py")]
+    """Every option of the commands, the scripts, and the trainer: flags and fields of configs."""
+    folders = (ROOT / "training", ROOT / "tests" / "gpu")
+    sources = [path.read_text("utf-8") for folder in folders for path in folder.rglob("*.py")]
     trainer = {option for text in sources for option in _QUOTED_OPTION.findall(text)}
     fields = {name for text in sources for name in _FIELD.findall(text)}
     commands = {option for name in COMMANDS for option in options_of(build_parser(name))}

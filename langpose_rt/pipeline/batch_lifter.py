@@ -11,12 +11,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from langpose_rt.config import NS_PER_S, NUM_JOINTS
-from langpose_rt.geometry.camera import pixel_to_ray
 from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M, SKELETONS, to_h36m17
 from langpose_rt.pipeline.camera_lookup import CameraModel
 from langpose_rt.pipeline.camera_stream import NO_PEOPLE, PersonBatch, TrackedFrame
 from langpose_rt.pipeline.frame_queue import Frame
-from langpose_rt.pipeline.native_geometry import anchor_step, root_from_pose
+from langpose_rt.pipeline.native_geometry import anchor_step, pixel_to_ray, root_from_pose
 from langpose_rt.pipeline.slots import SlotTable
 from langpose_rt.protocol.poses import Actions
 from langpose_rt.runtime.backend import Backend

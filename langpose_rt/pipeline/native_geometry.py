@@ -1,4 +1,4 @@
-"""Arithmetic around the network in C++: anchor, root, ray refinement and output filter.
+"""Arithmetic around the network in C++: rays, anchor, root, ray refinement and output filter.
 
 Same results as the NumPy functions, which define them, to 1e-5 of their unit; without the extension
 (no compiler at install time) those functions run. Each person is computed alone: nobody's numbers
@@ -10,6 +10,7 @@ from jaxtyping import Float, Float32, Int, Int32
 
 from langpose_rt.config import EXTRA_CHANNELS, NUM_JOINTS, ROW_CHANNELS, RayRefinement
 from langpose_rt.geometry import camera, person_frame, ray_refinement
+from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.geometry.person_frame import Anchored, AnchorState
 from langpose_rt.geometry.ray_refinement import RayRefiner
 from langpose_rt.geometry.skeleton import BONES, REFERENCE_BONES_M
@@ -20,6 +21,22 @@ if HOST_IS_NATIVE:
     from langpose_rt import _native as native
 
 _BONES = np.array(BONES, np.int32)
+_MOST_COEFFICIENTS = 12  # of OpenCV's 14: the last two tilt the sensor
+
+
+def pixel_to_ray(
+    keypoints_px: Float32[np.ndarray, "person joint 2"], intrinsics: Intrinsics
+) -> Float32[np.ndarray, "person joint 2"]:
+    """Apply `camera.pixel_to_ray`; tilted sensors and rays far outside the image are OpenCV's."""
+    if not HOST_IS_NATIVE or len(intrinsics.dist) > _MOST_COEFFICIENTS:
+        return camera.pixel_to_ray(keypoints_px, intrinsics)
+    rest = (0.0,) * (_MOST_COEFFICIENTS - len(intrinsics.dist))
+    pinhole = (intrinsics.fx_px, intrinsics.fy_px, intrinsics.cx_px, intrinsics.cy_px)
+    rays = np.empty(keypoints_px.shape, np.float32)
+    lens = np.array(pinhole + intrinsics.dist + rest, np.float64)
+    if native.pixel_to_ray(np.ascontiguousarray(keypoints_px), lens, rays):
+        return rays
+    return camera.pixel_to_ray(keypoints_px, intrinsics)
 
 
 def anchor_step(  # noqa: PLR0917 - the parameters of person_frame.anchor_step, and slots

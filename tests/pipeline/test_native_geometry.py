@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from langpose_rt.config import RayRefinement
 from langpose_rt.geometry import camera, person_frame
+from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.geometry.person_frame import AnchorState
 from langpose_rt.geometry.ray_refinement import RayRefiner
 from langpose_rt.pipeline import native_geometry
@@ -116,6 +117,46 @@ def close(got: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_allclose(got, expected, rtol=2e-5, atol=2e-5)
 
 
+LENSES = {
+    "none": (),
+    "webcam": (0.12, -0.25, 0.001, -0.0008, 0.07),
+    "barrel": (-0.32, 0.11, 0.0, 0.0),
+    "rational": (0.4, 0.05, 0.0002, 0.0001, 0.01, 0.7, 0.1, 0.02),
+    "prism": (-0.1, 0.02, 0.001, 0.0, 0.0, 0.0, 0.0, 0.0, 0.003, -0.001, 0.002, 0.001),
+    "tilted": (-0.1, 0.02, 0.001, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.01, -0.02),
+}
+
+
+def lens(name: str) -> Intrinsics:
+    return Intrinsics(
+        fx_px=1145.0, fy_px=1140.0, cx_px=965.0, cy_px=530.0,
+        width_px=1920, height_px=1080, dist=LENSES[name],
+    )  # fmt: skip
+
+
+@native
+@pytest.mark.parametrize("name", LENSES)
+def test_rays_are_those_of_opencv(name: str) -> None:
+    random = np.random.default_rng(5)
+    pixels = random.uniform((-50, -50), (1970, 1130), (60, 17, 2)).astype(np.float32)
+    pixels[0, 3] = np.nan
+    before = pixels.copy()
+    got = native_geometry.pixel_to_ray(pixels, lens(name))
+    expected = camera.pixel_to_ray(pixels, lens(name))
+    np.testing.assert_allclose(got, expected, atol=2e-6)
+    np.testing.assert_array_equal(pixels, before)
+    assert np.isnan(got[0, 3]).all()
+
+
+@native
+@pytest.mark.parametrize("name", ["webcam", "barrel"])
+def test_rays_far_outside_the_image_are_opencv_s(name: str) -> None:
+    pixels = np.full((2, 17, 2), 500.0, np.float32)
+    pixels[1, 4] = 9000.0
+    got = native_geometry.pixel_to_ray(pixels, lens(name))
+    np.testing.assert_array_equal(got, camera.pixel_to_ray(pixels, lens(name)))
+
+
 @native
 @settings(max_examples=15)
 @given(SEEDS)
@@ -207,6 +248,11 @@ def test_without_the_extension_numpy_computes(monkeypatch: pytest.MonkeyPatch) -
     filters = (
         module.NativeOneEuro(SLOTS, [6.0] * 17, [60.0] * 17),
         OneEuro(SLOTS, [6.0] * 17, [60.0] * 17),
+    )
+    pixels = np.random.default_rng(6).uniform(0, 1000, (4, 17, 2)).astype(np.float32)
+    webcam = lens("webcam")
+    np.testing.assert_array_equal(
+        module.pixel_to_ray(pixels, webcam), camera.pixel_to_ray(pixels, webcam)
     )
     for moment in life(1):
         given_now = (moment.rays, moment.scores, moment.dt_s, moment.gravity)
