@@ -36,12 +36,20 @@ class CameraModel:
         numbers = np.array([lens.fx_px, lens.fy_px, lens.cx_px, lens.cy_px])
         object.__setattr__(self, "pinhole", numbers)
 
-    def gravity_in(self, frame: Frame) -> tuple[float, float, float] | None:
-        """Return the gravity in the axes of a pose; None if it is not known."""
-        if self.level_src == "none":
+    def gravity_in(
+        self, frame: Frame, estimated: tuple[float, float, float] | None = None
+    ) -> tuple[float, float, float] | None:
+        """Return the gravity in the axes of a pose; None if it is neither known nor estimated.
+
+        Args:
+            frame: Axes of the pose.
+            estimated: Unit vector in camera axes, for a camera whose gravity is not known.
+        """
+        if self.level_src == "none" and estimated is None:
             return None
+        down = self.gravity if estimated is None else np.array(estimated)
         T = self.T_world_camera
-        turned = self.gravity if frame == "camera" or T is None else T[:3, :3] @ self.gravity
+        turned = down if frame == "camera" or T is None else T[:3, :3] @ down
         x, y, z = turned.tolist()
         return x, y, z
 

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
 
 from langpose_rt.config import NS_PER_S, NUM_JOINTS
+from langpose_rt.geometry.level_estimate import LevelEstimate
 from langpose_rt.monitoring.snapshot import StreamSnapshot
 from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
 from langpose_rt.pipeline.slots import SlotDemand, SlotTable
@@ -145,6 +146,7 @@ class Stream:
         seq: Number of the next message.
         newest_ns: Time of the newest frame in the window.
         pending: Frames in the window that wait for their lookahead, oldest first.
+        level: Estimate of the camera's gravity, for one whose gravity is not known.
     """
 
     def __init__(
@@ -161,6 +163,7 @@ class Stream:
         self.rig, self.camera, self.frame_queue = rig, camera, frame_queue
         self.seq, self.newest_ns = first_seq, 0
         self.pending: deque[TrackedFrame] = deque()
+        self.level = LevelEstimate()
         self.generation = frame_queue.generation
         self._slot_table, self._track_timeout_s = slot_table, track_timeout_s
         self._track_timeout_ns, self._coast_ns = round(track_timeout_s * 1e9), coast_ns

@@ -102,7 +102,12 @@ class PoseMessageBuilder:
         frame, stream = tracked.frame, tracked.stream
         sent, stamp = frame.message, frame.stamp
         poses, root = lifted.poses[rows], lifted.root[rows]
-        T_world_camera = frame.camera_model.T_world_camera
+        camera_model, estimated = frame.camera_model, None
+        if camera_model.level_src == "none":
+            seen = (columns.flags[rows] & _MEASURED).astype(bool)
+            stream.level.look(poses[..., :3], seen, stamp.time_ns)
+            estimated = stream.level.gravity
+        T_world_camera = camera_model.T_world_camera
         in_world: bool = self._config.axes == "world" and T_world_camera is not None
         if in_world and T_world_camera is not None:
             poses[..., :3] = poses[..., :3] @ T_world_camera[:3, :3].T
@@ -126,8 +131,8 @@ class PoseMessageBuilder:
             root=root,
             scale_src=self._scale_source(sent.person_height_m),
             frame=axes,
-            gravity=frame.camera_model.gravity_in(axes),
-            level_src=frame.camera_model.level_src,
+            gravity=camera_model.gravity_in(axes, estimated),
+            level_src=camera_model.level_src if estimated is None else "estimated",
             win=WindowFill(
                 frames=self._frames,
                 filled=tuple(columns.filled[rows]),

@@ -140,5 +140,5 @@ class _Pace:
         """Return the cost that a step of STEP_NS has, or all that is wanted if less is no use."""
         left_ns = STEP_NS - (self._ns - self._ns_per_cost * self._cost)
         if self._ns_per_cost * wanted <= left_ns or left_ns <= 0 or not self._ns_per_cost:
-            return wanted
+            return float(wanted)
         return left_ns / self._ns_per_cost

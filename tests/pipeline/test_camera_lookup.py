@@ -111,6 +111,7 @@ def test_gravity_is_the_rigs_then_the_calibrations_then_that_of_the_options() ->
     assert unknown.gravity_in("camera") == pytest.approx(pitched)
     nobody = CameraLookup({}).camera_model_of(keypoint_message())
     assert (nobody.gravity_in("camera"), nobody.level_src) == (None, "none")
+    assert nobody.gravity_in("camera", (0.0, 0.0, 1.0)) == (0, 0, 1), "an estimate"
 
 
 def test_a_camera_spelled_another_way_is_the_calibrated_one() -> None:

@@ -141,6 +141,7 @@ def test_gravity_of_the_clip_or_of_the_options_comes_with_the_poses() -> None:
     assert lifted.level_src == "given"
     unknown = lift_clip(replace(clip, gravity=None), FakeBackend(4), RAW)
     assert (unknown.gravity, unknown.level_src) == (None, "none")
+    assert unknown.pose.shape == lifted.pose.shape
     pitched = lift_clip(
         replace(clip, gravity=None), FakeBackend(4), replace(RAW, camera_pitch_deg=90.0)
     )
@@ -155,3 +156,24 @@ def test_people_whom_nobody_tracks_get_the_ids_of_the_live_tracker() -> None:
     np.testing.assert_allclose(lifted.root[1, :, 0], [1.0, 0.0], atol=0.05)
     known = clip_of([[0.0]] * 2, ids=[[4]] * 2)
     assert tracked_clip(known, 1.0) is known
+
+
+def test_the_gravity_of_an_unknown_camera_is_estimated_from_who_stands_and_only_then() -> None:
+    slow = replace(
+        clip_of([[0.0]] * 56), t_ns=200 * MS * np.arange(56), gravity=None, intrinsics=None
+    )
+    config = PipelineConfig(smoothing="off")
+    found = lift_clip(slow, FakeBackend(4), config)
+    assert found.level_src == "estimated"
+    assert found.gravity is not None
+    up = POSE[8] - (POSE[3] + POSE[6]) / 2
+    np.testing.assert_allclose(found.gravity, -up / np.linalg.norm(up), atol=1e-4)
+    short = lift_clip(
+        replace(slow, keypoints=slow.keypoints[:40], t_ns=slow.t_ns[:40], ids=slow.ids[:40]),
+        FakeBackend(4),
+        config,
+    )
+    assert (short.gravity, short.level_src) == (None, "none")
+    np.testing.assert_array_equal(short.pose, found.pose[:40], "an estimate changes no pose")
+    known = lift_clip(replace(slow, gravity=np.array([0.0, 0.6, 0.8])), FakeBackend(4), config)
+    assert known.level_src == "given"
