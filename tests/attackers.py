@@ -110,7 +110,15 @@ def attacked(server: ChildServer, *names: str) -> Iterator[None]:
 
     An attacker who is cut goes on. What it costs the machine is not what it costs the server.
     """
-    words = [sys.executable, "-m", "tests.attackers", json.dumps(server.announcement)]
+    words = [
+        "nice",
+        "-n",
+        "19",
+        sys.executable,
+        "-m",
+        "tests.attackers",
+        json.dumps(server.announcement),
+    ]
     with contextlib.ExitStack() as stack:
         for name in names:
             started = stack.enter_context(process([*words, name], stdout=subprocess.PIPE))
@@ -319,7 +327,6 @@ ATTACKS: dict[str, tuple[Attack, ...]] = {
 
 def main() -> None:
     """Carry out one attack against an announced server until killed."""
-    os.nice(19)
     server, over = ChildServer(json.loads(sys.argv[1]), 0), threading.Event()
     with running(*(lambda one=one: one(server, over) for one in ATTACKS[sys.argv[2]])):
         print("begun", flush=True)

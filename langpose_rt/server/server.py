@@ -271,10 +271,11 @@ class Server:
                 if now_ns > until_ns or (message := rigs.receive(now_ns)) is None:
                     break
                 parts, sender = message
+                queued = False
                 with self._contained():
-                    if self.pipeline.receive(parts, self.now_ns(), sender):
+                    if queued := self.pipeline.receive(parts, self.now_ns(), sender):
                         self._wake_lift.set()
-                rigs.processed(time.thread_time_ns() - cpu_ns)
+                rigs.processed(time.thread_time_ns() - cpu_ns, refused=not queued)
 
     def _authenticate(self, authenticator: ZapAuthenticator) -> None:
         while not (self._stopping.is_set() or self._done.is_set()):

@@ -20,7 +20,7 @@ from langpose_rt.server.peer_budget import Peer, PeerBudget
 
 Socket = zmq.Socket[bytes]
 
-RECEIVE_HWM = 64
+RECEIVE_HWM = 128
 """Messages a rig may have waiting; its further ones wait on its side. ZeroMQ counts no bytes."""
 
 SEND_HWM = 64
@@ -48,8 +48,15 @@ _PEER_OPTIONS = {
     zmq.HEARTBEAT_TTL: HEARTBEAT_TIMEOUT_MS,
     zmq.TCP_KEEPALIVE: 1,
 }
-_NO_HEARTBEATS = {zmq.HEARTBEAT_IVL: 0}
-"""For a SUB that connects: libzmq aborts the process when a full one reconnects [libzmq#3937]."""
+_NO_HEARTBEATS = {
+    zmq.HEARTBEAT_IVL: 0,
+    zmq.TCP_KEEPALIVE_IDLE: 5,
+    zmq.TCP_KEEPALIVE_INTVL: 5,
+    zmq.TCP_KEEPALIVE_CNT: 3,
+}
+"""For sockets whose queue of received messages can be full: libzmq aborts the process if the peer
+of a full one ends and a heartbeat is due [libzmq#3937]. The queue of an XPUB has no limit; what a
+consumer sends is limited in `connections.py`."""
 
 _OPTIONS: dict[int, dict[int, int | bytes]] = {
     # Messages of unknown topics are rejected and counted, so everything is subscribed to.
@@ -57,7 +64,7 @@ _OPTIONS: dict[int, dict[int, int | bytes]] = {
     zmq.XPUB: {
         zmq.MAXMSGSIZE: MAX_SUBSCRIPTION_BYTES,
         zmq.SNDHWM: SEND_HWM,
-        zmq.RCVHWM: SUBSCRIPTIONS_PER_READ,
+        zmq.RCVHWM: 0,
         zmq.XPUB_VERBOSE: 1,
     },
     zmq.ROUTER: {zmq.MAXMSGSIZE: MAX_HEADER_BYTES, zmq.RCVHWM: REQUEST_HWM, zmq.SNDHWM: SEND_HWM},
@@ -138,7 +145,10 @@ def listening_socket(
     """
     socket = context.socket(kind)
     is_ipv6 = ":" in bind
-    for name, value in (_PEER_OPTIONS | _OPTIONS[kind] | {zmq.IPV6: int(is_ipv6)}).items():
+    options = _PEER_OPTIONS | _OPTIONS[kind] | {zmq.IPV6: int(is_ipv6)}
+    if kind != zmq.XPUB:
+        options |= _NO_HEARTBEATS
+    for name, value in options.items():
         socket.set(name, value)
     if guard is not None:
         guard(socket)
@@ -314,6 +324,8 @@ class RigSockets:
 
     def wait(self, timeout_ms: int) -> bool:
         """Wait for a message; return False after the timeout."""
+        if not self._poller.poll(0):
+            self._budget.idle()
         self._ready = deque(socket for socket, _ in self._poller.poll(timeout_ms))
         return bool(self._ready)
 
@@ -344,9 +356,9 @@ class RigSockets:
             self._on_passed_over(frames[0].bytes[:MAX_TOPIC_BYTES])
         return None
 
-    def processed(self, spent_ns: int) -> None:
+    def processed(self, spent_ns: int, *, refused: bool = False) -> None:
         """Note the processor time that the last message took."""
-        self._budget.spent(self._peer, spent_ns)
+        self._budget.spent(self._peer, spent_ns, refused=refused)
 
     def _sender_of(self, frame: zmq.Frame) -> str | None:
         return None if self._keyring is None else self._keyring.name_of(str(frame.get("User-Id")))

@@ -7,10 +7,11 @@ import pytest
 from langpose_rt.server.peer_budget import INGEST_SHARE, NS_PER_MS, WINDOW_NS, Peer, PeerBudget
 
 
-def served(wanted: dict[Peer, tuple[float, int]], *, windows: int = 20) -> dict[Peer, float]:
+def served(wanted: dict[Peer, tuple[float, int]], *, windows: int = 60) -> dict[Peer, float]:
     """Share of its messages that is read of every peer, of a cost in ms and a number a window."""
     budget, read, sent = PeerBudget(0), Counter[Peer](), Counter[Peer]()
     for window in range(windows):
+        used_ms = 0.0
         turns = max(count for _, count in wanted.values())
         for turn in range(turns):
             now_ns = window * WINDOW_NS + turn * WINDOW_NS // turns
@@ -19,10 +20,13 @@ def served(wanted: dict[Peer, tuple[float, int]], *, windows: int = 20) -> dict[
                     continue
                 admitted = budget.admits(peer, now_ns)
                 if admitted:
+                    used_ms += cost_ms
                     budget.spent(peer, round(cost_ms * NS_PER_MS))
-                if window >= 2:
+                if window >= windows // 2:
                     sent[peer] += 1
                     read[peer] += admitted
+        if used_ms < WINDOW_NS / NS_PER_MS:
+            budget.idle()
     return {peer: read[peer] / sent[peer] for peer in wanted}
 
 
@@ -49,15 +53,43 @@ def test_peers_who_want_the_same_get_the_same() -> None:
     assert max(shares.values()) - min(shares.values()) < 0.05
 
 
-def test_what_is_passed_over_counts_as_wanted_so_that_a_limit_does_not_flicker() -> None:
-    budget, admitted = PeerBudget(0), []
-    for window in range(10):
-        now = [budget.admits("a", window * WINDOW_NS + turn * NS_PER_MS) for turn in range(40)]
-        for _ in range(sum(now)):
-            budget.spent("a", 3 * NS_PER_MS)
-        admitted.append(sum(now))
-    assert admitted[0] == 40
-    assert admitted[1] == 40, "all were admitted before the first was dealt with"
+def test_a_thread_that_gets_little_time_shares_what_it_gets() -> None:
+    budget, read = PeerBudget(0), Counter[Peer]()
+    for window in range(60):
+        spent_ms = 0.0
+        for peer, cost_ms in [(1, 2.0), ("honest", 0.1), (2, 2.0)] * 5:
+            admitted = budget.admits(peer, window * WINDOW_NS)
+            if admitted:
+                spent_ms += cost_ms
+                budget.spent(peer, round(cost_ms * NS_PER_MS))
+            if window >= 30:
+                read[peer] += admitted
+        if spent_ms < 15:
+            budget.idle()
+    assert read["honest"] == 150
+    assert 30 < read[1] < 140
+
+
+def test_refused_messages_that_take_long_are_soon_passed_over_and_nobody_else_is() -> None:
+    budget, read = PeerBudget(0), Counter[Peer]()
+    for frame in range(600):
+        now_ns = frame * 16 * NS_PER_MS
+        for peer in range(20):
+            if budget.admits(peer, now_ns):
+                read[peer] += 1
+                budget.spent(peer, 20 * NS_PER_MS, refused=True)
+        assert budget.admits("honest", now_ns)
+        budget.spent("honest", NS_PER_MS // 2)
+        budget.idle()
+    assert 1 <= min(read.values()) <= max(read.values()) <= 4, "ten seconds at 5 % of a core"
+
+
+def test_a_rig_whose_cheap_messages_are_refused_is_read_on_and_told_why() -> None:
+    budget = PeerBudget(0)
+    for frame in range(600):
+        assert budget.admits("rig", frame * 16 * NS_PER_MS)
+        budget.spent("rig", NS_PER_MS // 5, refused=frame % 2 == 0)
+        budget.idle()
 
 
 def test_a_limit_ends_with_the_load() -> None:

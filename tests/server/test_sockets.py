@@ -1,5 +1,8 @@
 """Server sockets: opened, read without waiting, and reconnected where a rig binds."""
 
+import errno
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import zmq
 from langpose_rt.errors import ConfigError
 from langpose_rt.protocol.header import MAX_MESSAGE_BYTES, MAX_PARTS
 from langpose_rt.server.config import ServerConfig
+from langpose_rt.server.peer_budget import NS_PER_MS, WINDOW_NS
 from langpose_rt.server.sockets import RigSockets, listening_socket, received
 from tests.peers import LOCAL, WAIT_S, Peers, peers, wait_until
 
@@ -78,6 +82,47 @@ def test_only_the_silent_rig_is_connected_to_anew_and_told_once(
         fallen = [endpoint_of(rigs[1])] if now_s == 4.0 else []
         assert sockets.reconnect_silent(now_s) == (len(fallen), fallen)
     assert sockets.reconnect_silent(7.5) == (1, []), "it has been told"
+
+
+def test_a_rig_stays_connected_while_no_descriptor_is_free_for_another_socket(
+    sockets: RigSockets, rigs: list[Socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Socket:
+        raise zmq.ZMQError(errno.EMFILE)
+
+    sockets.reconnect_silent(0.0)
+    monkeypatch.setattr("langpose_rt.server.sockets.connected_socket", fail)
+    assert sockets.reconnect_silent(4.0)[0] == 2
+    rigs[0].send_multipart([b"still", b"here"])
+    assert next_of(sockets) == [b"still", b"here"]
+
+
+def test_messages_beyond_a_share_are_passed_over_and_their_topic_is_told(
+    context: "zmq.Context[Socket]", others: Peers
+) -> None:
+    bound, port = listening_socket(context, zmq.SUB, LOCAL, 0, option="--port")
+    told: list[bytes] = []
+    sockets = RigSockets(context, bound, ServerConfig(), on_passed_over=told.append)
+    try:
+        honest, greedy = (others.connect(zmq.XPUB, port) for _ in range(2))
+        for rig in (honest, greedy):
+            wait_until(lambda rig=rig: sockets.wait(10) or bool(rig.poll(0)))
+        read, window_ns, spent = [], WINDOW_NS, {b"kp2d/honest/a/": 1, b"kp2d/greedy/a/": 30}
+        for window in range(6):
+            for rig, topic in zip((honest, greedy), spent, strict=True):
+                for _ in range(6):
+                    rig.send_multipart([topic, b"x"])
+            while len(read) + len(told) < 12 * (window + 1):
+                assert sockets.wait(round(WAIT_S * 1000))
+                while (message := sockets.receive(window * window_ns)) is not None:
+                    read.append(message[0][0])
+                    sockets.processed(spent[message[0][0]] * NS_PER_MS)
+        assert read.count(b"kp2d/honest/a/") == 36
+        assert set(told) == {b"kp2d/greedy/a/"}
+        assert sum(sockets.taken.values()) == 72
+        assert len(sockets.taken) == 2, "every connection has its own account"
+    finally:
+        sockets.close()
 
 
 def test_a_rig_that_comes_back_is_heard_and_its_next_silence_is_told_again(
@@ -164,11 +209,41 @@ def test_messages_are_read_whole_without_waiting_and_never_longer_than_allowed(
     with socket:
         assert received(socket) is None
         publisher = others.connect(zmq.XPUB, port)
-        socket.poll(10)  # a bound SUB attaches peers only while it is polled
-        assert publisher.poll(WAIT_S * 1000)
+        # a bound SUB attaches peers only while it is polled
+        wait_until(lambda: bool(socket.poll(10) or publisher.poll(0)))
         publisher.send_multipart([b"x"] * 1000)
         publisher.send_multipart([b"a", b"", b"c"])
         assert socket.poll(WAIT_S * 1000)
         assert received(socket) == [b"x"] * (MAX_PARTS + 1)
         assert socket.poll(WAIT_S * 1000)
         assert received(socket) == [b"a", b"", b"c"]
+
+
+@pytest.mark.parametrize("kind", [zmq.SUB, zmq.ROUTER])
+def test_a_full_queue_whose_peer_is_cut_is_no_end_of_the_process(kind: int) -> None:
+    """libzmq aborts in such a process where heartbeats are on, so it is a process of its own."""
+    code = f"""
+import time, zmq
+from langpose_rt.server.connections import ByteLimit, ConnectionLimits
+from langpose_rt.server.sockets import listening_socket
+context = zmq.Context()
+socket, port = listening_socket(context, {kind}, "127.0.0.1", 0, option="--port")
+others = zmq.Context()
+peer = others.socket({int(zmq.XPUB if kind == zmq.SUB else zmq.DEALER)})
+peer.linger, peer.sndhwm = 0, 100_000
+peer.connect(f"tcp://127.0.0.1:{{port}}")
+until_s = time.monotonic() + 20
+while {kind == zmq.SUB} and not peer.poll(10) and time.monotonic() < until_s:
+    socket.poll(10)
+for _ in range(5000):
+    peer.send(b"x" * 2000)
+time.sleep(1)
+ConnectionLimits({{port: ByteLimit(burst=1)}}, {{}}, 9, lambda *_: None).poll(0.0)
+time.sleep(2)
+print("alive", flush=True)
+import os; os._exit(0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, timeout=60, check=False
+    )
+    assert done.stdout == b"alive\n", done.stderr[-500:]
