@@ -23,6 +23,7 @@ WITHOUT_SOURCE = {
     "test_packaging.py": "about setup.py and pyproject.toml",
     "test_structure.py": "about the package as a whole and docs/development/architecture.md",
     "pipeline/test_pipeline_faults.py": "more of pipeline.py: overload, faults, another model",
+    "pipeline/test_pipeline_honesty.py": "more of pipeline.py: no pose is silently far off",
     "pipeline/test_pipeline_order.py": "more of pipeline.py: order, epochs, clocks, lookahead",
     "training/test_weights.py": "about training/weights and the weights that ship",
     "pipeline/test_pipeline_people.py": "more of pipeline.py: ids, coasting and expiry",

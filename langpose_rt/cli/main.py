@@ -35,6 +35,7 @@ from langpose_rt.cli.commands import (
     vmc,
 )
 from langpose_rt.cli.terminal.log import FORMATS, LEVELS, logged
+from langpose_rt.cli.terminal.printable import printable
 from langpose_rt.errors import LangPoseError
 
 COMMANDS = {
@@ -69,7 +70,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the error and a pointer to the help, and exit."""
-        self.exit(_WRONG, f"langpose-rt: {message}; see '{self.prog} --help'\n")
+        self.exit(_WRONG, f"langpose-rt: {printable(message)}; see '{self.prog} --help'\n")
 
 
 def build_parser(chosen: str | None) -> argparse.ArgumentParser:
@@ -127,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):  # `langpose-rt ... | head` is legal
             return _FAILED
-        print(f"langpose-rt: {error}", file=sys.stderr)
+        print(f"langpose-rt: {printable(str(error))}", file=sys.stderr)
         return _WRONG if error.errno in _DISK_FULL else _FAILED
 
 
@@ -166,7 +167,7 @@ def _run(words: Sequence[str]) -> int:
         with logged(arguments.log_level, arguments.log_format):
             return int(arguments.run(arguments))
     except LangPoseError as error:
-        print(f"langpose-rt: {error}", file=sys.stderr)
+        print(f"langpose-rt: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return _INTERRUPTED

@@ -15,10 +15,12 @@ from langpose_rt.formats.plausibility import (
     guess_finding,
     image_finding,
     lens_finding,
+    posture_finding,
     size_finding,
     truth_finding,
 )
 from langpose_rt.geometry.camera import ASSUMED_FOV_DEG
+from langpose_rt.geometry.skeleton import to_h36m17
 
 
 def checked_clip(clip: Clip, source: str) -> Clip:
@@ -33,8 +35,14 @@ def checked_clip(clip: Clip, source: str) -> Clip:
     Raises:
         ConfigError: If clock, keypoints, format or lens are impossible.
     """
-    findings = [clock_finding(clip.t_ns), image_finding(clip.keypoints, clip.size)]
-    of_format = format_finding(clip.keypoints, clip.skeleton)
+    people = clip.keypoints[clip.present]
+    joints = to_h36m17(people, clip.skeleton)
+    findings = [
+        clock_finding(clip.t_ns),
+        image_finding(clip.keypoints, clip.size),
+        posture_finding(joints),
+    ]
+    of_format = format_finding(people, clip.skeleton, joints)
     if of_format is not None and not clip.format_guessed:
         of_format = replace(of_format, impossible=False)  # a format that was named is kept
     findings.append(of_format)

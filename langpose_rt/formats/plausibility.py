@@ -5,6 +5,7 @@ None for plausible numbers. The caller decides what follows: impossible numbers 
 ones are used and reported once.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,15 +19,20 @@ MIN_INTERVAL_NS = 900_000
 
 _LONGEST_INTERVAL_NS = 2_000_000_000
 _FRAME_RATES_HZ = (1.0, 1000.0)
-_UNITS_NS = {"microseconds": 1e3, "milliseconds": 1e6, "seconds": 1e9}
+_USUAL_RATE_HZ = 50.0
+_UNITS_NS = {"microseconds": 1e3, "milliseconds": 1e6, "seconds": 1e9, "ticks of 100 ns": 1e2}
+_CLOCK_SPEEDS = (0.3, 4.0)
+"""Capture time over receive time; within these, poses are less than 50 mm off."""
 
 _UNIT_BOX = 1.5
 """Keypoints that all lie within this many pixels of the corner are fractions of the image."""
 
 _FEWEST_JOINTS = 3
 _OUTSIDE_SHARE = 0.5
+_REACH_SHARE = 0.98
+_SURE = 0.5
+_SURE_OUTSIDE_SHARE = 0.04
 _CORNER_SHARE = 0.45
-_CORNER_FRAMES = 100
 _SIZES = (
     (640, 480), (848, 480), (1280, 720), (1280, 960), (1920, 1080), (2560, 1440), (2704, 1520),
     (3840, 2160), (4096, 2160), (5312, 2988), (7680, 4320),
@@ -36,8 +42,14 @@ _ASPECT_WITHIN = 0.02
 _FOCAL_PER_SIZE = (0.15, 30.0)
 """Focal length over the long side of the image: from 147 to 2 degrees."""
 
-_FORMAT_FRAMES = 30
+FORMAT_FRAMES = 30
+"""Frames that a format is checked over."""
 _FORMAT_MARGIN = 1.25
+_FEW_FRAMES = 5
+_FORMAT_MARGIN_OF_FEW = 1.4
+_THORAX = 8
+_DOWNWARDS_SHARE = 0.5
+_BONE_STARTS, _BONE_ENDS = np.array(BONES).T
 _FEWEST_BONES = 10
 _SAME_SIZE = {17: ("coco17", "h36m17"), 25: ("body25", "body25b")}
 
@@ -83,11 +95,27 @@ def clock_finding(t_ns: Int[np.ndarray, " frame"]) -> Finding | None:
 def _time_unit(t_ns: Int[np.ndarray, " frame"], interval: float) -> str:
     if (np.diff(t_ns) == 1).all():
         return "frame numbers"
-    shortest, longest = 1e9 / _FRAME_RATES_HZ[1], 1e9 / _FRAME_RATES_HZ[0]
-    for unit, ns in _UNITS_NS.items():
-        if shortest <= interval * ns <= longest:
-            return unit
-    return ""
+    rates = {unit: 1e9 / max(interval * ns, 1e-9) for unit, ns in _UNITS_NS.items()}
+    least, most = _FRAME_RATES_HZ
+    likely = [unit for unit, rate in rates.items() if least <= rate <= most]
+    return min(likely, key=lambda unit: abs(math.log(rates[unit] / _USUAL_RATE_HZ)), default="")
+
+
+def clock_speed_finding(captured_ns: int, received_ns: int) -> Finding | None:
+    """Check how fast a capture clock runs against the receive clock.
+
+    Args:
+        captured_ns: Capture time between two frames that are far apart.
+        received_ns: Time between their arrivals.
+    """
+    speed = captured_ns / max(received_ns, 1)
+    if _CLOCK_SPEEDS[0] <= speed <= _CLOCK_SPEEDS[1]:
+        return None
+    detail = (
+        f"capture times run {speed:.3g} times as fast as the frames arrive; expected nanoseconds, "
+        "unless a recording is played at another speed"
+    )
+    return Finding("odd_clock", detail, impossible=False)
 
 
 def fractions_finding(
@@ -119,28 +147,45 @@ def image_finding(
         keypoints: x, y in pixels and score; a missing joint has no score.
         size: Width and height of the image, pixels.
     """
-    seen = keypoints[..., 2] > 0
-    xy = keypoints[seen][..., :2]
-    if len(xy) < _FEWEST_JOINTS:
+    points = keypoints[keypoints[..., 2] > 0]
+    xy, scores = points[:, :2], points[:, 2]
+    if len(points) < _FEWEST_JOINTS:
         return None
-    found = fractions_finding(keypoints, size)
-    if found is not None:
+    if (found := fractions_finding(points, size)) is not None:
         return found
-    outside = ((xy < 0) | (xy > np.array(size))).any(-1)
-    reach = np.percentile(xy, 98, axis=0)
+    outside = ((xy < 0) | (xy > np.array(size))).any(axis=-1)
+    reach = np.sort(xy, axis=0)[int(_REACH_SHARE * (len(xy) - 1))]
     given = f"the image is said to be {size[0]} x {size[1]}"
     reached = f"keypoints reach {reach[0]:.0f}, {reach[1]:.0f}"
+    looks = f"they look like those of {_size_of(reach, size[1] > size[0])}"
     if outside.mean() > _OUTSIDE_SHARE:
-        looks = _size_of(reach, size[1] > size[0])
-        detail = f"{reached}, but {given}; they look like those of {looks}"
-        return Finding("wrong_size", detail, impossible=True)
-    frames = int(seen.any((1, 2)).sum())
-    if frames >= _CORNER_FRAMES and (reach < _CORNER_SHARE * np.array(size)).all():
-        detail = (
-            f"{reached}, and {given}; they look like those of {_size_of(reach, size[1] > size[0])}"
-        )
-        return Finding("small_size", detail, impossible=False)
-    return None
+        return Finding("wrong_size", f"{reached}, but {given}; {looks}", impossible=True)
+    if (reach < _CORNER_SHARE * np.array(size)).all():
+        return Finding("small_size", f"{reached}, and {given}; {looks}", impossible=False)
+    sure = scores >= _SURE * np.median(scores)  # guesses of joints that are cut off are unsure
+    share = (outside & sure).sum() / sure.sum()
+    if share <= _SURE_OUTSIDE_SHARE:
+        return None
+    detail = f"{share:.0%} of the keypoints are outside the image; {given}; were they found in it?"
+    return Finding("outside", detail, impossible=False)
+
+
+def posture_finding(joints: Float[np.ndarray, "person 17 3"]) -> Finding | None:
+    """Check that shoulders are above hips in most frames: y grows downwards.
+
+    Args:
+        joints: The 17 joints, x, y in pixels and score.
+    """
+    hip, thorax = joints[:, 0], joints[:, _THORAX]
+    both = (hip[:, 2] > 0) & (thorax[:, 2] > 0)
+    trunk = (thorax - hip)[both, :2]
+    if not len(trunk) or (trunk[:, 1] > abs(trunk[:, 0])).mean() <= _DOWNWARDS_SHARE:
+        return None
+    detail = (
+        "shoulders are below hips; y grows downwards from the top of the image, and the image "
+        "must be upright"
+    )
+    return Finding("upside_down", detail, impossible=False)
 
 
 def _size_of(reach: Float[np.ndarray, "2"], upright: bool) -> str:
@@ -196,24 +241,30 @@ def lens_finding(lens: Intrinsics) -> Finding | None:
 
 
 def format_finding(
-    keypoints: Float[np.ndarray, "frame person joint 3"], skeleton: Skeleton
+    people: Float[np.ndarray, "person joint 3"],
+    skeleton: Skeleton,
+    joints: Float[np.ndarray, "person 17 3"],
+    fewest: int = FORMAT_FRAMES,
 ) -> Finding | None:
     """Check a keypoint format against others with the same number of joints by bone length.
 
     Args:
-        keypoints: x, y in pixels and score; a missing joint is all 0.
+        people: x, y in pixels and score of all frames; a missing joint is all 0.
         skeleton: The assumed format. The right format has the shortest bones.
+        joints: The 17 joints of the people by that format.
+        fewest: Fewest people for a finding.
     """
     others = [name for name in _SAME_SIZE.get(len(skeleton.joints), ()) if name != skeleton.name]
-    people = keypoints.reshape(-1, *keypoints.shape[2:])
-    own = _mean_bone(people, skeleton)
+    if not others:
+        return None
+    own = _mean_bone(joints)
     for name in others:
-        other = _mean_bone(people, SKELETONS[name])
+        other = _mean_bone(to_h36m17(people, SKELETONS[name]))
         both = np.isfinite(own) & np.isfinite(other)
-        if both.sum() < _FORMAT_FRAMES:
+        if both.sum() < fewest:
             continue
         longer = float(np.median(own[both] / other[both]))
-        if longer > _FORMAT_MARGIN:
+        if longer > (_FORMAT_MARGIN_OF_FEW if both.sum() < _FEW_FRAMES else _FORMAT_MARGIN):
             detail = (
                 f"{len(skeleton.joints)} keypoints taken for {skeleton.name} make bones "
                 f"{longer:.1f} times as long as those of {name}; name the format, {name} if it is"
@@ -236,13 +287,11 @@ def guess_finding(skeleton: Skeleton, option: str) -> Finding:
     return Finding("format_guessed", detail, impossible=False)
 
 
-def _mean_bone(
-    people: Float[np.ndarray, "person joint 3"], skeleton: Skeleton
-) -> Float[np.ndarray, " person"]:
+def _mean_bone(joints: Float[np.ndarray, "person 17 3"]) -> Float[np.ndarray, " person"]:
     """Return the mean bone length of every person in pixels; NaN if most bones are not seen."""
-    joints = to_h36m17(people, skeleton)
-    starts, ends = np.array(BONES).T
-    lengths = np.linalg.norm(joints[:, starts, :2] - joints[:, ends, :2], axis=-1)
+    starts, ends = _BONE_STARTS, _BONE_ENDS
+    bones = joints[:, starts, :2] - joints[:, ends, :2]
+    lengths = np.hypot(bones[..., 0], bones[..., 1])
     seen = (joints[:, starts, 2] > 0) & (joints[:, ends, 2] > 0)
     mean = np.where(seen, lengths, 0).sum(-1) / np.maximum(seen.sum(-1), 1)
     return np.where((seen.sum(-1) >= _FEWEST_BONES) & (mean > 0), mean, np.nan)

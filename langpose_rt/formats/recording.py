@@ -14,10 +14,12 @@ publish_time is the capture time in the rig's clock where the message has one.
 Metadata "langpose-rt" holds what the poses depend on: version, pipeline, model and its hash, the
 text of the camera file, epoch, and the names and public keys that were accepted at the start.
 Metadata "end" marks a file that was closed properly. A file without it (disk full, power cut) is
-read up to its last whole record.
+read up to its last whole record. A damaged chunk costs its messages: those before and after it are
+read, and a warning says so.
 """
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,8 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 import msgspec
 
 from langpose_rt.errors import ConfigError
+from langpose_rt.formats.bounded_file import check_regular
+from langpose_rt.formats.mcap_records import MAGIC, mcap_records
 
 if TYPE_CHECKING:
     from mcap.records import Channel, Message
@@ -37,16 +41,16 @@ CHUNK_BYTES = 256 << 10
 
 Direction = Literal["received", "published", "journal"]
 
-_MAGIC = b"\x89MCAP0\r\n"
 _SCHEMA_TEXT = b"msgpack list of the byte strings that are the parts of one lprt/1 message"
-_LARGEST_RECORD = 256 << 20
 _TAIL = (
     b"\x0f"
     + (4).to_bytes(8, "little")
     + bytes(4)
-    + (b"\x02" + (20).to_bytes(8, "little") + bytes(20) + _MAGIC)
+    + (b"\x02" + (20).to_bytes(8, "little") + bytes(20) + MAGIC)
 )
 """The records DataEnd and Footer of a file without a summary, as MCAP's specification has them."""
+
+log = logging.getLogger(__name__)
 
 _PARTS = msgspec.msgpack.Decoder(list[bytes])
 _pack = msgspec.msgpack.Encoder().encode
@@ -166,10 +170,14 @@ class Recording:
     Attributes:
         facts: Metadata the poses depend on.
         complete: True if the file was closed properly; known once the entries are read.
+        damaged_bytes: Bytes that could not be read so far.
     """
 
     def __init__(self, path: Path) -> None:
+        check_regular(path)
         self.path, self.complete = path, False
+        self.damaged_bytes = 0
+        self._damage_reported = False
         self.facts: dict[str, str] = {}
         for _ in self._records():
             break
@@ -177,8 +185,10 @@ class Recording:
     def entries(self) -> Iterator[Entry]:
         """Iterate over the messages in the order of recording, up to the end or to a truncation.
 
+        Damaged places are passed over; the first one is reported as a warning.
+
         Raises:
-            ConfigError: If a record within the file is damaged.
+            ConfigError: If a message is none of a server's.
         """
         from mcap.records import Channel, Message
 
@@ -201,31 +211,26 @@ class Recording:
         except OSError as error:
             raise ConfigError(f"{self.path} cannot be read: {error.strerror or error}") from None
         if not known:
-            raise self._wrong("it was not made by langpose-rt")
+            damaged = "it is damaged at its beginning"
+            raise self._wrong(damaged if self.damaged_bytes else "it was not made by langpose-rt")
 
     def _records_of_file(self, file: BinaryIO) -> Iterator[object]:
         try:
-            from mcap.records import Footer, Metadata
-            from mcap.stream_reader import StreamReader
+            from mcap.records import Metadata
         except ModuleNotFoundError as error:
             raise needs_mcap(error) from None
-        if file.read(len(_MAGIC)) != _MAGIC:
+        if file.read(len(MAGIC)) != MAGIC:
             raise self._wrong("it is no MCAP file")
-        reader = StreamReader(
-            file, skip_magic=True, validate_crcs=True, record_size_limit=_LARGEST_RECORD
-        )
-        records = reader.records
-        while True:
-            try:
-                record = next(records)
-            except Exception as error:  # noqa: BLE001 - mcap, struct and zstandard raise many types
-                if not file.read(1):
-                    return  # truncated within a record: it was not closed properly
-                raise self._wrong(f"it is damaged ({error})") from None
-            if isinstance(record, Footer):
-                return
+        self.damaged_bytes = 0
+        for record in mcap_records(file, self._note_damage):
             self.complete |= isinstance(record, Metadata) and record.name == END
             yield record
+
+    def _note_damage(self, count: int) -> None:
+        self.damaged_bytes += count
+        if not self._damage_reported:
+            self._damage_reported = True
+            log.warning("%s is damaged; what is before and after the damage is used", self.path)
 
     def _is_facts(self, record: object) -> bool:
         from mcap.records import Metadata

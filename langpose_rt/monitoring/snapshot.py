@@ -1,7 +1,7 @@
 """Snapshot of the server at one moment, for the heartbeat, the metrics and the status page."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from langpose_rt.monitoring.counters import Stats
 from langpose_rt.protocol.messages import ModelStamp
@@ -20,6 +20,7 @@ class StreamSnapshot:
         offset_ns: Difference from the rig's clock to the server's.
         heard_ago_s: Time since its last message.
         totals: Frames accepted and lost, by name.
+        suspects: Findings of the plausibility checks: reason and sentence.
     """
 
     rig: str
@@ -32,6 +33,7 @@ class StreamSnapshot:
     offset_ns: int
     heard_ago_s: float
     totals: dict[str, int]
+    suspects: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -200,6 +200,7 @@ class Stream:
             offset_ns=0 if frame_queue.clock is None else frame_queue.clock.offset_ns,
             heard_ago_s=max(now_ns - frame_queue.heard_ns, 0) / NS_PER_S,
             totals=dict(frame_queue.totals),
+            suspects=dict(frame_queue.suspects),
         )
 
     def assign_ids(self, frame: Frame, joints: Float32[np.ndarray, "person 17 3"]) -> list[int]:

@@ -54,6 +54,7 @@ class FrameQueue:
         generation: Number of past epochs.
         totals: Frames accepted and lost since the stream appeared, by name; those accepted are
             lifted, shed or failed in the end.
+        suspects: Findings of the plausibility checks so far: reason and sentence.
     """
 
     def __init__(self, camera_lookup: CameraLookup, max_wait_ns: int) -> None:
@@ -62,6 +63,7 @@ class FrameQueue:
         self.epoch: int | None = None
         self.clock: CaptureClock | None = None
         self.totals = dict.fromkeys(("accepted", "late", "dup", "gap", "shed", "failed"), 0)
+        self.suspects: dict[str, str] = {}
         self._reported = dict(self.totals)
         self._camera_lookup, self._max_wait_ns = camera_lookup, max_wait_ns
         self._last_camera: tuple[RigCamera | None, tuple[int, int], CameraModel] | None = None

@@ -187,10 +187,12 @@ class Ingest:
     def _check(self, stream: Stream, message: KeypointMessage, now_ns: int) -> None:
         """Refuse an implausible message, and report every finding once per stream."""
         plausibility = self._plausibility.setdefault(stream, StreamPlausibility())
+        stream.frame_queue.heard_ns = now_ns  # a stream that is refused stays known
         try:
             plausibility.check(message, now_ns)
         finally:
             for found in plausibility.new_findings():
+                stream.frame_queue.suspects |= {found.reason: found.detail}
                 self._announcer.report("suspect", found.reason, found.detail, message.topic)
 
     def _check_axes(self, stream: Stream, frame: Frame) -> None:

@@ -1,34 +1,49 @@
 """Plausibility checks of a live stream: capture clock, image size and keypoint format.
 
 The checks are those of clips (`formats/plausibility.py`), run over recent frames. One object per
-stream; it reads no clock.
+stream; it reads no clock. A stream is checked closely from its first frame on, so that the event
+about an odd one comes with its first poses; one that has proved plausible is sampled.
 """
+
+from collections import deque
 
 import numpy as np
 from jaxtyping import Float32
 
 from langpose_rt.errors import MessageError
 from langpose_rt.formats.plausibility import (
+    MIN_INTERVAL_NS,
     Finding,
     clock_finding,
+    clock_speed_finding,
     format_finding,
     fractions_finding,
     guess_finding,
     image_finding,
+    posture_finding,
 )
-from langpose_rt.geometry.skeleton import SKELETONS
+from langpose_rt.geometry.skeleton import SKELETONS, to_h36m17
 from langpose_rt.protocol.messages import KeypointMessage
 
 FEWEST_STEPS = 3
-"""Steps of a clock in another unit until it is refused."""
+"""Steps of a clock in another unit until it is refused; poses are less than 10 mm off by then."""
 
-SAMPLED_FRAMES = 100
-"""Frames over which keypoints are checked against image size and format."""
+SETTLED_FRAMES = 64
+"""Frames after which a plausible stream is sampled instead of checked closely."""
 
-_JUDGED_EVERY = 50
-_LONGEST_STEP_NS = 2_000_000
-_SLOWER_BY = 200
+SAMPLED_EVERY = 8
+"""Frames of a settled stream for each one that is checked."""
+
+_KEPT = 32
+_JUDGED_AT = frozenset((1, 2, 3, 5, 8, 16, 32, 64))
+_JUDGED_EVERY = 256
+_GUESSED_FRAMES = 5
+_SLOWER_BY = 20
 _LEAST_ELAPSED_NS = 1_000_000
+_SPEED_FRAMES, _SPEED_NS = 8, 100_000_000
+_SPEED_FRAMES_MOST = 256
+_EMPTY_FRAMES = 10
+_LARGEST_FRACTION = 1.5
 
 
 class StreamPlausibility:
@@ -36,12 +51,11 @@ class StreamPlausibility:
 
     def __init__(self) -> None:
         self._epoch: int | None = None
-        self._begin(0, 0)
-        self._sample: list[Float32[np.ndarray, "joint 3"]] = []
-        self._sampled_as: tuple[str, tuple[int, int]] | None = None
-        self._rejected_for: Finding | None = None
+        self._known_as: tuple[int, str, tuple[int, int], bool] = (-1, "", (0, 0), False)
         self._odd: list[Finding] = []
         self._reported: set[str] = set()
+        self._begin(0, 0)
+        self._begin_sample()
 
     def check(self, message: KeypointMessage, now_ns: int) -> None:
         """Check one message and remember it for the next.
@@ -55,12 +69,14 @@ class StreamPlausibility:
                 impossible.
         """
         found = self._clock(message.epoch, message.t_ns, now_ns)
-        if found is None:
-            found = fractions_finding(message.keypoints, message.wh)
-        if found is None:
-            found = self._image_and_format(
-                message.keypoints, message.skeleton, message.wh, guessed=message.format_guessed
-            )
+        known_as = (message.epoch, message.skeleton, message.wh, message.format_guessed)
+        if known_as != self._known_as:
+            self._known_as = known_as
+            self._begin_sample()
+        if message.format_guessed and len(message.keypoints) and not self._seen:
+            self._note(guess_finding(SKELETONS[message.skeleton], "send the fmt"))
+        if found is None and len(message.keypoints):
+            found = self._keypoints(message.keypoints, message.clipped)
         if found is not None and found.impossible:
             self._note(found)
             raise MessageError(found.reason, found.detail)
@@ -77,7 +93,13 @@ class StreamPlausibility:
 
     def _begin(self, t_ns: int, now_ns: int) -> None:
         self._t_ns, self._now_ns = t_ns, now_ns
+        self._first_ns, self._steps = (t_ns, now_ns), 0
         self._short: list[int] = []
+
+    def _begin_sample(self) -> None:
+        self._sample: deque[Float32[np.ndarray, "joint 3"]] = deque(maxlen=_KEPT)
+        self._seen = self._unseen = 0
+        self._rejected_for: Finding | None = None
 
     def _clock(self, epoch: int, t_ns: int, now_ns: int) -> Finding | None:
         """Check the steps of the capture clock against those of the receive clock."""
@@ -88,9 +110,10 @@ class StreamPlausibility:
         step_ns, elapsed_ns = t_ns - self._t_ns, now_ns - self._now_ns
         self._t_ns, self._now_ns = t_ns, now_ns
         if step_ns > 0 and elapsed_ns >= _LEAST_ELAPSED_NS:
-            short = step_ns < _LONGEST_STEP_NS and step_ns * _SLOWER_BY < elapsed_ns
+            short = step_ns < MIN_INTERVAL_NS and step_ns * _SLOWER_BY < elapsed_ns
             self._short = [*self._short[-FEWEST_STEPS:], t_ns] if short else []
         if len(self._short) < FEWEST_STEPS:
+            self._speed(t_ns, now_ns)
             return None
         found = clock_finding(np.array(self._short, np.int64))
         if found is not None and found.impossible:
@@ -98,37 +121,67 @@ class StreamPlausibility:
         detail = f"frames are {step_ns} ns apart, but arrive {elapsed_ns} ns apart"
         return Finding("bad_clock", f"{detail}; expected nanoseconds", impossible=True)
 
-    def _image_and_format(
-        self,
-        people: Float32[np.ndarray, "person joint 3"],
-        skeleton: str,
-        wh: tuple[int, int],
-        *,
-        guessed: bool,
+    def _speed(self, t_ns: int, now_ns: int) -> None:
+        """Note a capture clock that runs at another speed; a step of it begins the count anew."""
+        self._steps += 1
+        captured_ns, received_ns = t_ns - self._first_ns[0], now_ns - self._first_ns[1]
+        if captured_ns <= 0 or self._steps >= _SPEED_FRAMES_MOST:
+            self._first_ns, self._steps = (t_ns, now_ns), 0
+        elif self._steps in (_SPEED_FRAMES, _SPEED_FRAMES_MOST - 1) and received_ns >= _SPEED_NS:
+            found = clock_speed_finding(captured_ns, received_ns)
+            if found is not None:
+                self._note(found)
+
+    def _keypoints(
+        self, people: Float32[np.ndarray, "person joint 3"], clipped: int
     ) -> Finding | None:
-        if not len(people):
+        size = self._known_as[2]
+        scores = people[..., 2]
+        if not scores.any():
+            self._unusable(len(people), clipped)
             return self._rejected_for
-        known_as = (skeleton, wh)
-        if known_as != self._sampled_as:
-            self._sampled_as, self._sample, self._rejected_for = known_as, [], None
-        if guessed:
-            self._note(guess_finding(SKELETONS[skeleton], "send the fmt"))
-        best = int(people[..., 2].sum(-1).argmax())
-        self._sample.append(people[best])
-        if len(self._sample) % _JUDGED_EVERY == 0:
-            self._rejected_for = self._judge(skeleton, wh, guessed=guessed)
-        if len(self._sample) >= SAMPLED_FRAMES:
-            self._sample = []
+        if people.max() <= _LARGEST_FRACTION:
+            found = fractions_finding(people, size)
+            if found is not None:
+                return found
+        self._seen += 1
+        settled = self._seen > SETTLED_FRAMES and self._rejected_for is None
+        every = SAMPLED_EVERY if settled else 1
+        if self._seen % every == 0:
+            best = people[int(scores.sum(-1).argmax())] if len(people) > 1 else people[0]
+            self._sample.append(best)
+            beyond = settled and (best[:, :2].max(0) > size).any()
+            if self._seen in _JUDGED_AT or self._seen % _JUDGED_EVERY == 0 or beyond:
+                self._rejected_for = self._judge()
         return self._rejected_for
 
-    def _judge(self, skeleton: str, wh: tuple[int, int], *, guessed: bool) -> Finding | None:
-        keypoints = np.stack(self._sample)[:, None].astype(np.float64)
-        found = image_finding(keypoints, wh)
-        if found is None:
-            found = format_finding(keypoints, SKELETONS[skeleton])
-            if found is not None and not guessed:
-                found = Finding(found.reason, found.detail, impossible=False)
-        if found is None or found.impossible:
+    def _unusable(self, count: int, clipped: int) -> None:
+        """Note people without a usable keypoint: impossible ones at once, missing ones if many."""
+        self._unseen += 1
+        people = f"{count} people without a usable keypoint"
+        if clipped:
+            width, height = self._known_as[2]
+            size = f"{width} x {height}"
+            detail = f"{people}: infinite, or over 10 images away; expected pixels of {size}"
+            self._note(Finding("far_out", f"{detail}, or fractions as unit norm", impossible=False))
+        elif self._unseen == _EMPTY_FRAMES and not self._seen:
+            detail = f"{people}, {_EMPTY_FRAMES} times; expected scores above 0"
+            self._note(Finding("no_keypoints", detail, impossible=False))
+
+    def _judge(self) -> Finding | None:
+        keypoints = np.stack(self._sample).astype(np.float64)
+        _, name, size, guessed = self._known_as
+        skeleton = SKELETONS[name]
+        found = image_finding(keypoints[:, None], size)
+        if found is not None and found.impossible:
             return found
-        self._note(found)
+        joints = to_h36m17(keypoints, skeleton)
+        of_format = format_finding(keypoints, skeleton, joints, _GUESSED_FRAMES if guessed else 1)
+        if of_format is not None and guessed:
+            return of_format
+        if of_format is not None:
+            self._note(Finding(of_format.reason, of_format.detail, impossible=False))
+        for odd in (found, posture_finding(joints)):
+            if odd is not None:
+                self._note(odd)
         return None

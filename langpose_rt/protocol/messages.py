@@ -212,10 +212,10 @@ event/volume/ reports of a capture volume, by the topic of its poses: camera_asl
 camera_moved, camera_settled, calibrated, two_streams, formats_differ, no_agreement;
 event/record/ reports that a recording has ended before the server, as "disk", "too_slow" or
 "fault"; event/suspect/ reports once per stream and reason that numbers cannot be what they are said
-to be (bad_clock, fractions, wrong_size, other_format: rejected) or are odd (small_size,
-other_format of a named format: used), that the ids of a rig do not last and are the server's from
-now on (ids_do_not_last), and that JSON without `fmt` was taken for a usual format
-(format_guessed).
+to be (bad_clock, fractions, wrong_size, other_format: rejected) or are odd (odd_clock, small_size,
+outside, upside_down, far_out, no_keypoints, other_format of a named format: used), that the ids of
+a rig do not last and are the server's from now on (ids_do_not_last), and that JSON without `fmt`
+was taken for a usual format (format_guessed).
 
 Versions
 ========
@@ -288,6 +288,13 @@ __all__ = [
 ]
 
 
+_EXPECTED = (
+    'expected the parts "kp2d/<rig>/<camera>/", header and keypoints, or the topic and JSON, with '
+    "send_multipart"
+)
+_NEWEST_PICKLE = 5
+
+
 def decode_keypoints(
     parts: Sequence[bytes],
     *,
@@ -310,7 +317,29 @@ def decode_keypoints(
         MessageError: If the message is not acceptable; its reason is one of RejectReason.
     """
     if len(parts) < 2 or parts[1][:1] not in JSON_FIRST_BYTES or not parts[1]:
+        _check_layout(parts)
         return keypoints_from_msgpack(parts)
     if numbering is None:
         raise reject(RejectReason.JSON_REFUSED, "got JSON where only msgpack is accepted")
     return keypoints_from_json(parts, now_ns=now_ns, numbering=numbering, sizes=sizes)
+
+
+def _check_layout(parts: Sequence[bytes]) -> None:
+    """Refuse a message of other parts, naming what they look like.
+
+    Raises:
+        MessageError: bad_parts.
+    """
+    last = parts[-1] if parts else b""
+    pickled = last[:1] == b"\x80" and last[-1:] == b"." and 2 <= last[1] <= _NEWEST_PICKLE
+    if len(parts) <= 2 and pickled:
+        found = "a Python pickle, which is never read, as send_pyobj sends it"
+    elif len(parts) == 1 and last.startswith(b"kp2d/"):
+        found = "one part that begins with the topic"
+    elif len(parts) == 1 and last[:1] in JSON_FIRST_BYTES and last:
+        found = "one part of JSON without a topic, as send_json sends it"
+    elif len(parts) == 2 and parts[0].startswith(b"kp2d/"):
+        found = "two parts, of which the second is no JSON; is the payload missing?"
+    else:
+        return
+    raise reject(RejectReason.BAD_PARTS, f"got {found}; {_EXPECTED}")

@@ -91,16 +91,18 @@ class Replay:
         self.comparison = Comparison()
 
     def run(self, on_entry: Callable[[], None] = lambda: None) -> Comparison:
-        """Replay to the end.
+        """Replay to the end, or to the first damage.
 
         Args:
             on_entry: Called after every entry of the recording.
 
         Raises:
-            ConfigError: If the recording is damaged.
+            ConfigError: If the recording's journal is damaged.
         """
         warm_up_backend(self._pipeline.model)
         for entry in self._recording.entries():
+            if self._recording.damaged_bytes:
+                break  # what is lost here is in the windows of what follows
             if entry.direction == "received":
                 self._waiting.append(entry)
             elif entry.direction == "journal":

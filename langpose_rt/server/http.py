@@ -247,6 +247,10 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Http
     timeout = REQUEST_TIMEOUT_S
 
+    def do_HEAD(self) -> None:
+        """Answer with the headers of a page."""
+        self.do_GET()
+
     def do_GET(self) -> None:
         """Answer one page."""
         path = self.path.partition("?")[0]
@@ -265,7 +269,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Security-Policy", VIEWER_POLICY)
         self.send_header("X-Content-Type-Options", "nosniff")
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
         return None
 
     def _stream_events(self) -> None:
@@ -280,7 +285,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Type", "text/event-stream")
             self.send_header("Cache-Control", "no-store")
             self.end_headers()
-            for event in pages.events():
+            for event in pages.events() if self.command != "HEAD" else ():
                 self.wfile.write(event)
 
     def log_message(self, *_: object) -> None:

@@ -111,7 +111,8 @@ class ViewerFeed:
         status: dict[str, Any] = {name: getattr(now, name) for name in (*shown, "p99_ms")}
         streams = [
             {"name": f"{s.rig}/{s.camera}", "persons": s.persons, "totals": s.totals,
-             "assumed_lens": s.assumed_intrinsics, "heard_ago_s": s.heard_ago_s}
+             "assumed_lens": s.assumed_intrinsics, "heard_ago_s": s.heard_ago_s,
+             "suspects": s.suspects}
             for s in now.streams
         ]  # fmt: skip
         return status | {

@@ -81,14 +81,27 @@ def test_a_file_cut_anywhere_is_read_or_refused_in_one_sentence(tmp_path: Path, 
         assert str(error).startswith(f"{path} is no recording: ")  # noqa: PT017 - either is right
 
 
-def test_damage_is_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.5, 0.7, 0.95])
+def test_one_wrong_byte_costs_its_chunk_and_one_note(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, share: float
+) -> None:
     path = tmp_path / "a.mcap"
-    written(path, 2000)
+    written(path, 4000)
+    before = list(Recording(path).entries())
     data = bytearray(path.read_bytes())
-    data[data.index(b"zstd") + 60] ^= 0xFF  # within the first chunk
+    chunks = data.index(b"zstd") + 60, data.rindex(b"zstd") + 60
+    data[round(chunks[0] + share * (chunks[1] - chunks[0]))] ^= 0xFF
     path.write_bytes(data)
-    with pytest.raises(ConfigError, match="it is damaged"):
-        list(Recording(path).entries())
+    recording = Recording(path)
+    found = list(recording.entries())
+    list(recording.entries())
+    assert len(before) / 2 < len(found) < len(before)
+    assert [entry for entry in before if entry in found] == found
+    assert found[0] == before[0] or found[-1] == before[-1]
+    assert recording.complete
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path} is damaged; what is before and after the damage is used"
+    ]
 
 
 def test_other_files_are_refused_in_one_sentence(tmp_path: Path) -> None:

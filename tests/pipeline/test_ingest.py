@@ -90,6 +90,21 @@ def test_a_stream_that_cannot_be_true_is_refused_counted_and_reported_once() -> 
     assert "they look like milliseconds" in suspects[0].detail
 
 
+def test_a_stream_that_is_refused_stays_known_with_the_reason_until_it_is_silent() -> None:
+    stats, announcer = Stats(), Announcer("srv", 1)
+    desk = ingest(stats, announcer)
+    huge = PERSON * np.array([3, 3, 1], np.float32)
+    for seq in range(60):
+        now_ns = seq * 1_000 * MS
+        assert not desk.receive(keypoint_parts(huge, seq=seq, t_ms=1_000 * seq), now_ns)
+        assert desk.silent(now_ns) == ([], [])
+    (stream,) = desk.streams
+    assert list(stream.snapshot(0).suspects) == ["wrong_size"]
+    kinds = [decode_status(parts).kind for parts in announcer.events(0)]  # type: ignore[union-attr]
+    assert sorted(kinds) == ["reject", "suspect"]
+    assert desk.silent(3_600_000 * MS)[1] == [stream]
+
+
 def test_frames_that_arrive_while_others_are_taken_are_neither_lost_nor_doubled() -> None:
     frames, rigs = 5, 150
     options = {"max_wait_ms": 10_000.0, "max_streams": rigs}

@@ -1,6 +1,8 @@
 """A live stream that cannot be what it says: refused by what it looks like, reported once."""
 
+import contextlib
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -12,7 +14,11 @@ from langpose_rt.formats.clip import DEMO_CLIP
 from langpose_rt.formats.readers import read_clip
 from langpose_rt.geometry.skeleton import to_h36m17
 from langpose_rt.pipeline.offline import frames_of_clip
-from langpose_rt.pipeline.stream_plausibility import FEWEST_STEPS, StreamPlausibility
+from langpose_rt.pipeline.stream_plausibility import (
+    FEWEST_STEPS,
+    SETTLED_FRAMES,
+    StreamPlausibility,
+)
 from langpose_rt.protocol.messages import KeypointMessage
 
 CLIP = read_clip(DEMO_CLIP)
@@ -36,13 +42,27 @@ def refused(frames: list[KeypointMessage], interval_ns: int = 16_666_667) -> lis
     return reasons
 
 
+def findings(frames: list[KeypointMessage], interval_ns: int = 16_666_667) -> list[str]:
+    """Return the reasons of the findings, each with the number of its frame."""
+    stream, found = StreamPlausibility(), []
+    for number, frame in enumerate(frames):
+        with contextlib.suppress(MessageError):
+            stream.check(frame, NOW_NS + number * interval_ns)
+        found += [f"{number} {finding.reason}" for finding in stream.new_findings()]
+    return found
+
+
+def scaled(frame: KeypointMessage, factor: float) -> KeypointMessage:
+    return replace(frame, keypoints=frame.keypoints * np.array([factor, factor, 1], np.float32))
+
+
 def test_an_honest_stream_is_believed() -> None:
     assert refused(FRAMES) == [""] * 100
 
 
 @given(speed=st.floats(0.01, 100), start=st.integers(0, 2 * 10**18))
 @settings(max_examples=20, deadline=None)
-def test_a_clip_played_at_any_speed_is_believed(speed: float, start: int) -> None:
+def test_a_clip_played_at_any_speed_is_served(speed: float, start: int) -> None:
     frames = [replace(frame, t_ns=start + frame.t_ns) for frame in FRAMES[:20]]
     assert refused(frames, round(16_666_667 / speed)) == [""] * 20
 
@@ -82,10 +102,81 @@ def test_fractions_are_refused_from_the_first_frame() -> None:
     assert all(why.startswith("fractions: ") and "from 0 to 1" in why for why in reasons)
 
 
-def test_keypoints_of_another_video_are_refused_once_they_are_many() -> None:
+def test_keypoints_of_another_video_are_refused_from_the_first_frame() -> None:
     reasons = refused([replace(frame, wh=(240, 180)) for frame in FRAMES])
-    assert reasons[:49] == [""] * 49
-    assert all(why.startswith("wrong_size: ") for why in reasons[49:])
+    assert all(why.startswith("wrong_size: ") for why in reasons)
+
+
+def test_a_stream_that_is_refused_is_served_once_it_is_right() -> None:
+    wrong = [scaled(frame, 4) for frame in FRAMES[:4]]
+    reasons = refused([*wrong, *(replace(f, seq=4 + f.seq) for f in FRAMES)])
+    assert all(reasons[:4])
+    assert not any(reasons[16:])
+
+
+@pytest.mark.parametrize(
+    ("factor", "reason"), [(0.3, "0 small_size"), (0.5, "0 small_size"), (3.0, "0 wrong_size")]
+)
+def test_another_size_is_reported_with_the_first_frame(factor: float, reason: str) -> None:
+    assert findings([scaled(frame, factor) for frame in FRAMES]) == [reason]
+
+
+def test_keypoints_outside_the_image_are_reported_unless_they_are_unsure() -> None:
+    frames = [scaled(frame, 1.6) for frame in FRAMES]
+    assert [found.partition(" ")[2] for found in findings(frames)] == ["outside"]
+    unsure = []
+    for frame in frames:
+        keypoints = frame.keypoints.copy()
+        beyond = (keypoints[..., :2] > CLIP.size).any(-1)
+        keypoints[beyond, 2] = 0.01
+        unsure.append(replace(frame, keypoints=keypoints))
+    assert findings(unsure) == []
+
+
+def test_a_size_that_changes_later_is_reported_within_half_a_second() -> None:
+    honest = [replace(FRAMES[n % 100], seq=n, t_ns=n * 16_666_667) for n in range(200)]
+    other = [replace(scaled(frame, 2.5), seq=200 + n) for n, frame in enumerate(honest)]
+    later = [replace(frame, t_ns=(200 + n) * 16_666_667) for n, frame in enumerate(other)]
+    found = findings([*honest, *later])
+    assert next(int(text.split()[0]) for text in found) < 232
+    assert {text.split()[1] for text in found} == {"outside", "wrong_size"}
+
+
+def test_people_who_stand_on_their_heads_are_reported() -> None:
+    frames = []
+    for frame in FRAMES[:5]:
+        keypoints = frame.keypoints.copy()
+        keypoints[..., 1] = (CLIP.size[1] - keypoints[..., 1]) * (keypoints[..., 2] > 0)
+        frames.append(replace(frame, keypoints=keypoints))
+    assert findings(frames) == ["0 upside_down"]
+
+
+def test_people_without_a_usable_keypoint_are_reported_once() -> None:
+    nobody = [replace(frame, keypoints=frame.keypoints * 0) for frame in FRAMES[:30]]
+    assert findings(nobody) == ["9 no_keypoints"]
+    assert findings([*FRAMES[:1], *(replace(f, seq=1 + f.seq) for f in nobody)]) == []
+    assert findings([replace(frame, clipped=25) for frame in nobody]) == ["0 far_out"]
+
+
+@pytest.mark.parametrize(("speed", "told"), [(0.1, True), (0.5, False), (2.0, False), (10, True)])
+def test_a_clock_of_another_speed_is_reported(speed: float, told: bool) -> None:
+    frames = [replace(frame, t_ns=round(frame.t_ns * speed)) for frame in FRAMES]
+    assert [text.partition(" ")[2] for text in findings(frames)] == ["odd_clock"] * told
+
+
+def test_ticks_of_100_ns_are_named() -> None:
+    reasons = refused([replace(frame, t_ns=NOW_NS // 100 + frame.t_ns // 100) for frame in FRAMES])
+    assert reasons[:FEWEST_STEPS] == [""] * FEWEST_STEPS
+    assert all("they look like ticks of 100 ns" in why for why in reasons[FEWEST_STEPS:])
+
+
+def test_a_settled_stream_is_sampled() -> None:
+    stream = StreamPlausibility()
+    with patch.object(StreamPlausibility, "_judge", autospec=True, return_value=None) as judged:
+        for number in range(SETTLED_FRAMES + 512):
+            frame = replace(FRAMES[number % 100], seq=number, t_ns=number * 16_666_667)
+            stream.check(frame, NOW_NS + number * 16_666_667)
+    assert judged.call_count == 10
 
 
 def test_a_guessed_format_is_reported_once() -> None:
@@ -105,9 +196,10 @@ def test_a_guessed_format_that_the_bones_contradict_is_refused_and_a_named_one_r
         for frame in FRAMES
     ]
     reasons = refused([replace(frame, format_guessed=True) for frame in h36m])
-    assert reasons[:49] == [""] * 49
-    assert all(why.startswith("other_format: ") for why in reasons[49:])
+    assert reasons[:4] == [""] * 4
+    assert all(why.startswith("other_format: ") for why in reasons[4:])
     stream = StreamPlausibility()
     for number, frame in enumerate(h36m):
         stream.check(frame, NOW_NS + number * 16_666_667)
-    assert [found.reason for found in stream.new_findings()] == ["other_format"]
+    reasons = [found.reason for found in stream.new_findings()]
+    assert reasons == ["other_format", "upside_down"]  # a hip is where coco17 has a shoulder

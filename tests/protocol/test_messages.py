@@ -1,6 +1,7 @@
 """The wire as a whole: golden bytes, the specification, and hostile bytes."""
 
 import json
+import pickle
 import re
 from collections.abc import Callable
 
@@ -113,6 +114,33 @@ def test_the_first_byte_tells_json() -> None:
         assert message.json
         assert message.t_ns == 5
     assert not decode_keypoints(kp2d_parts(), now_ns=5, numbering=numbering).json
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ([pickle.dumps({"a": 1})], "a Python pickle, which is never read, as send_pyobj sends it"),
+        ([b"kp2d/a/b/", pickle.dumps([1])], "a Python pickle, which is never read"),
+        ([b'{"people": []}'], "one part of JSON without a topic, as send_json sends it"),
+        ([b'kp2d/a/b/ {"people": []}'], "one part that begins with the topic"),
+        ([b"kp2d/a/b/", b"\x81\xa1p\xa4lprt"], "is the payload missing?"),
+        ([], "got 0 parts"),
+        ([b"x"] * 17, "got 17 parts"),
+    ],
+)
+def test_other_parts_are_named_with_what_to_send(parts: list[bytes], words: str) -> None:
+    with pytest.raises(MessageError, match=r"^bad_parts") as caught:
+        decode_keypoints(parts, now_ns=0, numbering=JsonNumbering(9))
+    assert words in caught.value.detail
+    if parts and len(parts) < 3:
+        assert caught.value.detail.endswith("or the topic and JSON, with send_multipart")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
+def test_utf_16_is_named(encoding: str) -> None:
+    raw = '{"people": []}'.encode(encoding)
+    with pytest.raises(MessageError, match="bad_json: it is UTF-16 text; save it as UTF-8"):
+        decode_keypoints([b"kp2d/a/b/", raw], now_ns=0, numbering=JsonNumbering(9))
 
 
 def test_json_is_refused_where_nobody_numbers_it() -> None:

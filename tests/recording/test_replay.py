@@ -182,6 +182,20 @@ def test_a_recording_that_breaks_off_is_replayed_as_far_as_it_goes(
     assert 10 < comparison.frames < len(said)
 
 
+@pytest.mark.parametrize("chunk", ["first", "last"])
+def test_a_damaged_recording_is_replayed_up_to_the_damage(
+    busy: Busy, tmp_path: Path, chunk: str
+) -> None:
+    data = bytearray(busy[0].read_bytes())
+    place = data.index(b"zstd") if chunk == "first" else data.rindex(b"zstd")
+    data[place + 60] ^= 0xFF
+    path = tmp_path / "damaged.mcap"
+    path.write_bytes(data)
+    comparison, _ = replayed(path)
+    assert comparison.equal
+    assert comparison.frames < len(busy[1])
+
+
 def test_a_replay_ends_where_the_server_changed_its_model(busy: Busy, tmp_path: Path) -> None:
     poses = iter(range(1000))
 

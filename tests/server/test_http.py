@@ -1,5 +1,7 @@
 """The HTTP pages, over a real socket."""
 
+import contextlib
+import http.client
 import json
 import socket
 import threading
@@ -108,6 +110,17 @@ def test_status_is_the_whole_snapshot_as_json(health: HealthServer) -> None:
     assert (found["server"], found["state"], found["slots"]) == ("srv", "ready", 8)
     assert found["model"]["id"] == "fake"
     assert found["counters"]["messages"] == 0
+
+
+@pytest.mark.parametrize("path", ["/livez", "/metrics", "/status", "/", "/live"])
+def test_head_is_answered_with_the_headers_only(health: HealthServer, path: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", health.port, timeout=20)
+    with contextlib.closing(connection):
+        connection.request("HEAD", path)
+        reply = connection.getresponse()
+        assert reply.status == 200
+        assert reply.read() == b""
+        assert path == "/live" or int(reply.headers["Content-Length"]) > 0
 
 
 def test_an_unknown_page_says_which_there_are(health: HealthServer) -> None:

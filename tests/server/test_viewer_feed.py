@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from langpose_rt.monitoring.snapshot import VolumeCamera, VolumeSnapshot
+from langpose_rt.monitoring.snapshot import StreamSnapshot, VolumeCamera, VolumeSnapshot
 from langpose_rt.protocol.messages import encode_pose
 from langpose_rt.server.viewer_feed import MOST_VIEWERS, VIEWER, ViewerFeed, viewer_file
 from tests.monitoring.test_snapshot import empty_snapshot
@@ -40,6 +40,17 @@ def test_nothing_is_kept_when_nobody_watches() -> None:
         next(events)
         feed.close()
         assert list(events) == []
+
+
+def test_the_status_names_odd_streams() -> None:
+    stream = StreamSnapshot(
+        rig="rig0", camera="cam0", epoch=1, persons=0, waiting=0, unanswered=0,
+        assumed_intrinsics=False, offset_ns=0, heard_ago_s=0.0, totals={},
+        suspects={"small_size": "keypoints reach 300, 200"},
+    )  # fmt: skip
+    feed = ViewerFeed()
+    status = feed._status(replace(empty_snapshot(), streams=(stream,)))
+    assert status["streams"][0]["suspects"] == {"small_size": "keypoints reach 300, 200"}
 
 
 def test_one_page_too_many_is_refused_until_another_leaves() -> None:

@@ -307,7 +307,10 @@ function showStream(status) {
     second.textContent = `${live} of ${status.volume.cameras.length} cameras live`;
     return;
   }
-  second.textContent = (lost || "nothing lost") + (status.assumed_lens ? " · lens assumed" : "") + (LEVEL[stream?.pose?.level_src] ?? "");
+  const suspects = Object.entries(status.suspects ?? {});
+  second.textContent = [lost || "nothing lost", ...(status.assumed_lens ? ["lens assumed"] : []),
+    ...suspects.map(([reason]) => reason.replaceAll("_", " "))].join(" · ") + (LEVEL[stream?.pose?.level_src] ?? "");
+  second.title = suspects.map(([, sentence]) => sentence).join("\n");
 }
 const figure = (ms) => (ms < 9.995 ? ms.toFixed(2) : ms < 99.95 ? ms.toFixed(1) : ms.toFixed(0));
 // The state decides about chip, banner and people together: nobody is drawn while the server is not heard.

@@ -22,6 +22,7 @@ from langpose_rt.cli.commands.lift import (
     lift_with_progress,
 )
 from langpose_rt.cli.lifted_video import save_video
+from langpose_rt.cli.terminal.printable import printable
 from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _done(written: list[Written], arguments: argparse.Namespace) -> int:
         return 0
     for one in written:
         rate = "" if one.rate_hz is None else f" at {one.rate_hz:g} Hz"
-        print(f"{one.out}: {one.persons} person(s), {one.frames} frames{rate}")
+        print(f"{printable(one.out)}: {one.persons} person(s), {one.frames} frames{rate}")
     return 0
 
 

@@ -24,6 +24,7 @@ from langpose_rt.cli.arguments.options import (
     config_from_arguments,
 )
 from langpose_rt.cli.terminal.progress_line import counted
+from langpose_rt.cli.terminal.printable import printable
 from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -123,9 +124,10 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps({"out": str(arguments.out)} | facts | {"notes": notes}))
     else:
         rate = f"{poses / took_s:,.0f} poses/s" if poses else "no person was seen"
-        print(f"{arguments.out}: {frames} frames, {columns} columns, {poses} poses, {rate}")
+        out = printable(str(arguments.out))
+        print(f"{out}: {frames} frames, {columns} columns, {poses} poses, {rate}")
         if notes:
-            print(f"note: {'; '.join(notes)}")
+            print(f"note: {printable('; '.join(notes))}")
     return 0
 
 

@@ -28,6 +28,7 @@ from langpose_rt.cli.arguments.detection import (
     check_video_flags,
     detector_from_arguments,
 )
+from langpose_rt.cli.terminal.printable import printable
 from langpose_rt.cli.terminal.progress_line import ProgressLine
 from langpose_rt.client.address import Connection
 from langpose_rt.errors import ConfigError, LangPoseError
@@ -109,7 +110,7 @@ def _publish_clip(arguments: argparse.Namespace, server: Connection) -> int:
 
     clip = clip_from_arguments(arguments, Path(arguments.file))
     for note in clip.notes:
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {printable(note)}", file=sys.stderr)
     playback = Playback(speed=arguments.speed, loops=0 if arguments.loop else 1)
     sent = 0
     stop = _stop_after(arguments.seconds)

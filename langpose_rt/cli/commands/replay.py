@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from langpose_rt.cli.arguments.connection import add_key_arguments
 from langpose_rt.cli.arguments.options import check_writable
+from langpose_rt.cli.terminal.printable import printable
 from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
         comparison = _run_with_progress(replay)
     if comparison.model_changed:
         notes.append("the server changed its model; it was replayed up to there")
+    elif recording.damaged_bytes:
+        notes.append("the recording is damaged; it was replayed up to there")
     elif not recording.complete:
         notes.append("the recording was not closed in order; it was replayed as far as it goes")
     _print(arguments, comparison, notes)
@@ -205,7 +208,7 @@ def _run_with_progress(replay: "Replay") -> "Comparison":
 
 def _print(arguments: argparse.Namespace, found: "Comparison", notes: list[str]) -> None:
     for sentence in notes:
-        print(f"note: {sentence}", file=sys.stderr)
+        print(f"note: {printable(sentence)}", file=sys.stderr)
     if arguments.json:
         facts = dataclasses.asdict(found) | {"equal": found.equal, "notes": notes}
         print(json.dumps({"file": str(arguments.file)} | facts))

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from langpose_rt.cli.arguments.connection import add_connection_arguments, connection_from_arguments
+from langpose_rt.cli.terminal.printable import printable
 from langpose_rt.errors import ConfigError, LangPoseError
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _waiting(endpoint: str) -> str:
 
 
 def _title(server: dict[str, Any]) -> str:
-    return (
+    return printable(
         f"{server['server']} {server['state']}, up {server['uptime_s']:.0f} s, "
         f"{server['persons']} people, {server['fps']:.0f} poses/s, p99 {server['p99_ms']:.2f} ms"
     )
@@ -117,7 +118,8 @@ def _title(server: dict[str, Any]) -> str:
 def _event(event: dict[str, Any]) -> str:
     times = f" x{event['count']}" if event["count"] > 1 else ""
     text = event["detail"] or f"{event['reason']} {event['subject']}"
-    return f"{event['ago_s']:.0f} s ago {event['kind']}/{event['reason']}{times}: {text}"
+    about = f"{event['kind']}/{event['reason']}{times}"
+    return printable(f"{event['ago_s']:.0f} s ago {about}: {text}")
 
 
 def _line(report: dict[str, Any], endpoint: str) -> str:
@@ -150,7 +152,7 @@ def _table(report: dict[str, Any]) -> "RenderableType":
     from rich.text import Text
 
     server = report["server"]
-    title = Text(f"{_title(server)}, {server['model']} on {server['backend']}")
+    title = Text(printable(f"{_title(server)}, {server['model']} on {server['backend']}"))
     caption = None if report["streams"] else "no poses yet"
     table = Table(title=title, title_justify="left", caption=caption, box=SIMPLE_HEAD)
     for number, heading in enumerate(_HEADINGS):

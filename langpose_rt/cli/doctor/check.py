@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from langpose_rt.cli.terminal.printable import printable
 from langpose_rt.errors import LangPoseError
 
 Verdict = Literal["ok", "warn", "fail"]
@@ -54,4 +55,4 @@ def _shortened(text: str) -> str:
     for place, short in ((str(Path.cwd()), "."), (str(Path.home()), "~")):
         if place != "/":
             text = text.replace(place, short)
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))

@@ -1,6 +1,8 @@
 """Check of a running server: heartbeat, state and clock offset."""
 
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from langpose_rt.cli.doctor.check import Check
 from langpose_rt.client.address import Connection
@@ -38,23 +40,43 @@ def check_server(connection: Connection) -> list[Check]:
         f"{beat.fps:.0f} poses/s, p99 {beat.p99_ms:.1f} ms{model}"
     )
     if beat.state == "ready":
-        return [Check(name="server", verdict="ok", found=found), _check_skew(connection)]
+        return [Check(name="server", verdict="ok", found=found), *_ask(connection)]
     advice = "its log says why"
     alive = Check(name="server", verdict="warn", found=found, advice=advice)
-    return [alive, _check_skew(connection)]
+    return [alive, *_ask(connection)]
 
 
-def _check_skew(connection: Connection) -> Check:
+def _ask(connection: Connection) -> list[Check]:
+    """Check what only the control socket answers: the clock, and streams with odd numbers."""
     from langpose_rt.client.control import ControlClient
 
     endpoint = endpoint_after(connection.endpoint, 2)
     try:
         with ControlClient(endpoint, timeout_s=_HEARD_S, **connection.keys) as control:
             offset_ns, uncertainty_ns = control.clock()
+            streams = control.status()["streams"]
     except LangPoseError as error:
         advice = "poses do not need it; open the port in the firewall to control from here"
-        return Check(name="skew", verdict="warn", found=str(error), advice=advice)
-    return skew_check(offset_ns / NS_PER_MS, uncertainty_ns / NS_PER_MS)
+        return [Check(name="skew", verdict="warn", found=str(error), advice=advice)]
+    return [skew_check(offset_ns / NS_PER_MS, uncertainty_ns / NS_PER_MS), *stream_checks(streams)]
+
+
+def stream_checks(streams: Sequence[Mapping[str, Any]]) -> list[Check]:
+    """Return a warning for every finding of the server about a stream.
+
+    Args:
+        streams: Entries of `streams` in the server's status.
+    """
+    return [
+        Check(
+            name="stream",
+            verdict="warn",
+            found=f"{stream['rig']}/{stream['camera']}: {sentence}",
+            advice=f"correct what the rig sends ({reason})",
+        )
+        for stream in streams
+        for reason, sentence in stream.get("suspects", {}).items()
+    ]
 
 
 def skew_check(skew_ms: float, uncertainty_ms: float) -> Check:

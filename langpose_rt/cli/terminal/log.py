@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
 from langpose_rt.cli.terminal.log_repeats import LogRepeats
+from langpose_rt.cli.terminal.printable import printable
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("text", "json")
@@ -56,7 +57,7 @@ class TextFormatter(logging.Formatter):
         if over_s is not None:
             often = f" ({count} more in {over_s:.0f} s)"
         line = super().formatMessage(record) + (f" [{about}]" if about else "") + often
-        return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
+        return printable(line)
 
 
 class JsonFormatter(logging.Formatter):

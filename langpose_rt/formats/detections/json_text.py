@@ -31,7 +31,7 @@ def json_from_bytes(raw: bytes, decoder: "msgspec.json.Decoder[ValueT]") -> Valu
             expected.
     """
     raw = raw.removeprefix(codecs.BOM_UTF8)
-    if raw.startswith(_WIDE_MARKS):
+    if raw.startswith(_WIDE_MARKS) or raw[1:2] == b"\0":
         raise ValueError("it is UTF-16 text; save it as UTF-8")
     try:
         return decoder.decode(raw)

@@ -1,15 +1,23 @@
 """Check of a running server."""
 
+import time
+
+import numpy as np
 import pytest
 
 from langpose_rt.cli.doctor import server as server_check
 from langpose_rt.cli.doctor.ports import is_free
-from langpose_rt.cli.doctor.server import check_server, endpoint_after, skew_check
+from langpose_rt.cli.doctor.server import (
+    check_server,
+    endpoint_after,
+    skew_check,
+    stream_checks,
+)
 from langpose_rt.client.address import Connection
 from langpose_rt.errors import ConfigError
 from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.server import Server
-from tests.fakes import FakeBackend
+from tests.fakes import FakeBackend, keypoint_parts, person_px
 
 
 def three_free_ports() -> int:
@@ -40,6 +48,28 @@ def test_a_running_server_says_how_it_does_and_its_clock_is_this_clock() -> None
     assert alive.verdict == "ok"
     assert alive.found.startswith("'langpose' is ready: 0 cameras, 0 people")
     assert (skew.name, skew.verdict) == ("skew", "ok")
+
+
+def test_streams_with_odd_numbers_are_warnings() -> None:
+    odd = {"rig": "rig0", "camera": "cam0", "suspects": {"small_size": "keypoints reach 300, 200"}}
+    found = stream_checks([odd, {"rig": "rig1", "camera": "cam0"}])
+    assert [(one.verdict, one.found) for one in found] == [
+        ("warn", "rig0/cam0: keypoints reach 300, 200")
+    ]
+
+
+def test_a_running_server_names_its_odd_streams() -> None:
+    port = three_free_ports()
+    server = Server(FakeBackend(), ServerConfig(port=port, http_port=None))
+    server.start()
+    try:
+        tiny = person_px((0, 0, 4)) * np.array([0.1, 0.1, 1], np.float32)
+        server.pipeline.receive(keypoint_parts(tiny), time.time_ns())
+        *_, stream = check_server(Connection(endpoint=f"tcp://127.0.0.1:{port}"))
+    finally:
+        server.stop()
+    assert stream.found.startswith("rig0/cam0: keypoints reach")
+    assert stream.advice == "correct what the rig sends (small_size)"
 
 
 def test_a_control_port_that_is_shut_is_something_to_look_at(
