@@ -4,7 +4,8 @@ The file formats are in `clip_npz.py` and `openpose_json.py`; `readers.py` choos
 
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,7 @@ class Clip:
         joints: Indices of the joints of pose3d that count; None for all.
         format_guessed: Nobody named the format: it is the usual one of its number of keypoints.
         notes: What is odd about the clip, one sentence each, for the person who uses it.
+        names: Names of people by their number in `ids`, where a tracker gave texts.
     """
 
     keypoints: Float[np.ndarray, "frame person keypoint 3"]
@@ -82,6 +84,7 @@ class Clip:
     joints: tuple[int, ...] | None = None
     format_guessed: bool = False
     notes: tuple[str, ...] = ()
+    names: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def present(self) -> Bool[np.ndarray, "frame person"]:

@@ -8,13 +8,14 @@
     gravity  (3)         unit vector that points down, camera axes; only where it is known
     level_src            what gravity rests on, as in pose messages; with gravity only
     frame    text        axes of pose and root: "camera", or "world" of a capture volume
+    names, named_ids     (N) names of people and their ids, where a tracker gave texts
 
 A missing person is NaN. Files without `frame` are in camera axes. What fusion knows beyond that is
 in `fused_npz.py`, keypoint clips are in another file: `clip_npz.py`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ class PoseSequence:
     gravity: Vector | None = None
     level_src: str = "none"
     frame: str = "camera"
+    names: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, t_ns: Int[np.ndarray, " frame"], persons: int) -> "PoseSequence":
@@ -67,7 +69,13 @@ def arrays_of_lifted(lifted: PoseSequence) -> dict[str, np.ndarray]:
     arrays = {name: np.asarray(getattr(lifted, name)) for name in names}
     if lifted.gravity is not None:
         arrays |= {"gravity": np.array(lifted.gravity), "level_src": np.array(lifted.level_src)}
+    if lifted.names:
+        arrays |= {"named_ids": np.array(list(lifted.names)), "names": _texts(lifted.names)}
     return arrays
+
+
+def _texts(names: Mapping[int, str]) -> np.ndarray:
+    return np.array(list(names.values()), np.str_)
 
 
 def lifted_from_npz(path: str | Path) -> PoseSequence:
@@ -91,7 +99,15 @@ def lifted_from_npz(path: str | Path) -> PoseSequence:
             gravity=_gravity(archive),
             level_src=archive.text("level_src") if "level_src" in archive else "none",
             frame=frame,
+            names=_names(archive),
         )
+
+
+def _names(archive: Archive) -> dict[int, str]:
+    if "names" not in archive:
+        return {}
+    ids = archive.integers("named_ids", "N").tolist()
+    return dict(zip(ids, archive.words("names"), strict=False))
 
 
 def _gravity(archive: Archive) -> Vector | None:
@@ -118,6 +134,7 @@ def tracks_from_lifted(lifted: PoseSequence, stream: str) -> list[Track]:
                 gravity=lifted.gravity,
                 level_src=lifted.level_src,
                 frame=lifted.frame,
+                name=lifted.names.get(person, ""),
             )
         )
     return tracks
@@ -132,6 +149,7 @@ def lifted_from_tracks(tracks: Sequence[Track]) -> PoseSequence:
         gravity=first.gravity,
         level_src=first.level_src,
         frame=first.frame,
+        names={track.person: track.name for track in tracks if track.name},
     )
     for column, track in enumerate(tracks):
         frames = np.searchsorted(t_ns, track.t_ns)

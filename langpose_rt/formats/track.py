@@ -46,6 +46,7 @@ class Track:
         frame: Axes of the joints: "camera", "world" or "level".
         gravity: Unit vector that points down, in those axes; None if it is not known.
         level_src: Source of the gravity, as in pose messages.
+        name: Name of the person, where a tracker gave a text.
     """
 
     stream: str
@@ -56,6 +57,7 @@ class Track:
     frame: str = "camera"
     gravity: Vector | None = None
     level_src: str = "none"
+    name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

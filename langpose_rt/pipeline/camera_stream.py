@@ -168,6 +168,7 @@ class Stream:
         self._slot_table, self._track_timeout_s = slot_table, track_timeout_s
         self._track_timeout_ns, self._coast_ns = round(track_timeout_s * 1e9), coast_ns
         self._slots: dict[int, int] = {}
+        self._names: dict[int, str] = {}
         self._next_id = self._previous_ns = self._newcomer_ns = 0
         self._tracker, self._id_trust = Tracker(self._new_id, track_timeout_s), IdTrust()
 
@@ -244,6 +245,13 @@ class Stream:
         )
         return [number for number, slot in self._slots.items() if seen_ns[slot] < limit_ns]
 
+    def names_of(self, ids: Sequence[int]) -> tuple[str | None, ...] | None:
+        """Return the names that the rig gave people; None if it named none of them."""
+        if not self._names:
+            return None
+        found = tuple(self._names.get(number) for number in ids)
+        return found if any(found) else None
+
     def awaits(self, ids: list[int]) -> bool:
         """Return True if a pending frame has one of these people."""
         return any(number in ids for tracked in self.pending for number in tracked.ids)
@@ -255,6 +263,8 @@ class Stream:
             BackendError: If the backend could not reset the slots; they are released all the same.
         """
         removed = list(self._slots) if ids is None else ids
+        for number in removed:
+            self._names.pop(number, None)
         self._slot_table.release([self._slots.pop(number) for number in removed])
 
     def restart(self, generation: int) -> None:
@@ -288,6 +298,8 @@ class Stream:
             if slot is not None:
                 kept.append(person)
                 slots.append(slot)
+        if frame.message.names is not None:
+            self._names |= {ids[n]: name for n in kept if (name := frame.message.names[n])}
         if len(kept) < len(ids):
             joints, ids = joints[kept], [ids[person] for person in kept]
         self._previous_ns = frame.stamp.time_ns

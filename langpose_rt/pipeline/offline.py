@@ -24,6 +24,7 @@ from langpose_rt.protocol.frames import (
     frame_with_people,
     rig_camera_from_intrinsics,
 )
+from langpose_rt.protocol.keypoints import names_of_people
 from langpose_rt.protocol.messages import (
     KeypointMessage,
     PoseMessage,
@@ -62,7 +63,8 @@ def frames_of_clip(clip: Clip, rig: str, camera: str, *, epoch: int) -> Iterator
     )
     for seq, (present, t_ns) in enumerate(zip(clip.present, clip.t_ns, strict=True)):
         people, ids = clip.keypoints[seq, present], clip.ids[seq, present]
-        yield frame_with_people(without_people, people, ids, seq=seq, t_ns=int(t_ns))
+        frame = frame_with_people(without_people, people, ids, seq=seq, t_ns=int(t_ns))
+        yield replace(frame, names=names_of_people(frame.ids, clip.names))
 
 
 def lift_clip(
@@ -152,7 +154,8 @@ def _sequence_from_messages(messages: list[PoseMessage], clip: Clip) -> PoseSequ
             lifted.root[frame, column] = message.root[rows]
     if not messages:
         return lifted
-    return replace(lifted, gravity=messages[-1].gravity, level_src=messages[-1].level_src)
+    last = messages[-1]
+    return replace(lifted, names=clip.names, gravity=last.gravity, level_src=last.level_src)
 
 
 def _columns_of_clip(messages: list[PoseMessage], clip: Clip) -> list[dict[int, int]]:

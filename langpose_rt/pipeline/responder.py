@@ -139,6 +139,7 @@ class PoseMessageBuilder:
                 lookahead_ns=stream.newest_ns - stamp.time_ns,
             ),
             drop=frame.drop,
+            names=stream.names_of(tracked.ids),
             actions=None if lifted.actions is None else lifted.actions[rows],
         )
 

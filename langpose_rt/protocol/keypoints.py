@@ -4,7 +4,7 @@ Bad numbers are corrected and counted here, those of cameras in `camera_info.py`
 `keypoints_json.py`; the byte format is specified in `messages.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 from msgspec import Meta
 
+from langpose_rt.formats.detections.detected_people import Names
 from langpose_rt.geometry.skeleton import SKELETONS
 from langpose_rt.protocol.camera_info import RigCamera, camera_checked
 from langpose_rt.protocol.header import (
@@ -92,6 +93,7 @@ class KeypointMessage:
         duplicate_ids: People whose id was taken by an earlier one; their id became -1.
         json: The message arrived as JSON.
         format_guessed: The rig did not name the format; it is the usual one of its joints.
+        names: Name of every person where a tracker gives texts; None without one.
     """
 
     rig: str
@@ -113,6 +115,7 @@ class KeypointMessage:
     duplicate_ids: int = 0
     json: bool = False
     format_guessed: bool = False
+    names: Names | None = None
 
     @property
     def topic(self) -> str:
@@ -135,6 +138,7 @@ class _Header(Stamp, kw_only=True, omit_defaults=True):
     cam: RigCamera | None = None
     person_height_m: HeightM | None = None
     sync: ClockSync | None = None
+    names: Names | None = None
 
 
 _DECODER = msgspec.msgpack.Decoder(_Header)
@@ -193,6 +197,7 @@ def encode_keypoints(message: KeypointMessage) -> list[bytes]:
         cam=message.cam,
         person_height_m=message.person_height_m,
         sync=sync_checked(message.sync, message.t_ns),
+        names=message.names,
     )
     payload = array_to_bytes(message.keypoints, "<f4")
     parts = [message.topic.encode(), header_to_bytes(header), payload]
@@ -218,7 +223,8 @@ def keypoints_from_msgpack(parts: Sequence[bytes]) -> KeypointMessage:
         raise reject(RejectReason.BAD_SHAPE, f"got {columns} columns, expected 3: x, y, score")
     raw = array_from_bytes(parts[2], header.shape, header.dtype)
     wh = size_from_wire(header.wh)
-    kept = detections_from_wire(raw, ids_from_wire(header.ids), wh, unit=header.unit)
+    ids = ids_from_wire(header.ids)
+    kept = detections_from_wire(raw, ids, wh, unit=header.unit)
     t_ns = time_from_wire(header.t)
     return KeypointMessage(
         rig=rig,
@@ -238,7 +244,26 @@ def keypoints_from_msgpack(parts: Sequence[bytes]) -> KeypointMessage:
         clipped=kept.clipped,
         people_dropped=kept.people_dropped,
         duplicate_ids=kept.duplicate_ids,
+        names=_names_from_wire(header.names, ids, kept.ids),
     )
+
+
+def _names_from_wire(
+    names: Names | None, ids: Sequence[int], kept: Int64[np.ndarray, " person"]
+) -> Names | None:
+    if names is None:
+        return None
+    if len(names) != len(ids):
+        raise reject(RejectReason.BAD_IDS, f"got {len(names)} names for {len(ids)} ids")
+    return names_of_people(kept, dict(zip(ids, names, strict=True)))
+
+
+def names_of_people(
+    ids: Int64[np.ndarray, " person"], names: Mapping[int, str | None]
+) -> Names | None:
+    """Return the name of every person by id; None if nobody has one."""
+    found = tuple(names.get(number) if number >= 0 else None for number in ids.tolist())
+    return found if any(found) else None
 
 
 def sync_checked(sync: ClockSync | None, t_ns: int) -> ClockSync | None:

@@ -15,15 +15,19 @@ import numpy.typing as npt
 from langpose_rt.formats.detections.detected_people import (
     Instance,
     Landmarks,
+    NamedId,
+    Names,
     Numbers,
     OpenPosePerson,
     check_people_named,
     has_own_scores,
+    names_of_ids,
     numbers_of_landmarks,
     people_from_instances,
     people_from_landmarks,
     people_from_openpose,
     people_with_scores,
+    person_id,
 )
 from langpose_rt.formats.detections.json_text import FIRST_BYTES, json_from_bytes
 from langpose_rt.geometry.camera import name_in
@@ -61,6 +65,7 @@ from langpose_rt.protocol.keypoints import (
     check_joint_count,
     detections_from_wire,
     ids_from_wire,
+    names_of_people,
     size_from_wire,
     sync_checked,
 )
@@ -125,7 +130,8 @@ class _Document(msgspec.Struct):
     fmt: str | None = None
     unit: Unit = "px"
     wh: tuple[Pixels | float, Pixels | float] | None = None
-    ids: Sequence[PersonId | float] | None = None
+    ids: Sequence[PersonId | float | str] | None = None
+    names: Names | None = None
     fps: FramesPerSecond | None = None
     cam: RigCamera | None = None
     person_height_m: HeightM | None = None
@@ -194,6 +200,7 @@ def keypoints_from_json(
         duplicate_ids=kept.duplicate_ids,
         json=True,
         format_guessed=document.fmt is None,
+        names=names_of_people(kept.ids, _names_of(document, ids)),
     )
 
 
@@ -235,8 +242,21 @@ def _people_of(document: _Document) -> tuple[npt.NDArray[np.float64], Sequence[i
     else:
         raise reject(RejectReason.BAD_JSON, "got none of people, instances and keypoints")
     if document.ids is not None:
-        ids = ids_from_wire(document.ids)
+        numbers = [person_id(i) if isinstance(i, str) else i for i in document.ids]
+        ids_from_wire(numbers)
+        ids = [i if isinstance(i, NamedId) else int(i) for i in numbers]
     return people, ids
+
+
+def _names_of(document: _Document, ids: Sequence[int]) -> Mapping[int, str | None]:
+    """Return the names of people by number: those beside the ids, and ids that are texts."""
+    names: dict[int, str | None] = dict(names_of_ids(ids))
+    if document.names is None:
+        return names
+    if len(document.names) != len(ids):
+        count = len(document.names)
+        raise reject(RejectReason.BAD_IDS, f"got {count} names for {len(ids)} ids")
+    return dict(zip(ids, document.names, strict=True))
 
 
 def _with_format(

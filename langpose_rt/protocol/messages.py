@@ -87,6 +87,7 @@ kp2d/1: the people one camera saw in one frame
     sync   {offset: time, unc: uint}: what a rig found by `clock` requests (`control.py`):
            what to add to `t` to have the server's unix nanoseconds, and how wrong that may be; the
            clocks drift apart, so ask again every few seconds
+    names  [string]*P the tracker's texts for the people, nil without one; at most 64 characters
     bbox   reserved and not read
 
 Payload: P * K * 3 floats, person by person, joint by joint. P = 0 is legal (an empty payload part)
@@ -115,7 +116,8 @@ space, tells. UTF-8, null for a missing number. One of
     {"landmarks": [[{"x": 0.5, "y": 0.5, "visibility": 0.9}, ...], ...]}              MediaPipe
 `scores` beside `keypoints` of two columns are those of rtmlib; a landmark may stand for any
 [x, y, score]. NaN and Infinity are null, a byte order mark is passed over, and `t`, `wh` and `ids`
-may be floats without a fraction. Objects may add any key of kp2d/1. What is left out is filled in:
+may be floats without a fraction; an id that is a text gets a number and becomes the name. Objects
+may add any key of kp2d/1. What is left out is filled in:
 `t` is the time of receipt, `epoch` and `seq` are numbered by the server (unless both are given),
 `ids` are -1, `fmt` follows the number of joints (17 coco17, 18 openpose18, 25 body25, 26 halpe26,
 33 blazepose33, 133 coco133, 135 body135, 136 halpe136), `wh` comes from the server's camera file.
@@ -155,6 +157,8 @@ pose3d/1: the 3D people of that frame
                     failed: uint, those of a step in which the backend failed; absent if 0
     extra           list of {name: string, shape: [uint], dtype: string}, one for each part from [3]
   optional
+    names           [string]*P: the tracker's texts for the people, nil without one; left out where
+                    the header would exceed its limit
     actions         for every person a list of [label, score], best first; shortened where the
                     header would exceed its limit
     gravity         [float]*3, the unit vector that points down, in the axes of `frame`

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from jaxtyping import Float32, Int64, UInt8, UInt32
 
 from langpose_rt.errors import MessageError
+from langpose_rt.formats.detections.detected_people import Names
 from langpose_rt.protocol.fusion_info import FusionInfo
 from langpose_rt.protocol.header import (
     PROTOCOL,
@@ -144,6 +145,7 @@ class PoseMessage:
         level_src: Source of the gravity.
         win: State of the window.
         drop: Frames lost since the last message of the topic.
+        names: Name of every person where the rig's tracker gives texts; None without one.
         actions: For every person (label, score) pairs, best first, if actions are loaded.
         embedding: Motion embedding of every person; reserved.
         echo: The 2D keypoints in pixels and score as 17 joints; reserved.
@@ -178,6 +180,7 @@ class PoseMessage:
     level_src: LevelSource = "none"
     win: WindowFill
     drop: Drops = NO_DROPS
+    names: Names | None = None
     actions: Actions | None = None
     embedding: Float32[np.ndarray, "person channel"] | None = None
     echo: Float32[np.ndarray, "person 17 3"] | None = None
@@ -220,6 +223,7 @@ class _Header(Stamp, kw_only=True, omit_defaults=True):
     gravity: tuple[float, float, float] | None = None
     level_src: LevelSource = "none"
     fused: FusionInfo | None = None
+    names: Names | None = None
 
 
 _DECODER = msgspec.msgpack.Decoder(_Header)
@@ -248,8 +252,8 @@ _SHAPES = {"poses": (17, 4), "root": (3,)} | {
 def encode_pose(message: PoseMessage) -> list[bytes]:
     """Encode a pose message.
 
-    Actions are shortened to the best of every person, then left out, where they do not fit the
-    header: a label never costs a pose.
+    Actions are shortened to the best of every person, then left out, then the names, where they do
+    not fit the header: a label never costs a pose.
 
     Raises:
         MessageError: not_finite, if a number to be published is not; bad_shape or bad_ids, if the
@@ -309,6 +313,7 @@ def decode_pose(parts: Sequence[bytes]) -> PoseMessage:
         drop=header.drop,
         actions=header.actions,
         fused=header.fused,
+        names=header.names,
         **{name: array.copy() for name, array in arrays.items()},
     )
 
@@ -339,6 +344,7 @@ def _header_of(message: PoseMessage, extra: tuple[Extra, ...]) -> _Header:
         drop=message.drop,
         extra=extra,
         actions=message.actions,
+        names=message.names,
         gravity=message.gravity,
         level_src=message.level_src,
         fused=message.fused,
@@ -377,7 +383,9 @@ def _check_people(header: _Header, arrays: Mapping[str, npt.NDArray[Any]]) -> No
         if not np.isfinite(array).all():
             raise reject(RejectReason.NOT_FINITE, f"{name} holds a number that is not finite")
     actions = header.actions or ()
+    lists: dict[str, Sequence[object] | None]
     lists = {"state": header.state, "win.filled": header.win.filled, "actions": actions or None}
+    lists["names"] = header.names
     for name, entries in lists.items():
         if entries is not None and len(entries) != people:
             raise reject(RejectReason.BAD_SHAPE, f"got {len(entries)} {name} for {people} people")
@@ -388,12 +396,15 @@ def _check_people(header: _Header, arrays: Mapping[str, npt.NDArray[Any]]) -> No
 
 
 def _header_to_bytes(header: _Header) -> bytes:
-    """Encode the header with as many actions as fit."""
+    """Encode the header with as many actions and names as fit."""
     while True:
         try:
             return header_to_bytes(header)
         except MessageError:
-            if not header.actions:
+            if not (header.actions or header.names):
                 raise
+        if not header.actions:
+            header = msgspec.structs.replace(header, names=None)
+            continue
         best = tuple(pairs[:1] for pairs in header.actions)
         header = msgspec.structs.replace(header, actions=None if best == header.actions else best)

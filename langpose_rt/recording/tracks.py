@@ -21,6 +21,7 @@ class _TrackedColumns:
     t_ns: list[int] = field(default_factory=list)
     joints: list[np.ndarray] = field(default_factory=list)
     sigma_m: list[np.ndarray] = field(default_factory=list)
+    name: str = ""
 
 
 @dataclass
@@ -82,6 +83,7 @@ def tracks_from_recording(recording: Recording) -> list[Track]:
             frame=frame,
             gravity=levels.get((stream, frame), _Level()).gravity,
             level_src=levels.get((stream, frame), _Level()).level_src,
+            name=columns.name,
         )
         for (stream, person, frame), columns in sorted(persons.items())
     ]
@@ -102,5 +104,6 @@ def _add(
             continue  # the clock stepped back; time must increase within a file
         root = 0.0 if message.root is None else message.root[index]
         columns.t_ns.append(t_ns)
+        columns.name = (message.names[index] if message.names else None) or columns.name
         columns.joints.append(message.poses[index, :, :3] + root)
         columns.sigma_m.append(message.poses[index, :, 3])

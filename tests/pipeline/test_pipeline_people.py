@@ -207,3 +207,19 @@ def test_somebody_the_model_failed_for_does_not_coast() -> None:
         (message,) = test.feed(seq=frame, at_ms=20 * frame)
         assert message.ids.tolist() == []
     assert test.counter("forgotten") == 1
+
+
+def test_names_of_the_rigs_tracker_come_with_the_poses_and_coasting_people_keep_theirs() -> None:
+    test, person = bench(coast_ms=200.0), person_px((0, 0, 4))
+    other = person_px((1, 0, 4))
+    for frame in range(10):
+        (message,) = test.feed(
+            person, other, ids=[5, 6], names=("alice", None), seq=frame, at_ms=20 * frame
+        )
+        assert message.names == ("alice", None)
+    (message,) = test.feed(other, ids=[6], seq=10, at_ms=200)
+    assert dict(zip(message.ids.tolist(), message.names or (), strict=True)) == {
+        6: None, 5: "alice",
+    }  # fmt: skip
+    (message,) = test.feed(other, ids=[6], seq=200, at_ms=5000)
+    assert message.names is None

@@ -15,7 +15,12 @@ from hypothesis import strategies as st
 from langpose_rt.errors import MessageError
 from langpose_rt.geometry.keypoint_formats import USUAL
 from langpose_rt.geometry.skeleton import SKELETONS
-from langpose_rt.protocol.keypoints import ClockSync, KeypointMessage
+from langpose_rt.protocol.keypoints import (
+    ClockSync,
+    KeypointMessage,
+    encode_keypoints,
+    keypoints_from_msgpack,
+)
 from langpose_rt.protocol.keypoints_json import (
     MAX_JSON_BYTES,
     JsonNumbering,
@@ -290,7 +295,8 @@ def test_a_named_format_overrules_the_number_of_joints() -> None:
         ([{"keypoints": FLAT, "idx": [0.0]}] * 2, [-1, -1]),
         ([{"keypoints": FLAT, "idx": 0}], [-1]),
         ([{"keypoints": FLAT, "idx": []}], [-1]),
-        ([{"keypoints": FLAT, "idx": "seven"}], [-1]),
+        ([{"keypoints": FLAT, "idx": "7"}], [7]),
+        ([{"keypoints": FLAT, "idx": "-1"}], [-1]),
         ([{"keypoints": FLAT, "idx": True}], [-1]),
         ([{"keypoints": FLAT, "idx": 1e300}], [-1]),
         ([{"keypoints": FLAT, "idx": 1.5}], [-1]),
@@ -303,6 +309,30 @@ def test_ids_are_taken_where_they_are_numbers(given: object, ids: list[int]) -> 
 
 
 @pytest.mark.skipif(not REAL_OPENPOSE.exists(), reason="the shared real clips are not here")
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"keypoints": [POINTS, POINTS], "ids": ["alice", 7]},
+        {"keypoints": [POINTS, POINTS], "ids": [3, 7], "names": ["alice", None]},
+        [{"keypoints": FLAT, "track_id": "alice"}, {"keypoints": FLAT, "track_id": "7"}],
+        {"people": [{"pose_keypoints_2d": FLAT, "person_id": n} for n in (["alice"], "7")]},
+    ],
+)
+def test_ids_that_are_texts_are_names(given: object) -> None:
+    first, second = read(given), read(given)
+    assert first.names == ("alice", None)
+    assert first.ids.tolist() == second.ids.tolist()
+    assert first.ids[1] == 7
+    again = keypoints_from_msgpack(encode_keypoints(first))
+    assert (again.names, again.ids.tolist()) == (first.names, first.ids.tolist())
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", "b", "c"], [1, 2], ["x" * 65, "b"]])
+def test_names_that_do_not_fit_are_refused(names: list[object]) -> None:
+    with pytest.raises(MessageError, match=r"bad_ids|bad_json"):
+        read({"keypoints": [POINTS, POINTS], "ids": [1, 2], "names": names})
+
+
 def test_what_openpose_wrote_is_read_in_the_format_that_is_named() -> None:
     document = json.loads(REAL_OPENPOSE.read_bytes())
     flat = document["people"][0]["pose_keypoints_2d"]

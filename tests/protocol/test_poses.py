@@ -284,3 +284,12 @@ def test_a_gravity_of_another_sender_comes_to_length_1_and_one_without_direction
     for wrong in ((0.0, 0.0, 0.0), (float("nan"), 0.0, 1.0)):
         with pytest.raises(MessageError):
             decode_pose(encode_pose(replace(pose_sample(1), gravity=wrong, level_src="given")))
+
+
+def test_names_are_carried_and_left_out_where_they_do_not_fit() -> None:
+    named = forged(pose_sample(2), names=("alice", None))
+    assert decode_pose(encode_pose(named)).names == ("alice", None)
+    crowd = forged(pose_sample(64), names=("x" * 64,) * 64, actions=None)
+    found = decode_pose(encode_pose(crowd))
+    assert found.names is None
+    assert len(found.ids) == 64

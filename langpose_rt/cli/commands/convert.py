@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -69,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="file to write; its ending says what: .trc .c3d .bvh .csv .npz, .mp4 of a video",
     )  # fmt: skip
     parser.add_argument("--stream", metavar="RIG/CAMERA", help="only this stream")
-    parser.add_argument("--person", type=int, metavar="ID", help="only this person")
+    parser.add_argument("--person", metavar="ID", help="only this person, by number or name")
     parser.add_argument(
         "--all", action="store_true", help="one file for each person, OUT-rig-camera-id"
     )
@@ -210,7 +211,7 @@ def _chosen(tracks: "list[Track]", arguments: argparse.Namespace) -> "list[Track
     chosen = [
         track
         for track in tracks
-        if stream in (None, track.stream) and person in (None, track.person)
+        if stream in (None, track.stream) and person in (None, str(track.person), track.name)
     ]
     if not chosen:
         wanted = " of ".join(str(w) for w in (person, stream) if w is not None)
@@ -220,16 +221,20 @@ def _chosen(tracks: "list[Track]", arguments: argparse.Namespace) -> "list[Track
 
 def _listed(tracks: "Sequence[Track]") -> str:
     """List the available streams and people, a few of each."""
-    people: dict[str, list[int]] = {}
+    people: dict[str, list[str]] = {}
     for track in tracks:
-        people.setdefault(track.stream, []).append(track.person)
+        people.setdefault(track.stream, []).append(_called(track))
     return "; ".join(
         f"{stream} with {_some(numbers)}" for stream, numbers in list(people.items())[:_SHOWN]
     ) + ("; ..." if len(people) > _SHOWN else "")
 
 
-def _some(numbers: "Sequence[int]") -> str:
-    return ", ".join(map(str, numbers[:_SHOWN])) + (", ..." if len(numbers) > _SHOWN else "")
+def _some(people: "Sequence[str]") -> str:
+    return ", ".join(people[:_SHOWN]) + (", ..." if len(people) > _SHOWN else "")
+
+
+def _called(track: "Track") -> str:
+    return track.name or str(track.person)
 
 
 def _one_file_each(
@@ -295,4 +300,5 @@ def _names_of(tracks: "Sequence[Track]", out: Path) -> list[Path]:
 
 def _name_of(track: "Track", out: Path) -> Path:
     stream = track.stream.replace("/", "-")
-    return out.with_name(f"{out.stem}-{stream}-{track.person}{out.suffix}")
+    person = re.sub(r"[^\w.-]+", "_", _called(track))
+    return out.with_name(f"{out.stem}-{stream}-{person}{out.suffix}")

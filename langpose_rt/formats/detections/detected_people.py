@@ -4,8 +4,9 @@ Shared by the readers of files and of messages, so that both read the same. Erro
 with the reasons of the wire: one frame is not acceptable.
 """
 
+import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -18,7 +19,38 @@ MAX_ID = (1 << 53) - 1
 
 BAD_JSON, BAD_SHAPE, SEVERAL_FRAMES = "bad_json", "bad_shape", "several_frames"
 
+MAX_NAME_CHARS = 64
+"""Longer names of people are cut."""
+
+Names = tuple[Annotated[str, msgspec.Meta(max_length=MAX_NAME_CHARS)] | None, ...]
+"""A name of every person; None without one."""
+
 _MAX_OFFENDER_CHARS = 80
+_NOBODY = ("", "-1")
+_NAMED_ID = 1 << 52
+"""Least number of a person who has a name instead of a number."""
+
+
+class NamedId(int):
+    """Number of a person whom a tracker calls by a text, which it keeps.
+
+    The number is a hash of the text, so that it is the same in every frame, file and start.
+    """
+
+    name: str
+
+    @classmethod
+    def of(cls, text: str) -> "NamedId":
+        """Return the number of a text."""
+        digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=6).digest()
+        number = cls(_NAMED_ID + int.from_bytes(digest, "big"))
+        number.name = text[:MAX_NAME_CHARS]
+        return number
+
+
+def names_of_ids(ids: Sequence[int]) -> dict[int, str]:
+    """Return the names of those numbers that have one."""
+    return {int(number): number.name for number in ids if isinstance(number, NamedId)}
 
 
 class Landmark(msgspec.Struct):
@@ -236,16 +268,22 @@ def has_own_scores(numbers: Sequence[Any]) -> bool:
 
 
 def person_id(*candidates: object) -> int:
-    """Return the first candidate that is a number of a person, alone or in lists; else -1."""
+    """Return the first candidate that is a number or a name, alone or in lists; else -1."""
     for value in candidates:
         number = value
         while isinstance(number, list) and number:  # AlphaPose: [[1.0], [1.0]] after merging boxes
             number = number[0]
+        if isinstance(number, str) and number.strip() not in _NOBODY:
+            return int(number) if _is_number(number) else NamedId.of(number.strip())
         if isinstance(number, bool) or not isinstance(number, int | float):
             continue
         if 0 <= number <= MAX_ID and number == int(number):
             return int(number)
     return -1
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and int(text[:17]) <= MAX_ID and len(text) < 17
 
 
 def _scores_beside(instance: Instance) -> list[float | None] | None:

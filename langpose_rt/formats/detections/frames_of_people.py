@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.clip import Clip, ClipOverrides, keypoints_normalised, times_from_fps
+from langpose_rt.formats.detections.detected_people import names_of_ids
 from langpose_rt.geometry.skeleton import Skeleton, skeleton_of_size
 
 MAX_PEOPLE = 64
@@ -95,6 +96,7 @@ def clip_from_frames(
         wanted = f"{len(skeleton.joints)} of the format {skeleton.name}; say another with --format"
         raise ConfigError(f"{path}: found {count} keypoints a person; expected {wanted}")
     keypoints, ids = _padded(path, kept, len(skeleton.joints))
+    names = names_of_ids([number for frame in kept for number in frame.ids])
     numbers = np.array([number - min(frames) for number in frames], np.int64)
     crowded = max(len(frame.people) for frame in frames.values())
     if crowded > MAX_PEOPLE:
@@ -109,6 +111,7 @@ def clip_from_frames(
         gravity=overrides.gravity,
         format_guessed=overrides.skeleton is None,
         notes=tuple(notes),
+        names=names,
     )
 
 

@@ -25,6 +25,8 @@ from tests.formats.test_bvh import kinematics
 from tests.formats.walker import swinging, track_of
 from tests.recording.test_tracks import recorded_walk
 
+NAMED = ((3, "bob"), (1 << 52, "Zo\u00eb/1"))
+
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -32,6 +34,19 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("convert") / "walk.mcap"
     recorded_walk(path)
     return path
+
+
+def test_people_whom_a_tracker_names_keep_their_names(tmp_path: Path) -> None:
+    tracks = [replace(track_of(swinging(20)), person=n, name=name) for n, name in NAMED]
+    lifted_to_npz(tmp_path / "a.npz", lifted_from_tracks(tracks))
+    assert run_here("convert", tmp_path / "a.npz", "-o", tmp_path / "b.trc", "--all").code == 0
+    assert sorted(path.name for path in tmp_path.glob("*.trc")) == [
+        "b-file-clip-Zo\u00eb_1.trc", "b-file-clip-bob.trc",
+    ]  # fmt: skip
+    done = run_here("convert", tmp_path / "a.npz", "-o", tmp_path / "c.trc", "--person", "bob")
+    assert done.code == 0, done.err
+    done = run_here("convert", tmp_path / "a.npz", "-o", tmp_path / "c.trc", "--person", "nobody")
+    assert "it has file/clip with bob, Zo\u00eb/1" in done.err
 
 
 @pytest.mark.parametrize("ending", ["trc", "c3d", "bvh"])

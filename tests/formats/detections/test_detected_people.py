@@ -8,9 +8,12 @@ import pytest
 
 from langpose_rt.errors import MessageError
 from langpose_rt.formats.detections.detected_people import (
+    MAX_ID,
     Instance,
+    NamedId,
     OpenPosePerson,
     check_people_named,
+    names_of_ids,
     people_from_instances,
     people_from_openpose,
     people_with_scores,
@@ -30,10 +33,20 @@ def test_openpose_people_are_numbers_and_ids() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "number"), [(3, 3), (None, -1), ([], -1), ([[2.0]], 2), ("a", -1)]
+    ("value", "number"), [(3, 3), (None, -1), ([], -1), ([[2.0]], 2), (True, -1)]
 )
 def test_an_id_is_a_number_alone_or_in_lists(value: object, number: int) -> None:
     assert person_id(value) == number
+
+
+def test_a_text_is_a_name_with_the_same_number_everywhere() -> None:
+    alice, bob = person_id("alice"), person_id(["bob"])
+    assert isinstance(alice, NamedId)
+    assert (alice.name, alice) == ("alice", person_id(" alice "))
+    assert alice != bob
+    assert names_of_ids([alice, 3, bob, -1]) == {int(alice): "alice", int(bob): "bob"}
+    assert (person_id("12"), person_id("-1"), person_id("  ")) == (12, -1, -1)
+    assert 0 <= person_id("9" * 400) <= MAX_ID
 
 
 def test_scores_of_instances_are_beside_their_keypoints() -> None:
