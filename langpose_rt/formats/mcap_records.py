@@ -9,8 +9,7 @@ Source: https://mcap.dev/spec
 import re
 import struct
 from collections.abc import Callable, Iterator
-from io import BytesIO
-from typing import BinaryIO
+from io import BufferedIOBase, BytesIO
 
 MAGIC = b"\x89MCAP0\r\n"
 
@@ -31,7 +30,7 @@ _SEARCHED_BYTES = 16 << 20
 _BEGINNING = re.compile(rb"(?=[\x06\x07\x0c\x0f].{4}\x00{4})", re.DOTALL)
 
 
-def mcap_records(file: BinaryIO, on_damage: OnDamage) -> Iterator[object]:
+def mcap_records(file: BufferedIOBase, on_damage: OnDamage) -> Iterator[object]:
     """Iterate over the records after the magic, up to the footer or to a truncation.
 
     Args:
@@ -59,7 +58,7 @@ def mcap_records(file: BinaryIO, on_damage: OnDamage) -> Iterator[object]:
         place = end
 
 
-def _end_of_record(file: BinaryIO, place: int, size: int) -> int | None:
+def _end_of_record(file: BufferedIOBase, place: int, size: int) -> int | None:
     """Return where a record ends; its own place for the footer or no record, None for damage."""
     file.seek(place)
     head = file.read(_HEAD.size)
@@ -72,7 +71,7 @@ def _end_of_record(file: BinaryIO, place: int, size: int) -> int | None:
     return place if opcode == _FOOTER else end
 
 
-def _records_at(file: BinaryIO, place: int, end: int) -> list[object] | None:
+def _records_at(file: BufferedIOBase, place: int, end: int) -> list[object] | None:
     """Return a record, or those in a chunk; none for an index, None if it is damaged."""
     from mcap.exceptions import EndOfFile
     from mcap.stream_reader import StreamReader
@@ -101,7 +100,7 @@ def _fills_its_record(raw: bytes) -> bool:
     return data + 8 + int.from_bytes(raw[data : data + 8], "little") == len(raw)
 
 
-def _next_record(file: BinaryIO, start: int, size: int) -> int | None:
+def _next_record(file: BufferedIOBase, start: int, size: int) -> int | None:
     """Return the place of the next record that has a follower; None if none is found."""
     file.seek(start)
     data = file.read(_SEARCHED_BYTES)
@@ -113,7 +112,7 @@ def _next_record(file: BinaryIO, start: int, size: int) -> int | None:
     return None
 
 
-def _channels_of_summary(file: BinaryIO, size: int) -> Iterator[object]:
+def _channels_of_summary(file: BufferedIOBase, size: int) -> Iterator[object]:
     """Iterate over the channels that the end of a whole file repeats."""
     tail = size - len(MAGIC) - _FOOTER_BYTES
     file.seek(max(tail, 0))

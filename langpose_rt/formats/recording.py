@@ -22,6 +22,7 @@ import contextlib
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
@@ -214,7 +215,7 @@ class Recording:
             damaged = "it is damaged at its beginning"
             raise self._wrong(damaged if self.damaged_bytes else "it was not made by langpose-rt")
 
-    def _records_of_file(self, file: BinaryIO) -> Iterator[object]:
+    def _records_of_file(self, file: BufferedIOBase) -> Iterator[object]:
         try:
             from mcap.records import Metadata
         except ModuleNotFoundError as error:
