@@ -200,7 +200,7 @@ def read_manifest(folder: Path) -> Manifest:
         )
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except (msgspec.DecodeError, ConfigError) as error:
+    except (msgspec.DecodeError, ConfigError, RecursionError) as error:
         raise ModelError(f"{path} is damaged ({error}); export the model again") from error
     if manifest.version != MANIFEST_VERSION:
         raise ModelError(

@@ -23,6 +23,8 @@ from langpose_rt.manifest import (
 )
 from langpose_rt.runtime.backend import DEFAULT_MODEL
 
+DEEP = b'{"x": ' + b"[" * 200_000
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -80,7 +82,7 @@ def test_a_file_name_cannot_leave_the_folder(folder: Path) -> None:
         read_manifest(folder)
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"version": "x"}', b"\xff\xfe"])
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"version": "x"}', b"\xff\xfe", DEEP])
 def test_a_damaged_manifest_is_one_sentence(folder: Path, damage: bytes) -> None:
     (folder / MANIFEST_NAME).write_bytes(damage)
     with pytest.raises(ModelError, match="damaged"):

@@ -19,11 +19,12 @@ OnDamage = Callable[[int], None]
 """Receives the number of bytes that were passed over."""
 
 _HEAD = struct.Struct("<BQ")
-_FOOTER, _CHANNEL, _CHUNK = 0x02, 0x04, 0x06
+_FOOTER, _CHANNEL, _CHUNK, _MESSAGE_INDEX = 0x02, 0x04, 0x06, 0x07
 _READ = frozenset((0x03, _CHANNEL, _CHUNK, 0x0C))
 """Opcodes of schema, channel, chunk and metadata; messages are in chunks, which have checksums."""
 _OPCODES = range(0x01, 0x10)
 _FOOTER_BYTES = 20
+_CHANNEL_BYTES = 2
 _CHUNK_NUMBERS_BYTES = 28
 """Of a chunk's times, size and checksum, before the name of its compression."""
 _SEARCHED_BYTES = 16 << 20
@@ -68,7 +69,9 @@ def _end_of_record(file: BufferedIOBase, place: int, size: int) -> int | None:
     end = place + _HEAD.size + length
     if opcode not in _OPCODES or length > LARGEST_RECORD or end > size:
         return None
-    return place if opcode == _FOOTER else end
+    if opcode == _FOOTER:
+        return place if length == _FOOTER_BYTES else None
+    return end
 
 
 def _records_at(file: BufferedIOBase, place: int, end: int) -> list[object] | None:
@@ -78,10 +81,10 @@ def _records_at(file: BufferedIOBase, place: int, end: int) -> list[object] | No
 
     file.seek(place)
     raw = file.read(end - place)
+    if not _fills_its_record(raw):
+        return None
     if raw[0] not in _READ:
         return []
-    if raw[0] == _CHUNK and not _fills_its_record(raw):
-        return None
     found: list[object] = []
     reader = StreamReader(BytesIO(raw), skip_magic=True, validate_crcs=True)
     try:
@@ -94,7 +97,12 @@ def _records_at(file: BufferedIOBase, place: int, end: int) -> list[object] | No
 
 
 def _fills_its_record(raw: bytes) -> bool:
-    """Return True if the lengths within a chunk add up to that of its record."""
+    """Return True if the lengths within a chunk or its index add up to that of the record."""
+    if raw[0] == _MESSAGE_INDEX:
+        entries = _HEAD.size + _CHANNEL_BYTES
+        return entries + 4 + int.from_bytes(raw[entries : entries + 4], "little") == len(raw)
+    if raw[0] != _CHUNK:
+        return True
     named = _HEAD.size + _CHUNK_NUMBERS_BYTES
     data = named + 4 + int.from_bytes(raw[named : named + 4], "little")
     return data + 8 + int.from_bytes(raw[data : data + 8], "little") == len(raw)

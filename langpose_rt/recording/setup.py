@@ -121,5 +121,5 @@ def setup_from_facts(facts: Mapping[str, str]) -> RecordedSetup:
             for name, text in facts.items()
         }
         return msgspec.convert(values, RecordedSetup)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ConfigError(f"the recording's setup is damaged: {error}") from None

@@ -12,8 +12,8 @@ from tests.commands import python
 from tests.formats.entries import FACTS, entries
 
 
-def written(path: Path, count: int = 50, *, finished: bool = True) -> list[Entry]:
-    found = entries(count)
+def written(path: Path, count: int = 50, *, size: int = 40, finished: bool = True) -> list[Entry]:
+    found = entries(count, size)
     writer = RecordingWriter(path, FACTS)
     for entry in found:
         writer.add(entry)
@@ -81,16 +81,15 @@ def test_a_file_cut_anywhere_is_read_or_refused_in_one_sentence(tmp_path: Path, 
         assert str(error).startswith(f"{path} is no recording: ")  # noqa: PT017 - either is right
 
 
-@pytest.mark.parametrize("share", [0.01, 0.3, 0.5, 0.7, 0.95])
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.6])
 def test_one_wrong_byte_costs_its_chunk_and_one_note(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, share: float
 ) -> None:
     path = tmp_path / "a.mcap"
-    written(path, 4000)
+    written(path, 4000, size=200)
     before = list(Recording(path).entries())
     data = bytearray(path.read_bytes())
-    chunks = data.index(b"zstd") + 60, data.rindex(b"zstd") + 60
-    data[round(chunks[0] + share * (chunks[1] - chunks[0]))] ^= 0xFF
+    data[round(share * len(data))] ^= 0xFF
     path.write_bytes(data)
     recording = Recording(path)
     found = list(recording.entries())

@@ -289,7 +289,7 @@ def test_a_gravity_of_another_sender_comes_to_length_1_and_one_without_direction
 def test_names_are_carried_and_left_out_where_they_do_not_fit() -> None:
     named = forged(pose_sample(2), names=("alice", None))
     assert decode_pose(encode_pose(named)).names == ("alice", None)
-    crowd = forged(pose_sample(64), names=("x" * 64,) * 64, actions=None)
+    crowd = forged(pose_sample(64), names=("\u00fc" * 64,) * 64, actions=None)
     found = decode_pose(encode_pose(crowd))
     assert found.names is None
     assert len(found.ids) == 64

@@ -189,7 +189,7 @@ def test_a_damaged_recording_is_replayed_up_to_the_damage(
 ) -> None:
     data = bytearray(busy[0].read_bytes())
     chunks = [found.start() for found in re.finditer(b"zstd", data)]
-    data[chunks[int(share * len(chunks))] + 60] ^= 0xFF
+    data[chunks[int(share * len(chunks) / 2)] + 60] ^= 0xFF  # the second half are indices
     path = tmp_path / "damaged.mcap"
     path.write_bytes(data)
     comparison, _ = replayed(path)

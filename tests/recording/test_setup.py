@@ -24,7 +24,9 @@ def test_a_setup_comes_back_from_text() -> None:
     assert setup_from_facts(facts | {"epoch": "12", "unknown": "1"}).epoch == 12
 
 
-@pytest.mark.parametrize("change", [{"pipeline": "{"}, {"model": "3"}, {"slots": '"many"'}])
+@pytest.mark.parametrize("change", [
+    {"pipeline": "{"}, {"model": "3"}, {"slots": '"many"'}, {"pipeline": "[" * 200_000},
+])  # fmt: skip
 def test_a_damaged_setup_is_one_sentence(change: dict[str, str]) -> None:
     facts = RecordedSetup.of(FakeBackend(), CONFIG, threads=1).to_facts()
     with pytest.raises(ConfigError, match="the recording's setup is damaged"):

@@ -47,11 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Calibrate, write the file, and say how good it is."""
     from langpose_rt.cli.arguments.clip_files import clips_of_cameras
-    from langpose_rt.cli.arguments.options import check_writable
+    from langpose_rt.cli.arguments.options import check_not_input, check_writable
     from langpose_rt.formats.calibration import OFFSET_KEY, cameras_from_toml, cameras_to_toml
     from langpose_rt.fusion.calibration.calibration_from_people import CalibrationOptions, calibrate
 
     check_writable(arguments.out, "calibration")
+    for path in (*arguments.files, *([arguments.lenses] if arguments.lenses else [])):
+        check_not_input(arguments.out, path)
     if arguments.picture is not None:
         check_writable(arguments.picture, "picture")
     options = CalibrationOptions(

@@ -49,7 +49,7 @@ NOT_FOR_FILES = (
 )
 """Options of the live pipeline that have no effect on a file."""
 
-_OTHER_ENDINGS = (".trc", ".c3d", ".bvh", ".csv", ".mcap", ".json")
+_CONVERTED_TO = (".trc", ".c3d", ".bvh", ".csv")
 
 SLOTS = 128
 """Twice the most people of a frame: lost people keep their slot until the track timeout."""
@@ -110,6 +110,8 @@ def run(arguments: argparse.Namespace) -> int:
     check_writable(arguments.out, "poses")
     for path in arguments.files:
         check_not_input(arguments.out, path)
+    if arguments.cameras is not None:
+        check_not_input(arguments.out, arguments.cameras)
     started_s = time.perf_counter()
     lifted, notes = (_fused if arguments.fuse else _lifted)(arguments)
     took_s = time.perf_counter() - started_s
@@ -195,11 +197,13 @@ def check_npz(out: Path) -> None:
     Raises:
         ConfigError: If the ending is that of another format.
     """
-    if out.suffix.lower() in _OTHER_ENDINGS:
-        raise ConfigError(
-            f"{out} is an npz file by content; choose -o {out.stem}.npz, then "
-            f"'langpose-rt convert {out.stem}.npz -o {out.name}'"
-        )
+    if out.suffix.lower() in ("", ".npz"):
+        return
+    then = f", then 'langpose-rt convert {out.stem}.npz -o {out.name}'"
+    convertible = out.suffix.lower() in _CONVERTED_TO
+    raise ConfigError(
+        f"{out} is an npz file by content; choose -o {out.stem}.npz{then if convertible else ''}"
+    )
 
 
 def config_of_pipeline(arguments: argparse.Namespace) -> "PipelineConfig":

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from langpose_rt.cli.terminal.log_repeats import LogRepeats
 from langpose_rt.cli.terminal.printable import printable
@@ -58,6 +58,10 @@ class TextFormatter(logging.Formatter):
             often = f" ({count} more in {over_s:.0f} s)"
         line = super().formatMessage(record) + (f" [{about}]" if about else "") + often
         return printable(line)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - of the base
+        """Return the traceback; what an exception says may come from the network."""
+        return "\n".join(map(printable, super().formatException(ei).split("\n")))
 
 
 class JsonFormatter(logging.Formatter):

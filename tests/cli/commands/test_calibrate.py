@@ -52,6 +52,16 @@ def test_one_file_is_refused_in_a_line(
     assert "found 1 camera; expected at least 2" in capsys.readouterr().err
 
 
+def test_a_file_that_is_read_is_never_written_over(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lenses = tmp_path / "lenses.toml"
+    lenses.write_text("[cam]")
+    assert main(["calibrate", *files, "--lenses", str(lenses), "-o", str(lenses)]) == 2
+    assert "is the file that is read; choose another -o" in capsys.readouterr().err
+    assert lenses.read_text() == "[cam]"
+
+
 def test_lenses_of_another_rig_are_refused(
     files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

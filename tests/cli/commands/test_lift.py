@@ -221,6 +221,22 @@ def test_the_file_that_is_read_is_never_written_over(model: Path, clip_file: Pat
     assert "is the file that is read; choose another -o" in done.sentence
 
 
+def test_a_calibration_is_never_written_over(model: Path, clip_file: Path, tmp_path: Path) -> None:
+    calibration = tmp_path / "calibration.npz"
+    calibration.write_text("[cam]")
+    done = run_here("lift", clip_file, "--cameras", calibration, "-o", calibration)
+    assert (done.code, calibration.read_text()) == (2, "[cam]")
+
+
+@pytest.mark.parametrize("name", ["out.npy", "out.mp4", "out.mcap", "out.json", "out.toml"])
+def test_poses_are_written_as_npz_only(
+    model: Path, clip_file: Path, tmp_path: Path, name: str
+) -> None:
+    done = run_here("lift", clip_file, "-o", tmp_path / name, "--model", model)
+    assert done.code == 2
+    assert done.sentence.endswith("is an npz file by content; choose -o out.npz")
+
+
 @pytest.mark.parametrize("name", ["out.trc", "out.C3D", "out.csv"])
 def test_poses_are_never_written_under_the_name_of_another_format(
     model: Path, clip_file: Path, tmp_path: Path, name: str

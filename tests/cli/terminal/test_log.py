@@ -56,6 +56,18 @@ def test_a_traceback_is_part_of_the_object() -> None:
     assert "ValueError: inside" in json.loads(line)["traceback"]
 
 
+def test_a_traceback_cannot_colour_a_terminal() -> None:
+    try:
+        raise ValueError("\x1b[31m red")
+    except ValueError:
+        record = logging.getLogger("x").makeRecord(
+            "x", logging.ERROR, "f", 1, "failed", (), sys.exc_info()
+        )
+    text = TextFormatter().format(record)
+    assert "\x1b" not in text
+    assert text.splitlines()[-1] == r"ValueError: \x1b[31m red"
+
+
 def test_a_thousand_complaints_are_two_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
