@@ -7,7 +7,6 @@ Source: https://mcap.dev/spec
 """
 
 import re
-import struct
 from collections.abc import Callable, Iterator
 from io import BufferedIOBase, BytesIO
 
@@ -18,7 +17,8 @@ LARGEST_RECORD = 256 << 20
 OnDamage = Callable[[int], None]
 """Receives the number of bytes that were passed over."""
 
-_HEAD = struct.Struct("<BQ")
+_HEAD_BYTES = 9
+"""Of an opcode and a length."""
 _FOOTER, _CHANNEL, _CHUNK, _MESSAGE_INDEX = 0x02, 0x04, 0x06, 0x07
 _READ = frozenset((0x03, _CHANNEL, _CHUNK, 0x0C))
 """Opcodes of schema, channel, chunk and metadata; messages are in chunks, which have checksums."""
@@ -62,11 +62,11 @@ def mcap_records(file: BufferedIOBase, on_damage: OnDamage) -> Iterator[object]:
 def _end_of_record(file: BufferedIOBase, place: int, size: int) -> int | None:
     """Return where a record ends; its own place for the footer or no record, None for damage."""
     file.seek(place)
-    head = file.read(_HEAD.size)
-    if len(head) < _HEAD.size:
+    head = file.read(_HEAD_BYTES)
+    if len(head) < _HEAD_BYTES:
         return place
-    opcode, length = _HEAD.unpack(head)
-    end = place + _HEAD.size + length
+    opcode, length = head[0], int.from_bytes(head[1:], "little")
+    end = place + _HEAD_BYTES + length
     if opcode not in _OPCODES or length > LARGEST_RECORD or end > size:
         return None
     if opcode == _FOOTER:
@@ -99,11 +99,11 @@ def _records_at(file: BufferedIOBase, place: int, end: int) -> list[object] | No
 def _fills_its_record(raw: bytes) -> bool:
     """Return True if the lengths within a chunk or its index add up to that of the record."""
     if raw[0] == _MESSAGE_INDEX:
-        entries = _HEAD.size + _CHANNEL_BYTES
+        entries = _HEAD_BYTES + _CHANNEL_BYTES
         return entries + 4 + int.from_bytes(raw[entries : entries + 4], "little") == len(raw)
     if raw[0] != _CHUNK:
         return True
-    named = _HEAD.size + _CHUNK_NUMBERS_BYTES
+    named = _HEAD_BYTES + _CHUNK_NUMBERS_BYTES
     data = named + 4 + int.from_bytes(raw[named : named + 4], "little")
     return data + 8 + int.from_bytes(raw[data : data + 8], "little") == len(raw)
 

@@ -23,8 +23,8 @@ from langpose_rt.cli.arguments.options import (
     check_writable,
     config_from_arguments,
 )
-from langpose_rt.cli.terminal.progress_line import counted
 from langpose_rt.cli.terminal.printable import printable
+from langpose_rt.cli.terminal.progress_line import counted
 from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
