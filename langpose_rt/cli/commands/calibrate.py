@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     from langpose_rt.cli.arguments.options import check_not_input, check_writable
     from langpose_rt.formats.calibration import OFFSET_KEY, cameras_from_toml, cameras_to_toml
     from langpose_rt.fusion.calibration.calibration_from_people import CalibrationOptions, calibrate
+    from langpose_rt.fusion.calibration.coverage import gaps_in_view
 
     check_writable(arguments.out, "calibration")
     for path in (*arguments.files, *([arguments.lenses] if arguments.lenses else [])):
@@ -62,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     lenses = None if arguments.lenses is None else cameras_from_toml(arguments.lenses)
     clips = clips_of_cameras(arguments, arguments.files, lenses)
     found = calibrate(clips, options)
+    found = replace(found, advice=(*gaps_in_view(clips), *found.advice))
     offsets = {f"{OFFSET_KEY}{n}": f"{1000 * s:.1f}" for n, s in found.offsets_s.items()}
     remarks = {"made_by": "langpose-rt calibrate"} | (offsets if arguments.offsets else {})
     cameras_to_toml(arguments.out, found.cameras, remarks)
