@@ -170,7 +170,7 @@ class Equations:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Coefficients:
-    """What views add to the equations of their joints.
+    """Terms that views add to the equations of their joints.
 
     Attributes:
         across: Precision across the ray.

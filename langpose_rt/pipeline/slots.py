@@ -43,7 +43,7 @@ class SlotOwner(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SlotDemand:
-    """What the next frame of a stream needs.
+    """Needs of the next frame of a stream.
 
     Attributes:
         owner: The stream.
