@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from langpose_rt.bridges.lsl import CHANNELS
+from langpose_rt.bridges.lsl import CHANNELS, sample_of_person
 from langpose_rt.client.subscriber import PoseSubscriber
+from langpose_rt.geometry.level_axes import level_from_pose
 from tests.end_to_end.test_commands import PATIENT, serving, started
 from tests.peers import WAIT_S
 
@@ -87,7 +88,7 @@ def test_an_inlet_gets_what_the_server_published_at_the_time_it_was_seen(model: 
             labels.append(channel.child_value("label"))
             units.add(channel.child_value("unit"))
             channel = channel.next_sibling()
-        assert (tuple(labels), units) == (CHANNELS, {"m"})
+        assert (tuple(labels), units) == (CHANNELS, {"m", "none"})
         assert info.nominal_srate() == pylsl.IRREGULAR_RATE
         with PoseSubscriber(poses) as subscriber:
             seen = {}
@@ -95,7 +96,7 @@ def test_an_inlet_gets_what_the_server_published_at_the_time_it_was_seen(model: 
                 message = subscriber.receive(WAIT_S)
                 assert message is not None
                 assert message.root is not None
-                wrist = message.poses[0, 13, :3] + message.root[0]
+                wrist = sample_of_person(message, 0)[CHANNELS.index("LWrist_X") :][:3]
                 seen[tuple(wrist.tolist())] = message.t_srv
                 if len(seen) == 1:
                     inlet.open_stream(WAIT_S)
@@ -120,7 +121,8 @@ def test_a_file_for_rerun_holds_what_the_server_published(model: Path, tmp_path:
                 message = subscriber.receive(WAIT_S)
                 assert message is not None
                 assert message.root is not None
-                wrists[message.seq] = message.poses[0, 13, :3] + message.root[0]
+                wrist = message.poses[0, 13, :3] + message.root[0]
+                wrists[message.seq] = level_from_pose(message.frame, message.gravity) @ wrist
         summary = stopped(bridge)
     found = {}
     for part in chunk.RrdReader(file).stream().to_chunks():
