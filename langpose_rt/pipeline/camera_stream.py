@@ -17,6 +17,7 @@ from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
 from langpose_rt.pipeline.slots import SlotDemand, SlotTable
 from langpose_rt.pipeline.tracker import IdTrust, Tracker
 from langpose_rt.protocol.header import MAX_PEOPLE, topic_of
+from langpose_rt.protocol.keypoints import Via
 
 _LARGEST_COUNTED_ID = 1 << 31
 
@@ -220,6 +221,8 @@ class Stream:
             found = self._tracker.ids_of(in_images, frame.stamp.time_ns, self._previous_ns)
             for person, number in zip(unknown, found, strict=True):
                 ids[person] = number
+            if frame.message.via is not None:
+                self._take_over_ids(frame.message.via, ids, unknown)
         return ids
 
     def demand(self, ids: list[int], joints: Float32[np.ndarray, "person 17 3"]) -> SlotDemand:
@@ -333,6 +336,28 @@ class Stream:
             self._next_id += 1
         self._next_id += 1
         return self._next_id - 1
+
+    def _take_over_ids(self, via: Via, ids: list[int], tracked: list[int]) -> None:
+        """Give tracked people the ids that another server gave them in the same frame.
+
+        Args:
+            via: Ids of the other server, one for every person if it answered this frame.
+            ids: Id of every person, changed in place.
+            tracked: The people whose id is of the tracker.
+        """
+        self._next_id = max(self._next_id, min(via.next, _LARGEST_COUNTED_ID))
+        if len(via.ids) != len(ids):
+            return
+        changed = [person for person in tracked if via.ids[person] not in (ids[person], -1)]
+        slots = [self._slots.pop(ids[person], None) for person in changed]
+        for person in changed:  # all give up their id before any takes one of another
+            self._tracker.rename(ids[person], -2 - person)
+        for person, slot in zip(changed, slots, strict=True):
+            given = ids[person] = via.ids[person]
+            self._resolve_id_conflicts([given])
+            self._tracker.rename(-2 - person, given)
+            if slot is not None:
+                self._slots[given] = slot
 
     def _resolve_id_conflicts(self, given: list[int]) -> None:
         """Give a tracked person another id if the rig uses the same one."""

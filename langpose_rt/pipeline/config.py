@@ -121,6 +121,12 @@ class PipelineConfig:
         },
     )
     max_streams: int = field(default=64, metadata={"help": "cameras served at once"})
+    front: str | None = field(
+        default=None,
+        metadata={
+            "help": "the key of a cluster's front, which may publish as every rig (default: none)"
+        },
+    )
     idle_s: float = field(
         default=10.0, metadata={"help": "a stream without frames is removed after this"}
     )
@@ -129,6 +135,11 @@ class PipelineConfig:
         if not NAME_PATTERN.fullmatch(self.name):
             raise ConfigError(
                 f"server name {self.name!r} is not 1 to 64 letters, digits or any of _.-"
+            )
+        if self.front is not None and not NAME_PATTERN.fullmatch(self.front):
+            raise ConfigError(
+                f"front {self.front[:80]!r} is no name of a key: 1 to 64 letters, digits or any of "
+                "_.-"
             )
         smoothing_named(self.smoothing)
         if self.axes not in ("camera", "world"):

@@ -61,6 +61,7 @@ class FrameQueue:
         self.heard_ns = 0
         self.generation = 0
         self.epoch: int | None = None
+        self._assignment: tuple[int, int | None] | None = None
         self.clock: CaptureClock | None = None
         self.totals = dict.fromkeys(("accepted", "late", "dup", "gap", "shed", "failed"), 0)
         self.suspects: dict[str, str] = {}
@@ -69,7 +70,7 @@ class FrameQueue:
         self._last_camera: tuple[RigCamera | None, tuple[int, int], CameraModel] | None = None
         self._seq = -1
         self._accepted_ns = 0
-        self._old_epochs: deque[int] = deque(maxlen=EPOCHS_REMEMBERED)
+        self._old_epochs: deque[tuple[int, int | None]] = deque(maxlen=EPOCHS_REMEMBERED)
         self._waiting: deque[Frame] = deque()
 
     def __len__(self) -> int:
@@ -95,8 +96,9 @@ class FrameQueue:
         """
         self.heard_ns = now_ns
         camera_model = self._camera_model_of(message)
-        if message.epoch != self.epoch or self.clock is None:
-            if message.epoch in self._old_epochs and now_ns - self._accepted_ns < SILENCE_NS:
+        assignment = _assignment_of(message)
+        if assignment != self._assignment or self.clock is None:
+            if assignment in self._old_epochs and now_ns - self._accepted_ns < SILENCE_NS:
                 self.totals["late"] += 1
                 return None
             clock = self._begin(message, now_ns)
@@ -150,10 +152,10 @@ class FrameQueue:
         return last[2]
 
     def _begin(self, message: KeypointMessage, now_ns: int) -> CaptureClock:
-        if self.epoch is not None:
-            self._old_epochs.append(self.epoch)
+        if self._assignment is not None:
+            self._old_epochs.append(self._assignment)
             self.generation += 1
-        self.epoch = message.epoch
+        self.epoch, self._assignment = message.epoch, _assignment_of(message)
         self.clock = CaptureClock(message.t_ns, now_ns)
         return self.clock
 
@@ -165,3 +167,12 @@ class FrameQueue:
         ):
             waiting.popleft()
             self.totals["shed"] += 1
+
+
+def _assignment_of(message: KeypointMessage) -> tuple[int, int | None]:
+    """Return the epochs of a message: the rig's, and that of a cluster's front if there is one.
+
+    A stream that comes back to this server has frames missing that another server answered, so it
+    starts again.
+    """
+    return message.epoch, None if message.via is None else message.via.epoch

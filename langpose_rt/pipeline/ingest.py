@@ -96,7 +96,7 @@ class Ingest:
         """
         received = self._stats.add("messages")
         try:
-            if sender is not None:
+            if sender is not None and sender != self._config.front:
                 check_sender(parts[0], sender)
             message = decode_keypoints(
                 parts, now_ns=now_ns, numbering=self._numbering, sizes=self._sizes

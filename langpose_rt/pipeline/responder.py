@@ -140,6 +140,7 @@ class PoseMessageBuilder:
             ),
             drop=frame.drop,
             names=stream.names_of(tracked.ids),
+            via=None if sent.via is None else sent.via.epoch,
             actions=None if lifted.actions is None else lifted.actions[rows],
         )
 

@@ -69,6 +69,20 @@ class ClockSync(msgspec.Struct, frozen=True):
     unc: UInt
 
 
+class Via(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Key that the front of a cluster adds to a frame on its way to a server.
+
+    Args:
+        epoch: Number of the assignment of the stream to that server.
+        ids: Of a frame that another server has answered: the ids it gave, one for every person.
+        next: Least id of a new person.
+    """
+
+    epoch: UInt
+    ids: tuple[PersonId, ...] = ()
+    next: UInt = 0
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class KeypointMessage:
     """People that one camera saw in one frame.
@@ -88,6 +102,7 @@ class KeypointMessage:
         cam: Camera parameters, if the rig sends them.
         person_height_m: Standing height of the people, if known.
         sync: Offset from the rig's clock to the server's, if the rig has probed it.
+        via: Assignment of the stream, if the frame came through the front of a cluster.
         clipped: Joints that were made missing because a number was impossible.
         people_dropped: People beyond the 64 best, left out.
         duplicate_ids: People whose id was taken by an earlier one; their id became -1.
@@ -110,6 +125,7 @@ class KeypointMessage:
     cam: RigCamera | None = None
     person_height_m: float | None = None
     sync: ClockSync | None = None
+    via: Via | None = None
     clipped: int = 0
     people_dropped: int = 0
     duplicate_ids: int = 0
@@ -139,6 +155,7 @@ class _Header(Stamp, kw_only=True, omit_defaults=True):
     person_height_m: HeightM | None = None
     sync: ClockSync | None = None
     names: Names | None = None
+    via: Via | None = None
 
 
 _DECODER = msgspec.msgpack.Decoder(_Header)
@@ -198,6 +215,7 @@ def encode_keypoints(message: KeypointMessage) -> list[bytes]:
         person_height_m=message.person_height_m,
         sync=sync_checked(message.sync, message.t_ns),
         names=message.names,
+        via=message.via,
     )
     payload = array_to_bytes(message.keypoints, "<f4")
     parts = [message.topic.encode(), header_to_bytes(header), payload]
@@ -241,6 +259,7 @@ def keypoints_from_msgpack(parts: Sequence[bytes]) -> KeypointMessage:
         cam=camera_checked(header.cam, wh),
         person_height_m=header.person_height_m,
         sync=sync_checked(header.sync, t_ns),
+        via=header.via,
         clipped=kept.clipped,
         people_dropped=kept.people_dropped,
         duplicate_ids=kept.duplicate_ids,

@@ -88,6 +88,9 @@ kp2d/1: the people one camera saw in one frame
            what to add to `t` to have the server's unix nanoseconds, and how wrong that may be; the
            clocks drift apart, so ask again every few seconds
     names  [string]*P the tracker's texts for the people, nil without one; at most 64 characters
+    via    {epoch: uint, ids: [int]*P, next: uint}: added by the front of a cluster, never by a rig:
+           number of the assignment of this stream to this server; the ids that another server
+           gave the people of this frame (or none); the least id of a new person
     bbox   reserved and not read
 
 Payload: P * K * 3 floats, person by person, joint by joint. P = 0 is legal (an empty payload part)
@@ -161,6 +164,7 @@ pose3d/1: the 3D people of that frame
                     the header would exceed its limit
     actions         for every person a list of [label, score], best first; shortened where the
                     header would exceed its limit
+    via             uint: `via.epoch` of the frame that was lifted
     gravity         [float]*3, the unit vector that points down, in the axes of `frame`
     level_src       what gravity rests on: "given", by the rig or the server's options;
                     "calibration", the world of the server's camera file; "estimated", from the

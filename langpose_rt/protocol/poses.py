@@ -146,6 +146,7 @@ class PoseMessage:
         win: State of the window.
         drop: Frames lost since the last message of the topic.
         names: Name of every person where the rig's tracker gives texts; None without one.
+        via: Number of the assignment of the stream, where the frame came through a cluster's front.
         actions: For every person (label, score) pairs, best first, if actions are loaded.
         embedding: Motion embedding of every person; reserved.
         echo: The 2D keypoints in pixels and score as 17 joints; reserved.
@@ -181,6 +182,7 @@ class PoseMessage:
     win: WindowFill
     drop: Drops = NO_DROPS
     names: Names | None = None
+    via: int | None = None
     actions: Actions | None = None
     embedding: Float32[np.ndarray, "person channel"] | None = None
     echo: Float32[np.ndarray, "person 17 3"] | None = None
@@ -224,6 +226,7 @@ class _Header(Stamp, kw_only=True, omit_defaults=True):
     level_src: LevelSource = "none"
     fused: FusionInfo | None = None
     names: Names | None = None
+    via: UInt | None = None
 
 
 _DECODER = msgspec.msgpack.Decoder(_Header)
@@ -311,6 +314,7 @@ def decode_pose(parts: Sequence[bytes]) -> PoseMessage:
         level_src=header.level_src,
         win=header.win,
         drop=header.drop,
+        via=header.via,
         actions=header.actions,
         fused=header.fused,
         names=header.names,
@@ -348,6 +352,7 @@ def _header_of(message: PoseMessage, extra: tuple[Extra, ...]) -> _Header:
         gravity=message.gravity,
         level_src=message.level_src,
         fused=message.fused,
+        via=message.via,
     )
 
 

@@ -9,6 +9,7 @@ from langpose_rt.pipeline.camera_lookup import CameraLookup
 from langpose_rt.pipeline.camera_stream import PersonBatch, Stream
 from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
 from langpose_rt.pipeline.slots import SlotTable
+from langpose_rt.protocol.keypoints import Via
 from tests.fakes import MS, FakeBackend, keypoint_message, person_px
 
 LEFT, RIGHT = person_px((-1, 0, 4)), person_px((1, 0, 4))
@@ -25,10 +26,12 @@ class Room:
         )
         self._frames = 0
 
-    def ids(self, *people: np.ndarray, given: list[int], t_ms: float = 0.0) -> list[int]:
+    def ids(
+        self, *people: np.ndarray, given: list[int], t_ms: float = 0.0, via: Via | None = None
+    ) -> list[int]:
         """Ids after identifying and seating; who has left is seen off first."""
         self._frames += 1
-        message = keypoint_message(*people, ids=given, seq=self._frames, t_ms=t_ms)
+        message = keypoint_message(*people, ids=given, seq=self._frames, t_ms=t_ms, via=via)
         self.stream.frame_queue.push(message, round(t_ms * MS))
         frame = self.stream.frame_queue.take(round(t_ms * MS))
         assert isinstance(frame, Frame)
@@ -53,6 +56,24 @@ def test_untracked_people_are_tracked() -> None:
     room = Room()
     assert room.ids(LEFT, RIGHT, given=[-1, -1]) == [0, 1]
     assert room.ids(RIGHT, LEFT, given=[-1, -1], t_ms=20) == [1, 0]
+
+
+def test_people_keep_the_ids_that_another_server_gave_them() -> None:
+    room = Room()
+    assert room.ids(LEFT, RIGHT, given=[-1, -1], via=Via(5)) == [0, 1]
+    answered = Via(5, ids=(1, 7), next=20)
+    assert room.ids(LEFT, RIGHT, given=[-1, -1], t_ms=20, via=answered) == [1, 7]
+    assert room.ids(RIGHT, LEFT, given=[-1, -1], t_ms=40, via=Via(5)) == [7, 1]
+    newcomer = person_px((0, 0, 9))
+    assert room.ids(LEFT, newcomer, RIGHT, given=[-1] * 3, t_ms=60, via=Via(5))[1] >= 20
+    assert room.stream.persons == 3
+
+
+def test_ids_of_another_server_are_not_taken_over_by_people_whom_the_rig_numbers() -> None:
+    room = Room()
+    assert room.ids(LEFT, RIGHT, given=[3, -1], via=Via(5, ids=(8, 9))) == [3, 9]
+    wrong_count = Via(5, ids=(8, 9, 10))
+    assert room.ids(LEFT, RIGHT, given=[3, -1], t_ms=20, via=wrong_count) == [3, 9]
 
 
 def test_given_and_tracked_ids_never_meet() -> None:

@@ -23,6 +23,7 @@ from langpose_rt.pipeline.config import PipelineConfig, check_live
         ({"ray_refinement": 1.5}, "ray_refinement is 1.5; expected 0 to 1"),
         ({"bone_steadiness": -0.1}, "bone_steadiness is -0.1; expected 0 to 1"),
         ({"name": "my server"}, "server name 'my server'"),
+        ({"front": "a b"}, "front 'a b' is no name of a key"),
         ({"track_timeout_s": float("inf")}, "track_timeout_s is inf"),
         ({"track_timeout_s": 0.05}, "track_timeout_s is 0.05; expected 0.1 to 60"),
         ({"camera_pitch_deg": 91.0}, "camera-pitch-deg is 91; expected -90"),

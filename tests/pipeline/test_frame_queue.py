@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from langpose_rt.pipeline.camera_lookup import CameraLookup
 from langpose_rt.pipeline.frame_queue import MAX_WAITING, SILENCE_NS, Frame, FrameQueue
-from langpose_rt.protocol.keypoints import ClockSync
+from langpose_rt.protocol.keypoints import ClockSync, Via
 from langpose_rt.protocol.messages import Drops
 from tests.fakes import MS, keypoint_message
 
@@ -203,3 +203,13 @@ class InboxMachine(RuleBasedStateMachine):
 
 
 TestInboxMachine = InboxMachine.TestCase
+
+
+def test_a_stream_that_comes_back_from_another_server_starts_again_and_lost_nothing() -> None:
+    box = frame_queue()
+    for seq, via in ((0, 10), (1, 10), (400, 30), (2, 10), (401, 30)):
+        box.push(keypoint_message(seq=seq, t_ms=seq, via=Via(via)), seq * MS)
+    frames = [box.take(401 * MS) for _ in range(5)]
+    taken = [(frame.message.seq, frame.generation) for frame in frames if frame is not None]
+    assert taken[-2:] == [(400, 1), (401, 1)]
+    assert (box.totals["gap"], box.totals["late"]) == (0, 1)

@@ -177,3 +177,13 @@ def test_world_axes_that_a_camera_cannot_have_are_reported_once() -> None:
     assert '--axes world needs the place of camera "cam0", and the calibration has none' in (
         found[1].detail
     )
+
+
+def test_only_the_front_of_a_cluster_publishes_as_every_rig() -> None:
+    stats = Stats()
+    desk = ingest(stats, front="front")
+    assert desk.receive(keypoint_parts(PERSON, rig="a"), 0, "front")
+    assert desk.receive(keypoint_parts(PERSON, rig="b"), 0, "b")
+    assert not desk.receive(keypoint_parts(PERSON, rig="b", seq=1), 0, "a")
+    assert stats.rejected == {"spoofed_rig": 1}
+    assert not ingest(stats).receive(keypoint_parts(PERSON, rig="a"), 0, "front")

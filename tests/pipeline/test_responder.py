@@ -13,6 +13,7 @@ from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.frame_queue import Frame, FrameQueue
 from langpose_rt.pipeline.responder import PoseMessageBuilder
 from langpose_rt.pipeline.slots import SlotTable
+from langpose_rt.protocol.keypoints import Via
 from langpose_rt.protocol.messages import Drops, Latency, PoseMessage
 from tests.fakes import MS, FakeBackend, keypoint_message, person_px
 from tests.pipeline.bench import bench, seqs
@@ -145,3 +146,11 @@ def test_poses_are_counted_by_person() -> None:
     (message,) = b.feed(HERE, THERE, seq=0, at_ms=0.0)
     assert (b.counter("frames"), b.counter("poses")) == (1, 2)
     assert np.isfinite(message.poses).all()
+
+
+def test_a_pose_names_the_assignment_of_its_frame() -> None:
+    test, person = bench(), person_px((0, 0, 4))
+    (assigned,) = test.feed(person, seq=0, at_ms=0, via=Via(12))
+    assert assigned.via == 12
+    (own,) = test.feed(person, seq=1, at_ms=20)
+    assert own.via is None

@@ -1,5 +1,7 @@
 """`kp2d/1` as bytes and back; missing joints, impossible numbers, crowds, ids and clocks."""
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from langpose_rt.protocol.header import MAX_PEOPLE, MAX_TIME_NS, MAX_UINT
 from langpose_rt.protocol.keypoints import (
     ClockSync,
     KeypointMessage,
+    Via,
     check_joint_count,
     detections_from_wire,
     encode_keypoints,
@@ -367,3 +370,9 @@ def test_an_offset_may_be_digits_and_must_lead_to_a_time() -> None:
     for offset in ("soon", MAX_TIME_NS + 1, MAX_TIME_NS):
         with pytest.raises(MessageError, match="bad_time"):
             sync_checked(ClockSync(offset, 3), 5)
+
+
+def test_the_key_of_a_front_goes_there_and_back() -> None:
+    message = replace(keypoint_sample(), via=Via(9, (4, -1), 12))
+    assert keypoints_from_msgpack(encode_keypoints(message)).via == Via(9, (4, -1), 12)
+    assert keypoints_from_msgpack(encode_keypoints(keypoint_sample())).via is None

@@ -46,6 +46,7 @@ NOT_FOR_FILES = (
     *("name", "axes", "size", "max_wait_ms", "max_streams", "idle_s"),
     *("fuse", "fuse_wait_ms"),  # lift has a --fuse of its own
     *("gravity", "camera_pitch_deg"),  # of the clip
+    "front",  # of a cluster
 )
 """Options of the live pipeline that have no effect on a file."""
 
