@@ -6,6 +6,9 @@ from time import monotonic, sleep
 
 import zmq
 
+from langpose_rt.protocol.control import Ports
+from langpose_rt.security.key_files import KeyPair
+
 LOCAL = "127.0.0.1"
 WAIT_S = 60.0
 
@@ -37,6 +40,24 @@ class Peers:
             socket.subscribe(topic)
         next_of(socket, b"hb/")
         return socket
+
+    def keyed(
+        self, ports: Ports, own: KeyPair, server_key: str
+    ) -> "tuple[zmq.Socket[bytes], zmq.Socket[bytes]]":
+        """A rig that the server has attached and a consumer of everything, with keys."""
+        found = []
+        for kind, port in ((zmq.XPUB, ports.keypoints), (zmq.SUB, ports.poses)):
+            socket = self._context.socket(kind)
+            self._sockets.append(socket)
+            socket.setsockopt_string(zmq.CURVE_PUBLICKEY, own.public)
+            socket.setsockopt_string(zmq.CURVE_SECRETKEY, own.secret)
+            socket.setsockopt_string(zmq.CURVE_SERVERKEY, server_key)
+            socket.connect(f"tcp://{LOCAL}:{port}")
+            found.append(socket)
+        rig, consumer = found
+        consumer.subscribe(b"")
+        assert rig.poll(WAIT_S * 1000), "the server did not subscribe"
+        return rig, consumer
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from langpose_rt.cli.commands import (
     bench,
     build_engine,
     calibrate,
+    cluster,
     control,
     convert,
     demo,
@@ -41,6 +42,7 @@ from langpose_rt.errors import LangPoseError
 COMMANDS = {
     "demo": demo,
     "serve": serve,
+    "cluster": cluster,
     "publish": publish,
     "control": control,
     "top": top,

@@ -128,13 +128,16 @@ class ControlClient(ClientSocket):
         loaded: LoadedCameras = self._request(LoadedCameras, "cameras", file=str(file))
         return loaded
 
-    def drain(self) -> None:
+    def drain(self, lifter: str | None = None) -> None:
         """Make the server lift the queued frames, announce its end, and stop.
+
+        Args:
+            lifter: Of a cluster only this lifter, whose streams the others take over first.
 
         Raises:
             LangPoseError: If it does not reply, or does not accept this request from this address.
         """
-        self._request(dict[str, Any], "drain")
+        self._request(dict[str, Any], "drain", name=lifter)
 
     def _probe(self) -> ClockOffset:
         sent_ns = time.time_ns()

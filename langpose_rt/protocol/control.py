@@ -15,6 +15,7 @@ Request
     id          uint, returned in the answer, so that late answers can be recognised
     versions    hello: [int], at most 16, protocol versions the client speaks; left out: [v]
     name        schema: one keypoint format; left out: all
+                drain, to the front of a cluster: one lifter; left out: the whole cluster
     t           clock: time, returned in the answer
     model       reload: a model folder on the server's machine; left out: the one it was started
                 with, read again

@@ -141,6 +141,11 @@ class ControlApi:
             self._reload(request, envelope, as_json=as_json)
             return None
         if request.op == "drain":
+            if request.name is not None:
+                detail = (
+                    f"got name {request.name[:64]!r}; only the front of a cluster drains a part"
+                )
+                raise reject(RejectReason.UNKNOWN_OP, detail)
             server.drain()
             return Reply.of(request, {})
         answers: dict[str, Callable[[], object]] = {

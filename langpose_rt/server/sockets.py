@@ -322,6 +322,11 @@ class RigSockets:
             self._rigs.append(_Rig(endpoint, connected_socket(context, endpoint)))
             self._poller.register(self._rigs[-1].socket, zmq.POLLIN)
 
+    @property
+    def sockets(self) -> list[Socket]:
+        """All sockets, to wait for together with others."""
+        return [self._bound, *(rig.socket for rig in self._rigs)]
+
     def wait(self, timeout_ms: int) -> bool:
         """Wait for a message; return False after the timeout."""
         if not self._poller.poll(0):

@@ -21,9 +21,9 @@ _OPERATIONS = {
     "clock": "how far its clock is from this machine's",
     "reload": "change to the model folder named, or read the one it was started with again",
     "cameras": "use the calibration file named in place of the one of that name",
-    "drain": "announce the end, answer the waiting frames, and exit",
+    "drain": "announce the end, answer the waiting frames, and exit; or one lifter of a cluster",
 }
-_TAKES_A_WORD = ("schema", "reload", "cameras")
+_TAKES_A_WORD = ("schema", "reload", "cameras", "drain")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "word",
         nargs="?",
         metavar="NAME",
-        help="keypoint format, model folder or calibration file",
+        help="keypoint format, model folder, calibration file or lifter",
     )
     add_connection_arguments(
         parser, default="tcp://127.0.0.1:5557", text="where the server takes control requests"
@@ -82,7 +82,7 @@ def _answer(client: "ControlClient", operation: str, word: str | None) -> Any:
     if operation == "clock":
         return client.clock()._asdict()
     if operation == "drain":
-        client.drain()
+        client.drain(word)
         return {"state": "draining"}
     return to_builtins(client.hello() if operation == "hello" else client.status())
 

@@ -72,6 +72,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--json", action="store_true", help="print ports and model as one JSON line"
     )
     parser.add_argument(
+        "--end-with-stdin", action="store_true",
+        help="drain once standard input ends: the process that started this one is gone",
+    )  # fmt: skip
+    parser.add_argument(
         "--slots", type=int, default=64, metavar="N", help="people at once (default: %(default)s)"
     )
     add_model_arguments(parser)
@@ -120,6 +124,8 @@ def run(arguments: argparse.Namespace) -> int:
     def on_start() -> None:
         _announce(server, licence, arguments, reasons)
         _keep_memory_flat(server)
+        if arguments.end_with_stdin:
+            threading.Thread(target=_drain_after_stdin, args=[server], daemon=True).start()
 
     with _signal_handlers(server), supervised(server):
         server.run(on_start=on_start)
@@ -182,6 +188,13 @@ def _keep_memory_flat(server: "Server") -> None:
             gc.collect()
 
     threading.Thread(target=collect, name="collect", daemon=True).start()
+
+
+def _drain_after_stdin(server: "Server") -> None:
+    """Drain the server at the end of standard input."""
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    server.drain()
 
 
 def _announce(

@@ -1,0 +1,1 @@
+"""Run several servers (lifters) behind one front: routing, hand-over, supervision."""
