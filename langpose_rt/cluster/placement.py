@@ -216,7 +216,7 @@ class ProcessPlacement:
 
 LIFTER_OPTIONS = (
     *("--port", "0", "--no-http", "--json", "--end-with-stdin"),
-    *("--max-streams", "4096"),
+    *("--max-streams", "4096", "--behind-front"),
 )
 """Options of ``serve`` that every lifter of ours has; later ones replace them."""
 

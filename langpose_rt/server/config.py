@@ -86,6 +86,15 @@ class ServerConfig:
         default=3.0,
         metadata={"help": "reconnect to a rig of --connect that sends nothing for longer"},
     )
+    behind_front: bool = field(
+        default=False,
+        metadata={
+            "help": (
+                "all rigs come through the front of a cluster, so that shares of time are of rigs "
+                "by name, not of connections"
+            )
+        },
+    )
     insecure: bool = field(
         default=False, metadata={"help": "allow an address that others can reach without keys"}
     )

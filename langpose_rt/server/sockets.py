@@ -310,6 +310,7 @@ class RigSockets:
         on_passed_over: Callable[[bytes], None] = lambda _: None,
     ) -> None:
         self._keyring, self._on_passed_over = keyring, on_passed_over
+        self._behind_front = config.behind_front or config.pipeline.front is not None
         self.taken: Counter[int] = Counter()
         self._peer: Peer = _NO_CONNECTION
         self._budget = PeerBudget(0)
@@ -356,6 +357,9 @@ class RigSockets:
             sender, connection = self._sender_of(frames[0]), _connection_of(frames[0])
             self.taken[connection] += 1
             self._peer = sender or connection
+            if self._behind_front:
+                _, _, names = frames[0].bytes[:MAX_TOPIC_BYTES].partition(b"/")
+                self._peer = names.partition(b"/")[0].decode("latin-1")
             if self._budget.admits(self._peer, now_ns):
                 return [frame.bytes for frame in frames], sender
             self._on_passed_over(frames[0].bytes[:MAX_TOPIC_BYTES])
