@@ -17,9 +17,7 @@ intrinsics only. The camera model is in `geometry/camera.py`.
 """
 
 import codecs
-import contextlib
 import logging
-import math
 import re
 import sys
 import unicodedata
@@ -108,31 +106,12 @@ def cameras_from_toml(
     return _with_gravity(path, _in_metres(path, cameras, report), up, report)
 
 
-def clock_offsets_from_toml(path: str | Path) -> dict[str, float]:
-    """Return what each camera's clock shows too much in seconds, as `calibrate --offsets` found it.
-
-    Raises:
-        ConfigError: If the file is no TOML file.
-    """
-    remarks = _document(Path(path)).get("metadata", {})
-    found: dict[str, float] = {}
-    for key, value in remarks.items() if isinstance(remarks, dict) else ():
-        with contextlib.suppress(TypeError, ValueError):
-            if key.startswith(OFFSET_KEY) and math.isfinite(float(value)):
-                found[key.removeprefix(OFFSET_KEY)] = float(value) / 1000
-    return found
-
-
-def _document(path: Path) -> dict[str, Any]:
+def _camera_tables(path: Path) -> dict[str, Mapping[str, Any]]:
     try:
         raw = read_bounded(path, MAX_FRAME_BYTES)
-        return tomllib.loads(raw.removeprefix(codecs.BOM_UTF8).decode())
+        document = tomllib.loads(raw.removeprefix(codecs.BOM_UTF8).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is no TOML file: {error}") from None
-
-
-def _camera_tables(path: Path) -> dict[str, Mapping[str, Any]]:
-    document = _document(path)
     nested = document.pop("cameras", {})
     tables = document | (nested if isinstance(nested, dict) else {})
     return {

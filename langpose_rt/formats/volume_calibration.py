@@ -13,13 +13,12 @@ from pathlib import Path
 import tomllib
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.formats.calibration import Report, cameras_from_toml
+from langpose_rt.formats.calibration import OFFSET_KEY, Report, cameras_from_toml
 from langpose_rt.geometry.camera import Camera
 
 LARGEST_OFFSET_MS = 1000.0
 """Clocks of one volume that differ by more were not measured on the server's clock."""
 
-_OFFSET = "offset_ms_"
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+", re.ASCII)
 
 
@@ -38,6 +37,11 @@ class VolumeCalibration:
     cameras: dict[str, Camera]
     offsets_ns: dict[str, int] = field(default_factory=dict)
     text: str = ""
+
+    @property
+    def offsets_s(self) -> dict[str, float]:
+        """Clock offsets in seconds."""
+        return {name: offset_ns / 1e9 for name, offset_ns in self.offsets_ns.items()}
 
 
 def volumes_from_toml(
@@ -104,7 +108,7 @@ def _offsets(path: Path, text: str, cameras: dict[str, Camera]) -> dict[str, int
     metadata = tomllib.loads(text).get("metadata", {})
     found = {}
     for name in cameras if isinstance(metadata, dict) else ():
-        value = metadata.get(_OFFSET + name)
+        value = metadata.get(OFFSET_KEY + name)
         if value is None:
             continue
         try:
@@ -113,7 +117,7 @@ def _offsets(path: Path, text: str, cameras: dict[str, Camera]) -> dict[str, int
             offset_ms = float("nan")
         if not abs(offset_ms) <= LARGEST_OFFSET_MS:
             raise ConfigError(
-                f"{path}: found {_OFFSET}{name} = {value!r}; expected milliseconds from "
+                f"{path}: found {OFFSET_KEY}{name} = {value!r}; expected milliseconds from "
                 f"{-LARGEST_OFFSET_MS:g} to {LARGEST_OFFSET_MS:g}"
             )
         found[name] = round(offset_ms * 1e6)

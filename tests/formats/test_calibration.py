@@ -14,7 +14,6 @@ from langpose_rt.errors import ConfigError
 from langpose_rt.formats.calibration import (
     cameras_from_toml,
     cameras_to_toml,
-    clock_offsets_from_toml,
 )
 from langpose_rt.geometry.camera import Camera, camera_to_world
 from tests.fusion.rigs import ring
@@ -361,14 +360,3 @@ def test_a_camera_without_a_place_is_not_written(tmp_path: Path) -> None:
 def test_a_calibration_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be written"):
         cameras_to_toml(tmp_path / "no" / "calib.toml", ring(1))
-
-
-def test_clock_offsets_are_read_as_they_were_written(tmp_path: Path) -> None:
-    path = tmp_path / "calib.toml"
-    path.write_text(
-        '[metadata]\nadjusted = true\noffset_ms_cam1 = "12.5"\noffset_ms_cam2 = -3\n'
-        'offset_ms_cam3 = "late"\n'
-    )
-    assert clock_offsets_from_toml(path) == {"cam1": 0.0125, "cam2": -0.003}
-    path.write_text("metadata = 3\n")
-    assert clock_offsets_from_toml(path) == {}

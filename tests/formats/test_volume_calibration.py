@@ -34,7 +34,9 @@ def test_every_file_is_a_volume_of_its_name(tmp_path: Path) -> None:
 
 def test_offsets_of_the_clocks_are_read(tmp_path: Path) -> None:
     path = written(tmp_path / "v.toml", ["a", "b"], offset_ms_a="-12.5", offset_ms_c="9")
-    assert volumes_from_toml([path])[0].offsets_ns == {"a": -12_500_000}
+    (volume,) = volumes_from_toml([path])
+    assert volume.offsets_ns == {"a": -12_500_000}
+    assert volume.offsets_s == {"a": -0.0125}
 
 
 @pytest.mark.parametrize("value", ["soon", "nan", "5000"])

@@ -83,15 +83,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _evaluate_fused(arguments: argparse.Namespace) -> int:
     from langpose_rt.evaluation.fused_scores import scores_of_fused
-    from langpose_rt.formats.calibration import cameras_from_toml, clock_offsets_from_toml
     from langpose_rt.formats.clip_checks import check_truth
+    from langpose_rt.formats.volume_calibration import volumes_from_toml
 
     fused, _, clips = fused_from_arguments(arguments, arguments.clips)
     for name, clip in clips.items():
         check_truth(clip, name)
-    cameras = cameras_from_toml(arguments.cameras, arguments.up)
-    offsets_s = clock_offsets_from_toml(arguments.cameras)
-    scores = scores_of_fused(fused, clips, cameras, offsets_s)
+    (volume,) = volumes_from_toml([arguments.cameras], arguments.up)
+    scores = scores_of_fused(fused, clips, volume.cameras, volume.offsets_s)
     if arguments.json:
         print(json.dumps(scores.to_dict()))
         return 0

@@ -172,7 +172,7 @@ def fused_from_arguments(
     Raises:
         ConfigError: If there is no calibration, or the clips cannot be fused with it.
     """
-    from langpose_rt.formats.calibration import cameras_from_toml, clock_offsets_from_toml
+    from langpose_rt.formats.volume_calibration import volumes_from_toml
     from langpose_rt.fusion.clip_fusion import fuse_clips
     from langpose_rt.pipeline.offline import tracked_clip
 
@@ -182,13 +182,12 @@ def fused_from_arguments(
             "'langpose-rt calibrate'"
         )
     config = config_of_pipeline(arguments)
-    cameras = cameras_from_toml(arguments.cameras, arguments.up)
-    clips = clips_of_cameras(arguments, files, cameras)
+    (volume,) = volumes_from_toml([arguments.cameras], arguments.up)
+    clips = clips_of_cameras(arguments, files, volume.cameras)
     clips = {name: tracked_clip(clip, config.track_timeout_s) for name, clip in clips.items()}
     backend = backend_from_arguments(arguments, slots=SLOTS)
     lifts = {name: lift_with_progress(clip, backend, config) for name, clip in clips.items()}
-    offsets_s = clock_offsets_from_toml(arguments.cameras)
-    fused, events = fuse_clips(clips, cameras, lifts=lifts, offsets_s=offsets_s)
+    fused, events = fuse_clips(clips, volume.cameras, lifts=lifts, offsets_s=volume.offsets_s)
     return fused, events, clips
 
 
