@@ -23,6 +23,7 @@ from langpose_rt.formats.plausibility import (
     posture_finding,
 )
 from langpose_rt.geometry.skeleton import SKELETONS, to_h36m17
+from langpose_rt.pipeline.capture_clock import STEP_NS
 from langpose_rt.protocol.messages import KeypointMessage
 
 FEWEST_STEPS = 3
@@ -113,7 +114,7 @@ class StreamPlausibility:
             short = step_ns < MIN_INTERVAL_NS and step_ns * _SLOWER_BY < elapsed_ns
             self._short = [*self._short[-FEWEST_STEPS:], t_ns] if short else []
         if len(self._short) < FEWEST_STEPS:
-            self._speed(t_ns, now_ns)
+            self._speed(t_ns, now_ns, stepped=step_ns - elapsed_ns > STEP_NS)
             return None
         found = clock_finding(np.array(self._short, np.int64))
         if found is not None and found.impossible:
@@ -121,11 +122,11 @@ class StreamPlausibility:
         detail = f"frames are {step_ns} ns apart, but arrive {elapsed_ns} ns apart"
         return Finding("bad_clock", f"{detail}; expected nanoseconds", impossible=True)
 
-    def _speed(self, t_ns: int, now_ns: int) -> None:
+    def _speed(self, t_ns: int, now_ns: int, *, stepped: bool) -> None:
         """Note a capture clock that runs at another speed; a step of it begins the count anew."""
         self._steps += 1
         captured_ns, received_ns = t_ns - self._first_ns[0], now_ns - self._first_ns[1]
-        if captured_ns <= 0 or self._steps >= _SPEED_FRAMES_MOST:
+        if captured_ns <= 0 or stepped or self._steps >= _SPEED_FRAMES_MOST:
             self._first_ns, self._steps = (t_ns, now_ns), 0
         elif self._steps in (_SPEED_FRAMES, _SPEED_FRAMES_MOST - 1) and received_ns >= _SPEED_NS:
             found = clock_speed_finding(captured_ns, received_ns)

@@ -164,6 +164,12 @@ def test_a_clock_of_another_speed_is_reported(speed: float, told: bool) -> None:
     assert [text.partition(" ")[2] for text in findings(frames)] == ["odd_clock"] * told
 
 
+def test_a_clock_that_steps_ahead_runs_at_its_speed() -> None:
+    hour_ns = 3_600 * 10**9
+    frames = [replace(frame, t_ns=frame.t_ns + hour_ns * (frame.seq > 5)) for frame in FRAMES]
+    assert findings(frames) == []
+
+
 def test_ticks_of_100_ns_are_named() -> None:
     reasons = refused([replace(frame, t_ns=NOW_NS // 100 + frame.t_ns // 100) for frame in FRAMES])
     assert reasons[:FEWEST_STEPS] == [""] * FEWEST_STEPS
