@@ -18,6 +18,9 @@ INGEST_SHARE = 0.5
 SAVED_WINDOWS = 5
 """A peer may save the time of so many windows, for what arrives at once after a delay."""
 
+LEAST_NS = 4 * NS_PER_MS
+"""Every peer has so much of a window, however many want more: a rig of 60 Hz is never limited."""
+
 MAX_PEERS = 4096
 """Peers whose savings are kept."""
 
@@ -82,7 +85,9 @@ class PeerBudget:
         costs = {peer: costs.get(peer, self._cost_ns.get(peer, 0.0)) for peer in self._arrived}
         wanted = {peer: count * costs[peer] / windows for peer, count in self._arrived.items()}
         available, before = INGEST_SHARE * self._capacity_ns, self._level_ns
-        self._level_ns = None if sum(wanted.values()) <= available else _level(wanted, available)
+        self._level_ns = None
+        if sum(wanted.values()) > available:
+            self._level_ns = max(_level(wanted, available), float(LEAST_NS))
         self._save(windows, before)
         repaid_ns = REFUSED_SHARE * windows * WINDOW_NS / max(len(self._debt_ns), 1)
         self._debt_ns = {

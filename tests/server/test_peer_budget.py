@@ -109,3 +109,14 @@ def test_a_thread_that_was_held_up_does_not_take_the_backlog_for_a_flood() -> No
         assert budget.admits("rig", 50 * WINDOW_NS + turn)
         budget.spent("rig", NS_PER_MS)
     assert budget.admits("rig", 60 * WINDOW_NS)
+
+
+def test_a_rig_is_never_limited_by_a_thread_that_is_busy_with_passing_over() -> None:
+    budget = PeerBudget(0)
+    for frame in range(600):
+        now_ns = frame * 16 * NS_PER_MS
+        for peer in range(20):
+            if budget.admits(peer, now_ns):
+                budget.spent(peer, 20 * NS_PER_MS, refused=True)
+        assert budget.admits("honest", now_ns)
+        budget.spent("honest", NS_PER_MS // 2)
