@@ -267,11 +267,11 @@ class Server:
             rigs.wait(0 if last_round else IDLE_MS)
             until_ns = time.monotonic_ns() + IDLE_MS * NS_PER_MS
             for _ in range(_BURST):
-                now_ns, cpu_ns = time.monotonic_ns(), time.thread_time_ns()
+                now_ns = time.monotonic_ns()
                 if now_ns > until_ns or (message := rigs.receive(now_ns)) is None:
                     break
                 parts, sender = message
-                queued = False
+                queued, cpu_ns = False, time.thread_time_ns()
                 with self._contained():
                     if queued := self.pipeline.receive(parts, self.now_ns(), sender):
                         self._wake_lift.set()
