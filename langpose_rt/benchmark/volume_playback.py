@@ -1,6 +1,7 @@
 """Playback of the clips of several cameras at once, as one rig with as many streams."""
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -41,7 +42,7 @@ def play_together(
     *,
     on_frame: Callable[[int], object] | None = None,
 ) -> int:
-    """Publish one clip a camera at once, each at its own frame rate.
+    """Publish one clip a camera at once, each at its own frame rate, from its first time on.
 
     Args:
         clips: By camera name.
@@ -63,6 +64,7 @@ def play_together(
         for publisher in publishers.values():
             wait_for_server(publisher)
         first = next(iter(clips))
+        time.sleep(max(int(clips[first].t_ns[0]) - time.time_ns(), 0) / 1e9)
         threads = [
             threading.Thread(target=play, args=(clips[name], publishers[name], Playback()))
             for name in clips

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 RIG = "demo"
 _LAST_ANSWERS_S = 3.0
-_START_S = 1.5
+_START_S = 4.0
 """From now to the first capture time: the publishers are connected by then."""
 
 _TRAIL = 45
