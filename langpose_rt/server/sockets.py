@@ -147,7 +147,7 @@ def listening_socket(
     is_ipv6 = ":" in bind
     options = _PEER_OPTIONS | _OPTIONS[kind] | {zmq.IPV6: int(is_ipv6)}
     if kind != zmq.XPUB:
-        options |= _NO_HEARTBEATS
+        options = options | _NO_HEARTBEATS
     for name, value in options.items():
         socket.set(name, value)
     if guard is not None:
