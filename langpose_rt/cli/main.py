@@ -5,9 +5,11 @@ Exit codes: 0 done, 1 failed while running, 2 wrong option, file or model, 130 i
 
 import argparse
 import contextlib
+import difflib
 import errno
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -39,31 +41,48 @@ from langpose_rt.cli.terminal.log import FORMATS, LEVELS, logged
 from langpose_rt.cli.terminal.printable import printable
 from langpose_rt.errors import LangPoseError
 
-COMMANDS = {
-    "demo": demo,
-    "serve": serve,
-    "cluster": cluster,
-    "publish": publish,
-    "control": control,
-    "top": top,
-    "keys": keys,
-    "rerun": rerun,
-    "lift": lift,
-    "calibrate": calibrate,
-    "record": record,
-    "replay": replay,
-    "convert": convert,
-    "evaluate": evaluate,
-    "bench": bench,
-    "export": export,
-    "build-engine": build_engine,
-    "doctor": doctor,
-    "vmc": vmc,
-    "lsl": lsl,
+GROUPS = {
+    "start here": {"demo": demo, "doctor": doctor},
+    "live": {
+        "serve": serve,
+        "publish": publish,
+        "top": top,
+        "control": control,
+        "keys": keys,
+        "cluster": cluster,
+    },
+    "to other programs": {"vmc": vmc, "lsl": lsl, "rerun": rerun},
+    "files": {
+        "lift": lift,
+        "convert": convert,
+        "record": record,
+        "replay": replay,
+        "calibrate": calibrate,
+    },
+    "models": {
+        "evaluate": evaluate,
+        "bench": bench,
+        "export": export,
+        "build-engine": build_engine,
+    },
 }
-"""Commands in the order of the help text."""
+"""Commands by what they are for, in the order of the help text."""
+
+COMMANDS = {name: module for group in GROUPS.values() for name, module in group.items()}
+
+_WELCOME = """langpose-rt: 2D keypoints in, 3D poses out, live.
+
+  langpose-rt demo                     a real clip through a real server: 17 s, figures, a picture
+  langpose-rt doctor                   is this machine in order?
+  langpose-rt serve                    then, in another terminal:
+  langpose-rt publish 0                your camera, or a video, or a file of keypoints
+  langpose-rt convert walk.mp4 -o walk.bvh
+
+All commands: langpose-rt --help
+"""
 
 _FAILED, _WRONG, _INTERRUPTED = 1, 2, 130
+_CHOICE = re.compile(r"invalid choice: '([^']*)'")
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -72,6 +91,11 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the error and a pointer to the help, and exit."""
+        wrong = _CHOICE.search(message)
+        if wrong is not None and "argument COMMAND" in message:
+            near = difflib.get_close_matches(wrong[1], COMMANDS, n=1)
+            meant = f'; did you mean "{near[0]}"?' if near else ""
+            message = f'there is no command "{wrong[1]}"{meant}'
         self.exit(_WRONG, f"langpose-rt: {printable(message)}; see '{self.prog} --help'\n")
 
 
@@ -84,7 +108,8 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="langpose-rt",
         description="Live 2D keypoints in, 3D human poses out. Start with: langpose-rt demo",
-        epilog="Every command explains itself, as in: langpose-rt serve --help",
+        epilog=f"{_listed_commands()}\n\nEvery command explains itself: langpose-rt serve --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--version", action="version", version=f"langpose-rt {langpose_rt.__version__}"
@@ -105,7 +130,6 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
     for name, module in COMMANDS.items():
         command = commands.add_parser(
             name,
-            help=module.SUMMARY,
             description=module.SUMMARY,
             epilog=f"example:\n  {module.EXAMPLE}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -114,6 +138,14 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
             module.add_arguments(command)
         command.set_defaults(run=module.run, fail=command.error)
     return parser
+
+
+def _listed_commands() -> str:
+    """Return the commands in their groups, a line each."""
+    lines = []
+    for title, group in GROUPS.items():
+        lines += ["", f"{title}:", *(f"  {name:<14}{one.SUMMARY}" for name, one in group.items())]
+    return "\n".join(lines[1:])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -160,6 +192,9 @@ def _downward_joined(words: Sequence[str]) -> list[str]:
 
 
 def _run(words: Sequence[str]) -> int:
+    if not words:
+        print(_WELCOME, end="")
+        return 0
     words = _downward_joined(words)
     chosen = next((word for word in words if word in COMMANDS), None)
     arguments, unknown = build_parser(chosen).parse_known_args(words)

@@ -7,7 +7,11 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from langpose_rt.cli.arguments.connection import KEY_ADVICE, connection_from_arguments
+from langpose_rt.cli.arguments.connection import (
+    KEY_ADVICE,
+    NO_SERVER_ADVICE,
+    connection_from_arguments,
+)
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import ConfigError, LangPoseError
 
@@ -41,7 +45,7 @@ def replay_live(recording: "Recording", arguments: argparse.Namespace) -> int:
         if not publisher.wait_for_server(arguments.wait_s):
             raise LangPoseError(
                 f"no server asked for keypoints at {arguments.to} within {arguments.wait_s:g} s; "
-                + (KEY_ADVICE if server.keys else "start one with 'langpose-rt serve'")
+                + (KEY_ADVICE if server.keys else NO_SERVER_ADVICE)
             )
         print(f"replaying {recording.path} to {arguments.to}", file=sys.stderr, flush=True)
         for entry in _in_time(recording, arguments.speed):

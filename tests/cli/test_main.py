@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from langpose_rt.cli.main import COMMANDS, main
+from langpose_rt.cli.main import COMMANDS, GROUPS, main
 from tests.commands import COMMAND, ENVIRONMENT, python, run_here
 
 HEAVY = ("numpy", "torch", "onnxruntime", "onnx", "cv2", "zmq", "scipy", "rich", "msgspec")
@@ -58,8 +58,10 @@ def test_no_help_speaks_python(name: str) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "the following arguments are required: COMMAND; see 'langpose-rt --help'"),
-        (["nope"], "invalid choice: 'nope'"),
+        (["--log-level", "info"], "arguments are required: COMMAND; see 'langpose-rt --help'"),
+        (["zzz"], "there is no command \"zzz\"; see 'langpose-rt --help'"),
+        (["serv"], 'there is no command "serv"; did you mean "serve"?'),
+        (["build_engine"], 'did you mean "build-engine"?'),
         (["serve", "--nope"], "unknown arguments: --nope; see 'langpose-rt serve --help'"),
         (["serve", "--port", "abc"], "invalid int value: 'abc'; see 'langpose-rt serve --help'"),
         (["--log-level", "loud", "serve"], "invalid choice: 'loud'"),
@@ -70,6 +72,22 @@ def test_a_wrong_word_is_one_sentence(words: list[str], sentence: str) -> None:
     done = run_here(*words)
     assert done.code == 2
     assert sentence in done.sentence
+
+
+def test_the_bare_name_says_where_to_start() -> None:
+    done = run_here()
+    assert (done.code, done.err) == (0, "")
+    assert "langpose-rt demo" in done.out
+    named = [line.split()[1] for line in done.out.splitlines() if line.startswith("  langpose-rt ")]
+    assert set(named) <= COMMANDS.keys()
+
+
+def test_the_help_lists_every_command_once_in_groups() -> None:
+    out = run_here("--help").out
+    for title, group in GROUPS.items():
+        assert f"\n{title}:\n" in out
+        for name in group:
+            assert out.count(f"\n  {name} ") == 1
 
 
 def lift_words(model: Path, clip_file: Path, folder: Path) -> list[str]:

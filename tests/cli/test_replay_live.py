@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from langpose_rt.cli import replay_live as module
+from langpose_rt.cli.arguments.connection import NO_SERVER_ADVICE
 from langpose_rt.cli.replay_live import replay_live
 from langpose_rt.client import raw
 from langpose_rt.errors import ConfigError, LangPoseError
@@ -152,7 +153,7 @@ def test_without_a_server_it_says_how_to_start_one(publisher: Publisher) -> None
     with pytest.raises(LangPoseError) as caught:
         replay_live(TAKE, said(wait_s=1.5))  # type: ignore[arg-type]
     assert str(caught.value) == (
-        f"no server asked for keypoints at {TO} within 1.5 s; start one with 'langpose-rt serve'"
+        f"no server asked for keypoints at {TO} within 1.5 s; {NO_SERVER_ADVICE}"
     )
     assert publisher.sent == []
 

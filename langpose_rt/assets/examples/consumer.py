@@ -10,4 +10,6 @@ with PoseSubscriber(server, rig="rig0", latest=True) as poses:
         joints_m = message.poses[..., :3]  # [person, joint, (X, Y, Z)], relative to the hip
         if message.root is not None:
             joints_m = joints_m + message.root[:, None]
-        print(message.src.seq, message.ids, joints_m.round(2).tolist(), flush=True)
+        for person, joints in zip(message.ids, joints_m, strict=True):
+            places = " ".join(f"({x:.2f} {y:.2f} {z:.2f})" for x, y, z in joints)
+            print(message.src.seq, person, places, flush=True)

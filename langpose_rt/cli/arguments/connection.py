@@ -1,10 +1,22 @@
 """Flags of commands that connect to a running server: address and keys."""
 
 import argparse
+import re
 from pathlib import Path
 
 from langpose_rt.client.address import Connection
 from langpose_rt.errors import ConfigError
+
+KEYPOINTS = "tcp://127.0.0.1:5555"
+"""Endpoint that takes keypoints, of a server on this machine."""
+
+_WITHOUT_PORT = re.compile(r"tcp://([^:/\[\]]+|\[[0-9a-fA-F:]+\])")
+
+NO_SERVER_ADVICE = (
+    "start one with 'langpose-rt serve'; one that runs with --keys answers only with --key and "
+    "--server-key"
+)
+"""What to do where no server answers a client without keys."""
 
 KEY_ADVICE = (
     "see that it runs with --keys, that its folder holds this rig's public key, and that "
@@ -21,7 +33,9 @@ def add_connection_arguments(parser: argparse.ArgumentParser, *, default: str, t
         text: Help text, such as "where the server takes keypoints".
     """
     shown = f"{text} (default: {default})" if default else text
+    shown += "; without a port, tcp://HOST, it is the one of this command"
     parser.add_argument("--server", default=default, metavar="URL", help=shown)
+    parser.set_defaults(usual_port=(default or KEYPOINTS).rpartition(":")[2])
     add_key_arguments(parser)
 
 
@@ -48,6 +62,8 @@ def connection_from_arguments(
         ConfigError: If one key is given without the other, or is invalid.
     """
     endpoint = arguments.server if endpoint is None else endpoint
+    if _WITHOUT_PORT.fullmatch(endpoint) and hasattr(arguments, "usual_port"):
+        endpoint = f"{endpoint}:{arguments.usual_port}"
     if arguments.key is None and arguments.server_key is None:
         return Connection(endpoint=endpoint)
     if arguments.key is None or arguments.server_key is None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from langpose_rt.capture.video_source import is_video_source
 from langpose_rt.cli.arguments.clip_files import add_clip_arguments, clip_from_arguments
 from langpose_rt.cli.arguments.detection import add_detector_arguments
 from langpose_rt.cli.arguments.options import (
@@ -100,6 +99,8 @@ class Written:
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert the file and print what was written."""
+    from langpose_rt.capture.video_source import is_video_source
+
     ending = arguments.out.suffix.lower()
     from_video = is_video_source(str(arguments.file))
     endings = (*ENDINGS, VIDEO_ENDING) if from_video else ENDINGS

@@ -20,6 +20,7 @@ from langpose_rt.cli.arguments.clip_files import (
 )
 from langpose_rt.cli.arguments.connection import (
     KEY_ADVICE,
+    NO_SERVER_ADVICE,
     add_connection_arguments,
     connection_from_arguments,
 )
@@ -257,7 +258,7 @@ def _wait(
     if not wait_for_server(arguments.wait_s):
         raise LangPoseError(
             f"no server took {what} at {server.endpoint} within {arguments.wait_s:g} s; "
-            + (KEY_ADVICE if server.keys else "start one with 'langpose-rt serve'")
+            + (KEY_ADVICE if server.keys else NO_SERVER_ADVICE)
         )
     source = arguments.synthetic or arguments.file
     print(f"publishing {source} as {what}", file=sys.stderr, flush=True)

@@ -8,7 +8,11 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from langpose_rt.cli.arguments.connection import add_connection_arguments, connection_from_arguments
+from langpose_rt.cli.arguments.connection import (
+    NO_SERVER_ADVICE,
+    add_connection_arguments,
+    connection_from_arguments,
+)
 from langpose_rt.cli.terminal.printable import printable
 from langpose_rt.errors import ConfigError, LangPoseError
 
@@ -66,7 +70,7 @@ def _once(arguments: argparse.Namespace, subscriber: "RawSubscriber", watch: "Se
     if report["server"] is None:
         raise LangPoseError(
             f"no server was heard at {arguments.server} within {arguments.wait_s:g} s; "
-            "start one with 'langpose-rt serve'"
+            f"{NO_SERVER_ADVICE}"
         )
     if arguments.json:
         print(json.dumps(report))

@@ -45,3 +45,18 @@ def test_the_servers_key_is_a_file_or_the_key_itself(tmp_path: Path) -> None:
 def test_keys_that_cannot_be_are_one_sentence(words: tuple[str, ...], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         connection(*words)
+
+
+@pytest.mark.parametrize(
+    ("said", "endpoint"),
+    [
+        ("tcp://10.0.0.4", "tcp://10.0.0.4:1"),
+        ("tcp://stage", "tcp://stage:1"),
+        ("tcp://[fe80::1]", "tcp://[fe80::1]:1"),
+        ("tcp://10.0.0.4:7", "tcp://10.0.0.4:7"),
+        ("ipc:///tmp/poses", "ipc:///tmp/poses"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_an_address_without_a_port_has_that_of_the_command(said: str, endpoint: str) -> None:
+    assert connection("--server", said).endpoint == endpoint  # type: ignore[attr-defined]

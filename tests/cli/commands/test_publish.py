@@ -59,5 +59,6 @@ def test_no_server_is_a_failure_that_says_how_to_start_one(clip_file: Path) -> N
     assert done.code == 1
     assert done.sentence == (
         "langpose-rt: no server took rig0/cam0 at tcp://127.0.0.1:1 within 0.05 s; "
-        "start one with 'langpose-rt serve'"
+        "start one with 'langpose-rt serve'; one that runs with --keys answers only with --key and "
+        "--server-key"
     )
