@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def report(progress: "Iterable[Progress]", out: Path) -> None:
     """Show a progress bar on a terminal and plain lines elsewhere, and write all values to logs.
 
-    Logs are log.jsonl and, if TensorBoard is installed, its event files.
+    Logs are log.jsonl and, if TensorBoard is installed, its event files. At the end a line says
+    what was written, how good it is and what comes next.
     """
     from rich.console import Console
     from rich.progress import Progress as Bar
@@ -24,8 +25,9 @@ def report(progress: "Iterable[Progress]", out: Path) -> None:
         tensorboard(out) as board,
         Bar(console=console, disable=not console.is_terminal) as bar,
     ):
-        task = bar.add_task("training", total=1.0)
+        task, step, best_mm = bar.add_task("training", total=1.0), 0, float("inf")
         for item in progress:
+            step, best_mm = item.step, min(best_mm, item.values.get("val_mpjpe_mm", best_mm))
             bar.update(task, completed=item.share, description=log_line(item)[:100])
             log.write(json.dumps(log_entry(item)) + "\n")
             log.flush()
@@ -33,6 +35,8 @@ def report(progress: "Iterable[Progress]", out: Path) -> None:
                 board(name, value, item.step)
             if not console.is_terminal or "val_mpjpe_mm" in item.values:
                 print(log_line(item), flush=True)
+    if step:  # only the leading process of a run has progress
+        print(finish_line(out, step, best_mm))
 
 
 @contextlib.contextmanager
@@ -45,6 +49,17 @@ def tensorboard(out: Path) -> "Iterator[Callable[[str, float, int], None]]":
         return
     with SummaryWriter(str(out)) as writer:
         yield writer.add_scalar
+
+
+def finish_line(out: Path, step: int, best_mm: float) -> str:
+    """Return what a run wrote, how good it is and what comes next."""
+    weights, good = out / "model.safetensors", "no validation was due"
+    if best_mm < float("inf"):
+        good = f"best validation error {best_mm:.1f} mm (MPJPE: mean distance of a joint)"
+    return (
+        f"wrote {weights}, the averaged weights, and the state for --resume beside it; logged up "
+        f"to step {step}; {good}; next: langpose-rt export {weights} --out {out / 'served'}"
+    )
 
 
 def log_entry(item: "Progress") -> dict[str, float]:

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from training.trainer.loop import Progress
-from training.trainer.progress_report import log_entry, log_line, report, tensorboard
+from training.trainer.progress_report import (
+    finish_line,
+    log_entry,
+    log_line,
+    report,
+    tensorboard,
+)
 
 
 def progress(step: int = 50, **values: float) -> Progress:
@@ -101,3 +107,16 @@ def test_with_tensorboard_every_figure_is_in_its_files(tmp_path: Path) -> None:
     events.Reload()
     assert {"position", "step", "share", "frames_per_s"} <= set(events.Tags()["scalars"])
     assert [(item.step, item.value) for item in events.Scalars("position")] == [(1, 1), (2, 0.5)]
+
+
+def test_the_last_line_says_what_was_written_how_good_it_is_and_what_comes_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report([progress(1, val_mpjpe_mm=50.0), progress(2, val_mpjpe_mm=48.25)], tmp_path)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == finish_line(tmp_path, 2, 48.25)
+    assert "best validation error 48.2 mm" in last
+    assert f"langpose-rt export {tmp_path / 'model.safetensors'} --out" in last
+    assert "no validation was due" in finish_line(tmp_path, 2, float("inf"))
+    report([], tmp_path)
+    assert capsys.readouterr().out == ""
