@@ -24,6 +24,7 @@ _READ = frozenset((0x03, _CHANNEL, _CHUNK, 0x0C))
 """Opcodes of schema, channel, chunk and metadata; messages are in chunks, which have checksums."""
 _OPCODES = range(0x01, 0x10)
 _FOOTER_BYTES = 20
+_SUMMARY_OFFSET, _SUMMARY_OFFSET_BYTES = 0x0E, 17
 _CHANNEL_BYTES = 2
 _CHUNK_NUMBERS_BYTES = 28
 """Of a chunk's times, size and checksum, before the name of its compression."""
@@ -101,6 +102,8 @@ def _fills_its_record(raw: bytes) -> bool:
     if raw[0] == _MESSAGE_INDEX:
         entries = _HEAD_BYTES + _CHANNEL_BYTES
         return entries + 4 + int.from_bytes(raw[entries : entries + 4], "little") == len(raw)
+    if raw[0] == _SUMMARY_OFFSET:
+        return len(raw) == _HEAD_BYTES + _SUMMARY_OFFSET_BYTES
     if raw[0] != _CHUNK:
         return True
     named = _HEAD_BYTES + _CHUNK_NUMBERS_BYTES
