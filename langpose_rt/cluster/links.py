@@ -50,7 +50,7 @@ class FrontKeys(NamedTuple):
 
 
 class Address(NamedTuple):
-    """Where one lifter listens.
+    """Addresses of one lifter.
 
     Attributes:
         host: As in "tcp://gpu1".

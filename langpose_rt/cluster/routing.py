@@ -49,7 +49,7 @@ class _Foreign:
 
 
 class RoutingTable:
-    """Where every frame goes and which answers are passed on.
+    """Routing of frames to lifters and of their answers to consumers.
 
     Args:
         groups: Streams that belong together.

@@ -26,7 +26,7 @@ _HELLO, _CLOCK, _STATUS, _CHANGE, _DRAIN = range(5)
 
 @dataclass(slots=True, eq=False)
 class _Lifter:
-    """What is known of one lifter."""
+    """State of one lifter."""
 
     endpoint: str
     socket: Socket

@@ -9,10 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from langpose_rt.errors import ConfigError
 from langpose_rt.geometry.skeleton import SKELETONS
 from langpose_rt.monitoring.snapshot import Snapshot
 from langpose_rt.pipeline.pipeline import Pipeline
-from langpose_rt.protocol.control import Ports, Reply, Request, decode_reply, encode_control
+from langpose_rt.protocol.control import (
+    LoadedCameras,
+    Ports,
+    Reply,
+    Request,
+    decode_reply,
+    encode_control,
+)
 from langpose_rt.server.control_api import WORK_SAVED_S, WORK_SHARE, ControlApi, DutyCycle
 from tests.fakes import FakeBackend
 from tests.protocol.samples import CAPTURED_NS
@@ -26,6 +34,7 @@ class Watched:
         self.drained = self.busy = False
         self.admins: tuple[str | None, ...] = (None,)
         self.reloads: list[tuple[Path | None, Callable[[str | None], None]]] = []
+        self.calibrations: list[Path] = []
         self._pipeline = Pipeline(FakeBackend())
 
     def snapshot(self) -> Snapshot:
@@ -42,6 +51,12 @@ class Watched:
             return False
         self.reloads.append((folder, on_end))
         return True
+
+    def load_cameras(self, file: Path) -> LoadedCameras:
+        if file.name == "broken.toml":
+            raise ConfigError(f"{file} has no camera")
+        self.calibrations.append(file)
+        return LoadedCameras(volume=file.stem, cameras=("left", "right"), notes=("in metres",))
 
     def drain(self) -> None:
         self.drained = True
@@ -169,7 +184,40 @@ def test_with_keys_only_one_may_change_the_server_and_all_may_ask(
     assert (len(server.reloads), server.drained) == ((1, False) if op == "reload" else (0, True))
 
 
-@pytest.mark.parametrize("op", ["hello", "status", "schema", "reload", "drain"])
+def test_another_calibration_is_loaded_and_answered_with_what_is_in_it(
+    api: ControlApi, server: Watched
+) -> None:
+    reply = ask(api, "cameras", file="/rigs/studio.toml")
+    assert server.calibrations == [Path("/rigs/studio.toml")]
+    assert (reply.ok, reply.data["volume"]) == (True, "studio")
+    assert list(reply.data["cameras"]) == ["left", "right"]
+    assert list(reply.data["notes"]) == ["in metres"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [({}, "needs file, its path"), ({"file": "/rigs/broken.toml"}, "broken.toml has no camera")],
+)
+def test_a_calibration_that_cannot_be_used_is_refused_with_the_reason(
+    api: ControlApi, server: Watched, keys: dict[str, str], sentence: str
+) -> None:
+    refused = ask(api, "cameras", **keys)
+    assert (refused.ok, refused.err) == (False, "cameras_refused")
+    assert sentence in refused.detail
+    assert server.calibrations == []
+
+
+def test_another_calibration_from_another_machine_asks_for_a_restart(
+    api: ControlApi, server: Watched
+) -> None:
+    server.admins = ()
+    refused = ask(api, "cameras", file="/rigs/studio.toml")
+    assert refused.err == "not_allowed"
+    assert refused.detail.endswith("restart it")
+    assert server.calibrations == []
+
+
+@pytest.mark.parametrize("op", ["hello", "status", "schema", "reload", "drain", "cameras"])
 def test_a_key_that_was_taken_out_is_answered_nothing_more(api: ControlApi, op: str) -> None:
     refused = ask(api, op, sender="")
     assert (refused.ok, refused.err, refused.data) == (False, "revoked_key", None)

@@ -1,4 +1,4 @@
-"""What cameras have seen of a walker so far, and what of it is too little to calibrate with."""
+"""Coverage: what cameras have seen of a walker, and what of it is too little to calibrate with."""
 
 from collections.abc import Mapping
 
