@@ -27,7 +27,7 @@ MAX_PEERS = 4096
 REFUSED_SHARE = 0.05
 """Share of a core that refused messages of all peers may take."""
 
-REFUSED_NS = 10 * NS_PER_MS
+REFUSED_NS = 50 * NS_PER_MS
 """Time that refused messages of one peer may take at once."""
 
 _RECOVERY = 1.2
