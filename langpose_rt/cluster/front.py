@@ -15,7 +15,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -243,7 +243,7 @@ class Front:
         states = self._supervisor.states(lambda lifter: len(table.owned_by(lifter)))
         front = {
             "server": self.config.pipeline.name,
-            "state": self._state(),
+            "state": self._state(snapshots.keys()),
             "uptime_s": (self.now_ns() - self._started_ns) / NS_PER_S,
         }
         counts = {f"front_{name}": count for name, count in table.counts.items()}
@@ -268,13 +268,14 @@ class Front:
         """Return unix time at the start plus monotonic time since, which never jumps."""
         return self._unix_ns + time.monotonic_ns()
 
-    def _state(self) -> str:
+    def _state(self, described: Collection[str]) -> str:
+        """Return the state, given the lifters whose own snapshots are known."""
         if self._draining.is_set():
             return "draining"
-        live, known = self.table.lifters, self._placement.addresses()
+        live = {lifter for lifter in self.table.lifters if lifter in described}
         if not live:
             return "starting"
-        return "ready" if set(known) <= set(live) else "degraded"
+        return "ready" if set(self._placement.addresses()) <= live else "degraded"
 
     def _listen_http(self) -> int:
         if self.config.http_port is None:

@@ -30,6 +30,10 @@ REFUSED_SHARE = 0.05
 REFUSED_NS = 50 * NS_PER_MS
 """Time that refused messages of one peer may take at once."""
 
+MESSAGE_NS, NS_PER_BYTE = 2 * NS_PER_MS, 50
+"""A message is not charged for more time than so much and so much per byte: what goes beyond that
+was lost to other programs, or to a first time, and is not the peer's doing."""
+
 _RECOVERY = 1.2
 
 Peer = int | str
@@ -66,8 +70,9 @@ class PeerBudget:
         saved_ns = self._saved_ns.get(peer, SAVED_WINDOWS * self._level_ns)
         return self._used_ns[peer] < saved_ns
 
-    def spent(self, peer: Peer, spent_ns: int, *, refused: bool = False) -> None:
+    def spent(self, peer: Peer, spent_ns: int, size_bytes: int, *, refused: bool = False) -> None:
         """Note the processor time that a message of a peer took."""
+        spent_ns = min(spent_ns, MESSAGE_NS + NS_PER_BYTE * size_bytes)
         if refused:
             self._debt_ns[peer] = self._debt_ns.get(peer, 0.0) + spent_ns
         self._used_ns[peer] += spent_ns

@@ -313,6 +313,7 @@ class RigSockets:
         self._behind_front = config.behind_front or config.pipeline.front is not None
         self.taken: Counter[int] = Counter()
         self._peer: Peer = _NO_CONNECTION
+        self._size_bytes = 0
         self._budget = PeerBudget(0)
         self._context, self._bound, self._timeout_s = context, bound, config.connect_timeout_s
         self._ready: deque[Socket] = deque()
@@ -361,13 +362,15 @@ class RigSockets:
                 _, _, names = frames[0].bytes[:MAX_TOPIC_BYTES].partition(b"/")
                 self._peer = names.partition(b"/")[0].decode("latin-1")
             if self._budget.admits(self._peer, now_ns):
-                return [frame.bytes for frame in frames], sender
+                parts = [frame.bytes for frame in frames]
+                self._size_bytes = sum(map(len, parts))
+                return parts, sender
             self._on_passed_over(frames[0].bytes[:MAX_TOPIC_BYTES])
         return None
 
     def processed(self, spent_ns: int, *, refused: bool = False) -> None:
         """Note the processor time that the last message took."""
-        self._budget.spent(self._peer, spent_ns, refused=refused)
+        self._budget.spent(self._peer, spent_ns, self._size_bytes, refused=refused)
 
     def _sender_of(self, frame: zmq.Frame) -> str | None:
         return None if self._keyring is None else self._keyring.name_of(str(frame.get("User-Id")))

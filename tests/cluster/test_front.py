@@ -19,6 +19,7 @@ from langpose_rt.client.subscriber import PoseSubscriber
 from langpose_rt.cluster.config import ClusterConfig
 from langpose_rt.cluster.front import Front
 from langpose_rt.cluster.placement import FixedPlacement, Placement, ProcessPlacement, key_options
+from langpose_rt.cluster.supervisor import Supervisor
 from langpose_rt.errors import LangPoseError
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.security.key_files import key_pair_from_file, new_key_files
@@ -96,6 +97,15 @@ def answered_once(run: Traffic, *, lost: float = 0.0) -> None:
         assert len(run.seqs(rig)) >= (1 - lost) * run.sent[rig], rig
         assert run.ids(rig) == {(0, 1)}, rig
         assert run.vias(rig) == sorted(run.vias(rig)), "an old assignment after a new one"
+
+
+def test_a_front_is_starting_until_it_knows_the_model_of_a_lifter(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cluster.front.snapshot().state == "ready"
+    monkeypatch.setattr(Supervisor, "snapshots", lambda _: {})
+    found = cluster.front.snapshot()
+    assert (found.state, found.model.id) == ("starting", "none")
 
 
 def test_rigs_and_consumers_see_one_server(cluster: Cluster) -> None:

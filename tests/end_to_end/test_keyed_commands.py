@@ -190,15 +190,17 @@ def test_a_keyed_session_is_replayed_with_the_same_refusals_and_holds_no_secret(
     path = tmp_path / "session.mcap"
     setup = RecordedSetup.of(FakeBackend(), PIPELINE, threads=1)
     keyed = Keyed(tmp_path / "keys", FileRecorder(path, setup.to_facts()))
-    with keyed.rig() as honest, keyed.rig("film") as spoofer:
-        for frame in range(10):
-            spoofer.publish(PERSON[None] + 50, t_ns=frame * 20 * MS)
-            honest.publish(PERSON[None], t_ns=frame * 20 * MS)
-        wait_until(lambda: keyed.server.snapshot().counters["messages"] == 20)
-        wait_until(lambda: keyed.server.snapshot().counters["frames"] == 10)
-    keyed.server.drain()
-    assert keyed.server.wait(WAIT_S)
-    keyed.server.stop()
+    try:
+        with keyed.rig() as honest, keyed.rig("film") as spoofer:
+            for frame in range(10):
+                spoofer.publish(PERSON[None] + 50, t_ns=frame * 20 * MS)
+                honest.publish(PERSON[None], t_ns=frame * 20 * MS)
+            wait_until(lambda: keyed.server.snapshot().counters["messages"] == 20)
+            wait_until(lambda: keyed.server.snapshot().counters["frames"] == 10)
+        keyed.server.drain()
+        assert keyed.server.wait(WAIT_S)
+    finally:
+        keyed.server.stop()
     assert keyed.server.snapshot().rejected["spoofed_rig"] == 10
     recording = Recording(path)
     recorded = setup_from_facts(recording.facts)

@@ -114,10 +114,11 @@ def test_messages_beyond_a_share_are_passed_over_and_their_topic_is_told(
         for rig in {honest, greedy}:
             wait_until(lambda rig=rig: sockets.wait(10) or bool(rig.poll(0)))
         read, window_ns, spent = [], WINDOW_NS, {b"kp2d/honest/a/": 1, b"kp2d/greedy/a/": 30}
+        body = bytes(1 << 20)
         for window in range(6):
             for rig, topic in zip((honest, greedy), spent, strict=True):
                 for _ in range(6):
-                    rig.send_multipart([topic, b"x"])
+                    rig.send_multipart([topic, body])
             while len(read) + len(told) < 12 * (window + 1):
                 assert sockets.wait(round(WAIT_S * 1000))
                 while (message := sockets.receive(window * window_ns)) is not None:
