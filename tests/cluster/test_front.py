@@ -102,7 +102,7 @@ def answered_once(run: Traffic, *, lost: float = 0.0) -> None:
 def test_a_front_is_starting_until_it_knows_the_model_of_a_lifter(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert cluster.front.snapshot().state == "ready"
+    wait_until(lambda: cluster.front.snapshot().state == "ready")
     monkeypatch.setattr(Supervisor, "snapshots", lambda _: {})
     found = cluster.front.snapshot()
     assert (found.state, found.model.id) == ("starting", "none")
