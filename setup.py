@@ -7,6 +7,7 @@ does not try.
 
 import os
 import platform
+import runpy
 import shutil
 import sys
 import warnings
@@ -78,6 +79,7 @@ def extensions() -> list[Extension]:
         warnings.warn("no nanobind: built without the C++ extension", stacklevel=1)
         return []
     root = Path(nanobind.include_dir()).parent
+    digest = runpy.run_path("langpose_rt/extension.py")["sources_digest"](Path("cpp_ext"))
     windows = sys.platform == "win32"
     names = (
         "host",
@@ -96,7 +98,11 @@ def extensions() -> list[Extension]:
             ],
             depends=[str(path) for path in sorted(Path("cpp_ext").glob("*.*h*"))],
             include_dirs=[nanobind.include_dir(), str(root / "ext" / "robin_map" / "include")],
-            define_macros=[("NDEBUG", None), ("NB_COMPACT_ASSERTIONS", None)],
+            define_macros=[
+                ("NDEBUG", None),
+                ("NB_COMPACT_ASSERTIONS", None),
+                ("LANGPOSE_SOURCES", f'"{digest}"'),
+            ],
             language="c++",
             # As nanobind's own build: its sources read Python objects through other types.
             extra_compile_args=["/std:c++17", "/O2"]

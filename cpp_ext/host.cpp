@@ -194,6 +194,7 @@ NB_MODULE(_native, module) {
   nb::set_leak_warnings(false);  // a server may end with its backend open, and owes nobody a report
   const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
   module.doc() = "C++ for langpose_rt.window.native, runtime.native and pipeline.native_geometry; called by nobody else.";
+  module.attr("SOURCES") = LANGPOSE_SOURCES;
   const auto both = [&module, &array](auto push_frames, auto forget) {
     module.def("push", push_frames, array("window_keys"), array("window_values"),
                array("window_features"), array("window_time_ns"), array("window_head"),

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 from numpy import ndarray
 
+SOURCES: str
+"""Digest of the sources it was built from, see extension.py."""
+
 INSTRUCTION_SETS: dict[str, bool]
 """What the step can use on this processor, the best first, and whether it reads weights in half."""
 

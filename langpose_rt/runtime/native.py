@@ -13,14 +13,15 @@ from jaxtyping import Float, Int
 
 from langpose_rt.config import NUM_JOINTS, ModelConfig
 from langpose_rt.errors import ConfigError, ModelError
+from langpose_rt.extension import NOT_BUILT, why_no_extension
 from langpose_rt.geometry.skeleton import FLIP_INDICES, INPUT_BONES, INPUT_BONES_M
 from langpose_rt.manifest import Manifest
 from langpose_rt.window.native import Window, reset
 from langpose_rt.window.rotary import rotary_periods_ns
 
-try:
+if not (_WHY_NOT := why_no_extension()):
     from langpose_rt import _native as native
-except ImportError:
+else:
     native = None  # type: ignore[assignment]
 
 WEIGHTS_NAME = "model.safetensors"
@@ -42,7 +43,7 @@ def why_not_native(manifest: Manifest) -> str | None:
     if WEIGHTS_NAME not in manifest.files:
         return f"model {manifest.name!r} carries no {WEIGHTS_NAME}"
     if not instruction_sets():
-        return "the C++ extension was not built"
+        return _WHY_NOT or NOT_BUILT
     return None
 
 

@@ -1,22 +1,21 @@
 """Sliding window on the CPU: the functions of reference.py, in C++ if the extension was built.
 
 Same names, parameters, shapes and results, bit for bit; the GIL is released. Without the extension
-(no compiler at install time) the NumPy functions are used and HOST_IS_NATIVE is False. The
-arithmetic is in cpp_ext/sliding_window.cuh, which the CUDA kernels share.
+(no compiler at install time, or other sources since) the NumPy functions are used and
+HOST_IS_NATIVE is False. The arithmetic is in cpp_ext/sliding_window.cuh, which the CUDA kernels
+share.
 """
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
+from langpose_rt.extension import why_no_extension
 from langpose_rt.window import reference
 from langpose_rt.window.reference import MASKED, Window
 
-try:
+HOST_IS_NATIVE = not why_no_extension()
+if HOST_IS_NATIVE:
     from langpose_rt import _native as native
-
-    HOST_IS_NATIVE = True
-except ImportError:
-    HOST_IS_NATIVE = False
 
 __all__ = [
     "HOST_IS_NATIVE",

@@ -6,6 +6,7 @@ import sys
 
 from langpose_rt.cli.doctor.check import Check
 from langpose_rt.cli.doctor.installation import BUILD_EXTENSION
+from langpose_rt.extension import NOT_BUILT, why_no_extension
 from langpose_rt.runtime.gpu_info import no_gpu_reason
 
 _IMPORT_S = 120.0
@@ -27,9 +28,8 @@ def _native() -> Check:
     sets = instruction_sets()
     if sets:
         return Check(name="native", verdict="ok", found=f"compiled C++, the step uses {sets[0]}")
-    found = (
-        "the C++ extension was not built; ONNX Runtime computes the step, at twice the CPU or more"
-    )
+    why_not = why_no_extension() or NOT_BUILT
+    found = f"{why_not}; ONNX Runtime computes the step, at twice the CPU or more"
     return Check(name="native", verdict="warn", found=found, advice=BUILD_EXTENSION)
 
 

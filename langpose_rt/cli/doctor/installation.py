@@ -10,6 +10,7 @@ from typing import Any
 
 import langpose_rt
 from langpose_rt.cli.doctor.check import Check
+from langpose_rt.extension import why_no_extension
 
 ROOT = Path(langpose_rt.__file__).parents[1]
 """The checkout, if the package is used from one."""
@@ -77,11 +78,10 @@ def check_opencv() -> list[Check]:
 
 def check_extension() -> list[Check]:
     """Check that the C++ extension of the sliding window is compiled."""
-    from langpose_rt.window.native import HOST_IS_NATIVE
-
-    if HOST_IS_NATIVE:
+    why_not = why_no_extension()
+    if not why_not:
         return [Check(name="window", verdict="ok", found="compiled C++")]
-    found = "NumPy stands in for the C++ extension: same results, more CPU a frame"
+    found = f"{why_not}: NumPy stands in, with the same results and more CPU a frame"
     return [Check(name="window", verdict="warn", found=found, advice=BUILD_EXTENSION)]
 
 

@@ -15,7 +15,7 @@ from langpose_rt.cli.doctor.installation import (
     declared_requirements,
     parted_requirements,
 )
-from langpose_rt.window import native as host
+from langpose_rt.extension import NOT_BUILT, OTHER_SOURCES
 
 
 def test_requirements_are_those_of_the_checkout_and_hold_here() -> None:
@@ -51,11 +51,14 @@ def test_what_is_missing_or_too_old_is_named_with_what_was_expected(
 def test_numpy_instead_of_the_extension_is_something_to_look_at(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(host, "HOST_IS_NATIVE", True)
+    monkeypatch.setattr(installation, "why_no_extension", lambda: "")
     assert check_extension()[0].verdict == "ok"
-    monkeypatch.setattr(host, "HOST_IS_NATIVE", False)
-    assert check_extension()[0].verdict == "warn"
-    assert "g++" in check_extension()[0].advice
+    for reason in (NOT_BUILT, OTHER_SOURCES):
+        monkeypatch.setattr(installation, "why_no_extension", lambda reason=reason: reason)
+        (check,) = check_extension()
+        assert check.verdict == "warn"
+        assert check.found.startswith(reason)
+        assert "g++" in check.advice
 
 
 def test_version_and_python_are_said() -> None:
