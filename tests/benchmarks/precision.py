@@ -16,6 +16,7 @@ from langpose_rt.engine.fp16_graph import onnx_to_fp16
 from langpose_rt.engine.fp16_reference import fp16_backend
 from langpose_rt.manifest import read_manifest
 from langpose_rt.runtime.backend import DEFAULT_MODEL, Backend
+from langpose_rt.runtime.native import instruction_sets, open_native
 from langpose_rt.runtime.parity import demo_parity_clip, parity
 from langpose_rt.runtime.registry import open_backend
 from tests.benchmarks.origin import origin
@@ -34,15 +35,20 @@ def main() -> None:
 
 
 def contenders() -> dict[str, Backend]:
-    """Return what a CPU can run: the served graph, and the graph that engines are built from."""
+    """Return what a CPU can run: the native step for each instruction set, and both graphs."""
     graphs = [
         onnx_to_fp16(onnx.load(DEFAULT_MODEL / f"{part}.onnx")) for part in ("encoder", "lifter")
     ]
-    return {
+    manifest = read_manifest(DEFAULT_MODEL)
+    natives = {
+        f"float32, native step, {name}": open_native(
+            DEFAULT_MODEL, manifest, slots=1, precision="fp32", instruction_set=name
+        )
+        for name in instruction_sets()
+    }
+    return natives | {
         "float32, ONNX Runtime": open_backend(None, "onnx", slots=1),
-        "FP16 graph of the engines, reference": fp16_backend(
-            *graphs, manifest=read_manifest(DEFAULT_MODEL)
-        ),
+        "FP16 graph of the engines, reference": fp16_backend(*graphs, manifest=manifest),
     }
 
 
