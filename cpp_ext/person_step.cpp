@@ -1,8 +1,8 @@
 // The arithmetic around the network for every person of a step: rays, anchor and body size before it; root,
-// ray refinement and output filter after it.
+// ray refinement, output filter and steady bones after it.
 //
 // The definitions are the NumPy functions of geometry/person_frame.py, geometry/camera.py,
-// geometry/ray_refinement.py and pipeline/one_euro.py; tests/pipeline/test_native_geometry.py compares them.
+// geometry/ray_refinement.py, geometry/steady_bones.py and pipeline/one_euro.py; tests/pipeline/test_native_geometry.py compares them.
 // Each person is computed alone, so nobody's numbers depend on who shares the step. State lies in one row per
 // slot and is changed in place. The functions work with the GIL released.
 #include "person_step.hpp"
@@ -527,6 +527,71 @@ void smooth(const Array<float, 3>& value, const Array<float, 3>& raw, const Arra
   }
 }
 
+// ---- bones of steady length --------------------------------------------------------------------------------
+
+struct SteadyParameters {
+  float strength, memory_s, first_s, longest_step_s, shortest_m, tiny_s;
+};
+
+void steady_bones(const Array<float, 3>& means, const Array<int64_t, 1>& last_ns,
+                  const Array<const int32_t, 1>& slots, const Array<const bool, 2>& seen,
+                  const Array<const int64_t, 1>& time_ns, const Array<const int32_t, 2>& bones,
+                  const Array<const float, 1>& parameters, const Array<float, 3>& pose_m) {
+  const size_t count = means.shape(0), persons = slots.shape(0);
+  expect_shape(means, "means", {count, 2, kBones});
+  expect_shape(last_ns, "last_ns", {count});
+  expect_shape(seen, "seen", {persons, kJoints});
+  expect_shape(time_ns, "time_ns", {persons});
+  expect_shape(bones, "bones", {kBones, 2});
+  expect_shape(parameters, "parameters", {6});
+  expect_shape(pose_m, "pose_m", {persons, kJoints, 3});
+  const int32_t* given = checked_slots(slots, count);
+  const float* list = numbers(parameters, "parameters");
+  const SteadyParameters p{list[0], list[1], list[2], list[3], list[4], list[5]};
+  float *lengths = numbers(means, "means"), *poses = numbers(pose_m, "pose_m");
+  int64_t* before_ns = numbers(last_ns, "last_ns");
+  const bool* is_seen = numbers(seen, "seen");
+  const int64_t* now_ns = numbers(time_ns, "time_ns");
+  const int32_t* ends = numbers(bones, "bones");
+  for (size_t end = 0; end < 2 * kBones; ++end) {
+    if (ends[end] < 0 || ends[end] >= static_cast<int32_t>(kJoints)) {
+      throw nb::index_error(sentence("joint %d is outside of %zu joints", ends[end], kJoints).c_str());
+    }
+  }
+
+  nb::gil_scoped_release released;
+  for (size_t i = 0; i < persons; ++i) {
+    const auto slot = static_cast<size_t>(given[i]);
+    float *length_m = lengths + 2 * kBones * slot, *weight_s = length_m + kBones;
+    float* pose = poses + 3 * kJoints * i;
+    const bool* own_seen = is_seen + kJoints * i;
+    const auto elapsed_s = static_cast<float>(static_cast<double>(now_ns[i] - before_ns[slot]) / 1e9);
+    const float step_s = before_ns[slot] < 0 ? p.first_s : std::clamp(elapsed_s, 0.0F, p.longest_step_s);
+    std::array<float, 3 * kJoints> steady{};  // the hip stays at zero
+    for (size_t bone = 0; bone < kBones; ++bone) {  // parents come before their children
+      const auto parent = static_cast<size_t>(ends[2 * bone]), child = static_cast<size_t>(ends[2 * bone + 1]);
+      std::array<float, 3> along;
+      float squares = 0;
+      for (size_t axis = 0; axis < 3; ++axis) {
+        along[axis] = pose[3 * child + axis] - pose[3 * parent + axis];
+        squares += along[axis] * along[axis];
+      }
+      const float own_m = std::sqrt(squares);
+      const bool teaches = (own_seen[child] && own_seen[parent]) || weight_s[bone] == 0;
+      const float new_s = teaches ? step_s : 0.0F;
+      weight_s[bone] = std::min(weight_s[bone] + new_s, p.memory_s);
+      length_m[bone] += new_s / std::max(weight_s[bone], p.tiny_s) * (own_m - length_m[bone]);
+      const float wanted_m = own_m + p.strength * (length_m[bone] - own_m);
+      const float factor = wanted_m / std::max(own_m, p.shortest_m);
+      for (size_t axis = 0; axis < 3; ++axis) {
+        steady[3 * child + axis] = steady[3 * parent + axis] + along[axis] * factor;
+      }
+    }
+    std::copy(steady.begin(), steady.end(), pose);
+    before_ns[slot] = now_ns[i];
+  }
+}
+
 }  // namespace
 
 void bind_person_step(nb::module_& module) {
@@ -547,6 +612,9 @@ void bind_person_step(nb::module_& module) {
   module.def("smooth", smooth, array("value"), array("raw"), array("velocity"), array("last_ns"),
              array("cutoff_hz"), array("rise_hz"), nb::arg("speed_cutoff_hz"), array("slots"),
              array("time_ns"), array("points_m"), "Filter the newest points of every person, in place.");
+  module.def("steady_bones", steady_bones, array("means"), array("last_ns"), array("slots"), array("seen"),
+             array("time_ns"), array("bones"), array("parameters"), array("pose_m"),
+             "Give the bones of every person their mean length, in place.");
 }
 
 }  // namespace langpose

@@ -4,7 +4,7 @@
 
 namespace langpose {
 
-// Adds pixel_to_ray, anchor_step, root_from_pose, refine and smooth.
+// Adds pixel_to_ray, anchor_step, root_from_pose, refine, smooth and steady_bones.
 void bind_person_step(nanobind::module_& module);
 
 }  // namespace langpose

@@ -135,3 +135,13 @@ def smooth(
     time_ns: ndarray,
     points_m: ndarray,
 ) -> None: ...
+def steady_bones(
+    means: ndarray,
+    last_ns: ndarray,
+    slots: ndarray,
+    seen: ndarray,
+    time_ns: ndarray,
+    bones: ndarray,
+    parameters: ndarray,
+    pose_m: ndarray,
+) -> None: ...

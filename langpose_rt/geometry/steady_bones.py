@@ -16,8 +16,10 @@ MEMORY_S = 20.0
 FIRST_S, LONGEST_STEP_S = 1 / 30, 0.1
 """Weight of a person's first frame, and the largest one of a frame, in seconds."""
 
+SHORTEST_M, TINY_S = 1e-3, 1e-6
+
 _F = np.float32
-_MEMORY, _SHORTEST, _TINY = _F(MEMORY_S), _F(1e-3), _F(1e-6)
+_MEMORY, _SHORTEST, _TINY = _F(MEMORY_S), _F(SHORTEST_M), _F(TINY_S)
 _NEVER = np.int64(-1)
 _PARENTS, _CHILDREN = np.array(BONES).T
 

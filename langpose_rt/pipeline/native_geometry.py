@@ -1,4 +1,4 @@
-"""Arithmetic around the network in C++: rays, anchor, root, ray refinement and output filter.
+"""Arithmetic around the network in C++: rays, anchor, root, refinement, filter and steady bones.
 
 Same results as the NumPy functions, which define them, to 1e-5 of their unit; without the extension
 (no compiler at install time) those functions run. Each person is computed alone: nobody's numbers
@@ -6,14 +6,15 @@ depend on who shares the step.
 """
 
 import numpy as np
-from jaxtyping import Float, Float32, Int, Int32
+from jaxtyping import Bool, Float, Float32, Int, Int32
 
 from langpose_rt.config import EXTRA_CHANNELS, NUM_JOINTS, ROW_CHANNELS, RayRefinement
-from langpose_rt.geometry import camera, person_frame, ray_refinement
+from langpose_rt.geometry import camera, person_frame, ray_refinement, steady_bones
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.geometry.person_frame import Anchored, AnchorState
 from langpose_rt.geometry.ray_refinement import RayRefiner
 from langpose_rt.geometry.skeleton import BONES, REFERENCE_BONES_M
+from langpose_rt.geometry.steady_bones import BoneSteadier
 from langpose_rt.pipeline.one_euro import SPEED_CUTOFF_HZ, OneEuro
 from langpose_rt.window.native import HOST_IS_NATIVE
 
@@ -21,6 +22,13 @@ if HOST_IS_NATIVE:
     from langpose_rt import _native as native
 
 _BONES = np.array(BONES, np.int32)
+_STEADY = (
+    steady_bones.MEMORY_S,
+    steady_bones.FIRST_S,
+    steady_bones.LONGEST_STEP_S,
+    steady_bones.SHORTEST_M,
+    steady_bones.TINY_S,
+)
 _MOST_COEFFICIENTS = 12  # of OpenCV's 14: the last two tilt the sensor
 
 
@@ -179,3 +187,32 @@ class NativeOneEuro(OneEuro):
             points,
         )
         return points
+
+
+class NativeBoneSteadier(BoneSteadier):
+    """A `BoneSteadier` whose step runs in C++."""
+
+    def step(
+        self,
+        slots: Int[np.ndarray, " batch"],
+        pose_m: Float[np.ndarray, "batch 17 3"],
+        seen: Bool[np.ndarray, "batch 17"],
+        time_ns: Int[np.ndarray, " batch"],
+        *,
+        strength: float = 1.0,
+    ) -> Float[np.ndarray, "batch 17 3"]:
+        """Return the newest poses with their bones at steady lengths, see `BoneSteadier.step`."""
+        if not HOST_IS_NATIVE:
+            return super().step(slots, pose_m, seen, time_ns, strength=strength)
+        pose = pose_m.astype(np.float32)
+        native.steady_bones(
+            self._means,
+            self._time_ns,
+            np.ascontiguousarray(slots, np.int32),
+            np.ascontiguousarray(seen),
+            np.ascontiguousarray(time_ns, np.int64),
+            _BONES,
+            np.array((strength, *_STEADY), np.float32),
+            pose,
+        )
+        return pose

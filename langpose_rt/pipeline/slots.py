@@ -16,9 +16,8 @@ from jaxtyping import Bool, Int
 from langpose_rt.config import NS_PER_S, NUM_JOINTS
 from langpose_rt.formats.gallery_npz import Gallery
 from langpose_rt.geometry.person_frame import AnchorState
-from langpose_rt.geometry.steady_bones import BoneSteadier
 from langpose_rt.pipeline.action_scores import ActionScores
-from langpose_rt.pipeline.native_geometry import NativeOneEuro, NativeRayRefiner
+from langpose_rt.pipeline.native_geometry import NativeBoneSteadier, NativeOneEuro, NativeRayRefiner
 from langpose_rt.pipeline.one_euro import OneEuro, smoothing_named
 from langpose_rt.runtime.backend import Backend
 
@@ -103,7 +102,7 @@ class SlotTable:
             shares = [1.0] * NUM_JOINTS + [ROOT_SMOOTHING_SHARE]
             cutoff_hz, rise_hz = ([value * share for share in shares] for value in chosen)
             self.filter = NativeOneEuro(slots, cutoff_hz, rise_hz)
-        self.steadier = BoneSteadier(slots)
+        self.steadier = NativeBoneSteadier(slots)
         self.actions = None if gallery is None else ActionScores(gallery, slots)
         self.root = np.full((slots, 3), np.nan, np.float32)
         self._history = np.zeros((5, slots), np.int64)  # one table: a single look-up

@@ -16,8 +16,9 @@ from langpose_rt.geometry import camera, person_frame
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.geometry.person_frame import AnchorState
 from langpose_rt.geometry.ray_refinement import RayRefiner
+from langpose_rt.geometry.steady_bones import BoneSteadier
 from langpose_rt.pipeline import native_geometry
-from langpose_rt.pipeline.native_geometry import NativeOneEuro, NativeRayRefiner
+from langpose_rt.pipeline.native_geometry import NativeBoneSteadier, NativeOneEuro, NativeRayRefiner
 from langpose_rt.pipeline.one_euro import OneEuro
 from langpose_rt.window.native import HOST_IS_NATIVE
 
@@ -221,15 +222,34 @@ def test_filtered_points_are_those_of_numpy(seed: int) -> None:
 
 
 @native
+@pytest.mark.parametrize("strength", [1.0, 0.4])
+@settings(max_examples=15)
+@given(SEEDS)
+def test_bones_of_steady_length_are_those_of_numpy(strength: float, seed: int) -> None:
+    mine, theirs = NativeBoneSteadier(SLOTS), BoneSteadier(SLOTS)
+    for frame, moment in enumerate(life(seed)):
+        if frame == FRAMES // 2:
+            mine.reset(np.array([1, 3]))
+            theirs.reset(np.array([1, 3]))
+        pose_m, given_now = moment.pose_m.copy(), (moment.scores > 0, moment.time_ns)
+        got = mine.step(moment.slots, moment.pose_m, *given_now, strength=strength)
+        close(got, theirs.step(moment.slots, moment.pose_m, *given_now, strength=strength))
+        np.testing.assert_array_equal(moment.pose_m, pose_m)
+
+
+@native
 @settings(max_examples=15)
 @given(SEEDS)
 def test_nobody_depends_on_who_shares_the_step(seed: int) -> None:
     states = AnchorState.empty(SLOTS), AnchorState.empty(SLOTS)
     refiners = NativeRayRefiner(SLOTS), NativeRayRefiner(SLOTS)
+    steadiers = NativeBoneSteadier(SLOTS), NativeBoneSteadier(SLOTS)
     for moment in life(seed):
         given_now = (moment.rays, moment.scores, moment.dt_s, moment.gravity)
         together = native_geometry.anchor_step(states[0], moment.slots, *given_now)
         poses, roots = refined(refiners[0], moment)
+        steady_given = (moment.scores > 0, moment.time_ns)
+        steady = steadiers[0].step(moment.slots, moment.pose_m, *steady_given)
         for row in range(len(moment.slots)):
             alone = moment.one(row)
             own_input = (alone.rays, alone.scores, alone.dt_s, alone.gravity)
@@ -239,12 +259,16 @@ def test_nobody_depends_on_who_shares_the_step(seed: int) -> None:
             pose, root = refined(refiners[1], alone)
             np.testing.assert_array_equal(pose[0], poses[row])
             np.testing.assert_array_equal(root[0], roots[row])
+            own_steady = (alone.scores > 0, alone.time_ns)
+            bones = steadiers[1].step(alone.slots, alone.pose_m, *own_steady)
+            np.testing.assert_array_equal(bones[0], steady[row])
 
 
 def test_without_the_extension_numpy_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     module = module_without_extension(monkeypatch)
     mine, theirs = AnchorState.empty(SLOTS), AnchorState.empty(SLOTS)
     refiners = module.NativeRayRefiner(SLOTS), RayRefiner(SLOTS)
+    steadiers = module.NativeBoneSteadier(SLOTS), BoneSteadier(SLOTS)
     filters = (
         module.NativeOneEuro(SLOTS, [6.0] * 17, [60.0] * 17),
         OneEuro(SLOTS, [6.0] * 17, [60.0] * 17),
@@ -269,6 +293,10 @@ def test_without_the_extension_numpy_computes(monkeypatch: pytest.MonkeyPatch) -
         )
         poses = [refined(refiner, moment)[0] for refiner in refiners]
         np.testing.assert_array_equal(*poses)
+        seen = moment.scores > 0
+        np.testing.assert_array_equal(
+            *(one.step(moment.slots, moment.pose_m, seen, moment.time_ns) for one in steadiers)
+        )
         smooth = [
             one_euro.step(moment.slots, moment.pose_m, moment.time_ns) for one_euro in filters
         ]
