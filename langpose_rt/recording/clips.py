@@ -71,6 +71,11 @@ class ClipCollector:
         stream.ids.append([_number(stream, message.epoch, given) for given in message.ids.tolist()])
         return True
 
+    @property
+    def frames(self) -> int:
+        """Frames taken so far, of all cameras."""
+        return sum(len(stream.t_ns) for stream in self._streams.values())
+
     def clips(self) -> dict[str, Clip]:
         """Return the clip of every camera that sent a frame, by "rig/camera"."""
         return {name: _clip(stream) for name, stream in self._streams.items()}

@@ -101,6 +101,20 @@ def clips_of_cameras(
     return clips
 
 
+def clips_with_lenses(
+    clips: "Mapping[str, Clip]", cameras: "Mapping[str, Camera] | None"
+) -> "dict[str, Clip]":
+    """Return clips with the names, lenses and gravity of a calibration; None leaves them.
+
+    Raises:
+        ConfigError: If a camera is not of the calibration, or its lens cannot be that of the clip.
+    """
+    if cameras is None:
+        return dict(clips)
+    found = {name: camera_named(name, cameras) for name in clips}
+    return {camera.name: _seen_by(clips[name], camera) for name, camera in found.items()}
+
+
 def camera_name(path: Path) -> str:
     """Return the camera name of a file: its name without ending, or without _json."""
     return path.stem.removesuffix("_json") or str(path)

@@ -6,22 +6,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from langpose_rt.errors import ConfigError
+
 if TYPE_CHECKING:
+    from langpose_rt.formats.clip import Clip
     from langpose_rt.fusion.calibration.calibration_from_people import Calibration
     from langpose_rt.geometry.camera import Camera
 
 SUMMARY = "calibrate cameras from somebody who walks about in front of them"
-EXAMPLE = "langpose-rt calibrate cam1.npz cam2.npz --height 1.78 -o calib.toml --picture rig.png"
+EXAMPLE = """langpose-rt calibrate cam1.npz cam2.npz --height 1.78 -o calib.toml --picture rig.png
+  langpose-rt calibrate --live --seconds 30 --offsets -o calib.toml"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from langpose_rt.cli.arguments.clip_files import add_clip_arguments
+    from langpose_rt.cli.calibration_walk import add_walk_arguments
 
     parser.add_argument(
         "files",
         type=Path,
-        nargs="+",
+        nargs="*",
         metavar="FILE",
         help="npz clip or folder of OpenPose JSON, one a camera, of the same time, or a recording",
     )
@@ -42,12 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--focals", action="store_true", help="find the focal lengths too")
     parser.add_argument("--picture", type=Path, metavar="PNG", help="draw the rig from above")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    add_walk_arguments(parser)
     add_clip_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Calibrate, write the file, and say how good it is."""
-    from langpose_rt.cli.arguments.clip_files import clips_of_cameras
     from langpose_rt.cli.arguments.options import check_not_input, check_writable
     from langpose_rt.formats.calibration import OFFSET_KEY, cameras_from_toml, cameras_to_toml
     from langpose_rt.fusion.calibration.calibration_from_people import CalibrationOptions, calibrate
@@ -62,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         height_m=arguments.height, offsets=arguments.offsets, focals=arguments.focals
     )
     lenses = None if arguments.lenses is None else cameras_from_toml(arguments.lenses)
-    clips = clips_of_cameras(arguments, arguments.files, lenses)
+    clips = _clips(arguments, lenses)
     found = calibrate(clips, options)
     found = replace(found, advice=(*gaps_in_view(clips), *found.advice))
     offsets = {f"{OFFSET_KEY}{n}": f"{1000 * s:.1f}" for n, s in found.offsets_s.items()}
@@ -75,6 +80,18 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(lines_of_report(arguments.out, found)))
     return 0
+
+
+def _clips(arguments: argparse.Namespace, lenses: "dict[str, Camera] | None") -> "dict[str, Clip]":
+    """Return the clip of every camera, from files or from running rigs."""
+    from langpose_rt.cli.arguments.clip_files import clips_of_cameras, clips_with_lenses
+    from langpose_rt.cli.calibration_walk import clips_of_walk
+
+    if arguments.live == bool(arguments.files):
+        raise ConfigError("say either files of the cameras, or --live to listen to running rigs")
+    if arguments.live:
+        return clips_with_lenses(clips_of_walk(arguments), lenses)
+    return clips_of_cameras(arguments, arguments.files, lenses)
 
 
 def report(found: "Calibration") -> dict[str, object]:
