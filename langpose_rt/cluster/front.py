@@ -330,7 +330,7 @@ class Front:
         try:
             while not self._stopping.is_set():
                 self._threads.progressed("front")
-                poller.poll(BUSY_MS if self.table.moving else IDLE_MS)
+                poller.poll(BUSY_MS if self.table.replaying else IDLE_MS)
                 now_ns = self.now_ns()
                 for _ in range(_BURST):
                     if (answer := received(links.answers)) is None:

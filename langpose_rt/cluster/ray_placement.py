@@ -6,6 +6,7 @@ second; Ray only starts the lifter again.
 """
 
 import contextlib
+import importlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -150,6 +151,5 @@ def _ray_at(address: str | None) -> Any:
 
 def _own_address() -> str:
     """Return the address of this machine in the Ray cluster."""
-    import ray
-
+    ray = importlib.import_module("ray")  # partly typed, where it is installed
     return str(ray.util.get_node_ip_address())

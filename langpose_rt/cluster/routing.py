@@ -81,6 +81,11 @@ class RoutingTable:
         """True while a stream is handed over."""
         return any(route.in_transit for route in self._routes.values())
 
+    @property
+    def replaying(self) -> bool:
+        """True while `tick` may have frames to send soon."""
+        return any(route.replaying for route in self._routes.values())
+
     def owned_by(self, lifter: str) -> list[bytes]:
         """Return the topics that a lifter owns or is about to own."""
         routes = self._routes.values()
@@ -159,8 +164,9 @@ class RoutingTable:
             del self._foreign[topic]
         moving = sum(route.in_transit for route in self._routes.values())
         for route in self._routes.values():
-            if route.in_transit:
+            if route.replaying:
                 sends += route.replay(now_ns)
+            if route.in_transit:
                 continue
             wanted = self._wanted(route)
             if wanted in (None, route.owner):

@@ -5,12 +5,14 @@ frames of the last window, then the live ones, while the old one still answers; 
 passed on. Once it has answered a frame as new as the old owner's last, the old one is sent nothing
 more, and the first frame that only the new one has answered makes it the owner. So no frame is lost
 or answered twice, whoever is faster. Frames that a dead owner left without an answer are answered
-by the new one.
+by the new one, and those that only a dead successor was sent by the owner. Whoever has frames to
+catch up with is sent them as it answers, because a lifter sheds what waits too long.
 
 No socket and no clock: what to send is returned, times are arguments.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,7 +23,7 @@ FRAMES_KEPT = 160
 """Frames of a stream that are kept: a window, and those of the time until a death is noticed."""
 
 IN_FLIGHT = 4
-"""Replayed frames that wait at the new owner: more would be shed there as too old."""
+"""Replayed frames that wait at a lifter: more would be shed there as too old."""
 
 RETRY_NS = 30_000_000
 """More frames are replayed after this without an answer: with a lookahead answers come late."""
@@ -29,8 +31,9 @@ RETRY_NS = 30_000_000
 OWNER_SILENT_NS = 150_000_000
 """An owner that is sent nothing more and has answered nothing for this long answers no more."""
 
-LONGEST_NS = 3_000_000_000
-"""A hand-over ends after this, whatever was answered: frames that are refused never are."""
+SILENT_NS = 3_000_000_000
+"""A hand-over ends once the new owner answers nothing for this long: frames that are refused never
+are answered. One that is slow is waited for, as the old owner answers meanwhile."""
 
 _LARGEST_TRACKED_ID = 1 << 31
 
@@ -53,22 +56,39 @@ class _KeptFrame:
 
 
 @dataclass(slots=True, eq=False)
-class _Successor:
-    """Lifter that is about to own the stream.
+class _Replay:
+    """Kept frames on their way to a lifter, few at a time.
 
     Attributes:
         index: Of the next frame to send.
         answered: Index of the newest frame it answered.
-        caught_up: It has answered a frame as new as the owner's last.
+        heard_ns: When it answered, or was sent the first frame.
+        withheld: Index of the first frame that the owner is not sent, because this lifter has
+            answered a frame as new as the owner's last; None before that.
     """
 
     lifter: str
     epoch: int
     index: int
     answered: int
-    began_ns: int
+    heard_ns: int
     sent_ns: int = 0
-    caught_up: bool = False
+    withheld: int | None = None
+
+    def take_answer(self, frame: _KeptFrame | None, now_ns: int) -> None:
+        """Note the answer for a frame."""
+        if frame is not None and frame.index > self.answered:
+            self.answered, self.heard_ns = frame.index, now_ns
+
+    def due(self, frames: Iterable[_KeptFrame], now_ns: int) -> list[_KeptFrame]:
+        """Take the frames that the lifter can be sent by now."""
+        limit = self.answered + 1 + IN_FLIGHT
+        if now_ns - self.sent_ns > RETRY_NS:
+            limit = max(limit, self.index + IN_FLIGHT)
+        found = [frame for frame in frames if self.index <= frame.index < limit]
+        if found:
+            self.index, self.sent_ns = found[-1].index + 1, now_ns
+        return found
 
 
 class StreamRoute:
@@ -91,7 +111,8 @@ class StreamRoute:
         self.owner: str | None = None
         self.epoch, self.window = 0, 32
         self._via = b""
-        self._successor: _Successor | None = None
+        self._successor: _Replay | None = None
+        self._behind: _Replay | None = None  # of the owner, until it has caught up
         self._frames: deque[_KeptFrame] = deque(maxlen=FRAMES_KEPT)
         self._rig_epoch: int | None = None
         self._answered = -1
@@ -109,6 +130,11 @@ class StreamRoute:
         return self._successor is not None
 
     @property
+    def replaying(self) -> bool:
+        """True while `replay` has frames to send, or will have."""
+        return self._successor is not None or self._behind is not None
+
+    @property
     def warm(self) -> bool:
         """True if the frames of a whole window are kept, so that a new owner misses nothing."""
         return len(self._frames) >= self.window
@@ -121,7 +147,8 @@ class StreamRoute:
             epoch: Number of the assignment.
             answered: Newest frame that it has answered, through another front.
         """
-        self.owner, self.epoch, self._successor = lifter, epoch, None
+        self.owner, self.epoch = lifter, epoch
+        self._successor = self._behind = None
         self._via = via_to_bytes(Via(epoch))
         if answered is not None:
             self._rig_epoch, self._answered = answered.epoch, answered.seq
@@ -132,32 +159,35 @@ class StreamRoute:
         if number.epoch != self._rig_epoch:
             self._rig_epoch, self._answered, self._next_id = number.epoch, -1, 0
             self._frames.clear()
+            self._behind = None
             if self._successor is not None:
                 self.assign(self._successor.lifter, self._successor.epoch)
         self._frames.append(_KeptFrame(self._index, number.seq, parts))
         self._index += 1
-        successor = self._successor
-        sends = []
-        if self.owner is not None and (successor is None or not successor.caught_up):
-            sends.append(self._to_owner(parts))
-        return sends if successor is None else sends + self.replay(now_ns)
+        if self.replaying:
+            return self._live(parts) + self.replay(now_ns)
+        return self._live(parts)
 
     def hand_over(self, lifter: str, epoch: int, now_ns: int) -> list[Send]:
         """Begin to hand the stream over to another lifter."""
         kept = self._frames
         answered = sum(frame.seq <= self._answered for frame in kept)
         first = kept[max(answered - self.window, 0)].index if kept else self._index
-        self._successor = _Successor(lifter, epoch, first, first - 1, now_ns)
+        self._successor = _Replay(lifter, epoch, first, first - 1, now_ns)
         return self.replay(now_ns)
 
     def lost(self, lifter: str) -> bool:
         """Note that a lifter is gone; return True if the stream needs another one."""
-        if self._successor is not None and self._successor.lifter == lifter:
+        successor = self._successor
+        if successor is not None and successor.lifter == lifter:
             self._successor = None
+            if self.owner is not None and successor.withheld is not None:
+                first = successor.withheld
+                self._behind = _Replay(self.owner, self.epoch, first, first - 1, self.heard_ns)
         elif self.owner != lifter:
             return False
         if self.owner == lifter:
-            self.owner = None
+            self.owner = self._behind = None
         return self._successor is None
 
     def answer(self, answer: Answer, now_ns: int) -> tuple[bool, list[Send]]:
@@ -173,42 +203,50 @@ class StreamRoute:
             if seq <= self._answered:
                 return False, []
             self._note_answered(answer, now_ns)
-            return True, []
+            if self._behind is not None:
+                self._behind.take_answer(self._kept(seq), now_ns)
+            return True, self.replay(now_ns)
         if successor is None or answer.via != successor.epoch:
             return False, []
-        frame = next((kept for kept in self._frames if kept.seq == seq), None)
-        if frame is not None:
-            successor.answered = max(successor.answered, frame.index)
-        if seq >= self._answered:
-            successor.caught_up = True
+        successor.take_answer(self._kept(seq), now_ns)
+        if seq >= self._answered and successor.withheld is None:
+            successor.withheld = self._index
         if not self._is_next(seq, now_ns):
             return False, self.replay(now_ns)
         self._note_answered(answer, now_ns)
-        return True, self._end(successor)
+        self._end(successor)
+        return True, self.replay(now_ns)
 
     def replay(self, now_ns: int) -> list[Send]:
-        """Return the frames the new owner can take by now."""
-        successor, sends = self._successor, list[Send]()
-        if successor is None:
-            return sends
-        if now_ns - successor.began_ns > LONGEST_NS:
-            return self._end(successor)
-        limit = successor.answered + 1 + IN_FLIGHT
-        if now_ns - successor.sent_ns > RETRY_NS:
-            limit = max(limit, successor.index + IN_FLIGHT)
-        for frame in self._frames:
-            if successor.index <= frame.index < limit:
-                header = with_via(frame.parts[1], self._via_of(successor.epoch, frame))
+        """Return the frames that a lifter which has to catch up can take by now."""
+        successor = self._successor
+        if successor is not None and now_ns - successor.heard_ns > SILENT_NS:
+            self._end(successor)
+        sends = list[Send]()
+        for replay in filter(None, (self._behind, self._successor)):
+            for frame in replay.due(self._frames, now_ns):
+                header = with_via(frame.parts[1], self._via_of(replay.epoch, frame))
                 parts = [frame.parts[0], header, *frame.parts[2:]]
-                sends.append(Send(successor.lifter, parts))
-                successor.index, successor.sent_ns = frame.index + 1, now_ns
+                sends.append(Send(replay.lifter, parts))
+        if self._behind is not None and self._behind.index >= self._index:
+            self._behind = None
         return sends
 
-    def _end(self, successor: _Successor) -> list[Send]:
-        """Make the successor the owner, and return the frames it was not sent yet."""
-        rest = [kept.parts for kept in self._frames if kept.index >= successor.index]
+    def _end(self, successor: _Replay) -> None:
+        """Make the successor the owner, which is still to be sent what it was not sent yet."""
         self.assign(successor.lifter, successor.epoch)
-        return [self._to_owner(parts) for parts in rest]
+        self._behind = successor
+
+    def _live(self, parts: list[bytes]) -> list[Send]:
+        """Return where the newest frame goes at once."""
+        owner, successor = self.owner, self._successor
+        withheld = successor is not None and successor.withheld is not None
+        if owner is None or self._behind is not None or withheld:
+            return []
+        return [Send(owner, [parts[0], with_via(parts[1], self._via), *parts[2:]])]
+
+    def _kept(self, seq: int) -> _KeptFrame | None:
+        return next((frame for frame in self._frames if frame.seq == seq), None)
 
     def _is_next(self, seq: int, now_ns: int) -> bool:
         """Return True if no frame between the last answered one and this still has an answer."""
@@ -230,7 +268,3 @@ class StreamRoute:
 
     def _via_of(self, epoch: int, frame: _KeptFrame) -> bytes:
         return via_to_bytes(Via(epoch, frame.ids, self._next_id))
-
-    def _to_owner(self, parts: list[bytes]) -> Send:
-        assert self.owner is not None
-        return Send(self.owner, [parts[0], with_via(parts[1], self._via), *parts[2:]])

@@ -18,6 +18,10 @@ INGEST_SHARE = 0.5
 SAVED_WINDOWS = 5
 """A peer may save the time of so many windows, for what arrives at once after a delay."""
 
+SAVED_BEHIND_FRONT = 50
+"""The same behind a front, which sends a lifter the last frames of a stream again when it is given
+that stream: up to `cluster.stream_route.FRAMES_KEPT` within moments."""
+
 LEAST_NS = 4 * NS_PER_MS
 """Every peer has so much of a window, however many want more: a rig of 60 Hz is never limited."""
 
@@ -45,9 +49,11 @@ class PeerBudget:
 
     Args:
         now_ns: Beginning of the first window.
+        saved_windows: Windows whose time a peer may save.
     """
 
-    def __init__(self, now_ns: int) -> None:
+    def __init__(self, now_ns: int, saved_windows: int = SAVED_WINDOWS) -> None:
+        self._saved_windows = saved_windows
         self._until_ns = now_ns + WINDOW_NS
         self._level_ns: float | None = None
         self._capacity_ns, self._was_idle = float(WINDOW_NS), False
@@ -67,7 +73,7 @@ class PeerBudget:
         self._arrived[peer] += 1
         if self._level_ns is None:
             return True
-        saved_ns = self._saved_ns.get(peer, SAVED_WINDOWS * self._level_ns)
+        saved_ns = self._saved_ns.get(peer, self._saved_windows * self._level_ns)
         return self._used_ns[peer] < saved_ns
 
     def spent(self, peer: Peer, spent_ns: int, size_bytes: int, *, refused: bool = False) -> None:
@@ -118,8 +124,8 @@ class PeerBudget:
         if level_ns is None:
             self._saved_ns = {}
             return
-        most_ns = SAVED_WINDOWS * level_ns
-        first_ns = SAVED_WINDOWS * (before_ns or level_ns)
+        most_ns = self._saved_windows * level_ns
+        first_ns = self._saved_windows * (before_ns or level_ns)
         self._saved_ns = {
             peer: min(
                 max(self._saved_ns.get(peer, first_ns) - self._used_ns[peer], 0.0)

@@ -16,7 +16,12 @@ from langpose_rt.protocol.control import Ports
 from langpose_rt.protocol.header import MAX_HEADER_BYTES, MAX_MESSAGE_BYTES, MAX_PARTS
 from langpose_rt.security.keyring import Keyring
 from langpose_rt.server.config import ServerConfig
-from langpose_rt.server.peer_budget import Peer, PeerBudget
+from langpose_rt.server.peer_budget import (
+    SAVED_BEHIND_FRONT,
+    SAVED_WINDOWS,
+    Peer,
+    PeerBudget,
+)
 
 Socket = zmq.Socket[bytes]
 
@@ -314,7 +319,8 @@ class RigSockets:
         self.taken: Counter[int] = Counter()
         self._peer: Peer = _NO_CONNECTION
         self._size_bytes = 0
-        self._budget = PeerBudget(0)
+        saved = SAVED_BEHIND_FRONT if self._behind_front else SAVED_WINDOWS
+        self._budget = PeerBudget(0, saved)
         self._context, self._bound, self._timeout_s = context, bound, config.connect_timeout_s
         self._ready: deque[Socket] = deque()
         self._poller = zmq.Poller()

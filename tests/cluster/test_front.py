@@ -29,7 +29,9 @@ from tests.fakes import keypoint_parts, person_px
 from tests.peers import LOCAL, next_of, peers, wait_until
 
 RIGS = [f"rig{number}" for number in range(6)]
-RATE_HZ = 20.0
+RATE_HZ = 10.0
+"""A lifter keeps 64 frames of a stream waiting: a busy machine may stop it for six seconds."""
+
 START_S = 120.0
 PATIENT = ("--max-wait-ms", "10000", "--slots", "32")
 """Nothing is shed for being late, so that every lost frame is one that the cluster lost."""
@@ -88,13 +90,11 @@ def own_cluster(model: Path) -> Iterator[Cluster]:
         yield Cluster(front, placement)
 
 
-def answered_once(run: Traffic, *, lost: float = 0.0) -> None:
-    """Assert that all but a share of every rig's frames were answered, once, in order, alike."""
+def answered_once(run: Traffic) -> None:
+    """Assert that every rig's frames were answered, once, in order, alike."""
     for rig in run.rigs:
         assert run.sent[rig] > 20
-        assert len(run.missing(rig)) <= lost * run.sent[rig], rig
-        assert run.seqs(rig) == sorted(set(run.seqs(rig))), rig
-        assert len(run.seqs(rig)) >= (1 - lost) * run.sent[rig], rig
+        assert run.seqs(rig) == list(range(run.sent[rig])), rig
         assert run.ids(rig) == {(0, 1)}, rig
         assert run.vias(rig) == sorted(run.vias(rig)), "an old assignment after a new one"
 
@@ -166,7 +166,7 @@ def test_a_frozen_lifter_loses_its_streams_and_answers_for_none_when_it_wakes(
     assert cluster.front.wait_for_lifters(3, START_S)
 
 
-def test_a_lifter_that_comes_and_one_that_is_drained_cost_nobody_the_id(
+def test_a_lifter_that_comes_and_one_that_is_drained_cost_nobody_a_frame_or_the_id(
     own_cluster: Cluster,
 ) -> None:
     cluster = own_cluster
@@ -183,13 +183,13 @@ def test_a_lifter_that_comes_and_one_that_is_drained_cost_nobody_the_id(
             with pytest.raises(LangPoseError, match="no lifter 'nobody'"):
                 control.drain("nobody")
         run.run_for(0.5)
-    answered_once(run, lost=0.05)  # on a busy machine the last frames before a drain may be late
+    answered_once(run)
     assert max(len(set(run.vias(rig))) for rig in rigs) > 2, "no stream moved there and back"
 
 
 def test_the_model_changes_at_one_lifter_after_the_other(cluster: Cluster, model: Path) -> None:
     with cluster.traffic(["reload0", "reload1"]) as run:
-        run.run_for(1.0)
+        run.run_for(2.5)
         with cluster.control() as control:
             stamp = control.reload(model)
             with pytest.raises(LangPoseError, match="lifter-0"):

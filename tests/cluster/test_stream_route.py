@@ -8,9 +8,9 @@ from langpose_rt.cluster.headers import Answer, FrameNumber, _Window
 from langpose_rt.cluster.stream_route import (
     FRAMES_KEPT,
     IN_FLIGHT,
-    LONGEST_NS,
     OWNER_SILENT_NS,
     RETRY_NS,
+    SILENT_NS,
     Send,
     StreamRoute,
 )
@@ -125,6 +125,63 @@ def test_frames_that_a_dead_owner_left_are_answered_by_the_next() -> None:
     assert stage.heard == list(range(34))
 
 
+def test_frames_that_piled_up_reach_the_next_owner_as_it_answers() -> None:
+    """A lifter keeps few frames of a stream waiting and sheds the oldest."""
+    stage = Stage()
+    for seq in range(20):
+        stage.frame(seq)
+        stage.answers("a")
+    for seq in range(20, 120):
+        stage.frame(seq)
+    assert stage.route.lost("a")
+    stage.send(stage.route.hand_over("b", 2, 0))
+    most = 0
+    for seq in range(120, 240):
+        stage.frame(seq)
+        most = max(most, len(stage.waiting["b"]))
+        stage.answers("b", 2)
+    assert most <= IN_FLIGHT + 1
+    assert stage.heard == list(range(240))
+    assert not stage.route.replaying
+
+
+def test_a_slow_successor_is_waited_for_and_costs_nothing() -> None:
+    stage = Stage(window=30)
+    for seq in range(40):
+        stage.frame(seq)
+        stage.answers("a")
+    stage.send(stage.route.hand_over("b", 2, 0))
+    for seq in range(40, 120):
+        stage.now_ns += SILENT_NS // 10
+        stage.frame(seq)
+        stage.answers("a")
+        del stage.waiting["b"][: -IN_FLIGHT - 2]  # shed there
+        stage.answers("b", 2)
+    assert stage.heard == list(range(120))
+    assert stage.route.owner == "b"
+
+
+def test_frames_that_only_a_dead_successor_was_sent_are_answered_by_the_owner() -> None:
+    stage = Stage()
+    for seq in range(20):
+        stage.frame(seq)
+        stage.answers("a")
+    stage.frame(20)
+    stage.send(stage.route.hand_over("b", 2, 0))
+    stage.answers("b", 8)
+    stage.waiting["b"].clear()
+    for seq in range(21, 40):
+        stage.frame(seq)
+    assert [seq for seq, _ in stage.waiting["a"]] == [20], "b has caught up"
+    stage.route.lost("b")
+    stage.answers("a")
+    stage.send(stage.route.replay(0))
+    stage.answers("a")
+    assert stage.heard == list(range(40))
+    stage.frame(40)
+    assert [seq for seq, _ in stage.waiting["a"]] == [40]
+
+
 def test_a_lifter_that_wakes_up_answers_for_nothing_it_has_lost() -> None:
     stage = Stage()
     for seq in range(20):
@@ -192,7 +249,7 @@ def test_a_stream_whose_frames_are_refused_is_handed_over_all_the_same() -> None
     stage = Stage()
     stage.frame(0)
     stage.route.hand_over("b", 2, 0)
-    stage.send(stage.route.replay(LONGEST_NS + 1))
+    stage.send(stage.route.replay(SILENT_NS + 1))
     assert (stage.route.owner, stage.route.in_transit) == ("b", False)
 
 

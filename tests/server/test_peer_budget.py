@@ -4,7 +4,16 @@ from collections import Counter
 
 import pytest
 
-from langpose_rt.server.peer_budget import INGEST_SHARE, NS_PER_MS, WINDOW_NS, Peer, PeerBudget
+from langpose_rt.cluster.stream_route import FRAMES_KEPT
+from langpose_rt.server.peer_budget import (
+    INGEST_SHARE,
+    NS_PER_MS,
+    SAVED_BEHIND_FRONT,
+    SAVED_WINDOWS,
+    WINDOW_NS,
+    Peer,
+    PeerBudget,
+)
 
 MIB = 1 << 20
 
@@ -120,6 +129,22 @@ def test_a_thread_that_was_held_up_does_not_take_the_backlog_for_a_flood() -> No
         assert budget.admits("rig", 50 * WINDOW_NS + turn)
         budget.spent("rig", NS_PER_MS, MIB)
     assert budget.admits("rig", 60 * WINDOW_NS)
+
+
+@pytest.mark.parametrize(("saved", "whole"), [(SAVED_WINDOWS, False), (SAVED_BEHIND_FRONT, True)])
+def test_frames_that_a_front_sends_again_are_all_read_on_a_busy_machine(
+    saved: int, *, whole: bool
+) -> None:
+    """Eight streams come to a lifter at once, and a message takes three times its usual time."""
+    budget, now_ns, read = PeerBudget(0, saved), 0, 0
+    for _ in range(FRAMES_KEPT):
+        for rig in range(8):
+            admitted = budget.admits(f"rig{rig}", now_ns)
+            read += admitted
+            if admitted:
+                budget.spent(f"rig{rig}", NS_PER_MS, 1000)
+                now_ns += 2 * NS_PER_MS
+    assert (read == 8 * FRAMES_KEPT) == whole
 
 
 def test_a_rig_is_never_limited_by_a_thread_that_is_busy_with_passing_over() -> None:
