@@ -75,10 +75,8 @@ def find_people(
     if not len(first):
         return []
     own = _chosen(detections, free)
-    joints, off = _pairs(own, first, second, cameras, layout)
-    good = (off < FARTHEST_RAYS) & _is_a_body(joints)
-    for member in (first, second):
-        good &= _fits_lift(joints, own, member, cameras)
+    joints, off, good = meeting_points(own, first, second, cameras, layout)
+    good &= off < FARTHEST_RAYS
     if not good.any():
         return []
     first, second, joints, off = first[good], second[good], joints[good], off[good]
@@ -125,16 +123,27 @@ def _chosen(detections: Detections, free: Int[np.ndarray, " free"]) -> Detection
     )
 
 
-def _pairs(
+def meeting_points(
     own: Detections,
     first: Int[np.ndarray, " pair"],
     second: Int[np.ndarray, " pair"],
     cameras: CameraArray,
     layout: JointLayout,
-) -> tuple[Float[np.ndarray, "pair 17 3"], Float[np.ndarray, " pair"]]:
-    """Joints of every pair, and how far its rays pass by them in body heights.
+) -> tuple[Float[np.ndarray, "pair 17 3"], Float[np.ndarray, " pair"], Bool[np.ndarray, " pair"]]:
+    """Find where the rays of pairs of views meet.
 
     Where left and right are exchanged between the two, the second view is turned around.
+
+    Args:
+        own: Detections.
+        first: One view of every pair, an index.
+        second: The other one, of another camera.
+        cameras: The capture volume.
+        layout: Its joints.
+
+    Returns:
+        Joints of every pair, how far its rays pass by them in body heights, and which pairs have
+        the size and proportions of a body and stand about where their lifts have them.
     """
     directions = cameras.directions_world(own.camera, own.rays[:, layout.h36m])
     scores = own.scores[:, layout.h36m]
@@ -155,7 +164,11 @@ def _pairs(
                 np.where(turned, off, best[1]),
             )
     assert best is not None
-    return best
+    joints, off = best
+    good = _is_a_body(joints)
+    for member in (first, second):
+        good &= _fits_lift(joints, own, member, cameras)
+    return joints, off, good
 
 
 def _meet(

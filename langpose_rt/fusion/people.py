@@ -130,6 +130,23 @@ class People:
             depth_ratio=np.where(known, self.depth_ratio[:, columns], 1.0),
         )
 
+    def restart(
+        self, row: int, places: Int[np.ndarray, " 17"], joints17: Float[np.ndarray, "17 3"]
+    ) -> None:
+        """Put somebody elsewhere, in place: the joints so far were of nobody, and so the bones.
+
+        Args:
+            row: The person.
+            places: The 17 joints among all.
+            joints17: First estimate; NaN where unknown.
+        """
+        self.joints[row] = np.nan
+        self.joints[row, places] = joints17
+        self.covariance_m2[row] = _UNKNOWN_M2 * np.eye(3)
+        self.velocity[row] = 0.0
+        lengths_m, weights = first_estimate(1)
+        self.lengths_m[row], self.weights[row] = lengths_m[0], weights[0]
+
     def predict(self, dt_s: float, before_ns: int) -> None:
         """Move everybody on by their velocities, in place, and widen their covariances.
 

@@ -26,6 +26,7 @@ from langpose_rt.fusion.camera_array import CameraArray
 from langpose_rt.fusion.detections import Detections
 from langpose_rt.fusion.fused_frame import FusedFrame
 from langpose_rt.fusion.joint_layout import JointLayout
+from langpose_rt.fusion.pairing import PairingReview
 from langpose_rt.fusion.people import People
 from langpose_rt.fusion.triangulation import (
     Equations,
@@ -104,6 +105,7 @@ class VolumeTracker:
         self._next_id = 0
         self._unlearnt_s = 0.0
         self._first_seen_ns: dict[tuple[int, int], int] = {}
+        self._pairing = PairingReview(cameras, layout)
         self._last: tuple[np.ndarray, Triangulated, Detections] | None = None
 
     def recalibrate(
@@ -115,6 +117,7 @@ class VolumeTracker:
         """Go on with another calibration; everybody keeps the id. See `People.moved`."""
         self._cameras, self._last = cameras, None
         self._first_seen_ns.clear()
+        self._pairing = PairingReview(cameras, self._layout)
         self.people = self.people.moved(T_new_old, columns)
 
     def step(
@@ -132,6 +135,7 @@ class VolumeTracker:
         self._t_ns = t_ns
         match = self._match(t_ns, detections)
         match = self._welcome(t_ns, detections, awake, match)
+        match = self._repair(t_ns, detections, match)
         match = self._find_lost(t_ns, detections, match)
         match = self._welcome_monocular(t_ns, detections, match)
         views = view_set(self.people, match, detections, self._cameras, self._layout)
@@ -212,10 +216,27 @@ class VolumeTracker:
                 new = match[row, places] < 0
                 members, places = members[new], places[new]
             match[row, places] = members
-        if gone:
-            kept = np.setdiff1d(np.arange(len(match)), gone)
-            self.people, match = self.people.take(kept), match[kept]
-        return match
+        return self._without(gone, match)
+
+    def _without(
+        self, rows: list[int], match: Int[np.ndarray, "person camera"]
+    ) -> Int[np.ndarray, "kept camera"]:
+        """Take out people who are nobody; returns the matches of the others."""
+        if not rows:
+            return match
+        kept = np.setdiff1d(np.arange(len(match)), rows)
+        self.people = self.people.take(kept)
+        return match[kept]
+
+    def _repair(
+        self, t_ns: int, detections: Detections, match: Int[np.ndarray, "person camera"]
+    ) -> Int[np.ndarray, "everybody camera"]:
+        """Exchange views of people who were wrongly put together; returns the matches."""
+        repaired, gone = self._pairing.observe(t_ns, match, detections)
+        for one in repaired:
+            match[one.row, detections.camera[list(one.members)]] = one.members
+            self.people.restart(one.row, self._layout.h36m, one.joints17)
+        return self._without(gone, match)
 
     def _row_of(
         self,

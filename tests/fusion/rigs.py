@@ -79,3 +79,13 @@ def detections_of(
             lifts=MonocularLifts.missing(len(who)),
         )
     return Detections.of_frames(frames, 17)
+
+
+def pair_in_one_plane(cameras: CameraArray) -> tuple[np.ndarray, np.ndarray]:
+    """Two people of whom the first two cameras see one each where they would see somebody small.
+
+    Each stands behind the middle of the room as its camera looks, so that the rays meet there too.
+    """
+    behind = 0.3 * (np.zeros(3) - cameras.centres[:2])
+    first, second = behind[:, :2].tolist()
+    return body(*first), body(*second)

@@ -9,7 +9,7 @@ from langpose_rt.fusion.detections import Detections
 from langpose_rt.fusion.fused_frame import FusedFrame
 from langpose_rt.fusion.volume_tracker import TrackerConfig, VolumeTracker
 from langpose_rt.geometry.skeleton import FLIP_INDICES
-from tests.fusion.rigs import LAYOUT, MS, body, detections_of, ring
+from tests.fusion.rigs import LAYOUT, MS, body, detections_of, pair_in_one_plane, ring
 
 CAMERAS = CameraArray.of_cameras(ring(4))
 AWAKE = np.ones(4, bool)
@@ -19,8 +19,9 @@ ALL = [[0], [0], [0], [0]]
 class Story:
     """A tracker and its clock, 60 steps a second."""
 
-    def __init__(self, **config: float) -> None:
-        self.tracker = VolumeTracker(CAMERAS, LAYOUT, TrackerConfig(**config))  # type: ignore[arg-type]
+    def __init__(self, cameras: CameraArray = CAMERAS, **config: float) -> None:
+        self.cameras = cameras
+        self.tracker = VolumeTracker(cameras, LAYOUT, TrackerConfig(**config))  # type: ignore[arg-type]
         self.frame = -1
 
     def see(
@@ -28,12 +29,12 @@ class Story:
     ) -> FusedFrame:
         """The same picture for some steps; the last answer."""
         for _ in range(steps):
-            answer = self.step(detections_of(CAMERAS, people, views))
+            answer = self.step(detections_of(self.cameras, people, views))
         return answer
 
     def step(self, detections: Detections) -> FusedFrame:
         self.frame += 1
-        return self.tracker.step(self.frame * 16 * MS, detections, AWAKE)
+        return self.tracker.step(self.frame * 16 * MS, detections, AWAKE[: len(self.cameras)])
 
 
 def test_somebody_is_fused_from_the_first_instant() -> None:
@@ -114,6 +115,19 @@ def test_somebody_whom_one_camera_sees_is_published_where_the_lift_has_them() ->
     joined = story.see([body()], ALL)
     assert joined.ids.tolist() == [0]
     assert joined.cameras.all()
+
+
+def test_two_views_of_different_people_do_not_stay_one_person() -> None:
+    two = CameraArray.of_cameras(ring(2))
+    people = pair_in_one_plane(two)
+    story = Story(two)
+    ghost = story.see(people, [[0], [1]], 12)
+    assert ghost.ids.tolist() == [0]
+    frame = story.see(people, [[0, 1], [0, 1]], 40)
+    assert len(frame.ids) == 2
+    for joints in people:
+        away = np.linalg.norm(frame.joints17 - joints, axis=-1).max(1)
+        assert away.min() < 0.05
 
 
 def test_two_detections_of_one_person_in_a_camera_make_no_second_person() -> None:
