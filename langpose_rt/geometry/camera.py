@@ -52,6 +52,21 @@ def name_in(names: Iterable[str], wanted: str) -> str | None:
     return alike[0] if len(alike) == 1 else None
 
 
+def name_within(names: Iterable[str], text: str) -> str | None:
+    """Return the only camera whose name is part of a text, such as a file's; None otherwise.
+
+    "cam_1" is in "trial_cam01_json", and not in "cam10".
+    """
+    words = _spelling(text)
+    found = []
+    for name in names:
+        own = _spelling(name)
+        starts = range(len(words) - len(own) + 1)
+        if own and any(words[start : start + len(own)] == own for start in starts):
+            found.append(name)
+    return found[0] if len(found) == 1 else None
+
+
 def _spelling(name: str) -> tuple[str, ...]:
     """Return letters and numbers of a name, without case, separators and leading zeros."""
     return tuple(word.lstrip("0") or "0" for word in _WORDS.findall(name.casefold()))

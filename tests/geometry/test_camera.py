@@ -17,6 +17,7 @@ from langpose_rt.geometry.camera import (
     Intrinsics,
     camera_to_world,
     name_in,
+    name_within,
     pixel_to_ray,
     root_from_pose,
 )
@@ -296,3 +297,19 @@ def test_names_of_cameras_are_matched_where_only_one_fits(
     names: list[str], wanted: str, found: str | None
 ) -> None:
     assert name_in(names, wanted) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("trial_cam01_json", "cam_1"),
+        ("cam1", "cam_1"),
+        ("left-view", "left"),
+        ("cam10", None),
+        ("webcam1", None),
+        ("cam1 left", None),
+        ("", None),
+    ],
+)
+def test_the_only_camera_that_is_named_in_a_text_is_found(text: str, found: str | None) -> None:
+    assert name_within(["cam_1", "cam_2", "left", ""], text) == found

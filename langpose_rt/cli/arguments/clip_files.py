@@ -124,22 +124,21 @@ def camera_named(name: str, cameras: "Mapping[str, Camera]") -> "Camera":
     """Return the camera of a calibration that a file or stream is of.
 
     Args:
-        name: "camera" or "rig/camera"; may differ in "_" and "-".
+        name: "camera" or "rig/camera"; may differ in case, separators and leading zeros, and may
+            have other words around it.
         cameras: The calibration.
 
     Raises:
         ConfigError: If there is none, or several.
     """
+    from langpose_rt.geometry.camera import name_in, name_within
+
     own = name.rpartition("/")[2]
-    found = cameras.get(name) or cameras.get(own)
-    if found is not None:
-        return found
-    alike = [camera for known, camera in cameras.items() if _plain(known) in _plain(own)]
-    exact = [camera for camera in alike if _plain(camera.name) == _plain(own)]
-    if len(exact or alike) != 1:
+    found = name_in(cameras, name) or name_in(cameras, own) or name_within(cameras, own)
+    if found is None:
         known = ", ".join(cameras)
         raise ConfigError(f'there is no camera "{name}"; the calibration has {known}')
-    return (exact or alike)[0]
+    return cameras[found]
 
 
 def _read(arguments: argparse.Namespace, path: Path, camera: "Camera | None") -> "Clip":
@@ -170,10 +169,6 @@ def _clips_of_recording(path: Path) -> "dict[str, Clip]":
     from langpose_rt.recording.clips import clips_from_recording
 
     return clips_from_recording(Recording(path))
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", "").replace("-", "").lower()
 
 
 def _overrides(arguments: argparse.Namespace, camera: "Camera | None") -> "ClipOverrides":

@@ -86,13 +86,19 @@ def test_a_camera_has_the_name_of_its_file_without_json() -> None:
 
 @pytest.mark.parametrize(
     ("said", "meant"),
-    [("cam1", "cam1"), ("cam-1", "cam1"), ("rig0/cam_2", "cam2"), ("trial_cam3", "cam3")],
+    [
+        ("cam1", "cam1"),
+        ("cam-1", "cam1"),
+        ("rig0/cam_2", "cam2"),
+        ("trial_cam3", "cam3"),
+        ("Cam01", "cam1"),
+    ],
 )
 def test_names_may_differ_in_what_people_write_between_them(said: str, meant: str) -> None:
     assert camera_named(said, ring(4)).name == meant
 
 
-@pytest.mark.parametrize("said", ["left", "cam9", "cam1_and_cam2"])
+@pytest.mark.parametrize("said", ["left", "cam9", "cam1_and_cam2", "cam10", "webcam"])
 def test_a_camera_that_is_not_calibrated_is_refused_with_those_that_are(said: str) -> None:
     with pytest.raises(ConfigError, match=r'no camera ".*"; the calibration has cam0, cam1, cam2'):
         camera_named(said, ring(3))
