@@ -94,6 +94,7 @@ class StreamPlausibility:
 
     def _begin(self, t_ns: int, now_ns: int) -> None:
         self._t_ns, self._now_ns = t_ns, now_ns
+        self._origin_ns = t_ns, now_ns
         self._first_ns, self._steps = (t_ns, now_ns), 0
         self._short: list[int] = []
 
@@ -113,7 +114,7 @@ class StreamPlausibility:
         if step_ns > 0 and elapsed_ns >= _LEAST_ELAPSED_NS:
             short = step_ns < MIN_INTERVAL_NS and step_ns * _SLOWER_BY < elapsed_ns
             self._short = [*self._short[-FEWEST_STEPS:], t_ns] if short else []
-        if len(self._short) < FEWEST_STEPS:
+        if len(self._short) < FEWEST_STEPS or self._caught_up(t_ns, now_ns):
             self._speed(t_ns, now_ns, stepped=step_ns - elapsed_ns > STEP_NS)
             return None
         found = clock_finding(np.array(self._short, np.int64))
@@ -122,9 +123,16 @@ class StreamPlausibility:
         detail = f"frames are {step_ns} ns apart, but arrive {elapsed_ns} ns apart"
         return Finding("bad_clock", f"{detail}; expected nanoseconds", impossible=True)
 
+    def _caught_up(self, t_ns: int, now_ns: int) -> bool:
+        """Return True if the clock runs well but for short steps: a rig sends what it is behind."""
+        captured_ns, received_ns = t_ns - self._origin_ns[0], now_ns - self._origin_ns[1]
+        return captured_ns * _SLOWER_BY >= received_ns
+
     def _speed(self, t_ns: int, now_ns: int, *, stepped: bool) -> None:
         """Note a capture clock that runs at another speed; a step of it begins the count anew."""
         self._steps += 1
+        if stepped or t_ns < self._origin_ns[0]:
+            self._origin_ns = t_ns, now_ns
         captured_ns, received_ns = t_ns - self._first_ns[0], now_ns - self._first_ns[1]
         if captured_ns <= 0 or stepped or self._steps >= _SPEED_FRAMES_MOST:
             self._first_ns, self._steps = (t_ns, now_ns), 0

@@ -96,6 +96,16 @@ def test_frames_that_come_in_bursts_are_believed() -> None:
     assert stream.new_findings() == []
 
 
+def test_a_rig_that_sends_what_it_is_behind_to_a_busy_server_is_believed() -> None:
+    """Half a second late it captures six frames within milliseconds, and they arrive slowly."""
+    stream, t_ns, now_ns = StreamPlausibility(), 0, NOW_NS
+    steps_ms = [(16.7, 16.7)] * 40 + [(500.0, 500.0)] + [(0.6, 20.0)] * 6 + [(16.7, 16.7)] * 40
+    for frame, (captured_ms, received_ms) in zip(FRAMES, steps_ms, strict=False):
+        t_ns, now_ns = t_ns + round(captured_ms * 1e6), now_ns + round(received_ms * 1e6)
+        stream.check(replace(frame, t_ns=t_ns), now_ns)
+    assert stream.new_findings() == []
+
+
 def test_fractions_are_refused_from_the_first_frame() -> None:
     size = np.array([*CLIP.size, 1], np.float32)
     reasons = refused([replace(frame, keypoints=frame.keypoints / size) for frame in FRAMES[:5]])
