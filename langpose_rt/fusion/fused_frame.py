@@ -8,7 +8,9 @@ from jaxtyping import Bool, Float, Int, UInt32
 
 from langpose_rt.fusion.joint_layout import JointLayout
 
-EventKind = Literal["camera_moved", "camera_settled", "camera_asleep", "camera_awake"]
+EventKind = Literal[
+    "camera_moved", "camera_settled", "camera_asleep", "camera_awake", "no_agreement"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +20,7 @@ class VolumeEvent:
     Attributes:
         kind: What happened.
         t_ns: When.
-        camera: To which camera.
+        camera: To which camera; empty for the whole volume.
         detail: A sentence with the numbers.
     """
 

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from langpose_rt.errors import ConfigError, MessageError
+from langpose_rt.fusion.agreement import Agreement
 from langpose_rt.fusion.camera_array import CameraArray
 from langpose_rt.fusion.camera_health import CameraHealth
 from langpose_rt.fusion.detections import CameraFrame, Detections, MonocularLifts
@@ -82,6 +83,7 @@ class CaptureVolume:
         )
         self._tracker = VolumeTracker(self.cameras, self.layout, self._config.tracker)
         self._health = CameraHealth(self.cameras)
+        self._agreement = Agreement()
         self._events: list[VolumeEvent] = []
         self._checked_ns = -(2**62)
 
@@ -158,6 +160,7 @@ class CaptureVolume:
             history.forget_lifts()
         self._schedule.rearrange(columns.tolist())
         self._health = CameraHealth(new)
+        self._agreement = Agreement()
         self._index = {name: place for place, name in enumerate(new.names)}
         self.cameras = new
 
@@ -210,4 +213,5 @@ class CaptureVolume:
         if t_ns - self._checked_ns >= _CHECK_EVERY_NS:
             self._checked_ns = t_ns
             self._events += self._health.observe(t_ns, self._tracker.camera_miss_m(), awake)
+            self._events += self._agreement.observe(t_ns, self._tracker.support())
         return fused

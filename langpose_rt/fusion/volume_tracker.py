@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import ConfigError
 from langpose_rt.fusion import bone_lengths
+from langpose_rt.fusion.agreement import Support, support
 from langpose_rt.fusion.association import (
     GATE,
     GUESS_GATE,
@@ -106,7 +107,7 @@ class VolumeTracker:
         self._unlearnt_s = 0.0
         self._first_seen_ns: dict[tuple[int, int], int] = {}
         self._pairing = PairingReview(cameras, layout)
-        self._last: tuple[np.ndarray, Triangulated, Detections] | None = None
+        self._last: tuple[np.ndarray, Triangulated, ViewSet, Detections] | None = None
 
     def recalibrate(
         self,
@@ -141,7 +142,7 @@ class VolumeTracker:
         views = view_set(self.people, match, detections, self._cameras, self._layout)
         measured, fused = self._fuse(views)
         self._update(t_ns, dt_s, match, views, fused)
-        self._last = match, fused, detections
+        self._last = match, fused, views, detections
         kept = self._keep(t_ns)
         return self._published(t_ns, (measured, fused), match, kept, awake)
 
@@ -374,7 +375,7 @@ class VolumeTracker:
         miss = np.full(len(self._cameras), np.nan)
         if self._last is None:
             return miss
-        match, fused, detections = self._last
+        match, fused, _, detections = self._last
         several = (match >= 0).sum(1) >= 2
         there = np.bincount(detections.camera, minlength=len(miss))
         for camera in np.flatnonzero(there).tolist():
@@ -385,6 +386,15 @@ class VolumeTracker:
             elif several.any() and self._is_expected(camera, fused.joints[several]):
                 miss[camera] = _UNMATCHED_M
         return miss
+
+    def support(self) -> Support:
+        """Count how many cameras saw people where others place them, at the last instant."""
+        if self._last is None:
+            return Support(0, 0, 0)
+        match, fused, views, detections = self._last
+        watching = np.bincount(detections.camera, minlength=len(self._cameras)) > 0
+        trunk = fused.joints[:, self._layout.h36m[list(_TRUNK)]]
+        return support(match, views.rays.usual_m, fused, trunk, watching, cameras=self._cameras)
 
     def _is_expected(self, camera: int, joints: Float[np.ndarray, "person joint 3"]) -> bool:
         """Return whether any of these people should be in a camera's picture."""

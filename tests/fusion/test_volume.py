@@ -6,7 +6,7 @@ import pytest
 from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.formats.calibration import cameras_from_toml
 from langpose_rt.fusion.detections import MonocularLifts
-from langpose_rt.fusion.fused_frame import FusedFrame
+from langpose_rt.fusion.fused_frame import FusedFrame, VolumeEvent
 from langpose_rt.fusion.volume import CaptureVolume, VolumeConfig
 from langpose_rt.geometry.camera import Camera
 from langpose_rt.geometry.skeleton import SKELETONS
@@ -137,6 +137,40 @@ def test_both_people_of_the_real_trial_have_one_id_each_and_lie_where_pose2sim_h
             who.add(int(fused.ids[nearest]))
         assert len(who) == 1
         assert np.nanmedian(off) < 0.002
+
+
+def events_of_trial(cameras: dict[str, Camera], seconds: float = 5.0) -> list[VolumeEvent]:
+    """What a volume tells of the real trial, played to and fro."""
+    data = np.load(TWO_PEOPLE)
+    volume, events = CaptureVolume(cameras, SKELETONS["body25b"]), []
+    for step in range(round(20 * seconds)):
+        now_ns, frame = 50 * step * MS, 99 - abs(99 - 3 * step % 198)
+        for name in cameras:
+            keypoints = data[name][frame].astype(np.float64)
+            there = (keypoints[..., 2] > 0).any(-1)
+            volume.feed(name, now_ns, keypoints[there], now_ns=now_ns)
+        volume.tick(now_ns)
+        events += volume.take_events()
+    return events
+
+
+def test_a_mirrored_calibration_and_one_of_other_cameras_are_told_and_a_right_one_is_not() -> None:
+    right = cameras_from_toml(TWO_PEOPLE.with_suffix(".toml"))
+    assert events_of_trial(right) == []
+    names = list(right)
+    places = [right[name].T_world_camera for name in [*names[1:], names[0]]]
+    for wrong in (
+        [np.diag([-1, 1, 1, 1]) @ right[name].T_world_camera @ np.diag([-1, 1, 1, 1])
+         for name in names],
+        places,
+    ):  # fmt: skip
+        cameras = {
+            name: replace(right[name], T_world_camera=T)
+            for name, T in zip(names, wrong, strict=True)
+        }
+        events = [event for event in events_of_trial(cameras) if event.kind == "no_agreement"]
+        assert len(events) == 1
+        assert "4 cameras see people and do not agree where" in events[0].detail
 
 
 def test_a_camera_of_another_volume_is_refused() -> None:

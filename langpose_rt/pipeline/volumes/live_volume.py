@@ -20,7 +20,6 @@ from langpose_rt.geometry.skeleton import SKELETONS, Skeleton
 from langpose_rt.monitoring.counters import Rate
 from langpose_rt.monitoring.snapshot import VolumeCamera, VolumeSnapshot
 from langpose_rt.pipeline.config import PipelineConfig
-from langpose_rt.pipeline.volumes.agreement import Agreement
 from langpose_rt.pipeline.volumes.lifted_frame import LiftedFrame
 
 SHORTEST_PERIOD_MS = 1000 / 130
@@ -95,7 +94,6 @@ class LiveVolume:
         self._columns: dict[str, np.ndarray | None] = {}
         self._feeds: dict[str, _Feed] = {}
         self._arrivals: dict[int, int] = {}
-        self._agreement = Agreement()
         self._seq = 0
         self._people = 0
         self._rate, self._counted_ns = Rate(0), 0
@@ -119,7 +117,6 @@ class LiveVolume:
         if self._volume is not None:
             self._volume.recalibrate(calibration.cameras)
         self._feeds = {n: feed for n, feed in self._feeds.items() if n in calibration.cameras}
-        self._agreement = Agreement()
         self.calibration = calibration
         names = ", ".join(calibration.cameras)
         self._report("calibrated", f"another calibration is used, of the cameras {names}")
@@ -238,18 +235,6 @@ class LiveVolume:
     def _instant(self, frame: FusedFrame, now_ns: int) -> FusedInstant:
         self._people = len(frame.ids)
         self._rate.add(1)
-        watching = sum(
-            bool(feed.people) and now_ns - feed.heard_ns < NS_PER_S // 4
-            for feed in self._feeds.values()
-        )
-        agreed = bool((frame.cameras.sum(1) >= 2).any())
-        if self._agreement.observe(frame.t_ns, watching, agreed=agreed):
-            self._report(
-                "no_agreement",
-                f"{watching} cameras see people and no two of them agree where; the calibration is "
-                "probably of other cameras or mirrored, or their clocks are apart; calibrate again "
-                'with "langpose-rt calibrate"',
-            )
         self._seq += 1
         return FusedInstant(
             volume=self.name,
