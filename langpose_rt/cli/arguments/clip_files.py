@@ -18,17 +18,23 @@ if TYPE_CHECKING:
     from langpose_rt.geometry.camera import Camera
 
 
-def add_clip_arguments(parser: argparse.ArgumentParser, *, camera_name: bool = True) -> None:
+def add_clip_arguments(
+    parser: argparse.ArgumentParser, *, camera: bool = True, camera_name: bool = True
+) -> None:
     """Declare the flags that complete a file of keypoints.
 
     Args:
         parser: Parser of the command.
+        camera: Declare the flags of the camera that recorded it, and of its gravity.
         camera_name: Declare --camera; False for a command that has a --camera of its own.
     """
     group = parser.add_argument_group("what the file may leave out")
     group.add_argument("--format", metavar="NAME", help="keypoint format, such as coco17 or body25")
     group.add_argument("--size", metavar="WxH", help="image size in pixels, such as 1920x1080")
     group.add_argument("--fps", metavar="X", help="frames per second, such as 60 or 30000/1001")
+    if not camera:
+        parser.set_defaults(cameras=None, camera=None, up=None, gravity=None, camera_pitch_deg=None)
+        return
     group.add_argument(
         "--cameras", type=Path, metavar="FILE", help="calibration TOML with the camera of the clip"
     )

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--picture", type=Path, metavar="PNG", help="draw the rig from above")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     add_walk_arguments(parser)
-    add_clip_arguments(parser)
+    add_clip_arguments(parser, camera=False)
 
 
 def run(arguments: argparse.Namespace) -> int:
