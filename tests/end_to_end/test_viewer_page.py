@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from langpose_rt.monitoring.snapshot import Snapshot, StreamSnapshot
-from langpose_rt.protocol.messages import PoseMessage, encode_pose
+from langpose_rt.protocol.messages import PoseMessage, WindowFill, encode_pose
 from langpose_rt.server.http import HealthServer
 from langpose_rt.server.viewer_feed import ViewerFeed
-from tests.end_to_end.test_viewer import drawn, keep_picture
+from tests.end_to_end.test_viewer import drawn, keep_picture, shows
 from tests.fakes import POSE
 from tests.monitoring.test_snapshot import empty_snapshot
 from tests.protocol.samples import pose_sample
@@ -29,6 +29,7 @@ def standing(people: int, **changes: Any) -> PoseMessage:
     poses[..., :3] = POSE - POSE[0]
     root = np.array([[0.9 * i - 0.45 * (people - 1), 0.2, 4.0] for i in range(people)], np.float32)
     usual = {"poses": poses, "root": root, "frame": "camera", "state": ("ok",) * people}
+    usual |= {"actions": None, "win": WindowFill(81, (81,) * people)}
     return replace(sample, **usual | changes)
 
 
@@ -42,30 +43,35 @@ def in_world(people: int, **changes: Any) -> PoseMessage:
     return standing(people, poses=poses, root=root.astype(np.float32), frame="world", **changes)
 
 
-def snapshot_of(messages: tuple[PoseMessage, ...]) -> Snapshot:
+def snapshot_of(messages: tuple[PoseMessage, ...], gone: set[str]) -> Snapshot:
     streams = tuple(
         StreamSnapshot(
             rig=m.rig, camera=m.camera, epoch=1, persons=len(m.ids), waiting=0, unanswered=0,
             assumed_intrinsics=False, offset_ns=0, heard_ago_s=0.0, totals=TOTALS,
         )
         for m in messages
+        if m.rig not in gone
     )  # fmt: skip
     return replace(empty_snapshot(), streams=streams)
 
 
 @contextmanager
-def told(*messages: PoseMessage) -> Iterator[str]:
-    """Where a page is that hears these messages again and again, with rising numbers."""
+def told(*messages: PoseMessage, gone: set[str] | None = None) -> Iterator[str]:
+    """Where a page is that hears these messages again and again, with rising numbers.
+
+    The server forgets the rigs in `gone`; they may come back.
+    """
+    lost = gone if gone is not None else set()
     feed, over = ViewerFeed(lambda: "MIT"), threading.Event()
     server = HealthServer(
-        "127.0.0.1", 0, snapshot=lambda: snapshot_of(messages), alive=lambda: True, feed=feed
+        "127.0.0.1", 0, snapshot=lambda: snapshot_of(messages, lost), alive=lambda: True, feed=feed
     )
 
     def tell() -> None:
         seq = 0
         while not over.wait(0.05):
             seq += 1
-            for message in messages:
+            for message in (m for m in messages if m.rig not in lost):
                 feed.publish(encode_pose(replace(message, seq=seq)))
 
     thread = threading.Thread(target=tell)
@@ -91,6 +97,41 @@ def test_cameras_without_a_common_world_stand_side_by_side(page: Any) -> None:
         )
         assert "side by side" in page.text_content("#note")
         keep_picture(page, "side_by_side")
+    assert page.complaints == []
+
+
+def test_sixteen_cameras_are_in_order_named_and_in_view_and_leave_when_they_go(page: Any) -> None:
+    cameras = [standing(1, rig=f"rig{i}") for i in (10, 2, 0, 15, *range(3, 10), 1, *range(11, 15))]
+    gone: set[str] = set()
+    with told(*cameras, gone=gone) as url:
+        page.goto(url)
+        page.wait_for_function("() => document.body.dataset.skeletons == '16'")
+        page.wait_for_function("() => document.querySelectorAll('#streams li').length == 16")
+        names = page.locator("#streams strong").all_text_contents()
+        assert names == [f"rig{i}/cam.left" for i in range(16)]
+        page.wait_for_function("() => document.querySelectorAll('#labels .stream').length == 16")
+        boxes = [label.bounding_box() for label in page.locator("#labels .stream").all()]
+        assert all(b["x"] > 0 and b["x"] + b["width"] < 890 for b in boxes)
+        keep_picture(page, "sixteen")
+        page.focus("#streams li:nth-child(4) button")
+        gone.update(f"rig{i}" for i in range(16) if i not in (3, 12))
+        drawn(page, 2)
+        page.wait_for_function("() => document.querySelectorAll('#streams li').length == 2")
+        assert page.locator("#labels .stream").count() == 2
+        assert page.evaluate("() => document.activeElement.textContent").startswith("rig3/")
+        keep_picture(page, "two_of_sixteen")
+    assert page.complaints == []
+
+
+def test_a_label_has_the_name_and_the_action_and_the_row_the_lookahead(page: Any) -> None:
+    actions = ((("a person walks", 0.75), ("a person waves", 0.25)), ())
+    people = standing(2, actions=actions, names=("Ana", "Ben"))
+    with told(replace(people, win=WindowFill(81, (81, 81), 66_000_000))) as url:
+        page.goto(url)
+        drawn(page, 2)
+        said = sorted(page.locator("#labels .person").all_text_contents())
+        assert said == ["Ana · a person walks 0.75", "Ben"]
+        shows(page, "#streams", "+ 66 ms lookahead")
     assert page.complaints == []
 
 
@@ -144,6 +185,17 @@ def test_a_phone_shows_everything_without_scrolling_sideways(page: Any, scheme: 
         panel = page.locator("aside").bounding_box()
         assert panel["y"] > PHONE["height"] / 2
         page_colour = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+        page.click("#fold")
+        page.wait_for_function("() => !document.querySelector('#streams').offsetHeight")
+        assert page.get_attribute("#fold", "aria-expanded") == "false"
+        folded = page.locator("aside").bounding_box()
+        assert folded["height"] < 70
+        drawn(page, 3)
+        label = page.locator("#labels .person").first.bounding_box()
+        assert label["y"] + label["height"] < folded["y"]
+        keep_picture(page, f"phone_folded_{scheme}")
+        page.click("#fold")
+        page.wait_for_selector("#streams", state="visible")
         assert page_colour == ("rgb(14, 19, 28)" if scheme == "dark" else "rgb(243, 245, 248)")
 
 

@@ -29,6 +29,8 @@ def test_a_viewer_hears_the_status_and_the_newest_poses_only() -> None:
         (pose,) = json.loads(data.removeprefix("data: "))
     assert name == "event: poses"
     assert pose["ids"] == sample.ids.tolist()
+    assert pose["actions"] == [["a person walks", 0.75]] * 2
+    assert (pose["lookahead_ms"], pose["names"]) == (66.0, None)
     assert pose["poses"][0][4] == round(1000 * float(sample.poses[0, 1, 0]))
 
 

@@ -3,9 +3,10 @@ import * as T from "/three.min.js";
 
 const PARENTS = [-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15];
 const LEFT = new Set([4, 5, 6, 11, 12, 13]), RIGHT = new Set([1, 2, 3, 14, 15, 16]);
-const MOST_PEOPLE = 256, APART_M = 6, DEFAULT_PLACE_MM = [0, 0, 4000], STALE_MS = 2000, LABEL_PX = 22, PHONE_PX = 640;
+const MOST_PEOPLE = 256, APART_M = 6, BEHIND_M = 8, ROW = 4, DEFAULT_PLACE_MM = [0, 0, 4000], STALE_MS = 2000, LABEL_PX = 22, PHONE_PX = 640;
 const FADE = { ok: 0, warmup: 0.45, held: 0.4, predicted: 0.6, lost: 0.85 };
 const LEVEL = { none: " · camera taken for level", estimated: " · level estimated" };
+const byName = new Intl.Collator("en", { numeric: true }).compare;
 const $ = (id) => document.getElementById(id);
 
 const canvas = $("stage");
@@ -75,7 +76,7 @@ function streamNamed(name) {
   });
   frustum.geometry.setAttribute("position", new T.Float32BufferAttribute(lines, 3));
   scene.add(frustum);
-  stream = { name, frustum, ground: null, times: [], pose: null, offset: 0, latency: 0 };
+  stream = { name, frustum, ground: null, times: [], pose: null, offset: new T.Vector3(), latency: 0 };
   streams.set(name, stream);
   arrange();
   return stream;
@@ -85,9 +86,13 @@ const fusedName = (volume) => `${volume}/fused`;
 function isFused(name) {
   return [...volumes.values()].some((v) => streams.get(fusedName(v.name))?.pose && v.cameras.some((c) => c.stream === name));
 }
+// In the order of the list, in rows of four, each row behind the one before.
 function arrange() {
   const sides = [...streams.values()].filter((s) => !(s.pose && s.pose.world) && !isFused(s.name));
-  sides.forEach((s, i) => { s.offset = (i - (sides.length - 1) / 2) * APART_M; });
+  sides.sort((a, b) => byName(a.name, b.name)).forEach((s, i) => {
+    const row = Math.floor(i / ROW), wide = Math.min(sides.length - ROW * row, ROW);
+    s.offset.set((i % ROW - (wide - 1) / 2) * APART_M, 0, -row * BEHIND_M);
+  });
   settled = false;
   $("note").textContent = sides.length > 1
     ? "These cameras share no world frame: they stand side by side, not where they are."
@@ -102,7 +107,7 @@ function forget(name) {
 // Millimetres in a level camera's axes (x right, y down, z forward) or a z-up world, to metres, y up.
 function place(stream, x, y, z) {
   if (stream.pose.world) return new T.Vector3(x / 1000, z / 1000, -y / 1000);
-  return new T.Vector3(x / 1000 + stream.offset, -y / 1000 - (stream.ground ?? 0), -z / 1000);
+  return new T.Vector3(x / 1000, -y / 1000 - (stream.ground ?? 0), -z / 1000).add(stream.offset);
 }
 function takePose(pose) {
   const stream = streamNamed(pose.name), now = performance.now();
@@ -166,7 +171,8 @@ function draw(now) {
         shadows.setMatrixAt(f++, matrix);
       }
       const marks = [state === "ok" ? "" : state, pose.root ? "" : "place unknown"].filter(Boolean).join(", ");
-      tell(`${stream.name} ${pose.ids[i]}`, `${pose.ids[i]}${marks ? " · " + marks : ""}`, "person", points[10].clone().setY(points[10].y + 0.22), told);
+      const parts = [pose.names?.[i] ?? String(pose.ids[i]), marks, word(pose.actions?.[i])];
+      tell(`${stream.name} ${pose.ids[i]}`, parts.filter(Boolean).join(" · "), "person", points[10].clone().setY(points[10].y + 0.22), told);
     }
   }
   for (const volume of volumes.values()) drawCameras(volume, told);
@@ -180,6 +186,7 @@ function draw(now) {
   // streams that come and go are brought into view until somebody chooses a view
   if (people && !settled && !touched) { settled = true; look([...streams.values()]); }
 }
+const word = (action) => (action ? `${action[0]} ${action[1].toFixed(2)}` : "");
 function wires(colour) {
   const frustum = new T.LineSegments(new T.BufferGeometry(), new T.LineBasicMaterial({ color: colour }));
   const [w, h, d] = [0.4, 0.25, 0.55], corners = [[-w, -h], [w, -h], [w, h], [-w, h]];
@@ -224,10 +231,10 @@ function tell(key, text, kind, where, told) {
   if (!showLabels || seen.z > 1) return;
   told.push({ key, text, kind, x: (seen.x + 1) / 2 * innerWidth, y: (1 - seen.y) / 2 * innerHeight, far: seen.z });
 }
-// Nearest first; who would cover another label moves up, and stays out where there is no room.
+// Cameras first, then the nearest; who would cover another label moves up, and stays out where there is no room.
 function write(told) {
   const placed = [], wanted = new Set();
-  for (const t of told.sort((a, b) => a.far - b.far)) {
+  for (const t of told.sort((a, b) => (a.kind === b.kind ? a.far - b.far : a.kind === "stream" ? -1 : 1))) {
     const half = 9 + 3.4 * t.text.length;
     let tries = 0, hit;
     while ((hit = placed.find((p) => Math.abs(p.x - t.x) < p.half + half && Math.abs(p.y - t.y) < LABEL_PX)) && tries++ < 4) t.y = hit.y - LABEL_PX;
@@ -242,15 +249,17 @@ function write(told) {
   for (const [key, label] of labels) if (!wanted.has(key)) { label.remove(); labels.delete(key); }
 }
 // What the list leaves of the page: where it is, from the middle, and how wide and high.
+const list = document.querySelector("aside");
 function stage() {
-  return innerWidth > PHONE_PX
-    ? { x: 150, y: 0, wide: innerWidth - 310, high: innerHeight }
-    : { x: 0, y: 0.2 * innerHeight, wide: innerWidth, high: 0.56 * innerHeight };
+  if (innerWidth > PHONE_PX) return { x: 150, y: 0, wide: innerWidth - 310, high: innerHeight };
+  const covered = innerHeight - list.getBoundingClientRect().top;
+  return { x: 0, y: covered / 2, wide: innerWidth, high: innerHeight - covered };
 }
 function look(chosen) {
   const spots = [...volumes.values()].flatMap((v) => v.wires.map((w) => new T.Vector3().setFromMatrixPosition(w.matrix)));
   const seen = chosen.filter((s) => !isFused(s.name)), whole = seen.some((s) => s.pose?.views);
-  const hips = (whole ? spots : []).concat(seen.flatMap((s) => (s.pose ? s.pose.ids.map((_, i) => place(s, ...rootOf(s.pose, i))) : [])));
+  const eyes = seen.length > 1 ? seen.filter((s) => s.pose && !s.pose.world).map((s) => place(s, 0, 0, 0)) : [];
+  const hips = (whole ? spots : []).concat(eyes, seen.flatMap((s) => (s.pose ? s.pose.ids.map((_, i) => place(s, ...rootOf(s.pose, i))) : [])));
   const middle = hips.reduce((sum, p) => sum.add(p), new T.Vector3()).divideScalar(hips.length || 1);
   const radius = hips.reduce((most, p) => Math.max(most, p.distanceTo(middle)), 0);
   const { wide, high } = stage(), slope = Math.tan((eye.fov * Math.PI) / 360) / innerHeight;
@@ -280,7 +289,10 @@ function showStatus(status) {
   const names = new Set(status.streams.map((s) => s.name));
   for (const name of [...streams.keys()]) if (!names.has(name)) forget(name);
   for (const row of [...$("streams").children]) if (!names.has(row.dataset.name)) row.remove();
-  for (const s of status.streams) showStream(s);
+  status.streams.sort((a, b) => byName(a.name, b.name)).forEach((s, i) => {
+    const row = showStream(s), there = $("streams").children[i];
+    if (row !== there) $("streams").insertBefore(row, there ?? null);  // a row that stays keeps its focus
+  });
 }
 function showStream(status) {
   let row = [...$("streams").children].find((r) => r.dataset.name === status.name);
@@ -291,7 +303,6 @@ function showStream(status) {
     button.append(document.createElement("strong"), document.createElement("small"), document.createElement("small"));
     button.addEventListener("click", () => { touched = true; if (streams.has(status.name)) look([streams.get(status.name)]); });
     row.append(button);
-    $("streams").append(row);
   }
   const [name, first, second] = row.firstChild.children, stream = streams.get(status.name), t = status.totals;
   name.textContent = status.name;
@@ -300,17 +311,22 @@ function showStream(status) {
     const [a, z] = [stream.times[0], stream.times.at(-1)];
     rate = (z[1] - a[1]) / (z[0] - a[0]) * 1000;
   }
-  first.textContent = `${status.persons} ${status.persons === 1 ? "person" : "people"} · ${Math.round(rate)} fps · ${figure(stream?.latency ?? 0)} ms`;
+  const silent = 1000 * status.heard_ago_s > STALE_MS, ahead = stream?.pose?.lookahead_ms;
+  row.classList.toggle("silent", silent);
+  first.textContent = `${status.persons} ${status.persons === 1 ? "person" : "people"} · `
+    + (silent ? `silent for ${Math.round(status.heard_ago_s)} s` : `${Math.round(rate)} fps · ${figure(stream?.latency ?? 0)} ms`)
+    + (ahead ? ` + ${Math.round(ahead)} ms lookahead` : "");
   const lost = ["late", "dup", "gap", "shed", "failed"].filter((k) => t[k]).map((k) => `${k} ${t[k]}`).join(" · ");
   if (status.volume) {
     const live = status.volume.cameras.filter((c) => c.heard_ago_s !== null && c.heard_ago_s < 1).length;
     second.textContent = `${live} of ${status.volume.cameras.length} cameras live`;
-    return;
+    return row;
   }
   const suspects = Object.entries(status.suspects ?? {});
   second.textContent = [lost || "nothing lost", ...(status.assumed_lens ? ["lens assumed"] : []),
     ...suspects.map(([reason]) => reason.replaceAll("_", " "))].join(" · ") + (LEVEL[stream?.pose?.level_src] ?? "");
   second.title = suspects.map(([, sentence]) => sentence).join("\n");
+  return row;
 }
 const figure = (ms) => (ms < 9.995 ? ms.toFixed(2) : ms < 99.95 ? ms.toFixed(1) : ms.toFixed(0));
 // The state decides about chip, banner and people together: nobody is drawn while the server is not heard.
@@ -341,6 +357,12 @@ function toggle(id, change) {
 }
 toggle("label", () => (showLabels = !showLabels));
 toggle("doubt", () => (showDoubt = !showDoubt));
+$("fold").addEventListener("click", () => {
+  const folded = list.classList.toggle("folded");
+  $("fold").setAttribute("aria-expanded", String(!folded));
+  $("fold").textContent = folded ? "Show" : "Hide";
+  settled = false;
+});
 function reset() { touched = false; look([...streams.values()]); }
 $("reset").addEventListener("click", reset);
 addEventListener("keydown", (e) => {
@@ -356,6 +378,7 @@ function fit() {
   eye.updateProjectionMatrix();
 }
 addEventListener("resize", fit);
+new ResizeObserver(fit).observe(list);
 fit();
 eye.position.set(2.5, 2.2, 4);
 controls.target.set(0, 0.9, -2);
