@@ -26,7 +26,7 @@ import zmq
 from langpose_rt.protocol.control import Hello, Ports, Reply, decode_request, encode_control
 from langpose_rt.protocol.poses import encode_pose
 from tests.background import process
-from tests.benchmarks.cluster import PROXY, cpu_s
+from tests.benchmarks.cluster import cpu_s
 from tests.benchmarks.origin import origin
 from tests.commands import COMMAND, ENVIRONMENT
 from tests.fakes import keypoint_parts, person_px
@@ -36,6 +36,11 @@ from tests.protocol.samples import MODEL, pose_sample
 EPOCH, PEOPLE = 77, 2
 WARM_UP = 2000
 Socket = zmq.Socket[bytes]
+PROXY = (
+    "import zmq; c = zmq.Context(); a = c.socket(zmq.XSUB); b = c.socket(zmq.XPUB)\n"
+    "p = [s.bind_to_random_port('tcp://127.0.0.1') for s in (a, b)]; print(*p, flush=True)\n"
+    "zmq.proxy(a, b)"
+)
 
 
 def answer_frames() -> None:
