@@ -117,6 +117,14 @@ def children(pid: int) -> list[int]:
     return [int(word) for text in words for word in text.split()]
 
 
+def busiest(control: ControlClient, front: int) -> int:
+    """Return the process of the lifter with the most streams."""
+    lifters = control.status()["lifters"]
+    name = max(lifters, key=lambda lifter: lifter["streams"])["lifter"]
+    words = {pid: Path(f"/proc/{pid}/cmdline").read_text().split("\0") for pid in children(front)}
+    return next(pid for pid, said in words.items() if name in said)
+
+
 def wait_for_lifters(control: ControlClient, count: int) -> None:
     """Wait until so many lifters take part."""
     until_s = time.monotonic() + WAIT_S
@@ -128,13 +136,12 @@ def wait_for_lifters(control: ControlClient, count: int) -> None:
 def disturbances(ports: dict[str, int], control: ControlClient, front: int,
                  arguments: argparse.Namespace) -> None:  # fmt: skip
     """Kill, cut off and drain lifters under load, and print what it costs."""
-    victim = children(front)[0]
     with disturbed("killed", ports, arguments) as run:
-        os.kill(victim, signal.SIGKILL)
+        os.kill(busiest(control, front), signal.SIGKILL)
         run.run_for(2 * SETTLE_S)
     wait_for_lifters(control, arguments.lifters)
-    victim = children(front)[0]
     with disturbed("frozen (a node lost)", ports, arguments) as run:
+        victim = busiest(control, front)
         os.kill(victim, signal.SIGSTOP)
         run.run_for(SETTLE_S)
     with disturbed("added", ports, arguments) as run:

@@ -86,6 +86,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--slots is {arguments.slots}; expected 1 to 4096")
     if not 0 <= arguments.gpus_per_lifter <= 64:
         raise ConfigError(f"--gpus-per-lifter is {arguments.gpus_per_lifter}; expected 0 to 64")
+    if arguments.address and not (arguments.lifter_keys or arguments.insecure):
+        raise ConfigError(
+            "lifters that Ray places listen on addresses that others can reach; make keys with "
+            "'langpose-rt keys new server --dir inner' and 'langpose-rt keys new front --dir "
+            "inner' and add --lifter-keys inner, or --insecure in a network of your own"
+        )
     config = config_from_arguments(ClusterConfig, arguments)
     pipeline = config_from_arguments(PipelineConfig, arguments)
     overrides: dict[str, Any] = {"http_port": None} if arguments.no_http else {}

@@ -31,6 +31,7 @@ def options(*words: str) -> list[str]:
         (("--lifters", "1", "--gpus-per-lifter", "-1"), "--gpus-per-lifter is -1"),
         (("--lifters", "1", "--lifter-keys", "/nowhere"), "there is no /nowhere/server.key_secret"),
         (("--lifters", "1", "--bind", "0.0.0.0"), "nothing is encrypted"),
+        (("--lifters", "1", "--address", "auto"), "lifters that Ray places listen on addresses"),
     ],
 )
 def test_a_wrong_option_is_one_line(words: tuple[str, ...], sentence: str) -> None:
