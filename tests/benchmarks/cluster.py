@@ -76,7 +76,7 @@ def measured(
     port: int, poses: int, arguments: argparse.Namespace, pid: int
 ) -> tuple[np.ndarray, float]:
     """Return the delays and the processor time of a process per frame in microseconds."""
-    rigs = [f"rig{number}" for number in range(arguments.rigs)]
+    rigs = [f"rig{number}-{time.monotonic():.0f}" for number in range(arguments.rigs)]
     with traffic(port, poses, rigs, arguments.rate_hz) as run:
         run.run_for(SETTLE_S)
         before_s, sent, since_s = cpu_s(pid), sum(run.sent.values()), time.monotonic()

@@ -19,8 +19,8 @@ import numpy as np
 
 from tests.benchmarks.origin import origin
 
-STEP_MS = {1: 1.17, 8: 3.00, 64: 12.8}
-"""Processor time of a step, whole path, native backend on AVX-512 (docs/benchmarks/cpu_step.md)."""
+STEP_MS = {1: 2.60, 8: 3.84, 64: 18.6}
+"""Processor time of a step, whole path, native backend on AVX2 (docs/benchmarks/scale.md)."""
 
 FRAME_BYTES, POSE_BYTES = 951, 1400
 """A frame of two people and its pose message, about, with ZeroMQ's framing."""
