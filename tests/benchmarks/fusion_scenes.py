@@ -209,7 +209,7 @@ def shoot(
         noise: The detector.
         timing: Of cameras that are not usual.
         half_hidden_from: A camera that never sees one half of every person.
-        least_seen: A person of whom a camera sees less is not detected.
+        least_seen: A person of whom a camera sees less in its picture is not detected.
         lifted: Whether frames bring monocular lifts, wrong as ours are: LIFT_SIGMA_M a joint and
             LIFT_DEPTH of the distance, slowly changing.
     """
@@ -236,7 +236,7 @@ def shoot(
         keypoints = np.concatenate([found.joints_px, scores[..., None]], -1).astype(np.float64)
         keypoints[scores <= 0] = 0
         lifts = _lifts(rng, camera, joints, t_ns) if lifted else None
-        detected = there & ((scores > 0).mean(-1) >= least_seen)
+        detected = there & (np.minimum(inside, scores > 0).mean(-1) >= least_seen)
         for index, moment in enumerate(t_ns.tolist()):
             who = rng.permutation(np.flatnonzero(detected[:, index])).tolist()
             stamp = moment + round((when.clock_s + when.drift * moment / NS_PER_S) * NS_PER_S)
