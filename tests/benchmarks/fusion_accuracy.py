@@ -93,6 +93,20 @@ def mean_error_mm(
     return float(np.nanmean(np.concatenate(found)))
 
 
+def rays_and_published_mm(count: int, cameras: int, first: int = 0) -> list[float]:
+    """Errors of one person's joints from rays alone, and as published, where there are both."""
+    alone, published = [], []
+    for scene in scenes(count, cameras, 1, first):
+        frames = [frame for frame in fused_frames(scene) if len(frame.ids) == 1]
+        truth = scene.truth(np.array([frame.t_ns for frame in frames]) / NS_PER_S)[0]
+        for joints, frame in zip(truth, frames, strict=True):
+            measured = frame.measured[0, frame.layout.h36m]
+            both = np.isfinite(measured[:, 0]) & np.isfinite(frame.joints17[0, :, 0])
+            alone.append(np.linalg.norm(measured - joints, axis=-1)[both])
+            published.append(np.linalg.norm(frame.joints17[0] - joints, axis=-1)[both])
+    return [1000 * float(np.concatenate(errors).mean()) for errors in (alone, published)]
+
+
 def clock_error_s(drift: float, seed: int = 0) -> float:
     """What a server thinks a capture time shows too much, after ten minutes of a drifting clock."""
     rng = np.random.default_rng([seed, 31])
@@ -119,6 +133,8 @@ def main() -> None:
             report[name] = mean_error_mm(count, cameras, people, first=first)
         hidden = mean_error_mm(count, cameras, 1, first=first, half_hidden_from="cam1")
         report[f"{cameras} cameras half hidden from one mm"] = hidden
+        both = rays_and_published_mm(count, cameras, first)
+        report[f"{cameras} cameras 1 person rays alone, published mm"] = both
     late = {"cam1": CameraTiming(phase_s=0.0, delay_s=0.033)}
     report["4 cameras one 33 ms late mm"] = mean_error_mm(count, 4, 1, first=first, timing=late)
     slow = {"cam1": CameraTiming(rate_hz=30.0, phase_s=0.004)}
