@@ -115,6 +115,8 @@ class RejectReason(str, Enum):
     """A peer that was cut because too many were connected."""
     NO_HANDSHAKE = "no_handshake"
     """A connection that ended, or was silent for 2 s, before the handshake was complete."""
+    WRONG_SOCKET = "wrong_socket"
+    """A peer whose type of ZeroMQ socket does not fit the port, such as PUSH for keypoints."""
 
 
 class Stamp(msgspec.Struct, kw_only=True):

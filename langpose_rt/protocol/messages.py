@@ -32,6 +32,7 @@ reload and drain, see `control.py`. Reasons for rejected clients:
                       may do so too
     revoked_key       a message or request with a key that was taken out since it connected
     spoofed_rig       a message of another rig than the one its key is named after
+A server without keys reports peers whose type of socket does not fit the port (wrong_socket).
 The first four are of connections and have no subject; a stranger's key and address are in the
 server's log, never in an event. A consumer whose key is taken out hears on until it reconnects.
 

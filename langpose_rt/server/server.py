@@ -43,6 +43,7 @@ from langpose_rt.server.connections import LIMITS, ConnectionLimits, most_connec
 from langpose_rt.server.control_api import ControlApi, DutyCycle
 from langpose_rt.server.http import HealthServer
 from langpose_rt.server.reload import OpenModel, Reloader
+from langpose_rt.server.socket_types import SocketTypeMonitor
 from langpose_rt.server.sockets import (
     RigSockets,
     Socket,
@@ -143,9 +144,9 @@ class Server:
                 authenticator = ZapAuthenticator(
                     self._context, self.keyring, self.pipeline.faults.peer_rejected
                 )
-            sockets = open_sockets(
-                self._context, config, authenticator.guard if authenticator else None
-            )
+            types = SocketTypeMonitor(self._context, self.pipeline.faults.peer_rejected)
+            guard = authenticator.guard if authenticator else types.guard
+            sockets = open_sockets(self._context, config, guard)
             rigs = RigSockets(
                 self._context,
                 sockets.keypoints,
@@ -163,7 +164,9 @@ class Server:
             log.warning(sentence)
         if authenticator is not None:
             self._threads.start("authentication", self._authenticate, authenticator)
-        self._threads.start("connections", self._limit_connections, self._limits(rigs.taken))
+        self._threads.start(
+            "connections", partial(self._limit_connections, self._limits(rigs.taken)), types
+        )
         self._threads.start("ingest", self._ingest, rigs)
         self._threads.start("lift", self._lift, sockets.poses)
         self._threads.start("control", self._control, sockets.requests)
@@ -288,13 +291,14 @@ class Server:
         rejected = self.pipeline.faults.peer_rejected
         return ConnectionLimits(limits, taken, most_connections(), rejected)
 
-    def _limit_connections(self, limits: ConnectionLimits) -> None:
+    def _limit_connections(self, limits: ConnectionLimits, types: SocketTypeMonitor) -> None:
         last_s = time.monotonic()
         while not (self._stopping.wait(limits.poll_s) or self._done.is_set()):
             self._threads.progressed("connections")
             last_s, elapsed_s = time.monotonic(), time.monotonic() - last_s
             with self._contained():
                 limits.poll(elapsed_s)
+                types.poll()
 
     def _lift(self, socket: Socket) -> None:
         while not (self._stopping.is_set() or self._draining.is_set()):
