@@ -306,7 +306,10 @@ class VolumeTracker:
             cost = match_cost(joints, detections, self._cameras, self._layout)
             if cost[:, d].min(initial=np.inf) < GATE:
                 continue  # a second detection of somebody who is known
-            self._add(t_ns, lifts.root[d] + lifts.pose[d], confirmed=True)
+            lifted = lifts.root[d] + lifts.pose[d]
+            if match_cost(lifted[None], detections, self._cameras, self._layout)[0, d] >= GATE:
+                continue  # not where the view has them: nobody would know them again
+            self._add(t_ns, lifted, confirmed=True)
             own = np.full((1, match.shape[1]), -1, np.intp)
             own[0, key[0]] = d
             match = np.concatenate([match, own])

@@ -130,6 +130,16 @@ def test_two_views_of_different_people_do_not_stay_one_person() -> None:
         assert away.min() < 0.05
 
 
+def test_a_lift_that_is_not_where_its_view_has_it_makes_nobody() -> None:
+    story = Story()
+    for _ in range(20):
+        detections = detections_of(CAMERAS, [body()], [[0], [], [], []])
+        detections.lifts.pose[0], detections.lifts.sigma_m[0] = body() - body()[0], 0.05
+        detections.lifts.root[0] = body(0.0, 1.5)[0]
+        frame = story.step(detections)
+    assert frame.ids.tolist() == []
+
+
 def test_two_detections_of_one_person_in_a_camera_make_no_second_person() -> None:
     people = [body(), body(0.03, 0.02)]
     frame = Story().see(people, [[0, 1], [0, 1], [0], [0]], 60)
