@@ -15,6 +15,10 @@ WINDOW_NS = 100 * NS_PER_MS
 INGEST_SHARE = 0.5
 """Share of the time that the thread gets, which all peers have together before they are limited."""
 
+BUSY_WINDOWS = 3
+"""Nobody is limited before the thread has been busy for so many windows: what a rig sends at once
+after a delay is read, however long that takes."""
+
 SAVED_WINDOWS = 5
 """A peer may save the time of so many windows, for what arrives at once after a delay."""
 
@@ -34,7 +38,7 @@ REFUSED_SHARE = 0.05
 REFUSED_NS = 50 * NS_PER_MS
 """Time that refused messages of one peer may take at once."""
 
-MESSAGE_NS, NS_PER_BYTE = 2 * NS_PER_MS, 50
+MESSAGE_NS, NS_PER_BYTE = NS_PER_MS // 2, 50
 """A message is not charged for more time than so much and so much per byte: what goes beyond that
 was lost to other programs, or to a first time, and is not the peer's doing."""
 
@@ -56,7 +60,7 @@ class PeerBudget:
         self._saved_windows = saved_windows
         self._until_ns = now_ns + WINDOW_NS
         self._level_ns: float | None = None
-        self._capacity_ns, self._was_idle = float(WINDOW_NS), False
+        self._capacity_ns, self._was_idle, self._busy_windows = float(WINDOW_NS), False, 0
         self._saved_ns: dict[Peer, float] = {}
         self._used_ns: Counter[Peer] = Counter()
         self._read: Counter[Peer] = Counter()
@@ -97,7 +101,9 @@ class PeerBudget:
         wanted = {peer: count * costs[peer] / windows for peer, count in self._arrived.items()}
         available, before = INGEST_SHARE * self._capacity_ns, self._level_ns
         self._level_ns = None
-        if sum(wanted.values()) > available:
+        is_busy = sum(wanted.values()) > available
+        self._busy_windows = self._busy_windows + 1 if is_busy else 0
+        if self._busy_windows >= BUSY_WINDOWS:
             self._level_ns = max(_level(wanted, available), float(LEAST_NS))
         self._save(windows, before)
         repaid_ns = REFUSED_SHARE * windows * WINDOW_NS / max(len(self._debt_ns), 1)

@@ -112,6 +112,13 @@ def test_time_that_a_small_message_cannot_need_is_not_charged() -> None:
     assert budget.admits("rig", 2 * WINDOW_NS)
 
 
+def test_what_a_rig_sends_at_once_after_a_delay_is_all_read() -> None:
+    budget = PeerBudget(0)
+    for turn in range(250):
+        assert budget.admits("rig", turn * NS_PER_MS), "a busy thread, a quarter of a second"
+        budget.spent("rig", NS_PER_MS, 1000)
+
+
 def test_a_limit_ends_with_the_load() -> None:
     budget, now_ns = PeerBudget(0), 0
     for _ in range(200):
@@ -142,7 +149,7 @@ def test_frames_that_a_front_sends_again_are_all_read_on_a_busy_machine(
             admitted = budget.admits(f"rig{rig}", now_ns)
             read += admitted
             if admitted:
-                budget.spent(f"rig{rig}", NS_PER_MS, 1000)
+                budget.spent(f"rig{rig}", NS_PER_MS, 100_000)
                 now_ns += 2 * NS_PER_MS
     assert (read == 8 * FRAMES_KEPT) == whole
 
