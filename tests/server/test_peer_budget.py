@@ -112,11 +112,14 @@ def test_time_that_a_small_message_cannot_need_is_not_charged() -> None:
     assert budget.admits("rig", 2 * WINDOW_NS)
 
 
-def test_what_a_rig_sends_at_once_after_a_delay_is_all_read() -> None:
-    budget = PeerBudget(0)
-    for turn in range(250):
-        assert budget.admits("rig", turn * NS_PER_MS), "a busy thread, a quarter of a second"
-        budget.spent("rig", NS_PER_MS, 1000)
+def test_what_rigs_send_at_once_after_a_delay_is_all_read_on_a_busy_machine() -> None:
+    """The thread gets a fifth of a processor, and its first messages take long."""
+    budget, now_ns = PeerBudget(0), 0
+    for _ in range(60):
+        for rig in ("a", "b"):
+            assert budget.admits(rig, now_ns)
+            budget.spent(rig, 2 * NS_PER_MS, 1000)
+            now_ns += 10 * NS_PER_MS
 
 
 def test_a_limit_ends_with_the_load() -> None:
