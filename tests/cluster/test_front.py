@@ -147,8 +147,10 @@ def test_a_killed_lifter_costs_nobody_a_frame(own_cluster: Cluster) -> None:
 
 
 def test_a_frozen_lifter_loses_its_streams_and_answers_for_none_when_it_wakes(
-    cluster: Cluster,
+    own_cluster: Cluster,
 ) -> None:
+    """libzmq may end a process that wakes with its connections gone; it is started again then."""
+    cluster = own_cluster
     rigs = [f"freeze{number}" for number in range(4)]
     with cluster.traffic(rigs) as run:
         run.run_for(3.0)
@@ -163,7 +165,7 @@ def test_a_frozen_lifter_loses_its_streams_and_answers_for_none_when_it_wakes(
             os.kill(pid, signal.SIGCONT)
         run.run_for(1.0)
     answered_once(run)
-    assert cluster.front.wait_for_lifters(3, START_S)
+    assert cluster.front.wait_for_lifters(2, START_S)
 
 
 def test_a_lifter_that_comes_and_one_that_is_drained_cost_nobody_a_frame_or_the_id(
