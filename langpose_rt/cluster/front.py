@@ -2,21 +2,17 @@
 
     front           owns the sockets of rigs, consumers and lifters; passes frames and poses on
     supervisor      asks the lifters all the time
-    control         answers requests
-    authentication  accepts and rejects CURVE clients, where there are keys
     reload          changes the model of one lifter after the other
-    http            health, metrics and viewer
 
-It keeps no state but the frames of the last moments: another front can take its place. Which frame
-goes where is decided in `routing.py`.
+The other threads are those of every server, see `langpose_rt.server.socket_server`. It keeps no
+state but the frames of the last moments: another front can take its place. Which frame goes where
+is decided in `routing.py`.
 """
 
-import logging
-import secrets
+import queue
 import threading
 import time
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -32,46 +28,36 @@ from langpose_rt.cluster.snapshot import ClusterSnapshot, merged_snapshot
 from langpose_rt.cluster.stream_route import Send
 from langpose_rt.cluster.supervisor import Supervisor
 from langpose_rt.config import NS_PER_S
-from langpose_rt.errors import ConfigError, LangPoseError, MessageError
+from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.monitoring.announcer import Announcer
-from langpose_rt.monitoring.counters import Stats
+from langpose_rt.monitoring.counters import NS_PER_MS, Stats
 from langpose_rt.monitoring.faults import FaultReporter
-from langpose_rt.protocol.control import LoadedCameras, Ports
-from langpose_rt.protocol.header import MAX_UINT, check_parts, check_sender
+from langpose_rt.protocol.control import LoadedCameras
+from langpose_rt.protocol.header import check_parts, check_sender
 from langpose_rt.protocol.keypoints import encode_keypoints
 from langpose_rt.protocol.keypoints_json import JSON_FIRST_BYTES, JsonNumbering
 from langpose_rt.protocol.messages import decode_keypoints
-from langpose_rt.security.keyring import Keyring
 from langpose_rt.server.config import ServerConfig
-from langpose_rt.server.control_api import DutyCycle
-from langpose_rt.server.http import HealthServer
-from langpose_rt.server.sockets import (
-    RigSockets,
-    new_subscriptions,
-    open_sockets,
-    received,
-    received_with_name,
-)
-from langpose_rt.server.threads import ServingThreads, contain_faults
+from langpose_rt.server.control_api import ControlApi
+from langpose_rt.server.socket_server import SocketServer
+from langpose_rt.server.sockets import RigSockets, received, schemas_wanted
 from langpose_rt.server.viewer_feed import ViewerFeed
-from langpose_rt.server.zap import ZapAuthenticator
 
 IDLE_MS = 50
 TICK_NS = 10_000_000
 BUSY_MS = 10
-"""Longest sleep while streams are handed over."""
+"""Longest sleep while streams are handed over, and longest time for frames between two looks at
+the answers."""
 
 RELOAD_TIMEOUT_S, CAMERAS_TIMEOUT_S = 120.0, 4.0
-DRAIN_S = 10.0
+DRAIN_NS = 10 * NS_PER_S
 """A lifter that is drained ends after this even if it still owns a stream."""
 
-_BURST, _REQUESTS_PER_POLL = 128, 16
-_REPLY_LINGER_MS, _POSE_LINGER_MS = 200, 200
-
-log = logging.getLogger(__name__)
+_BURST = 128
+_POSE_LINGER_MS = 200
 
 
-class Front:
+class Front(SocketServer):
     """Sockets of rigs and consumers, and the loop between them and the lifters.
 
     Args:
@@ -81,11 +67,7 @@ class Front:
         lifter_keys: Folder of the keys between the front and the lifters, or None.
 
     Attributes:
-        config: Where it listens.
-        epoch: Random number of this start.
-        keyring: Keys of accepted clients; None without encryption.
-        ports: Where it listens, once it has started.
-        table: Which lifter owns which stream.
+        table: Which lifter owns which stream; changed by the front's own thread only.
 
     Raises:
         ConfigError: If a key is missing.
@@ -99,13 +81,9 @@ class Front:
         *,
         lifter_keys: Path | None = None,
     ) -> None:
-        self.config = server = server or ServerConfig()
-        self.keyring = None if server.keys is None else Keyring(server.keys)
+        server = server or ServerConfig()
+        super().__init__(server, name="front", last_thread="front", feed=ViewerFeed())
         keys = FrontKeys.from_folder(lifter_keys)
-        self._unix_ns = time.time_ns() - time.monotonic_ns()
-        self.epoch = secrets.randbelow(MAX_UINT + 1)
-        self.ports = Ports()
-        self._context: zmq.Context[Socket] = zmq.Context()
         self._placement = placement
         self.table = RoutingTable(config.groups)
         self._supervisor = Supervisor(
@@ -113,45 +91,13 @@ class Front:
         )
         self._links = LifterLinks(self._context, keys)
         self._stats, self._announcer = Stats(), Announcer(server.pipeline.name, self.epoch)
-        self._faults = FaultReporter(self._stats, self._announcer)
-        self._contained = contain_faults(self._faults, clock=self.now_ns, fatal=zmq.ZMQError)
+        self._reporter = FaultReporter(self._stats, self._announcer)
         self._numbering = JsonNumbering(self.epoch)
         self._waiting: dict[str, int] = {}
+        self._to_drain: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._leaving: dict[str, int] = {}
         self._tick_ns, self._started_ns = 0, self.now_ns()
-        self._feed = ViewerFeed()
-        self._health: HealthServer | None = None
-        self._threads = ServingThreads(time.monotonic)
-        self._stopping, self._done = self._threads.stopping, self._threads.ended["front"]
-        self._draining, self._reloading = threading.Event(), threading.Lock()
-
-    def start(self) -> None:
-        """Open the ports and start the threads; lifters take part as they come up.
-
-        Raises:
-            ConfigError: If a port is taken or the address is not this machine's.
-        """
-        config, authenticator = self.config, None
-        try:
-            if self.keyring is not None:
-                authenticator = ZapAuthenticator(
-                    self._context, self.keyring, self._faults.peer_rejected
-                )
-            guard = authenticator.guard if authenticator else None
-            sockets = open_sockets(self._context, config, guard)
-            rigs = RigSockets(self._context, sockets.keypoints, config, self.keyring)
-            self.ports = replace(sockets.ports, http=self._listen_http())
-        except LangPoseError:
-            self._close()
-            raise
-        for sentence in config.exposures:
-            log.warning(sentence)
-        if authenticator is not None:
-            self._threads.start("authentication", self._authenticate, authenticator)
-        self._threads.start("supervisor", self._supervise, self._supervisor)
-        self._threads.start("control", self._control, sockets.requests)
-        self._threads.start("front", partial(self._serve, rigs), sockets.poses)
-        if self._health is not None:
-            self._health.start()
+        self._reloading = threading.Lock()
 
     def wait_for_lifters(self, count: int, timeout_s: float) -> bool:
         """Wait until so many lifters take part; return False after the timeout."""
@@ -161,18 +107,12 @@ class Front:
                 return False
         return True
 
-    def drain(self) -> None:
-        """Announce the end, pass on what the lifters still answer, then stop; return at once."""
-        self._draining.set()
-
     def drain_lifter(self, lifter: str) -> bool:
         """Hand the streams of a lifter over and let it end; return False if it is not known."""
-        if lifter not in self.table.lifters:
-            return False
-        threading.Thread(
-            target=self._drain_lifter, args=[lifter], name=f"drain {lifter}", daemon=True
-        ).start()
-        return True
+        known = lifter in self.table.lifters
+        if known:
+            self._to_drain.put(lifter)
+        return known
 
     def reload(self, folder: Path | None, on_end: Callable[[str | None], None]) -> bool:
         """Change the model of one lifter after the other; return at once, False while another runs.
@@ -207,36 +147,6 @@ class Front:
             raise ConfigError("no lifter takes part yet; ask again when one does")
         return found
 
-    def stop(self) -> None:
-        """Stop at once, end the lifters and wait for the threads; may be called twice."""
-        self._stopping.set()
-        self._threads.join()
-        self._placement.stop()
-        self._close()
-
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait for the end of serving; return False after the timeout."""
-        return self._done.wait(timeout_s)
-
-    def run(self, on_start: Callable[[], None] = lambda: None) -> None:
-        """Serve until `drain` or `stop` is called.
-
-        Args:
-            on_start: Called once the ports are open.
-
-        Raises:
-            LangPoseError: As `start`, or if a thread failed.
-        """
-        self.start()
-        try:
-            on_start()
-            while not self.wait(0.1):
-                pass
-        finally:
-            self.stop()
-        if (failure := self._threads.failure) is not None:
-            raise LangPoseError(f"the front has stopped: {failure}") from failure
-
     def snapshot(self) -> ClusterSnapshot:
         """Return the state of the whole cluster; callable from any thread."""
         snapshots, table = self._supervisor.snapshots(), self.table
@@ -256,17 +166,21 @@ class Front:
             rejected=self._stats.rejected,
         )
 
-    def may_change(self, sender: str | None) -> bool:
-        """Return True if the sender of a request may reload and drain; None has no key."""
-        return self.config.is_loopback if sender is None else sender == self.config.admin
+    @property
+    def _faults(self) -> FaultReporter:
+        return self._reporter
 
-    def alive(self) -> bool:
-        """Return True if all threads make progress."""
-        return self._threads.alive()
+    def _serve(self, rigs: RigSockets, poses: Socket) -> None:
+        self._threads.start("supervisor", self._supervise, self._supervisor)
+        self._threads.start("front", partial(self._pass_on, rigs), poses)
 
-    def now_ns(self) -> int:
-        """Return unix time at the start plus monotonic time since, which never jumps."""
-        return self._unix_ns + time.monotonic_ns()
+    def _control_api(self) -> ControlApi:
+        return FrontControl(self)
+
+    def _close(self) -> None:
+        self._placement.stop()
+        self._links.close()
+        super()._close()
 
     def _state(self, described: Collection[str]) -> str:
         """Return the state, given the lifters whose own snapshots are known."""
@@ -277,51 +191,13 @@ class Front:
             return "starting"
         return "ready" if set(self._placement.addresses()) <= live else "degraded"
 
-    def _listen_http(self) -> int:
-        if self.config.http_port is None:
-            return 0
-        where = self.config.http_bind, self.config.http_port
-        self._health = HealthServer(
-            *where, snapshot=self.snapshot, alive=self.alive, feed=self._feed
-        )
-        return self._health.port
-
-    def _close(self) -> None:
-        if self._health is not None:
-            self._health.stop()
-        self._links.close()
-        self._context.destroy(linger=0)
-        self._done.set()
-
-    def _authenticate(self, authenticator: ZapAuthenticator) -> None:
-        while not (self._stopping.is_set() or self._done.is_set()):
-            self._threads.progressed("authentication")
-            authenticator.poll(IDLE_MS)
-
     def _supervise(self, supervisor: Supervisor) -> None:
-        while not (self._stopping.is_set() or self._done.is_set()):
+        while self._serving:
             self._threads.progressed("supervisor")
             with self._contained():
                 supervisor.poll(IDLE_MS, self.now_ns)
 
-    def _control(self, socket: Socket) -> None:
-        api, duty_cycle = FrontControl(self), DutyCycle(time.monotonic())
-        while not (self._stopping.is_set() or self._done.is_set()):
-            self._threads.progressed("control")
-            socket.poll(IDLE_MS)
-            began_s = time.monotonic()
-            for _ in range(_REQUESTS_PER_POLL):
-                if (message := received_with_name(socket, self.keyring)) is None:
-                    break
-                parts, sender = message
-                for reply in api.answer(parts, self.now_ns(), sender=sender):
-                    socket.send_multipart(reply, zmq.NOBLOCK)
-            for reply in api.deferred():
-                socket.send_multipart(reply, zmq.NOBLOCK)
-            self._stopping.wait(duty_cycle.rest_s(began_s, time.monotonic()))
-        socket.close(linger=_REPLY_LINGER_MS)
-
-    def _serve(self, rigs: RigSockets, poses: Socket) -> None:
+    def _pass_on(self, rigs: RigSockets, poses: Socket) -> None:
         links = self._links
         poller = zmq.Poller()
         poller.register(links.answers, zmq.POLLIN)
@@ -337,12 +213,7 @@ class Front:
                         break
                     with self._contained():
                         self._take_answer(answer, poses, now_ns)
-                rigs.wait(0)
-                for _ in range(_BURST):
-                    if (message := rigs.receive()) is None:
-                        break
-                    with self._contained():
-                        self._take_frame(*message, now_ns)
+                self._take_frames(rigs, now_ns)
                 if now_ns - self._tick_ns > TICK_NS:
                     self._tick_ns = now_ns
                     with self._contained():
@@ -353,19 +224,40 @@ class Front:
         finally:
             rigs.close()
 
-    def _take_frame(self, parts: list[bytes], sender: str | None, now_ns: int) -> None:
-        """Send a message of a rig to the lifter that owns the stream."""
+    def _take_frames(self, rigs: RigSockets, now_ns: int) -> None:
+        """Take what has come from rigs; they share the time that JSON and bad messages take.
+
+        Any other frame is passed on unread, which costs as much for every rig: its time is shared
+        at the lifter.
+        """
+        rigs.wait(0)
+        until_ns = time.monotonic_ns() + BUSY_MS * NS_PER_MS
+        for _ in range(_BURST):
+            steady_ns = time.monotonic_ns()
+            if steady_ns > until_ns or (message := rigs.receive(steady_ns)) is None:
+                return
+            parts, sender = message
+            taken, cpu_ns = False, time.thread_time_ns()
+            with self._contained():
+                taken = self._take_frame(parts, sender, now_ns)
+            if not taken or _is_json(parts):
+                rigs.processed(time.thread_time_ns() - cpu_ns, refused=not taken)
+
+    def _take_frame(self, parts: list[bytes], sender: str | None, now_ns: int) -> bool:
+        """Send a message to the lifter that owns the stream; return False if it is refused."""
         self._stats.add("messages")
         try:
             check_parts(parts, at_least=2)
             if sender is not None:
                 check_sender(parts[0], sender)
-            if parts[1][:1] in JSON_FIRST_BYTES and parts[1]:
+            if _is_json(parts):
                 parts = self._as_msgpack(parts, now_ns)
-            self._send(self.table.frame(parts, now_ns))
+            self._send_on(self.table.frame(parts, now_ns))
         except MessageError as error:
             self._stats.reject(error.reason)
             self._announcer.report("reject", error.reason, error.detail)
+            return False
+        return True
 
     def _as_msgpack(self, parts: list[bytes], now_ns: int) -> list[bytes]:
         """Return a JSON message as msgpack, numbered here: its stream may change the lifter."""
@@ -375,7 +267,7 @@ class Front:
         """Pass a message of a lifter on to the consumers, unless another lifter's stands."""
         if parts[0].startswith(b"pose3d/"):
             good, sends = self.table.answer(parts, now_ns)
-            self._send(sends)
+            self._send_on(sends)
             if not good:
                 return
             self._feed.publish(parts)
@@ -385,10 +277,10 @@ class Front:
 
     def _tick(self, rigs: RigSockets, poses: Socket, now_ns: int) -> None:
         self._follow_changes(now_ns)
-        self._send(self.table.tick(now_ns))
+        self._follow_drains(now_ns)
+        self._send_on(self.table.tick(now_ns))
         self._faults.rigs_reconnected(*rigs.reconnect_silent(time.monotonic()))
-        topics = list(new_subscriptions(poses))
-        if any(topic.startswith(b"schema/") or b"schema/".startswith(topic) for topic in topics):
+        if schemas_wanted(poses):
             self._announcer.want_schemas()
         outgoing = []
         if self._announcer.heartbeat_due(now_ns):
@@ -411,23 +303,26 @@ class Front:
             if change.lifter in self.table.lifters:
                 detail = f"{change.lifter} is gone; its streams move to the others"
                 self._announcer.report("lifter", "lost", detail)
-                self._send(self.table.remove(change.lifter, now_ns))
+                self._send_on(self.table.remove(change.lifter, now_ns))
         for lifter in [name for name in self._waiting if self._links.attached(name)]:
             self._announcer.report("lifter", "joined", f"{lifter} takes part")
-            self._send(self.table.add(lifter, self._waiting.pop(lifter), now_ns))
+            self._send_on(self.table.add(lifter, self._waiting.pop(lifter), now_ns))
 
-    def _send(self, sends: list[Send]) -> None:
+    def _send_on(self, sends: list[Send]) -> None:
         for lifter, parts in sends:
             if not self._links.send(lifter, parts):
                 self._stats.add("shed")
 
-    def _drain_lifter(self, lifter: str) -> None:
-        self.table.drain(lifter)
-        until_s = time.monotonic() + DRAIN_S
-        while self.table.owned_by(lifter) and time.monotonic() < until_s:
-            if self._done.wait(0.02):
-                return
-        self._supervisor.drain(lifter)
+    def _follow_drains(self, now_ns: int) -> None:
+        """Begin the drains that were asked for, and let lifters end that own nothing any more."""
+        while not self._to_drain.empty():
+            lifter = self._to_drain.get()
+            self.table.drain(lifter)
+            self._leaving.setdefault(lifter, now_ns + DRAIN_NS)
+        for lifter, until_ns in list(self._leaving.items()):
+            if now_ns > until_ns or not self.table.owned_by(lifter):
+                del self._leaving[lifter]
+                self._supervisor.drain(lifter)
 
     def _reload_all(self, folder: Path | None) -> str | None:
         model = None if folder is None else str(folder)
@@ -450,3 +345,7 @@ class Front:
                     with self._contained():
                         self._take_answer(answer, poses, self.now_ns())
         poses.close(linger=_POSE_LINGER_MS)
+
+
+def _is_json(parts: list[bytes]) -> bool:
+    return parts[1][:1] in JSON_FIRST_BYTES and bool(parts[1])

@@ -51,6 +51,8 @@ class _Foreign:
 class RoutingTable:
     """Routing of frames to lifters and of their answers to consumers.
 
+    One thread changes it; `lifters`, `moving`, `owned_by` and `owner` may be read by any.
+
     Args:
         groups: Streams that belong together.
         unix_ns: What to add to steady times for unix time; epochs of several fronts rise together.
@@ -79,7 +81,7 @@ class RoutingTable:
     @property
     def moving(self) -> bool:
         """True while a stream is handed over."""
-        return any(route.in_transit for route in self._routes.values())
+        return any(route.in_transit for route in list(self._routes.values()))
 
     @property
     def replaying(self) -> bool:
@@ -88,7 +90,7 @@ class RoutingTable:
 
     def owned_by(self, lifter: str) -> list[bytes]:
         """Return the topics that a lifter owns or is about to own."""
-        routes = self._routes.values()
+        routes = list(self._routes.values())
         return [route.topic for route in routes if lifter in (route.owner, route.target)]
 
     def owner(self, rig: str, camera: str) -> str | None:

@@ -121,8 +121,9 @@ class StreamRoute:
 
     @property
     def target(self) -> str | None:
-        """Lifter that owns the stream, or is about to."""
-        return self.owner if self._successor is None else self._successor.lifter
+        """Lifter that owns the stream, or is about to; from any thread."""
+        successor = self._successor
+        return self.owner if successor is None else successor.lifter
 
     @property
     def in_transit(self) -> bool:
@@ -267,4 +268,4 @@ class StreamRoute:
                 break
 
     def _via_of(self, epoch: int, frame: _KeptFrame) -> bytes:
-        return via_to_bytes(Via(epoch, frame.ids, self._next_id))
+        return via_to_bytes(Via(epoch, frame.ids, self._next_id, replayed=True))

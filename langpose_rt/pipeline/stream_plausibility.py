@@ -52,6 +52,7 @@ class StreamPlausibility:
 
     def __init__(self) -> None:
         self._epoch: int | None = None
+        self._was_replayed = False
         self._known_as: tuple[int, str, tuple[int, int], bool] = (-1, "", (0, 0), False)
         self._odd: list[Finding] = []
         self._reported: set[str] = set()
@@ -69,7 +70,8 @@ class StreamPlausibility:
             MessageError: bad_clock, fractions, wrong_size or other_format, if its numbers are
                 impossible.
         """
-        found = self._clock(message.epoch, message.t_ns, now_ns)
+        replayed = message.via is not None and message.via.replayed
+        found = self._clock(message.epoch, message.t_ns, now_ns, replayed=replayed)
         known_as = (message.epoch, message.skeleton, message.wh, message.format_guessed)
         if known_as != self._known_as:
             self._known_as = known_as
@@ -103,10 +105,14 @@ class StreamPlausibility:
         self._seen = self._unseen = 0
         self._rejected_for: Finding | None = None
 
-    def _clock(self, epoch: int, t_ns: int, now_ns: int) -> Finding | None:
-        """Check the steps of the capture clock against those of the receive clock."""
-        if epoch != self._epoch:
-            self._epoch = epoch
+    def _clock(self, epoch: int, t_ns: int, now_ns: int, *, replayed: bool) -> Finding | None:
+        """Check the steps of the capture clock against those of the receive clock.
+
+        Frames that a front replays are old and come all at once: the check begins after them.
+        """
+        begins = epoch != self._epoch or replayed or self._was_replayed
+        self._epoch, self._was_replayed = epoch, replayed
+        if begins:
             self._begin(t_ns, now_ns)
             return None
         step_ns, elapsed_ns = t_ns - self._t_ns, now_ns - self._now_ns

@@ -76,11 +76,13 @@ class Via(msgspec.Struct, frozen=True, omit_defaults=True):
         epoch: Number of the assignment of the stream to that server.
         ids: Of a frame that another server has answered: the ids it gave, one for every person.
         next: Least id of a new person.
+        replayed: The frame is sent again, or late, so that the server catches up with the stream.
     """
 
     epoch: UInt
     ids: tuple[PersonId, ...] = ()
     next: UInt = 0
+    replayed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

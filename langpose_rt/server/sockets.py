@@ -4,7 +4,7 @@ This module does not parse messages. Threads are in `server.py`, authentication 
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -44,6 +44,7 @@ SUBSCRIPTIONS_PER_READ = 256
 """Subscriptions that are read before the thread does anything else."""
 
 MAX_TOPIC_BYTES = 150
+_SCHEMA = b"schema/"
 _NO_CONNECTION = -1
 
 _PEER_OPTIONS: dict[int, int | bytes] = {
@@ -239,15 +240,18 @@ def received_with_name(
     return message[0], keyring.name_of(message[1])
 
 
-def new_subscriptions(socket: Socket) -> Iterator[bytes]:
-    """Yield the topics of new subscriptions; read to the end, so that they do not pile up."""
+def schemas_wanted(socket: Socket) -> bool:
+    """Read new subscriptions, so that they do not pile up; return True if one is to schemas."""
+    wanted = False
     for _ in range(SUBSCRIPTIONS_PER_READ):
         try:
             message = socket.recv(zmq.NOBLOCK)
         except zmq.Again:
-            return
-        if message[:1] == b"\x01":
-            yield message[1:]
+            break
+        topic = message[1:]
+        begins = topic.startswith(_SCHEMA) or _SCHEMA.startswith(topic)
+        wanted |= message[:1] == b"\x01" and begins
+    return wanted
 
 
 def _frames(socket: Socket) -> list[zmq.Frame] | None:

@@ -116,7 +116,8 @@ def _valid_messages() -> list[tuple[int, Parts]]:
     topic = samples["kp2d"][0]
     texts: list[tuple[int, Parts]] = [(0, [topic, msgspec.json.encode(doc)]) for doc in documents]
     decoders = {"kp2d": 0, "pose3d": 1, "hb": 2, "schema": 2, "event": 2}
-    return [(decoders[name], parts) for name, parts in samples.items()] + texts
+    kinds = [(name.partition("_")[0], parts) for name, parts in samples.items()]
+    return [(decoders[kind], parts) for kind, parts in kinds if kind in decoders] + texts
 
 
 def _outcome(decode: Callable[[Parts], object], parts: Parts) -> str:

@@ -5,14 +5,18 @@ The lifters are started once for all tests of this file, but a test that ends on
 
 import json
 import os
+import secrets
 import signal
+import socket
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+import zmq
 
 from langpose_rt.client.control import ControlClient
 from langpose_rt.client.subscriber import PoseSubscriber
@@ -20,10 +24,13 @@ from langpose_rt.cluster.config import ClusterConfig
 from langpose_rt.cluster.front import Front
 from langpose_rt.cluster.placement import FixedPlacement, Placement, ProcessPlacement, key_options
 from langpose_rt.cluster.supervisor import Supervisor
-from langpose_rt.errors import LangPoseError
+from langpose_rt.errors import ConfigError, LangPoseError
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.security.key_files import key_pair_from_file, new_key_files
+from langpose_rt.server import connections
 from langpose_rt.server.config import ServerConfig
+from tests.attackers import json_text
+from tests.background import repeating
 from tests.cluster.traffic import Traffic, traffic
 from tests.fakes import keypoint_parts, person_px
 from tests.peers import LOCAL, next_of, peers, wait_until
@@ -65,7 +72,7 @@ class Cluster:
 def front_over(placement: Placement, lifters: int, **options: object) -> Iterator[Front]:
     pipeline = PipelineConfig(name="cluster")
     server = ServerConfig(port=0, http_port=0, pipeline=pipeline, **options.pop("server", {}))  # type: ignore[arg-type]
-    config = ClusterConfig(lifters=lifters, lost_after_ms=2000.0)
+    config = ClusterConfig(lifters=max(lifters, 1), lost_after_ms=2000.0)
     front = Front(placement, config, server, **options)  # type: ignore[arg-type]
     front.start()
     try:
@@ -97,6 +104,53 @@ def answered_once(run: Traffic) -> None:
         assert run.seqs(rig) == list(range(run.sent[rig])), rig
         assert run.ids(rig) == {(0, 1)}, rig
         assert run.vias(rig) == sorted(run.vias(rig)), "an old assignment after a new one"
+
+
+@pytest.fixture
+def alone() -> Iterator[Front]:
+    """A front without a lifter: what it takes and refuses, and whom it cuts."""
+    with front_over(FixedPlacement([]), 0) as front:
+        yield front
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux counts the bytes")
+def test_peers_that_send_too_much_or_are_too_many_are_cut_as_by_one_server(
+    alone: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with peers() as others:
+        consumer = others.connect(zmq.XSUB, alone.ports.poses)
+
+        def subscribe() -> None:
+            for _ in range(100):
+                consumer.send(b"\x01" + secrets.token_bytes(400))
+
+        with repeating(subscribe, 0.01):
+            wait_until(lambda: alone.snapshot().rejected.get("too_much_sent", 0) > 0)
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
+    with front_over(FixedPlacement([]), 0) as crowded, ExitStack() as opened:
+        for _ in range(6):
+            where = LOCAL, crowded.ports.keypoints
+            opened.enter_context(socket.create_connection(where, timeout=20))
+        wait_until(lambda: crowded.snapshot().rejected.get("too_many_connections", 0) >= 4)
+
+
+def test_a_rig_whose_json_is_refused_has_little_of_the_time(alone: Front) -> None:
+    text = json_text(300_000).replace(b"wh", b"hw")
+    with peers() as others:
+        rig = others.publisher(alone.ports.keypoints)
+        with repeating(lambda: rig.send_multipart([b"kp2d/bad/cam0/", text]), 0.005):
+            wait_until(lambda: alone.snapshot().rejected.get("over_budget", 0) > 0)
+
+
+def test_a_front_that_cannot_start_ends_its_lifters(alone: Front) -> None:
+    placement = FixedPlacement([])
+    ended: list[bool] = []
+    placement.stop = lambda: ended.append(True)  # type: ignore[method-assign]
+    config = ClusterConfig(lifter=("tcp://127.0.0.1:1",))
+    front = Front(placement, config, ServerConfig(port=alone.ports.keypoints, http_port=None))
+    with pytest.raises(ConfigError, match="choose another --port"):
+        front.run()
+    assert ended == [True]
 
 
 def test_a_front_is_starting_until_it_knows_the_model_of_a_lifter(

@@ -8,7 +8,7 @@ import pytest
 from langpose_rt.cluster import routing
 from langpose_rt.cluster.ownership import Groups, owner_of
 from langpose_rt.cluster.routing import FORGET_NS, RoutingTable
-from langpose_rt.cluster.stream_route import Send
+from langpose_rt.cluster.stream_route import Send, StreamRoute
 from langpose_rt.errors import MessageError
 from langpose_rt.protocol.poses import Source, encode_pose
 from tests.fakes import MS, keypoint_parts, person_px
@@ -187,3 +187,20 @@ def test_a_topic_that_is_none_is_refused(topic: bytes) -> None:
 def test_a_header_that_cannot_be_read_is_left_to_the_owner_to_refuse() -> None:
     parts = [b"kp2d/a/b/", b"\xc1", b""]
     assert Stage("a").table.frame(parts, 0) == [Send("a", parts)]
+
+
+def test_other_threads_may_read_while_streams_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage("a", "b")
+    stage.frames(0, 3, RIGS)
+    target = StreamRoute.target.fget  # type: ignore[attr-defined]
+
+    calls = iter(range(100))
+
+    def target_of(route: StreamRoute) -> str | None:
+        stage.table.frame(frame_of(f"new{next(calls)}", 0), stage.now_ns)
+        found: str | None = target(route)
+        return found
+
+    monkeypatch.setattr(StreamRoute, "target", property(target_of))
+    owned = stage.table.owned_by("a") + stage.table.owned_by("b")
+    assert {f"kp2d/{rig}/cam0/".encode() for rig in RIGS} <= set(owned)

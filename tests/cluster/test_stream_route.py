@@ -14,7 +14,7 @@ from langpose_rt.cluster.stream_route import (
     Send,
     StreamRoute,
 )
-from langpose_rt.protocol.keypoints import keypoints_from_msgpack
+from langpose_rt.protocol.keypoints import Via, keypoints_from_msgpack
 from langpose_rt.protocol.poses import Source
 from tests.fakes import keypoint_parts, person_px
 
@@ -205,7 +205,7 @@ def test_ids_given_before_are_told_with_the_replayed_frames() -> None:
         stage.answers("a")
     sends = stage.route.hand_over("b", 2, 0)
     vias = [keypoints_from_msgpack(parts).via for _, parts in sends]
-    assert [(via.epoch, via.ids, via.next) for via in vias if via] == [(2, (4,), 5)] * IN_FLIGHT
+    assert vias == [Via(2, (4,), 5, replayed=True)] * IN_FLIGHT
 
 
 def test_a_successor_that_dies_leaves_the_stream_where_it_is() -> None:

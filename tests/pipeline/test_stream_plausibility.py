@@ -19,6 +19,7 @@ from langpose_rt.pipeline.stream_plausibility import (
     SETTLED_FRAMES,
     StreamPlausibility,
 )
+from langpose_rt.protocol.keypoints import Via
 from langpose_rt.protocol.messages import KeypointMessage
 
 CLIP = read_clip(DEMO_CLIP)
@@ -172,6 +173,26 @@ def test_people_without_a_usable_keypoint_are_reported_once() -> None:
 def test_a_clock_of_another_speed_is_reported(speed: float, told: bool) -> None:
     frames = [replace(frame, t_ns=round(frame.t_ns * speed)) for frame in FRAMES]
     assert [text.partition(" ")[2] for text in findings(frames)] == ["odd_clock"] * told
+
+
+def test_frames_that_a_front_replays_say_nothing_of_the_clock() -> None:
+    """They come five times as fast as they were captured, and the live ones at their own speed."""
+    stream, found, now_ns = StreamPlausibility(), list[str](), NOW_NS
+    for number, frame in enumerate(FRAMES):
+        via = Via(2, replayed=number < 40)
+        stream.check(replace(frame, t_ns=4 * frame.t_ns, via=via), now_ns)
+        now_ns += 13_000_000 if number < 39 else 66_666_667
+        found += [finding.reason for finding in stream.new_findings()]
+    assert found == []
+
+
+def test_a_clock_that_is_odd_after_a_replay_is_reported() -> None:
+    stream, found = StreamPlausibility(), list[str]()
+    for number, frame in enumerate(FRAMES):
+        slow = replace(frame, t_ns=frame.t_ns // 10, via=Via(2, replayed=number < 40))
+        stream.check(slow, NOW_NS + number * 16_666_667)
+        found += [finding.reason for finding in stream.new_findings()]
+    assert found == ["odd_clock"]
 
 
 def test_a_clock_that_steps_ahead_runs_at_its_speed() -> None:

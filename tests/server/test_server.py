@@ -256,7 +256,7 @@ def test_a_thread_that_fails_ends_the_server_with_an_error(
     def fail(*_: object) -> None:
         raise zmq.ZMQError(zmq.ENOTSUP)
 
-    monkeypatch.setattr(server, "_watch_subscriptions", fail)
+    monkeypatch.setattr(server, "_idle_s", fail)
     with pytest.raises(LangPoseError, match="the server has stopped"):
         server.run()
     assert "the lift thread failed" in caplog.text

@@ -1,14 +1,11 @@
 """`langpose-rt cluster`: several servers behind one address."""
 
 import argparse
-import contextlib
 import json
 import logging
-import os
-import signal
 import sys
-from collections.abc import Iterator
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +16,7 @@ from langpose_rt.cli.arguments.options import (
     config_from_arguments,
     model_flags,
 )
+from langpose_rt.cli.serving_signals import serving_signals
 from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -102,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
     except ConfigError:
         placement.stop()
         raise
-    with _signal_handlers(front):
+    with serving_signals(front, partial(_reload, front)):
         front.run(on_start=lambda: _announce(front, arguments))
     return 0
 
@@ -177,22 +175,5 @@ def _announce(front: "Front", arguments: argparse.Namespace) -> None:
     )
 
 
-@contextlib.contextmanager
-def _signal_handlers(front: "Front") -> Iterator[None]:
-    """Handle signals while the front runs, and restore the previous handlers."""
-
-    def drain(*_: object) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: os._exit(1))
-        front.drain()
-
-    def reload(*_: object) -> None:
-        front.reload(None, lambda error: log.warning("reload: %s", error) if error else None)
-
-    handlers = {signal.SIGTERM: drain, signal.SIGINT: drain, signal.SIGHUP: reload}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _reload(front: "Front") -> None:
+    front.reload(None, lambda error: log.warning("reload: %s", error) if error else None)

@@ -1,15 +1,13 @@
 """`langpose-rt serve`: the server, with keypoints in on one port and poses out on the next."""
 
 import argparse
-import contextlib
 import gc
 import json
 import logging
 import os
-import signal
 import sys
 import threading
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +18,7 @@ from langpose_rt.cli.arguments.options import (
     backend_from_arguments,
     config_from_arguments,
 )
+from langpose_rt.cli.serving_signals import serving_signals
 from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 SUMMARY = "lift the keypoint streams of capture rigs to 3D, live"
 EXAMPLE = "langpose-rt serve --lookahead-ms 60 --cameras calib.toml --fuse"
 
-_SECOND_SIGNAL = 1
 _COLLECT_S = 60.0
 
 log = logging.getLogger(__name__)
@@ -91,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     from langpose_rt.pipeline.config import PipelineConfig
     from langpose_rt.server.config import ServerConfig
     from langpose_rt.server.server import Server
-    from langpose_rt.server.systemd import supervised
+    from langpose_rt.server.systemd import supervised, supervised_reload
 
     if not 1 <= arguments.slots <= 4096:
         raise ConfigError(f"--slots is {arguments.slots}; expected 1 to 4096")
@@ -127,7 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.end_with_stdin:
             threading.Thread(target=_drain_after_stdin, args=[server], daemon=True).start()
 
-    with _signal_handlers(server), supervised(server):
+    with serving_signals(server, partial(supervised_reload, server)), supervised(server):
         server.run(on_start=on_start)
     return 0
 
@@ -230,30 +228,3 @@ def _announce(
             file=sys.stderr,
             flush=True,
         )
-
-
-@contextlib.contextmanager
-def _signal_handlers(server: "Server") -> Iterator[None]:
-    """Handle signals while the server runs, and restore the previous handlers."""
-    from langpose_rt.server.systemd import supervised_reload
-
-    def drain(*_: object) -> None:
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(_SECOND_SIGNAL))
-        signal.signal(signal.SIGINT, lambda *_: os._exit(_SECOND_SIGNAL))
-        server.drain()
-
-    def reload(*_: object) -> None:
-        supervised_reload(server)
-
-    on_terminal = sys.stdin is not None and sys.stdin.isatty()
-    handlers = {
-        signal.SIGTERM: drain,
-        signal.SIGINT: drain,
-        signal.SIGHUP: drain if on_terminal else reload,
-    }
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -106,7 +106,7 @@ def test_a_gpu_that_fails_hands_over_to_the_cpu_and_the_stream_goes_on(
         server.stop()
 
     monkeypatch.setattr("langpose_rt.runtime.registry.open_backend", open_backend)
-    monkeypatch.setattr(serve, "_signal_handlers", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(serve, "serving_signals", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(Server, "run", run)
     words = ("--backend", "tensorrt", "--precision", "fp16", "--port", "0", "--no-http")
     assert run_here("serve", *words).code == 0
