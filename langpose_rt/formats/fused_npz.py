@@ -1,4 +1,4 @@
-"""Writer of fused poses as npz files.
+"""Reader and writer of fused poses as npz files.
 
 The keys are those of `lifted_npz.py`, in world axes, and beside them
 
@@ -13,17 +13,22 @@ The keys are those of `lifted_npz.py`, in world axes, and beside them
     seen_by        (F,P,C)      which cameras saw the person
 
 A joint that is not known is NaN; a joint that is predicted from earlier frames has no views.
-`lifted_from_npz` reads the 17 joints of the same file.
+`lifted_from_npz` reads the 17 joints of the same file, `poses_from_npz` all that it holds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt32
 
-from langpose_rt.formats.archive import arrays_to_npz
-from langpose_rt.formats.lifted_npz import PoseSequence, arrays_of_lifted
+from langpose_rt.formats.archive import Archive, arrays_to_npz
+from langpose_rt.formats.lifted_npz import (
+    PoseSequence,
+    arrays_of_lifted,
+    lifted_from_npz,
+    lifted_to_npz,
+)
 
 _NAMES = (
     "joints", "covariance_m2", "views", "residual_px", "lengths_m", "held_ns", "seen_by",
@@ -84,3 +89,45 @@ def fused_to_npz(path: str | Path, fused: FusedSequence) -> None:
     arrays = arrays_of_lifted(fused) | {name: getattr(fused, name) for name in _NAMES}
     arrays |= {"joint_names": np.array(fused.joint_names), "cameras": np.array(fused.cameras)}
     arrays_to_npz(Path(path), arrays)
+
+
+def poses_from_npz(path: str | Path) -> PoseSequence:
+    """Read the poses of a clip, or all that is known of those of a capture volume.
+
+    Returns:
+        A `FusedSequence` if the file holds fused joints.
+
+    Raises:
+        ConfigError: If the file is damaged, or no file of poses.
+    """
+    lifted = lifted_from_npz(path)
+    with Archive(Path(path)) as archive:
+        if "joint_names" not in archive:
+            return lifted
+        joint_names, cameras = archive.words("joint_names"), archive.words("cameras")
+        people = f"{lifted.ids.shape[0]},{lifted.ids.shape[1]}"
+        joints = f"{people},{len(joint_names)}"
+        return FusedSequence(
+            **{one.name: getattr(lifted, one.name) for one in fields(PoseSequence)},
+            joints=archive.numbers("joints", f"{joints},3").astype(np.float32),
+            joint_names=joint_names,
+            covariance_m2=archive.numbers("covariance_m2", f"{joints},3,3").astype(np.float32),
+            views=archive.integers("views", joints).astype(np.uint32),
+            residual_px=archive.numbers("residual_px", joints).astype(np.float32),
+            lengths_m=archive.numbers("lengths_m", f"{people},16").astype(np.float32),
+            held_ns=archive.integers("held_ns", people),
+            cameras=cameras,
+            seen_by=archive.flags("seen_by", f"{people},{len(cameras)}"),
+        )
+
+
+def poses_to_npz(path: str | Path, poses: PoseSequence) -> None:
+    """Write poses, with all that is known of those of a capture volume.
+
+    Raises:
+        ConfigError: If the file cannot be written.
+    """
+    if isinstance(poses, FusedSequence):
+        fused_to_npz(path, poses)
+    else:
+        lifted_to_npz(path, poses)

@@ -14,9 +14,10 @@ A missing person is NaN. Files without `frame` are in camera axes. What fusion k
 in `fused_npz.py`, keypoint clips are in another file: `clip_npz.py`.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -52,6 +53,32 @@ class PoseSequence:
             ids=np.full(shape, -1, np.int64),
             t_ns=t_ns.copy(),
         )
+
+
+PosesT = TypeVar("PosesT", bound=PoseSequence)
+
+
+def poses_of_people(poses: PosesT, people: Collection[int]) -> PosesT:
+    """Return the poses of these people; everybody else is missing, and no column is empty."""
+    kept = np.isin(poses.ids, list(people))
+    values = {one.name: getattr(poses, one.name) for one in fields(poses)}
+    of_everybody = {
+        name: value
+        for name, value in values.items()
+        if isinstance(value, np.ndarray) and value.shape[:2] == kept.shape
+    }
+    chosen: dict[str, Any] = {
+        name: _where(kept, value)[:, kept.any(0)] for name, value in of_everybody.items()
+    }
+    names = {person: name for person, name in poses.names.items() if person in people}
+    return replace(poses, **chosen, names=names)
+
+
+def _where(kept: np.ndarray, array: np.ndarray) -> np.ndarray:
+    """Return an array with the value of no person where none is kept."""
+    nobody = {"f": np.nan, "i": -1}.get(array.dtype.kind, 0)
+    places = kept.reshape(kept.shape + (1,) * (array.ndim - 2))
+    return np.where(places, array, array.dtype.type(nobody))
 
 
 def lifted_to_npz(path: str | Path, lifted: PoseSequence) -> None:

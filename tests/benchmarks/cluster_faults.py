@@ -4,11 +4,15 @@ python -m tests.benchmarks.cluster_faults --minutes 60 --seed 0
 
 Lifters are killed, frozen and ended, one more comes and goes, and the model is loaded again, all
 while rigs send. After every cycle the rigs fall silent and the books must balance: every frame was
-answered once, in order and with the same ids, or the next pose of its rig says that it was shed. No
-pose of an old assignment comes after one of a new. Exit code 1 if anything was wrong.
+answered once, in order and with the same ids. A frame without an answer is accounted for only where
+the poses before and after it are of the same assignment, and the one after it says how many were
+shed: a lifter that is new to a stream is also sent frames that another has answered, and what it
+sheds of them says nothing of those that are missing. No pose of an old assignment comes after one
+of a new. Exit code 1 if anything was wrong.
 """
 
 import argparse
+import itertools
 import os
 import random
 import shlex
@@ -32,7 +36,8 @@ from tests.peers import LOCAL, WAIT_S
 
 CYCLE_S, FAULT_EVERY_S = 40.0, 8.0
 LIFTERS = 3
-PATIENT = ("--max-wait-ms", "2000")
+PATIENT = ("--max-wait-ms", "10000")
+"""Lifters shed nothing for its age: a frozen one is given up long before."""
 
 
 @dataclass
@@ -87,16 +92,26 @@ class Faults:
         return kind.__name__
 
 
+def shed(run: Traffic, rig: str) -> set[int]:
+    """Return the frames of a rig without an answer that a lifter is known to have shed."""
+    found: set[int] = set()
+    messages = [heard.message for heard in run.heard[rig]]
+    for before, after in itertools.pairwise(messages):
+        between = set(range(before.src.seq + 1, after.src.seq))
+        if before.via == after.via and len(between) == after.drop.shed:
+            found |= between
+    return found
+
+
 def wrong(run: Traffic, books: Counter[str]) -> list[str]:
     """Return what is wrong with the answers of a cycle, and add them to the books."""
     found = []
     for rig in run.rigs:
         seqs, vias = run.seqs(rig), run.vias(rig)
-        shed = sum(heard.message.drop.shed for heard in run.heard[rig])
-        missing = run.missing(rig)
-        books.update(sent=run.sent[rig], answered=len(set(seqs)), shed=min(shed, len(missing)))
-        if len(missing) > shed:
-            found.append(f"{rig}: {len(missing)} without an answer, {shed} shed: {missing[:20]}")
+        explained, lost = shed(run, rig), set(run.missing(rig)) - shed(run, rig)
+        books.update(sent=run.sent[rig], answered=len(set(seqs)), shed=len(explained))
+        if lost:
+            found.append(f"{rig}: {len(lost)} without an answer: {sorted(lost)[:20]}")
         if seqs != sorted(set(seqs)):
             found.append(f"{rig}: answered twice or out of order")
         if vias != sorted(vias):

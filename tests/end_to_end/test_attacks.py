@@ -59,14 +59,14 @@ def lost_beside(*attacks: str, expected: str | None = None, serving: Serving = o
             time.sleep(0.5)
             with attacked(server, *attacks):
                 time.sleep(_ATTACK_S)
+                if expected is not None:
+                    wait_until(lambda: status_of(server)["rejected"].get(expected, 0) > 0)
                 resident_mb = server.resident_mb()
             time.sleep(0.5)
         status = status_of(server)
         assert status["counters"]["internal_errors"] == 0
         assert status["state"] == "ready"
         assert resident_mb is None or resident_mb < MOST_MB
-        if expected is not None:
-            assert status["rejected"].get(expected, 0) > 0
         assert account.sent > 20
         return account.lost
 

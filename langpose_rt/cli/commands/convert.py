@@ -110,11 +110,13 @@ def run(arguments: argparse.Namespace) -> int:
     check_not_input(arguments.out, arguments.file)
     if ending == VIDEO_ENDING:
         return _done([_video(arguments)], arguments)
-    found = _tracks_of_video(arguments) if from_video else _tracks(arguments.file)
-    all_tracks = _with_gravity(found, arguments)
+    poses = _poses(arguments, from_video=from_video)
+    all_tracks = _with_gravity(_tracks(arguments.file, poses), arguments)
     origin_ns = min(int(track.t_ns[0]) for track in all_tracks)
     tracks = _chosen(all_tracks, arguments)
-    if ending in ONE_PERSON:
+    if ending == ".npz" and poses is not None:
+        written = [_poses_file(poses, tracks, arguments.out)]
+    elif ending in ONE_PERSON:
         written = _one_file_each(tracks, arguments, ending, origin_ns)
     else:
         if ending == ".csv" and arguments.axes == "level":
@@ -156,26 +158,31 @@ def _lifted(arguments: argparse.Namespace) -> "tuple[Clip, PoseSequence]":
     return clip, lift_with_progress(clip, backend, config)
 
 
-def _tracks_of_video(arguments: argparse.Namespace) -> "list[Track]":
-    from langpose_rt.formats.lifted_npz import tracks_from_lifted
+def _poses(arguments: argparse.Namespace, *, from_video: bool) -> "PoseSequence | None":
+    """Return the poses of a file of one stream; None for a recording, which may hold more."""
+    if from_video:
+        return _lifted(arguments)[1]
+    if arguments.file.suffix == ".mcap":
+        return None
+    from langpose_rt.formats.fused_npz import poses_from_npz
 
-    tracks = tracks_from_lifted(_lifted(arguments)[1], "file/clip")
-    if not tracks:
-        raise ConfigError(f"nobody was found in {arguments.file}; is a person in view?")
-    return tracks
+    return poses_from_npz(arguments.file)
 
 
-def _tracks(path: Path) -> "list[Track]":
-    if path.suffix == ".mcap":
+def _tracks(path: Path, poses: "PoseSequence | None") -> "list[Track]":
+    """Return the people of the poses, or of a recording without them."""
+    if poses is None:
         from langpose_rt.formats.recording import Recording
         from langpose_rt.recording.tracks import tracks_from_recording
 
         return tracks_from_recording(Recording(path))
-    from langpose_rt.formats.lifted_npz import lifted_from_npz, tracks_from_lifted
+    from langpose_rt.formats.lifted_npz import tracks_from_lifted
 
-    tracks = tracks_from_lifted(lifted_from_npz(path), "file/clip")
+    tracks = tracks_from_lifted(poses, "file/clip")
     if not tracks:
-        raise ConfigError(f"{path} holds no person")
+        is_file = path.suffix == ".npz"
+        found = "holds no person" if is_file else "shows nobody who was found; is a person in view?"
+        raise ConfigError(f"{path} {found}")
     return tracks
 
 
@@ -282,6 +289,17 @@ def _one_file(tracks: "Sequence[Track]", out: Path, ending: str, origin_ns: int)
     lifted = lifted_from_tracks(tracks)
     lifted_to_npz(out, lifted)
     return Written(str(out), len(tracks), len(lifted.t_ns))
+
+
+def _poses_file(poses: "PoseSequence", tracks: "Sequence[Track]", out: Path) -> Written:
+    """Write all that the file holds of the chosen people."""
+    from langpose_rt.formats.fused_npz import poses_to_npz
+    from langpose_rt.formats.lifted_npz import poses_of_people
+
+    chosen = poses_of_people(poses, {track.person for track in tracks})
+    first = tracks[0]
+    poses_to_npz(out, replace(chosen, gravity=first.gravity, level_src=first.level_src))
+    return Written(str(out), len(tracks), len(chosen.t_ns))
 
 
 def _names_of(tracks: "Sequence[Track]", out: Path) -> list[Path]:

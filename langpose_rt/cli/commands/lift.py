@@ -104,8 +104,7 @@ def add_fuse_argument(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Lift or fuse the files and write the poses."""
-    from langpose_rt.formats.fused_npz import FusedSequence, fused_to_npz
-    from langpose_rt.formats.lifted_npz import lifted_to_npz
+    from langpose_rt.formats.fused_npz import poses_to_npz
 
     check_npz(arguments.out)
     check_writable(arguments.out, "poses")
@@ -116,10 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
     started_s = time.perf_counter()
     lifted, notes = (_fused if arguments.fuse else _lifted)(arguments)
     took_s = time.perf_counter() - started_s
-    if isinstance(lifted, FusedSequence):
-        fused_to_npz(arguments.out, lifted)
-    else:
-        lifted_to_npz(arguments.out, lifted)
+    poses_to_npz(arguments.out, lifted)
     frames, columns = lifted.ids.shape
     poses = int((lifted.ids >= 0).sum())
     if arguments.json:

@@ -10,6 +10,7 @@ import pytest
 
 from langpose_rt.cli.commands.convert import _names_of
 from langpose_rt.formats.clip import DEMO_CLIP
+from langpose_rt.formats.fused_npz import FusedSequence, fused_to_npz, poses_from_npz
 from langpose_rt.formats.lifted_npz import (
     PoseSequence,
     lifted_from_npz,
@@ -269,9 +270,33 @@ def test_which_way_is_up_in_world_axes_can_be_given_and_is_noted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracks = [walk("rig0/cam0", 1, 0, frame="world")]
-    monkeypatch.setattr("langpose_rt.cli.commands.convert._tracks", lambda _: tracks)
+    monkeypatch.setattr("langpose_rt.cli.commands.convert._tracks", lambda *_: tracks)
     done = run_here("convert", "walk.mcap", "-o", tmp_path / "a.trc")
     assert done.err == "note: z is taken for up in world axes; say another with --up\n"
     assert run_here("convert", "walk.mcap", "-o", tmp_path / "b.trc", "--up", "-z").err == ""
     a, b = (np.genfromtxt(tmp_path / f"{name}.trc", skip_header=6)[:, 3] for name in "ab")
     np.testing.assert_allclose(a, -b, atol=1e-3)
+
+
+def test_all_that_fusion_knows_goes_from_npz_to_npz(tmp_path: Path) -> None:
+    source, out = tmp_path / "fused.npz", tmp_path / "out.npz"
+    names = tuple(f"joint{number}" for number in range(20))
+    cameras = ("left", "right")
+    fused = FusedSequence.of_nobody(
+        np.arange(3) * 20_000_000, 2, joint_names=names, cameras=cameras
+    )
+    rng = np.random.default_rng(0)
+    fused.ids[:] = 4, 7
+    for name in ("pose", "root", "sigma_m", "joints", "covariance_m2", "residual_px", "lengths_m"):
+        array = getattr(fused, name)
+        array[:] = rng.normal(size=array.shape)
+    fused.views[:], fused.held_ns[:], fused.seen_by[:] = 3, 0, True
+    fused_to_npz(source, fused)
+    assert run_here("convert", source, "-o", out, "--person", 7, "--up", "y").code == 0
+    found = poses_from_npz(out)
+    assert isinstance(found, FusedSequence)
+    assert (found.ids.tolist(), found.frame) == ([[7]] * 3, "world")
+    assert (found.gravity, found.level_src) == ((0.0, -1.0, 0.0), "given")
+    assert (found.joint_names, found.cameras) == (names, cameras)
+    for name in ("pose", "joints", "covariance_m2", "views", "residual_px", "lengths_m", "seen_by"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(fused, name)[:, 1:])
