@@ -22,6 +22,13 @@ DISAGREES = 3.0
 UNKNOWN_M = 1.0
 """A joint whose standard deviation is larger than this in any direction is unknown."""
 
+UNKNOWN_SHARE = 0.3
+"""But one that was expected is known up to this share of its distance from the farthest camera.
+
+A lift's doubt of a depth is a share of it too: without this, nobody would be known who is far from
+the one camera that sees them. Twice the share that `view_set.py` gives a lift.
+"""
+
 _NO_INFORMATION = 1e-4
 """Precision (1/m^2) that keeps a system solvable where nothing is known: 100 m."""
 
@@ -235,7 +242,7 @@ def triangulate(equations: Equations, *, agrees: float = AGREES) -> Triangulated
         joints[person, joint] = place[row, best]
         covariance[person, joint] = spread[row, best]
         miss, away = equations.distances(joints)
-    return _finished(equations, used, joints, covariance, (miss, away))
+    return _finished(equations, used, joints, covariance, (miss, away), limit_m=UNKNOWN_M)
 
 
 def estimate(
@@ -297,7 +304,9 @@ def estimate(
         joints[person, joint] = place[row, best]
         covariance[person, joint] = spread[row, best]
         miss, away = equations.distances(joints)
-    return _finished(equations, used, joints, covariance, (miss, away))
+    expected = position.information[..., 0, 0] > 0
+    limit_m = np.maximum(np.where(expected, UNKNOWN_SHARE * away.max(1), 0.0), UNKNOWN_M)
+    return _finished(equations, used, joints, covariance, (miss, away), limit_m=limit_m)
 
 
 def _without_each(
@@ -320,10 +329,12 @@ def _finished(
     joints: np.ndarray,
     covariance: np.ndarray,
     distances: tuple[np.ndarray, np.ndarray],
+    *,
+    limit_m: np.ndarray | float,
 ) -> Triangulated:
-    """Take out what is unknown, and measure the rest in pixels."""
+    """Take out what is doubted more than the limit, and measure the rest in pixels."""
     miss, distance = distances
-    known = covariance[..., (0, 1, 2), (0, 1, 2)].max(-1) < UNKNOWN_M**2
+    known = covariance[..., (0, 1, 2), (0, 1, 2)].max(-1) < limit_m**2
     joints = np.where(known[..., None], joints, np.nan)
     covariance = np.where(known[..., None, None], covariance, np.diag([np.inf] * 3))
     used = used & known[:, None]

@@ -117,6 +117,23 @@ def test_somebody_whom_one_camera_sees_is_published_where_the_lift_has_them() ->
     assert joined.cameras.all()
 
 
+@pytest.mark.parametrize("radius_m", [8.0, 16.0])
+def test_somebody_far_from_the_one_camera_that_sees_them_keeps_the_id(radius_m: float) -> None:
+    story = Story(CameraArray.of_cameras(ring(4, radius_m)))
+    found = set()
+    for step in range(60):
+        seen = step % 10 != 9
+        detections = detections_of(story.cameras, [body()], [[0] if seen else [], [], [], []])
+        if seen and step % 10 != 8:  # a lift may come too late, and a detector may miss somebody
+            detections.lifts.pose[0], detections.lifts.sigma_m[0] = body() - body()[0], 0.05
+            detections.lifts.root[0] = body()[0]
+        frame = story.step(detections)
+        found.update(frame.ids.tolist())
+        assert np.isfinite(frame.joints).all()
+    assert found == {0}
+    assert story.see([body()], ALL).ids.tolist() == [0]
+
+
 def test_two_views_of_different_people_do_not_stay_one_person() -> None:
     two = CameraArray.of_cameras(ring(2))
     people = pair_in_one_plane(two)
