@@ -29,6 +29,7 @@ WIDEST_GATE = 0.45
 
 _CAP = 0.4
 _LEAST_JOINTS = 3
+_BOTH_ORDERS = np.stack([np.arange(17), FLIP_INDICES])
 
 
 def match_cost(
@@ -46,26 +47,24 @@ def match_cost(
     if not people or not len(detections):
         return np.full((people, len(detections)), REFUSED)
     rays, depth = cameras.project(joints17_world)
-    away = rays[detections.camera] - detections.rays[:, None, layout.h36m]
-    crossed = rays[detections.camera] - detections.rays[:, None, layout.h36m[FLIP_INDICES]]
-    unit = depth[detections.camera] / REFERENCE_STATURE_M
-    scores = detections.scores[:, layout.h36m]
-    straight = _mean(away, unit, scores)
-    exchanged = _mean(crossed, unit, scores[:, FLIP_INDICES])
-    return np.asarray(np.minimum(straight, exchanged).T)
+    expected = rays[detections.camera][:, None]
+    unit = depth[detections.camera][:, None] / REFERENCE_STATURE_M
+    orders = layout.h36m[_BOTH_ORDERS]
+    away = expected - detections.rays[:, orders][:, :, None]
+    cost = _mean(away, unit, detections.scores[:, orders])
+    return np.asarray(cost.min(1).T)
 
 
 def _mean(
-    away: Float[np.ndarray, "detection person 17 2"],
-    unit: Float[np.ndarray, "detection person 17"],
-    scores: Float[np.ndarray, "detection 17"],
-) -> Float[np.ndarray, "detection person"]:
-    distance = np.sqrt((away * away).sum(-1)) * unit
-    known = np.isfinite(distance)
-    weight = scores[:, None] * known
+    away: Float[np.ndarray, "detection order person 17 2"],
+    unit: Float[np.ndarray, "detection 1 person 17"],
+    scores: Float[np.ndarray, "detection order 17"],
+) -> Float[np.ndarray, "detection order person"]:
+    x, y = away[..., 0], away[..., 1]
+    distance = np.sqrt(x * x + y * y) * unit
+    weight = scores[:, :, None] * np.isfinite(distance)
     total = weight.sum(-1)
-    capped = np.minimum(np.where(known, distance, 0.0), _CAP)
-    mean = (capped * weight).sum(-1) / np.maximum(total, 1e-9)
+    mean = np.einsum("...j,...j->...", np.fmin(distance, _CAP), weight) / np.maximum(total, 1e-9)
     enough = ((weight > 0).sum(-1) >= _LEAST_JOINTS) & (total > 0)
     return np.asarray(np.where(enough, mean, REFUSED))
 

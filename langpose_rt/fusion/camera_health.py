@@ -6,6 +6,7 @@ has probably been moved: its calibration no longer holds.
 """
 
 from collections import deque
+from statistics import median
 
 import numpy as np
 from jaxtyping import Float
@@ -77,7 +78,7 @@ class CameraHealth:
             while recent and recent[0][0] < t_ns - SPAN_NS:
                 recent.popleft()
             if len(recent) >= _LEAST_SAMPLES:
-                now_m[camera] = np.median([value for _, value in recent])
+                now_m[camera] = median(value for _, value in recent)
         self._now_m = now_m
         return events + self._movers(t_ns, now_m)
 

@@ -1,6 +1,6 @@
 """People of one camera or of all of them at one time, as arrays; only data lives here."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -89,14 +89,15 @@ class Detections:
                 lifts=MonocularLifts.missing(0),
             )
         found = list(frames.values())
-        lifts = {
-            field.name: np.concatenate([getattr(frame.lifts, field.name) for frame in found])
-            for field in fields(MonocularLifts)
-        }
+        lifts = [frame.lifts for frame in found]
         return cls(
             camera=np.repeat(list(frames), [len(frame.track) for frame in found]),
             track=np.concatenate([frame.track for frame in found]),
             rays=np.concatenate([frame.rays for frame in found]),
             scores=np.concatenate([frame.scores for frame in found]),
-            lifts=MonocularLifts(**lifts),
+            lifts=MonocularLifts(
+                pose=np.concatenate([own.pose for own in lifts]),
+                sigma_m=np.concatenate([own.sigma_m for own in lifts]),
+                root=np.concatenate([own.root for own in lifts]),
+            ),
         )

@@ -43,7 +43,7 @@ class FusedFrame:
         views: Bit mask of the cameras every joint rests on; bit 0 is the first camera.
         residual_px: Root mean square distance of every joint from its views; NaN without one.
         measured: Joints from rays alone, as they are this instant: neither smoothed nor held to
-            bone lengths; NaN where fewer than two cameras agree.
+            bone lengths; NaN where fewer than two cameras agree. None unless asked for.
         velocity: Of every joint, metres a second.
         lengths_m: Bone lengths so far.
         cameras: Which cameras saw each person.
@@ -58,7 +58,7 @@ class FusedFrame:
     covariance_m2: Float[np.ndarray, "person joint 3 3"]
     views: UInt32[np.ndarray, "person joint"]
     residual_px: Float[np.ndarray, "person joint"]
-    measured: Float[np.ndarray, "person joint 3"]
+    measured: Float[np.ndarray, "person joint 3"] | None
     velocity: Float[np.ndarray, "person joint 3"]
     lengths_m: Float[np.ndarray, "person 16"]
     cameras: Bool[np.ndarray, "person camera"]

@@ -5,7 +5,7 @@ seen from the front. Against a person known in space the exchange shows joint pa
 """
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M
 
@@ -34,26 +34,33 @@ def exchange_pairs(
     """
     if not len(pairs) or not rays.size:
         return
-    left, right = pairs.T
-    unit = depth_m / REFERENCE_STATURE_M
-    straight = np.zeros((*rays.shape[:2], len(pairs)))
-    crossed = np.zeros_like(straight)
-    for mine, other in ((left, right), (right, left)):
-        seen = scores[:, :, mine] > 0
-        known = np.isfinite(expected_rays[:, :, left, 0]) & np.isfinite(
-            expected_rays[:, :, right, 0]
-        )
-        for total, place in ((straight, mine), (crossed, other)):
-            away = rays[:, :, mine] - expected_rays[:, :, place]
-            distance = np.sqrt((away * away).sum(-1)) * unit[:, :, place]
-            np.add(total, np.where(seen & known, distance, 0.0), out=total)
+    sides = pairs.T
+    own, expected = rays[:, :, sides], expected_rays[:, :, sides]
+    unit = depth_m[:, :, sides] / REFERENCE_STATURE_M
+    usable = (scores[:, :, sides] > 0) & np.isfinite(expected[..., 0]).all(2, keepdims=True)
+    straight = _apart(own, expected, unit, usable)
+    if straight.max() <= LEAST_GAIN:  # an exchange saves no more than there is
+        return
+    crossed = _apart(own, expected[:, :, ::-1], unit[:, :, ::-1], usable)
     wrong = (crossed < CLEARLY * straight) & (straight - crossed > LEAST_GAIN)
     if not wrong.any():
         return
     person, camera, pair = np.nonzero(wrong)
-    a, b = left[pair], right[pair]
+    a, b = pairs[pair].T
     for values in (rays, scores):
         values[person, camera, a], values[person, camera, b] = (
             values[person, camera, b],
             values[person, camera, a],
         )
+
+
+def _apart(
+    own: Float[np.ndarray, "person camera 2 pair 2"],
+    expected: Float[np.ndarray, "person camera 2 pair 2"],
+    unit: Float[np.ndarray, "person camera 2 pair"],
+    usable: Bool[np.ndarray, "person camera 2 pair"],
+) -> Float[np.ndarray, "person camera pair"]:
+    """Return the distances of both joints of every pair in body heights, added up."""
+    away = own - expected
+    x, y = away[..., 0], away[..., 1]
+    return np.asarray(np.where(usable, np.sqrt(x * x + y * y) * unit, 0.0).sum(2))

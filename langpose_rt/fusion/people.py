@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 
 from langpose_rt.config import NS_PER_S
 from langpose_rt.fusion.bone_lengths import first_estimate
-from langpose_rt.fusion.triangulation import symmetric_inverse
+from langpose_rt.fusion.triangulation import diagonal, symmetric_inverse
 
 DIFFUSION_M2_PER_S = 0.015
 """Growth of a predicted joint's uncertainty beyond what its velocity explains."""
@@ -159,8 +159,9 @@ class People:
         self.joints += self.velocity * dt_s
         watched = self.several_ns >= before_ns
         diffusion = np.where(watched, DIFFUSION_M2_PER_S, UNWATCHED_M2_PER_S)
-        self.covariance_m2 += (dt_s * diffusion)[:, None, None, None] * np.eye(3)
-        self.velocity[~watched] *= np.exp(-dt_s / _VELOCITY_MEMORY_S)
+        diagonal(self.covariance_m2)[...] += (dt_s * diffusion)[:, None, None]
+        if not watched.all():
+            self.velocity[~watched] *= np.exp(-dt_s / _VELOCITY_MEMORY_S)
 
     def follow(
         self,
@@ -181,7 +182,7 @@ class People:
             step = (joints - self.joints) / dt_s  # what the prediction missed, as a velocity
             good = observed & np.isfinite(step).all(-1)
             share = dt_s / (dt_s + _VELOCITY_SMOOTHING_S)
-            self.velocity += np.where(good[..., None], share * np.nan_to_num(step), 0.0)
+            self.velocity += np.where(good[..., None], share * step, 0.0)
             count = np.maximum(good.sum(1), 1)[:, None]
             body = (self.velocity * good[..., None]).sum(1) / count
             towards = dt_s / (dt_s + _TRUNK_SHARE_S)
@@ -199,5 +200,7 @@ class People:
     def information(self) -> Float[np.ndarray, "person joint 3 3"]:
         """Return the inverse covariances; 0 where a joint is unknown."""
         known = np.isfinite(self.joints[..., 0]) & np.isfinite(self.covariance_m2[..., 0, 0])
+        if known.all():
+            return symmetric_inverse(self.covariance_m2)
         spread = np.where(known[..., None, None], self.covariance_m2, np.eye(3))
         return np.where(known[..., None, None], symmetric_inverse(spread), 0.0)

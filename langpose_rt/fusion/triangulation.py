@@ -32,6 +32,9 @@ the one camera that sees them. Twice the share that `view_set.py` gives a lift.
 _NO_INFORMATION = 1e-4
 """Precision (1/m^2) that keeps a system solvable where nothing is known: 100 m."""
 
+_BASE = _NO_INFORMATION * np.eye(3)
+_UNKNOWN = np.diag([np.inf] * 3)
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Rays:
@@ -143,7 +146,7 @@ class Equations:
         w = weights.across * chosen
         turned = ((weights.outer * chosen)[..., None] * d).swapaxes(-1, -2)
         A = turned @ d
-        A[..., (0, 1, 2), (0, 1, 2)] += w.sum(-1)[..., None]
+        diagonal(A)[...] += w.sum(-1)[..., None]
         along = (weights.ahead * chosen)[..., None, :] @ d
         return A, along[..., 0, :] + w @ self.rays.origin
 
@@ -153,7 +156,7 @@ class Equations:
         """Return matrix and right side of every view [row, camera] of single joints."""
         d, w = self._direction[person, joint], weights.across[person, joint]
         A = (weights.outer[person, joint][..., None] * d)[..., None] * d[..., None, :]
-        A[..., (0, 1, 2), (0, 1, 2)] += w[..., None]
+        diagonal(A)[...] += w[..., None]
         ahead = weights.ahead[person, joint][..., None] * d
         return A, ahead + w[..., None] * self.rays.origin
 
@@ -190,6 +193,11 @@ class Coefficients:
     ahead: Float[np.ndarray, "person joint camera"]
 
 
+def diagonal(A: Float[np.ndarray, "*batch 3 3"]) -> Float[np.ndarray, "*batch 3"]:
+    """Return the diagonals of matrices, a view."""
+    return np.asarray(np.einsum("...ii->...i", A))
+
+
 def symmetric_inverse(A: Float[np.ndarray, "*batch 3 3"]) -> Float[np.ndarray, "*batch 3 3"]:
     """Return the inverses of symmetric positive definite matrices, by their cofactors."""
     a, b, c = A[..., 0, 0], A[..., 0, 1], A[..., 0, 2]
@@ -219,28 +227,29 @@ def triangulate(equations: Equations, *, agrees: float = AGREES) -> Triangulated
     seen, rays = equations.seen, equations.rays
     weights = equations.coefficients(None, None)
     used = seen.copy()
-    base = _NO_INFORMATION * np.eye(3)
     matrix, vector = equations.summed(weights, used)
-    covariance = symmetric_inverse(matrix + base)
+    covariance = symmetric_inverse(matrix + _BASE)
     joints = (covariance @ vector[..., None])[..., 0]
     miss, away = equations.distances(joints)
-    for _ in range(seen.shape[1] - 2):
-        count = used.sum(1)
-        relative = np.where(used, miss / rays.usual_m[..., None], 0.0).sum(1)
-        bad = (relative > agrees * count) & (count >= 3)
-        if not bad.any():
-            break
-        person, joint = np.nonzero(bad)
+    usual = rays.usual_m
+    relative = np.where(used, miss / usual[..., None], 0.0).sum(1)
+    count = used.sum(1)
+    person, joint = np.nonzero((relative > agrees * count) & (count >= 3))
+    while len(person):
         own = used[person, :, joint]
         single, right = equations.single(weights, person, joint)
-        spread, place = _without_each(single, right, own, base, 0.0)
-        off = equations.miss_of(person, joint, place) / rays.usual_m[person][:, None]
+        spread, place = _without_each(single, right, own, _BASE, 0.0)
+        off = equations.miss_of(person, joint, place) / usual[person][:, None]
         others = own[:, None] & ~np.eye(own.shape[1], dtype=bool)
-        best = np.where(own, (off * others).sum(-1), np.inf).argmin(1)
-        row = np.arange(len(best))
+        relative = (off * others).sum(-1)
+        best, row = np.where(own, relative, np.inf).argmin(1), np.arange(len(person))
         used[person, best, joint] = False
         joints[person, joint] = place[row, best]
         covariance[person, joint] = spread[row, best]
+        count = own.sum(1) - 1
+        bad = (relative[row, best] > agrees * count) & (count >= 3)
+        person, joint = person[bad], joint[bad]
+    if (used != seen).any():
         miss, away = equations.distances(joints)
     return _finished(equations, used, joints, covariance, (miss, away), limit_m=UNKNOWN_M)
 
@@ -267,21 +276,17 @@ def estimate(
 
     Source: ours; one information-form Kalman update a joint.
     """
-    used = used.copy()
+    first, used = used, used.copy()
     weights = equations.coefficients(noise, depth)
-    across = equations.across if noise is None else equations.across / (noise * noise)[..., None]
-    base = _NO_INFORMATION * np.eye(3) + position.information
+    base = _BASE + position.information
     pulled = (position.information @ position.position[..., None])[..., 0]
     matrix, vector = equations.summed(weights, used)
     covariance = symmetric_inverse(base + matrix)
     joints = (covariance @ (pulled + vector)[..., None])[..., 0]
     miss, away = equations.distances(joints)
-    for _ in range(used.shape[1] - 1):
-        off = np.where(used, miss * miss * across, 0.0)
-        bad = (off.max(1) > disagrees**2) & (used.sum(1) >= 2)
-        if not bad.any():
-            break
-        person, joint = np.nonzero(bad)
+    off = miss * miss * weights.across.swapaxes(1, 2) * used
+    person, joint = np.nonzero((off.max(1) > disagrees**2) & (used.sum(1) >= 2))
+    while len(person):
         own = used[person, :, joint]
         single, right = equations.single(weights, person, joint)
         spread, place = _without_each(
@@ -289,20 +294,22 @@ def estimate(
         )
         guesses = np.concatenate([place, joints[person, joint][:, None]], 1)
         squared = equations.miss_of(person, joint, guesses) ** 2
-        squared *= across[person, :, joint][:, None]
+        squared *= weights.across[person, joint][:, None]
         step = guesses - position.position[person, joint][:, None]
         surprise = (step * (step @ position.information[person, joint])).sum(-1)
         others = own[:, None] & ~np.eye(own.shape[1] + 1, own.shape[1], dtype=bool)
-        cost = (squared * others).sum(-1) + surprise
+        squared *= others
+        cost = squared.sum(-1) + surprise
         without = np.where(own, cost[:, :-1], np.inf)
         best, row = without.argmin(1), np.arange(len(person))
         gain = cost[:, -1] - without[row, best] > disagrees**2
-        if not gain.any():
-            break
         row, person, joint, best = row[gain], person[gain], joint[gain], best[gain]
         used[person, best, joint] = False
         joints[person, joint] = place[row, best]
         covariance[person, joint] = spread[row, best]
+        bad = (squared[row, best].max(1) > disagrees**2) & (own[row].sum(1) >= 3)
+        person, joint = person[bad], joint[bad]
+    if (used != first).any():
         miss, away = equations.distances(joints)
     expected = position.information[..., 0, 0] > 0
     limit_m = np.maximum(np.where(expected, UNKNOWN_SHARE * away.max(1), 0.0), UNKNOWN_M)
@@ -334,10 +341,11 @@ def _finished(
 ) -> Triangulated:
     """Take out what is doubted more than the limit, and measure the rest in pixels."""
     miss, distance = distances
-    known = covariance[..., (0, 1, 2), (0, 1, 2)].max(-1) < limit_m**2
-    joints = np.where(known[..., None], joints, np.nan)
-    covariance = np.where(known[..., None, None], covariance, np.diag([np.inf] * 3))
-    used = used & known[:, None]
+    known = diagonal(covariance).max(-1) < limit_m**2
+    if not known.all():
+        joints = np.where(known[..., None], joints, np.nan)
+        covariance = np.where(known[..., None, None], covariance, _UNKNOWN)
+        used = used & known[:, None]
     distance = np.maximum(distance, 0.1)
     miss = np.where(equations.seen & known[:, None], miss, np.nan)
     off_px = np.where(used, miss / distance * equations.rays.focal_px[:, None], 0.0)

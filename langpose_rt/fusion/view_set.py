@@ -79,9 +79,10 @@ def view_set(
     usual = np.sqrt(relative**2 + fixed * fixed)
     trust = np.maximum(scores, LEAST_SCORE) ** SCORE_POWER
     sigma = np.where(scores > 0, usual[..., None] / trust, np.inf)
-    ahead = np.concatenate([rays, np.ones_like(rays[..., :1])], -1)
-    direction = ahead @ cameras.R_camera_world
-    direction /= np.sqrt((ahead * ahead).sum(-1, keepdims=True))
+    R = cameras.R_camera_world
+    direction = rays @ R[:, :2] + R[:, None, 2]
+    x, y = rays[..., 0], rays[..., 1]
+    direction /= np.sqrt(x * x + y * y + 1.0)[..., None]
     lifts, gone = detections.lifts, ~there
     root = lifts.root[row]
     root[gone] = np.nan

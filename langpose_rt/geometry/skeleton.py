@@ -43,6 +43,8 @@ PARTS = {
 BONES = tuple((parent, joint) for joint, parent in enumerate(PARENTS) if parent >= 0)
 """(parent, joint) of the 16 bones, in joint order from joint 1 on."""
 
+_BONE_STARTS, _BONE_ENDS = np.array(BONES).T
+
 REFERENCE_BONES_M = np.array(
     [
         *(0.133, 0.447, 0.450, 0.133, 0.447, 0.450, 0.237, 0.254),
@@ -71,8 +73,8 @@ _SOLE_TO_CROWN_REST_M = REFERENCE_STATURE_M - float(REFERENCE_BONES_M[list(_STAT
 
 def bone_lengths(pose: Float[np.ndarray, "*batch 17 3"]) -> Float[np.ndarray, "*batch 16"]:
     """Return the length of every bone, in the unit of the pose and the order of BONES."""
-    parents, joints = np.array(BONES).T
-    return np.asarray(np.linalg.norm(pose[..., joints, :] - pose[..., parents, :], axis=-1))
+    bone = pose[..., _BONE_ENDS, :] - pose[..., _BONE_STARTS, :]
+    return np.asarray(np.linalg.norm(bone, axis=-1))
 
 
 def stature_m(bones_m: Float[np.ndarray, "*batch 16"]) -> Float[np.ndarray, "*batch"]:

@@ -14,6 +14,7 @@ import numpy as np
 from langpose_rt.config import NS_PER_S
 from langpose_rt.fusion.fused_frame import FusedFrame
 from langpose_rt.fusion.volume import CaptureVolume, VolumeConfig
+from langpose_rt.fusion.volume_tracker import TrackerConfig
 from langpose_rt.geometry.skeleton import SKELETONS
 from langpose_rt.pipeline.capture_clock import CaptureClock
 from tests.benchmarks.fusion_scenes import (
@@ -96,10 +97,12 @@ def mean_error_mm(
 def rays_and_published_mm(count: int, cameras: int, first: int = 0) -> list[float]:
     """Errors of one person's joints from rays alone, and as published, where there are both."""
     alone, published = [], []
+    config = VolumeConfig(tracker=TrackerConfig(measured=True))
     for scene in scenes(count, cameras, 1, first):
-        frames = [frame for frame in fused_frames(scene) if len(frame.ids) == 1]
+        frames = [frame for frame in fused_frames(scene, config) if len(frame.ids) == 1]
         truth = scene.truth(np.array([frame.t_ns for frame in frames]) / NS_PER_S)[0]
         for joints, frame in zip(truth, frames, strict=True):
+            assert frame.measured is not None
             measured = frame.measured[0, frame.layout.h36m]
             both = np.isfinite(measured[:, 0]) & np.isfinite(frame.joints17[0, :, 0])
             alone.append(np.linalg.norm(measured - joints, axis=-1)[both])

@@ -17,7 +17,8 @@ from langpose_rt.formats.calibration import cameras_from_toml
 from langpose_rt.formats.clip import Clip
 from langpose_rt.fusion.detections import MonocularLifts
 from langpose_rt.fusion.fused_frame import FusedFrame
-from langpose_rt.fusion.volume import CaptureVolume
+from langpose_rt.fusion.volume import CaptureVolume, VolumeConfig
+from langpose_rt.fusion.volume_tracker import TrackerConfig
 from langpose_rt.geometry.camera import Camera, pixel_to_ray
 from langpose_rt.geometry.skeleton import SKELETONS, to_h36m17
 from tests.benchmarks.origin import print_report
@@ -47,7 +48,8 @@ def fused(
     data: dict[str, np.ndarray], cameras: dict[str, Camera], lifts: Lifts | None = None
 ) -> list[FusedFrame]:
     """Everything the volume of these cameras says of the trial."""
-    volume = CaptureVolume(cameras, BODY)
+    config = VolumeConfig(tracker=TrackerConfig(measured=True))
+    volume = CaptureVolume(cameras, BODY, config)
     frames = []
     for frame, t_ns in enumerate(TIMES):
         for name in cameras:
@@ -108,6 +110,11 @@ def _of_detections(
     return lifts
 
 
+def _measured(frame: FusedFrame) -> np.ndarray:
+    assert frame.measured is not None
+    return frame.measured
+
+
 def agreement(
     data: dict[str, np.ndarray], frames: list[FusedFrame]
 ) -> tuple[list[float], list[int], list[int]]:
@@ -116,7 +123,9 @@ def agreement(
     for truth in data["trc"]:
         found, who = [], Counter[int]()
         for index, frame in enumerate(frames):
-            away = np.linalg.norm(frame.measured[:, data["trc_keypoints"]] - truth[index], axis=-1)
+            away = np.linalg.norm(
+                _measured(frame)[:, data["trc_keypoints"]] - truth[index], axis=-1
+            )
             middle = np.array([np.nanmedian(a) if np.isfinite(a).any() else 9.0 for a in away])
             if len(middle) and middle.min() < GHOST_M:
                 found.append(away[middle.argmin()])
@@ -149,12 +158,12 @@ def pair_errors_mm(
     for pair in combinations(cameras, 2):
         own = {name: cameras[name] for name in pair}
         for index, frame in enumerate(fused(data, own, {name: lifts[name] for name in pair})):
-            truth = reference[index].measured[:, reference[index].layout.h36m]
+            truth = _measured(reference[index])[:, reference[index].layout.h36m]
             for person in range(2):
                 target = _person_of(data, reference[index], index, person, truth)
                 if target is None:
                     continue
-                plain = frame.measured[:, frame.layout.h36m]
+                plain = _measured(frame)[:, frame.layout.h36m]
                 _add(sums["fused, all joints"], frame.joints17, target)
                 _add(sums["rays alone"], plain, target)
                 seen = np.where(np.isfinite(plain), frame.joints17, np.nan)
@@ -172,7 +181,7 @@ def _person_of(
     data: dict[str, np.ndarray], frame: FusedFrame, index: int, person: int, truth: np.ndarray
 ) -> np.ndarray | None:
     away = np.linalg.norm(
-        frame.measured[:, data["trc_keypoints"]] - data["trc"][person, index], axis=-1
+        _measured(frame)[:, data["trc_keypoints"]] - data["trc"][person, index], axis=-1
     )
     middle = np.array([np.nanmedian(a) if np.isfinite(a).any() else 9.0 for a in away])
     return truth[middle.argmin()] if len(middle) and middle.min() < GHOST_M else None

@@ -8,6 +8,7 @@ from langpose_rt.formats.calibration import cameras_from_toml
 from langpose_rt.fusion.detections import MonocularLifts
 from langpose_rt.fusion.fused_frame import FusedFrame, VolumeEvent
 from langpose_rt.fusion.volume import CaptureVolume, VolumeConfig
+from langpose_rt.fusion.volume_tracker import TrackerConfig
 from langpose_rt.geometry.camera import Camera
 from langpose_rt.geometry.skeleton import SKELETONS
 from tests.fusion.rigs import H36M, MS, TWO_PEOPLE, body, ring, seen_by
@@ -119,7 +120,8 @@ def test_the_same_frames_give_the_same_people_however_ticks_fall() -> None:
 def test_both_people_of_the_real_trial_have_one_id_each_and_lie_where_pose2sim_has_them() -> None:
     data = np.load(TWO_PEOPLE)
     cameras = cameras_from_toml(TWO_PEOPLE.with_suffix(".toml"))
-    volume, frames = CaptureVolume(cameras, SKELETONS["body25b"]), []
+    config = VolumeConfig(tracker=TrackerConfig(measured=True))
+    volume, frames = CaptureVolume(cameras, SKELETONS["body25b"], config), []
     for frame in range(100):
         t_ns = round(frame * 1e9 / 60)
         for name in cameras:
@@ -131,6 +133,7 @@ def test_both_people_of_the_real_trial_have_one_id_each_and_lie_where_pose2sim_h
     for truth in data["trc"]:
         off, who = [], set()
         for frame, fused in enumerate(frames):
+            assert fused.measured is not None
             away = np.linalg.norm(fused.measured[:, data["trc_keypoints"]] - truth[frame], axis=-1)
             nearest = int(np.nanmedian(away, axis=1).argmin())
             off.append(away[nearest])

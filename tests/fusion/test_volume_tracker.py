@@ -21,7 +21,8 @@ class Story:
 
     def __init__(self, cameras: CameraArray = CAMERAS, **config: float) -> None:
         self.cameras = cameras
-        self.tracker = VolumeTracker(cameras, LAYOUT, TrackerConfig(**config))  # type: ignore[arg-type]
+        options = TrackerConfig(measured=True, **config)  # type: ignore[arg-type]
+        self.tracker = VolumeTracker(cameras, LAYOUT, options)
         self.frame = -1
 
     def see(
@@ -41,6 +42,7 @@ def test_somebody_is_fused_from_the_first_instant() -> None:
     frame = Story().see([body(0.4)], ALL)
     assert frame.ids.tolist() == [0]
     np.testing.assert_allclose(frame.joints17[0], body(0.4), atol=0.01)
+    assert frame.measured is not None
     np.testing.assert_allclose(frame.measured[0], body(0.4), atol=1e-4)
     assert (frame.views == 15).all()
     assert frame.cameras.tolist() == [[True] * 4]
@@ -111,6 +113,7 @@ def test_somebody_whom_one_camera_sees_is_published_where_the_lift_has_them() ->
         frame = story.step(detections)
     assert frame.ids.tolist() == [0]
     assert np.linalg.norm(frame.joints17[0] - body(), axis=-1).mean() < 0.05
+    assert frame.measured is not None
     assert np.isnan(frame.measured).all()
     joined = story.see([body()], ALL)
     assert joined.ids.tolist() == [0]
