@@ -1,7 +1,9 @@
 """Calibration from one walker: a virtual rig of four, 30 s, the trainer's detector noise.
 
-Distances are after the best rigid fit of the camera centres, rotations likewise: where the world
-begins is a matter of taste. The fused error compares the calibration found with the true one.
+Centres and rotations are after the best rigid fit, for where the world begins and where x points
+to is a matter of taste: metres count. "shape" scales the rig as well, and leaves out what comes
+from the size of the walker. Up and the floor are compared without any fit. The fused error compares
+the calibration found with the true one.
 
 python -m tests.benchmarks.fusion_calibration --count 6
 """
@@ -18,8 +20,14 @@ from langpose_rt.fusion.calibration.calibration_from_people import (
     CalibrationOptions,
     calibrate,
 )
+from langpose_rt.fusion.calibration.world_axes import ANKLE_HEIGHT_M
 from langpose_rt.geometry.camera import Camera
-from langpose_rt.geometry.skeleton import SKELETONS, bone_lengths, stature_m
+from langpose_rt.geometry.skeleton import (
+    REFERENCE_STATURE_M,
+    SKELETONS,
+    bone_lengths,
+    stature_m,
+)
 from tests.benchmarks.fusion_accuracy import errors_mm, fused_frames
 from tests.benchmarks.fusion_scenes import (
     SIZE_PX,
@@ -95,6 +103,17 @@ def aligned(
     return 1000 * centres, np.degrees(np.arccos(cosine)), R, t
 
 
+def shape_mm(found: dict[str, Camera], true: dict[str, Camera], R: np.ndarray) -> float:
+    """Mean error of the centres when the rig may be scaled too."""
+    own, wanted = (
+        np.stack([one[name].T_world_camera[:3, 3] for name in true])  # type: ignore[index]
+        for one in (found, true)
+    )
+    own, wanted = (own - own.mean(0)) @ R.T, wanted - wanted.mean(0)
+    scale = (own * wanted).sum() / (own * own).sum()
+    return float(1000 * np.linalg.norm(scale * own - wanted, axis=1).mean())
+
+
 def in_true_world(found: dict[str, Camera], R: np.ndarray, t: np.ndarray) -> dict[str, Camera]:
     """The cameras found, in the axes of the true ones."""
     cameras = {}
@@ -107,11 +126,16 @@ def in_true_world(found: dict[str, Camera], R: np.ndarray, t: np.ndarray) -> dic
     return cameras
 
 
+def height_m(scene: Scene) -> float:
+    """True height of the walker."""
+    truth = scene.truth(np.linspace(0, SECONDS, 50))[0]
+    return float(stature_m(np.median(bone_lengths(truth), axis=0)))
+
+
 def calibrated(scene: Scene, *, offsets: bool = False) -> Calibration:
     """The calibration from a walker whose true height is known."""
-    truth = scene.truth(np.linspace(0, SECONDS, 50))[0]
-    height_m = float(stature_m(np.median(bone_lengths(truth), axis=0)))
-    return calibrate(clips_of_scene(scene), CalibrationOptions(height_m=height_m, offsets=offsets))
+    options = CalibrationOptions(height_m=height_m(scene), offsets=offsets)
+    return calibrate(clips_of_scene(scene), options)
 
 
 def fused_error_mm(seed: int, scene: Scene, cameras: dict[str, Camera]) -> float:
@@ -121,42 +145,56 @@ def fused_error_mm(seed: int, scene: Scene, cameras: dict[str, Camera]) -> float
     return float(np.nanmean(errors_mm(seen, fused_frames(replace(seen, cameras=cameras)))))
 
 
+def scores_of_walk(seed: int) -> dict[str, float]:
+    """Errors of the calibration from one walk, and of its clocks where they differ."""
+    scene = draw_walk(seed)
+    start_s = time.process_time()
+    found = calibrated(scene)
+    took_s = time.process_time() - start_s
+    off_mm, off_deg, R, t = aligned(found.cameras, scene.cameras)
+    fused = [
+        fused_error_mm(seed, scene, cameras)
+        for cameras in (in_true_world(found.cameras, R, t), scene.cameras)
+    ]
+    # the lowest ankle of a scene is at 0, the floor below it by the height of an ankle
+    floor_m = float(t[2]) + ANKLE_HEIGHT_M * height_m(scene) / REFERENCE_STATURE_M
+    rng = np.random.default_rng([seed, 5])
+    shift_s = {name: float(rng.uniform(-0.1, 0.1)) for name in scene.cameras}
+    late = draw_walk(seed, {name: CameraTiming(clock_s=s) for name, s in shift_s.items()})
+    unsynchronised = calibrated(late, offsets=True)
+    first, *others = shift_s
+    clocks_ms = [
+        1000 * abs(unsynchronised.offsets_s[n] - (shift_s[n] - shift_s[first])) for n in others
+    ]
+    late_mm, _, late_R, _ = aligned(unsynchronised.cameras, late.cameras)
+    return {
+        "centres mm": float(off_mm.mean()),
+        "shape mm": shape_mm(found.cameras, scene.cameras, R),
+        "rotations degrees": float(off_deg.mean()),
+        "up degrees": float(np.degrees(np.arccos(np.clip(R[2, 2], -1, 1)))),
+        "floor mm": 1000 * abs(floor_m),
+        "fused error worse by mm": fused[0] - fused[1],
+        "clocks ms": float(np.mean(clocks_ms)),
+        "clocks, worst ms": float(np.max(clocks_ms)),
+        "centres, clocks unknown mm": float(late_mm.mean()),
+        "shape, clocks unknown mm": shape_mm(unsynchronised.cameras, late.cameras, late_R),
+        "CPU s": took_s,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--count", type=int, default=6, help="walks")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
-    centres, turns, worse, took_s, apart_ms, floor_mm = [], [], [], [], [], []
-    for seed in range(arguments.first, arguments.first + arguments.count):
-        scene = draw_walk(seed)
-        start_s = time.process_time()
-        found = calibrated(scene)
-        took_s.append(time.process_time() - start_s)
-        off_mm, off_deg, R, t = aligned(found.cameras, scene.cameras)
-        centres.append(float(off_mm.mean()))
-        turns.append(float(off_deg.mean()))
-        here = in_true_world(found.cameras, R, t)
-        worse.append(fused_error_mm(seed, scene, here) - fused_error_mm(seed, scene, scene.cameras))
-        floor_mm.append(1000 * abs(float(t[2])))
-        rng = np.random.default_rng([seed, 5])
-        shift_s = {name: float(rng.uniform(-0.1, 0.1)) for name in scene.cameras}
-        late = draw_walk(seed, {name: CameraTiming(clock_s=s) for name, s in shift_s.items()})
-        clocks = calibrated(late, offsets=True).offsets_s
-        first = shift_s[next(iter(shift_s))]
-        apart_ms += [1000 * abs(clocks[n] - (s - first)) for n, s in shift_s.items()]
-    report: dict[str, object] = {
-        "centres mm, each walk": centres,
-        "centres mm, mean": float(np.mean(centres)),
-        "rotations degrees, each walk": turns,
-        "rotations degrees, mean": float(np.mean(turns)),
-        "fused error worse by mm, each walk": worse,
-        "fused error worse by mm, mean": float(np.mean(worse)),
-        "height of the floor off by mm, mean": float(np.mean(floor_mm)),
-        "clock offsets of up to 100 ms off by ms, mean": float(np.mean(apart_ms)),
-        "clock offsets off by ms, worst": float(np.max(apart_ms)),
-        "CPU s for one calibration, mean": float(np.mean(took_s)),
-    }
+    seeds = range(arguments.first, arguments.first + arguments.count)
+    walks = [scores_of_walk(seed) for seed in seeds]
+    report: dict[str, object] = {}
+    for name in walks[0]:
+        values = [walk[name] for walk in walks]
+        report[f"{name}, each walk"] = values
+        report[f"{name}, mean"] = float(np.mean(values))
     print_report("fusion_calibration", report, as_json=arguments.json)
 
 

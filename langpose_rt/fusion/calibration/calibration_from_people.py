@@ -15,6 +15,7 @@ from langpose_rt.formats.clip import Clip
 from langpose_rt.fusion.calibration.bundle_adjustment import Adjusted, adjust
 from langpose_rt.fusion.calibration.relative_pose import first_poses
 from langpose_rt.fusion.calibration.walker import View, views_from_clips
+from langpose_rt.fusion.calibration.walker_size import walker_size
 from langpose_rt.fusion.calibration.world_axes import LEAST_WALKED_M, WorldAxes, world_axes
 from langpose_rt.geometry.camera import Camera
 from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M, bone_lengths
@@ -25,8 +26,6 @@ MOST_TIMES = 200
 _RATE_HZ = 10.0
 _SHORTEST_S, _SHORT_S = 1.5, 10.0
 _FEW = 0.3
-_MEDIAN_OF_NORMAL = 1.18
-_LEAST_NOISE_M = 0.005
 _HIGH_PX_SHARE = 0.02
 
 
@@ -120,20 +119,9 @@ def _common_times(candidates: list[list[View]]) -> Float[np.ndarray, " time"]:
 def _axes(adjusted: Adjusted, height_m: float) -> WorldAxes:
     up = -adjusted.R[:, 1].mean(0)
     first = -adjusted.R[0].T @ adjusted.t[0]
-    return world_axes(adjusted.joints, up, first, height_m, _joint_noise(adjusted))
-
-
-def _joint_noise(adjusted: Adjusted) -> Float[np.ndarray, " 17"]:
-    """Estimate the usual error of each joint, by how far its rays miss it.
-
-    Source: least squares of V rays has 2 V - 3 degrees of freedom; rays from all around hold each
-    axis with two thirds of their precision.
-    """
-    count = len(adjusted.views)
-    ray = np.nanmedian(adjusted.off_m, axis=1) / _MEDIAN_OF_NORMAL
-    ray = np.maximum(np.nan_to_num(ray, nan=np.inf), _LEAST_NOISE_M)
-    ray *= np.sqrt(2 * count / (2 * count - 3))
-    return np.asarray(np.sqrt(4.5 / np.maximum((ray**-2.0).sum(0), 1e-9)))
+    size = walker_size(adjusted.joints, adjusted.variance, adjusted.offset_covariance)
+    scale = height_m / (REFERENCE_STATURE_M * size)
+    return world_axes(adjusted.joints, up, first, height_m, scale)
 
 
 def _finished(adjusted: Adjusted, axes: WorldAxes) -> Calibration:
@@ -150,6 +138,7 @@ def _finished(adjusted: Adjusted, axes: WorldAxes) -> Calibration:
         )
     joints = axes.scale * adjusted.joints @ axes.R.T + axes.t
     bones = bone_lengths(joints)
+    bones = bones[:, np.isfinite(bones).any(0)]
     spread = np.nanstd(bones, axis=0) / np.nanmean(bones, axis=0)
     seen = np.isfinite(adjusted.off_m)
     any_seen = np.maximum(seen.any(0).sum(), 1)

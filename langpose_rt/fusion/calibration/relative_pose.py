@@ -48,8 +48,8 @@ def pair_pose(first: View, second: View, t_s: Float[np.ndarray, " time"]) -> Pai
 
     Source: Nister 2004 (five points) in OpenCV's RANSAC.
     """
-    rays1, scores1 = first.at(t_s)
-    rays2, scores2 = second.at(t_s)
+    rays1, _, scores1 = first.at(t_s)
+    rays2, _, scores2 = second.at(t_s)
     both = (scores1 > LEAST_SCORE) & (scores2 > LEAST_SCORE)
     if int(both.sum()) < LEAST_COMMON:
         return None

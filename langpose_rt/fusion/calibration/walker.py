@@ -15,6 +15,11 @@ from langpose_rt.geometry.skeleton import FLIP_INDICES, to_h36m17
 
 _MOST_CANDIDATES = 3
 
+SMOOTHING_S = 0.04
+"""Standard deviation in time of the smoothing."""
+
+_WIDEST = 2.5
+
 LONGEST_GAP_S = 0.12
 """Frames farther apart are not joined by a line."""
 
@@ -27,7 +32,7 @@ class View:
         name: Of the camera.
         intrinsics: Its lens, measured or assumed.
         t_s: Rising capture times.
-        rays: x/z and y/z of the 17 joints.
+        rays: x/z and y/z of the 17 joints, smoothed over time.
         scores: Trust in every joint; 0 is missing.
     """
 
@@ -39,10 +44,13 @@ class View:
 
     def at(
         self, t_s: Float[np.ndarray, " time"]
-    ) -> tuple[Float[np.ndarray, "time 17 2"], Float[np.ndarray, "time 17"]]:
-        """Return rays and scores at other times, on lines between frames; 0 in gaps."""
+    ) -> tuple[
+        Float[np.ndarray, "time 17 2"], Float[np.ndarray, "time 17 2"], Float[np.ndarray, "time 17"]
+    ]:
+        """Return rays, their change a second, and scores, on lines between frames; 0 in gaps."""
         if len(self.t_s) < 2:
-            return np.zeros((len(t_s), 17, 2)), np.zeros((len(t_s), 17))
+            nothing = np.zeros((len(t_s), 17, 2))
+            return nothing, nothing, nothing[..., 0]
         after = np.clip(np.searchsorted(self.t_s, t_s), 1, len(self.t_s) - 1)
         before = after - 1
         gap_s = self.t_s[after] - self.t_s[before]
@@ -50,8 +58,10 @@ class View:
         inside = (share >= 0) & (share <= 1) & (gap_s[:, None] <= LONGEST_GAP_S)
         both = (self.scores[before] > 0) & (self.scores[after] > 0) & inside
         share3 = np.clip(share, 0, 1)[..., None]
-        rays = self.rays[before] * (1 - share3) + self.rays[after] * share3
-        return rays, np.where(both, np.minimum(self.scores[before], self.scores[after]), 0.0)
+        change = self.rays[after] - self.rays[before]
+        rays = self.rays[before] + change * share3
+        scores = np.where(both, np.minimum(self.scores[before], self.scores[after]), 0.0)
+        return rays, change / np.maximum(gap_s, 1e-6)[:, None, None], scores
 
     def mirrored(self) -> "View":
         """Return the view as if its picture had been mirrored."""
@@ -85,16 +95,42 @@ def _candidates(name: str, clip: Clip) -> list[View]:
     found = []
     for number in numbers[np.argsort(-counts, kind="stable")[:_MOST_CANDIDATES]]:
         frame, column = np.nonzero(track == number)
-        found.append(
-            View(
-                name=name,
-                intrinsics=lens,
-                t_s=clip.t_ns[frame] / NS_PER_S,
-                rays=rays[frame, column],
-                scores=scores[frame, column],
-            )
-        )
+        t_s, own = clip.t_ns[frame] / NS_PER_S, scores[frame, column]
+        smooth = _smoothed(t_s, rays[frame, column], own)
+        found.append(View(name=name, intrinsics=lens, t_s=t_s, rays=smooth, scores=own))
     return sorted(found, key=_got_around, reverse=True)
+
+
+def _smoothed(
+    t_s: Float[np.ndarray, " frame"],
+    rays: Float[np.ndarray, "frame 17 2"],
+    scores: Float[np.ndarray, "frame 17"],
+) -> Float[np.ndarray, "frame 17 2"]:
+    """Return the middle of the lines that fit the track best around every frame.
+
+    Every camera is smoothed over the same time, whatever its rate, so that the smoothed tracks
+    still belong together; and rays between two frames are as noisy as those of a frame: else a
+    clock offset would be drawn to where lines between frames average most noise away.
+    """
+    weight = (scores > 0)[..., None].astype(np.float64)
+    moments = np.zeros((3, *weight.shape))
+    values = np.zeros((2, *rays.shape))
+    moments[0], values[0] = weight, weight * rays
+    for shift in range(1, len(t_s)):
+        step_s = (t_s[shift:] - t_s[:-shift])[:, None, None]
+        if step_s.min() > _WIDEST * SMOOTHING_S:
+            break
+        near = np.exp(-0.5 * (step_s / SMOOTHING_S) ** 2) * (step_s <= _WIDEST * SMOOTHING_S)
+        early, late = slice(None, -shift), slice(shift, None)
+        for own, other, dt_s in ((early, late, step_s), (late, early, -step_s)):
+            w = near * weight[other]
+            for power in range(3):
+                moments[power][own] += w * dt_s**power
+            for power in range(2):
+                values[power][own] += w * dt_s**power * rays[other]
+    spread = moments[0] * moments[2] - moments[1] ** 2
+    line = (moments[2] * values[0] - moments[1] * values[1]) / np.maximum(spread, 1e-12)
+    return np.where(weight > 0, np.where(spread > 1e-9, line, rays), 0.0)
 
 
 def _got_around(view: View) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from langpose_rt.geometry.skeleton import BONES, REFERENCE_STATURE_M, bone_lengths, stature_m
+from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M
 
 ANKLE_HEIGHT_M = 0.085
 """Height of the ankle joint over the floor of a standing adult of REFERENCE_STATURE_M."""
@@ -13,11 +13,11 @@ ANKLE_HEIGHT_M = 0.085
 LEAST_WALKED_M = 0.8
 """A walker who covers less than this on the floor is taken for somebody who stands still."""
 
-_STANCE = 0.5
-_ROUNDS = 5
+_TOLERANCES_M = (0.1, 0.07, 0.05, 0.035, 0.025, 0.02, 0.02, 0.02)
+"""Ankles so far from the floor count half; round by round, since the first floor is a guess."""
 _FOOT_SIGMA_M = 0.02
 _LEAN_SIGMA = 0.06
-_STEPS = 10
+_SAMPLES_A_STEP = 6
 _HIP, _THORAX, _R_ANKLE, _L_ANKLE = 0, 8, 3, 6
 
 
@@ -43,9 +43,9 @@ def world_axes(
     camera_up: Float[np.ndarray, "3"],
     first_camera: Float[np.ndarray, "3"],
     height_m: float,
-    noise_m: Float[np.ndarray, " 17"],
+    scale: float,
 ) -> WorldAxes:
-    """Find scale, up and floor.
+    """Find up and the floor.
 
     z is up and 0 on the floor; the origin is in the middle of where the walker was, and x points
     from there to the first camera.
@@ -55,9 +55,8 @@ def world_axes(
         camera_up: Mean up of the cameras, which only has to be less than 90 degrees off.
         first_camera: Its centre.
         height_m: Of the walker.
-        noise_m: How far each joint usually is from where it should be.
+        scale: Metres per unit.
     """
-    scale = height_m / walker_height(joints, noise_m)
     metric = joints * scale
     upright = _upright(metric)
     if upright @ camera_up < 0:
@@ -73,19 +72,6 @@ def world_axes(
     flat = (hips - origin) @ R[:2].T
     walked = float((np.quantile(flat, 0.98, axis=0) - np.quantile(flat, 0.02, axis=0)).max())
     return WorldAxes(scale=scale, R=R, t=-R @ origin, walked_m=walked)
-
-
-def walker_height(
-    joints: Float[np.ndarray, "time 17 3"], noise_m: Float[np.ndarray, " 17"]
-) -> float:
-    """Return the walker's height in the unit of the joints.
-
-    Noise at both ends makes bones too long by its square, which is taken off again.
-    """
-    parents, children = np.array(BONES).T
-    squared = np.nanmedian(bone_lengths(joints) ** 2, axis=0)
-    noise = noise_m[parents] ** 2 + noise_m[children] ** 2
-    return float(stature_m(np.sqrt(np.maximum(squared - noise, 0.25 * squared))))
 
 
 def _upright(metric: Float[np.ndarray, "time 17 3"]) -> Float[np.ndarray, "3"]:
@@ -104,18 +90,23 @@ def _floor(
 ) -> tuple[Float[np.ndarray, "3"], float]:
     """Up and the height of the floor along it, from the lower ankle of every moment.
 
-    Standing feet lie in a plane; across the way of somebody who walks on one line only, the plane
-    is open, and there the body says what is up.
+    Standing feet lie in a plane, and raised ones are above it; across the way of somebody who
+    walks on one line only, the plane is open, and there the body says what is up.
     """
     ankles = metric[:, [_R_ANKLE, _L_ANKLE]]
     ankles = ankles[np.isfinite(ankles).all((1, 2))]
-    up, stance = upright, ankles[:, 0]
-    lean = (np.eye(3) - np.outer(upright, upright)) / _LEAN_SIGMA**2
-    for _ in range(_ROUNDS):
-        height = ankles @ up
+    across = np.linalg.svd(upright[None])[2][1:]
+    slope, floor = np.zeros(2), float(np.median((ankles @ upright).min(1)))
+    for tolerance_m in _TOLERANCES_M:
+        height = ankles @ upright - ankles @ across.T @ slope
         lower = ankles[np.arange(len(ankles)), height.argmin(1)]
-        stance = lower[height.min(1) <= np.quantile(height.min(1), _STANCE)]
-        spread = np.cov(stance.T, bias=True)
-        _, axes = np.linalg.eigh(_STEPS * spread / _FOOT_SIGMA_M**2 + lean)
-        up = axes[:, 0] * np.sign(axes[:, 0] @ upright)
-    return up, float(np.median(stance @ up)) - ankle_m
+        over = height.min(1) - floor
+        weight = 1 / (1 + (over / tolerance_m) ** 2) / (_SAMPLES_A_STEP * _FOOT_SIGMA_M**2)
+        places = np.concatenate([lower @ across.T, np.ones((len(lower), 1))], 1)
+        H = places.T @ (weight[:, None] * places)
+        H[[0, 1], [0, 1]] += _LEAN_SIGMA**-2
+        plane = np.linalg.solve(H, places.T @ (weight * (lower @ upright)))
+        slope, floor = plane[:2], float(plane[2])
+    up = upright - slope @ across
+    length = float(np.linalg.norm(up))
+    return up / length, floor / length - ankle_m

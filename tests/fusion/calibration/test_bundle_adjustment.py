@@ -41,6 +41,22 @@ def test_cameras_clocks_and_biased_joints_are_found_together() -> None:
     assert np.nanmedian(found.residual_px) < 3.0
 
 
+def test_clocks_between_two_frames_are_found_from_noisy_joints() -> None:
+    late = {"cam1": 0.083, "cam2": -0.045, "cam3": 0.02}
+    clips = clips_of_walk(late_s=late, noise_px=6.0)
+    views, poses = first_poses(views_from_clips(clips), TIMES)
+    found = adjust(views, poses, TIMES, offsets=True)
+    np.testing.assert_allclose(found.offsets_s, [0.0, 0.083, -0.045, 0.02], atol=0.003)
+
+
+def test_the_clearest_camera_decides_where_the_joints_are() -> None:
+    clips = clips_of_walk(noise_px=8.0)
+    clips["cam0"] = clips_of_walk(noise_px=0.3)["cam0"]
+    views, poses = first_poses(views_from_clips(clips), TIMES)
+    found = adjust(views, poses, TIMES)
+    assert np.nanmedian(found.residual_px[0]) < 0.3 * np.nanmedian(found.residual_px[1:])
+
+
 def test_wrong_focal_lengths_are_found() -> None:
     views = [[own[0].refocused(1 / 0.95)] for own in views_from_clips(clips_of_walk())]
     before = views[0][0].intrinsics.fx_px
