@@ -22,10 +22,13 @@ class Playback:
     Args:
         speed: 2 plays twice as fast; capture times stay the file's own.
         loops: Times the clip is played; 0 plays until stopped.
+        own_epochs: Every loop is an epoch of its own, as of a restarted rig, with the capture times
+            of the file. Otherwise the times go on rising, so that people and windows continue.
     """
 
     speed: float = 1.0
     loops: int = 1
+    own_epochs: bool = False
 
 
 def publisher_of_clip(clip: Clip, server: Connection, rig: str, camera: str) -> RigPublisher:
@@ -64,8 +67,6 @@ def play(
 ) -> int:
     """Publish a clip frame by frame, at its own frame rate.
 
-    Every loop is a new epoch: it repeats the capture times, which a running stream may not do.
-
     Args:
         clip: The clip.
         publisher: From `publisher_of_clip`, with a server subscribed to it.
@@ -80,15 +81,16 @@ def play(
     present = clip.present
     sent = 0
     for loop in range(playback.loops) if playback.loops else itertools.count():
-        if loop:
+        if loop and playback.own_epochs:
             publisher.restart()
+        later_ns = 0 if playback.own_epochs else loop * loop_ns
         for index, t_ns in enumerate(clip.t_ns.tolist()):
             due_ns = loop * loop_ns + t_ns - int(clip.t_ns[0])
             wait_s = start_s + due_ns / playback.speed / NS_PER_S - time.perf_counter()
             if wait_s > 0:
                 time.sleep(wait_s)
             here = present[index]
-            publisher.publish(clip.keypoints[index, here], clip.ids[index, here], t_ns)
+            publisher.publish(clip.keypoints[index, here], clip.ids[index, here], later_ns + t_ns)
             sent += 1
             if on_frame is not None and on_frame(sent) is False:
                 return sent

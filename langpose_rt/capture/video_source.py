@@ -25,7 +25,12 @@ _TIMEOUT_S = 10.0
 
 def is_video_source(source: str) -> bool:
     """Return True for a video source: a device number, an address, or a video file."""
-    return source.isdecimal() or "://" in source or Path(source).suffix.lower() in VIDEO_SUFFIXES
+    return is_live(source) or Path(source).suffix.lower() in VIDEO_SUFFIXES
+
+
+def is_live(source: str) -> bool:
+    """Return True for a device number or an address."""
+    return source.isdecimal() or "://" in source
 
 
 @runtime_checkable
@@ -70,6 +75,7 @@ class VideoFile:
     Args:
         path: The file.
         speed: 2 plays twice as fast, with the same times; infinity does not wait.
+        loop: Start again at the end, with times that go on rising.
 
     Attributes:
         frames: Number of frames the file announces; 0 if it does not say.
@@ -78,11 +84,11 @@ class VideoFile:
         ConfigError: If it does not exist or is not a video.
     """
 
-    def __init__(self, path: str, *, speed: float = 1.0) -> None:
+    def __init__(self, path: str, *, speed: float = 1.0, loop: bool = False) -> None:
         if not Path(path).exists():
             raise ConfigError(f"{path} does not exist; expected a video file")
         self._path = path
-        self._speed = speed
+        self._speed, self._loop = speed, loop
         self._video = _open(path)
         self.size, self.fps = _first_size(self._video, path), _fps_of(self._video)
         self.frames = _frames_of(self._video)
@@ -90,20 +96,24 @@ class VideoFile:
 
     def pictures(self) -> Iterator[tuple[Picture, int]]:
         """Iterate over all frames as they are due, with the file's own times in ns from 0 on."""
-        self._video.release()
-        self._video = _open(self._path)
-        start_s, last_ns = time.perf_counter(), -1
-        while self._video.grab():
-            t_ns = round(self._video.get(_position_ms()) * 1e6)
-            if t_ns <= last_ns:  # files without times report 0
-                t_ns = last_ns + round(NS_PER_S / self.fps)
-            last_ns = t_ns
-            ok, picture = self._video.retrieve()
-            if ok:
-                wait_s = start_s + t_ns / self._speed / NS_PER_S - time.perf_counter()
-                if wait_s > 0:
-                    time.sleep(wait_s)
-                yield picture, t_ns
+        start_s, start_ns, last_ns = time.perf_counter(), 0, -1
+        while True:
+            self._video.release()
+            self._video = _open(self._path)
+            while self._video.grab():
+                t_ns = start_ns + round(self._video.get(_position_ms()) * 1e6)
+                if t_ns <= last_ns:  # files without times report 0
+                    t_ns = last_ns + round(NS_PER_S / self.fps)
+                last_ns = t_ns
+                ok, picture = self._video.retrieve()
+                if ok:
+                    wait_s = start_s + t_ns / self._speed / NS_PER_S - time.perf_counter()
+                    if wait_s > 0:
+                        time.sleep(wait_s)
+                    yield picture, t_ns
+            if not self._loop or last_ns < start_ns:
+                return
+            start_ns = last_ns + round(NS_PER_S / self.fps)
 
     def close(self) -> None:
         """Close the file."""
@@ -175,15 +185,17 @@ class LiveCamera:
             self._changed.notify()
 
 
-def open_video_source(source: str, request: CaptureRequest, *, speed: float = 1.0) -> VideoSource:
-    """Open the video source that `is_video_source` recognises.
+def open_video_source(
+    source: str, request: CaptureRequest, *, speed: float = 1.0, loop: bool = False
+) -> VideoSource:
+    """Open the video source that `is_video_source` recognises; speed and loop are of files.
 
     Raises:
         ConfigError: If it cannot be opened.
     """
-    if source.isdecimal() or "://" in source:
+    if is_live(source):
         return LiveCamera(source, request)
-    return VideoFile(source, speed=speed)
+    return VideoFile(source, speed=speed, loop=loop)
 
 
 def _open(source: str | int, request: CaptureRequest | None = None) -> Any:

@@ -60,14 +60,20 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_frames_come_in_their_own_time_and_every_loop_is_a_new_epoch(clock: Clock) -> None:
+@pytest.mark.parametrize("own_epochs", [False, True])
+def test_frames_come_in_their_own_time_and_loops_go_on_or_are_epochs(
+    clock: Clock, own_epochs: bool
+) -> None:
     clip = part_of_demo_clip(5)
     counted: list[int] = []
+    playback = Playback(loops=2, own_epochs=own_epochs)
     with Notebook(clip) as notebook:
-        assert play(clip, notebook, Playback(loops=2), on_frame=counted.append) == 10
+        assert play(clip, notebook, playback, on_frame=counted.append) == 10
     assert counted == list(range(1, 11))
-    assert [t_ns for _, _, t_ns in notebook.sent] == clip.t_ns.tolist() * 2
-    assert notebook.restarts == [5]
+    times = [t_ns for _, _, t_ns in notebook.sent]
+    later_ns = 0 if own_epochs else loop_ns_of_clip(clip)
+    assert times == [*clip.t_ns.tolist(), *(clip.t_ns + later_ns).tolist()]
+    assert notebook.restarts == ([5] if own_epochs else [])
     expected_s = (loop_ns_of_clip(clip) + clip.t_ns[-1] - clip.t_ns[0]) / 1e9
     assert clock.now_s - 100 == pytest.approx(expected_s, abs=1e-6)
 

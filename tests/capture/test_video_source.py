@@ -1,5 +1,6 @@
 """Frames and their times: a file written by the test, and a fake camera."""
 
+import itertools
 import threading
 import time
 from pathlib import Path
@@ -101,6 +102,17 @@ def test_a_file_has_its_own_times_and_its_own_pace(
         brightness = [float(picture.mean()) for picture, _ in seen]
         assert brightness == pytest.approx([0, 40, 80, 120, 160, 200], abs=6)
         assert clock.slept_until_s == pytest.approx([0.04 * k / speed for k in range(1, 6)])
+    video.close()
+
+
+def test_a_looping_file_goes_on_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(video_source, "time", clock)
+    video = VideoFile(str(written(tmp_path / "a.mp4", frames=2)), loop=True)
+    seen = list(itertools.islice(video.pictures(), 5))
+    assert [t_ns for _, t_ns in seen] == [40_000_000 * frame for frame in range(5)]
+    assert [float(p.mean()) for p, _ in seen] == pytest.approx([0, 40, 0, 40, 0], abs=6)
+    assert clock.slept_until_s == pytest.approx([0.04 * k for k in range(1, 5)])
     video.close()
 
 

@@ -101,7 +101,8 @@ def _play(clip: "Clip", endpoint: str, loops: int) -> int:
     with publisher_of_clip(clip, Connection(endpoint=endpoint), RIG, CAMERA) as publisher:
         wait_for_server(publisher)
         with counted("playing the clip at camera rate", loops * len(clip.t_ns)) as report:
-            return play(clip, publisher, Playback(loops=loops), on_frame=report)
+            playback = Playback(loops=loops, own_epochs=True)
+            return play(clip, publisher, playback, on_frame=report)
 
 
 def poses_by_loop(messages: "Sequence[PoseMessage]", frames: int) -> list["np.ndarray"]:

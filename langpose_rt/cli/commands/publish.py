@@ -67,8 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="npz clip, folder of OpenPose JSON, video file, device number or address of a camera",
     )
     parser.add_argument(
-        "--loop", action="store_true", help="start a file again at the end, as a new epoch"
-    )
+        "--loop", action="store_true",
+        help="start a file again at the end; capture times go on, so that ids and windows do too",
+    )  # fmt: skip
     parser.add_argument("--seconds", type=float, metavar="S", help="stop after so long")
     parser.add_argument("--json", action="store_true", help="print a summary as JSON")
     add_clip_arguments(parser, camera_name=False)
@@ -176,20 +177,19 @@ def _run_capture(
         keep_going = _progress(line, counts, source, _stop_after(arguments.seconds))
         with contextlib.suppress(KeyboardInterrupt):  # the usual end of a camera
             publish_detections(source, detector, publisher, counts=counts, on_frame=keep_going)
-            while arguments.loop and keep_going():
-                publisher.restart()  # a loop repeats the capture times
-                publish_detections(source, detector, publisher, counts=counts, on_frame=keep_going)
         line.close()
 
 
 def _video_source(arguments: argparse.Namespace) -> "VideoSource":
     """Open the video source; flags without a meaning for it are refused."""
-    from langpose_rt.capture.video_source import CaptureRequest, open_video_source
+    from langpose_rt.capture.video_source import CaptureRequest, is_live, open_video_source
     from langpose_rt.formats.clip import size_from_text
 
     check_video_flags(
         arguments, arguments.file, ("size", "fps") if arguments.file.isdecimal() else ()
     )
+    if arguments.loop and is_live(arguments.file):
+        raise ConfigError(f"--loop says nothing about {arguments.file}: a camera has no end")
     if not 0 <= arguments.latency_ms <= 10_000:
         raise ConfigError(f"--latency-ms is {arguments.latency_ms:g}; expected 0 to 10000")
     request = CaptureRequest(
@@ -197,7 +197,7 @@ def _video_source(arguments: argparse.Namespace) -> "VideoSource":
         fps=rate_from_text(arguments.fps),
         latency_ms=arguments.latency_ms,
     )
-    return open_video_source(arguments.file, request, speed=arguments.speed)
+    return open_video_source(arguments.file, request, speed=arguments.speed, loop=arguments.loop)
 
 
 def _progress(

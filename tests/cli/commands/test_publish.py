@@ -35,6 +35,7 @@ def test_a_wrong_option_is_one_sentence(
         (("987",), "camera 987 cannot be opened"),
         (("987", "--format", "coco17"), "choose the keypoints with --keypoints"),
         (("video.mp4", "--size", "64x48"), "--size says nothing about video.mp4"),
+        (("0", "--loop"), "--loop says nothing about 0: a camera has no end"),
         (("0", "--latency-ms", "nan"), "--latency-ms is nan; expected 0 to 10000"),
         (("video.mp4", "--synthetic", "1x1@1"), "either FILE or --synthetic"),
         ((), "either FILE or --synthetic"),
