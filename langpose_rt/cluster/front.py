@@ -41,7 +41,7 @@ from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.control_api import ControlApi
 from langpose_rt.server.socket_server import SocketServer
 from langpose_rt.server.sockets import RigSockets, received, schemas_wanted
-from langpose_rt.server.viewer_feed import ViewerFeed
+from langpose_rt.server.viewer.feed import ViewerFeed
 
 IDLE_MS = 50
 TICK_NS = 10_000_000
@@ -253,6 +253,7 @@ class Front(SocketServer):
             if _is_json(parts):
                 parts = self._as_msgpack(parts, now_ns)
             self._send_on(self.table.frame(parts, now_ns))
+            self._feed.received(parts)
         except MessageError as error:
             self._stats.reject(error.reason)
             self._announcer.report("reject", error.reason, error.detail)
@@ -270,7 +271,7 @@ class Front(SocketServer):
             self._send_on(sends)
             if not good:
                 return
-            self._feed.publish(parts)
+            self._feed.publish(parts, now_ns)
         elif not parts[0].startswith(b"event/") or parts[0] == b"event/drain/":
             return
         poses.send_multipart(parts, zmq.NOBLOCK)

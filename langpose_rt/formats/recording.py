@@ -22,7 +22,7 @@ import contextlib
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from io import BufferedIOBase
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
@@ -82,7 +82,7 @@ class RecordingWriter:
     """Writer of a recording; belongs to one thread.
 
     Args:
-        path: The file.
+        path: The file, or one in memory.
         facts: Metadata the poses depend on.
         force: Replace an existing file.
 
@@ -90,17 +90,14 @@ class RecordingWriter:
         ConfigError: If the file exists or cannot be written, or mcap is not installed.
     """
 
-    def __init__(self, path: Path, facts: Mapping[str, str], *, force: bool = False) -> None:
+    def __init__(
+        self, path: Path | BytesIO, facts: Mapping[str, str], *, force: bool = False
+    ) -> None:
         try:
             from mcap.writer import Writer
         except ModuleNotFoundError as error:
             raise needs_mcap(error) from None
-        try:
-            self._file: BinaryIO = path.open("wb" if force else "xb")
-        except FileExistsError:
-            raise ConfigError(f"{path} exists; choose another name or say --force") from None
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
+        self._file: BinaryIO = _opened(path, force) if isinstance(path, Path) else path
         self._writer = Writer(self._file, chunk_size=CHUNK_BYTES)
         self._channels: dict[tuple[str, str, str | None], int] = {}
         self._good_bytes = 0
@@ -157,6 +154,15 @@ class RecordingWriter:
             file.truncate(self._good_bytes)
             file.seek(self._good_bytes)
             file.write(_TAIL)
+
+
+def _opened(path: Path, force: bool) -> BinaryIO:
+    try:
+        return path.open("wb" if force else "xb")
+    except FileExistsError:
+        raise ConfigError(f"{path} exists; choose another name or say --force") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 class Recording:

@@ -78,6 +78,11 @@ class Ingest:
             return list(self._streams.values())
 
     @property
+    def image_sizes(self) -> Mapping[str, tuple[int, int]]:
+        """Image sizes by camera, for messages without one."""
+        return self._sizes
+
+    @property
     def waiting(self) -> bool:
         """True if a frame waits to be lifted."""
         with self._lock:

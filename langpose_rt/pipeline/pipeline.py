@@ -134,6 +134,11 @@ class Pipeline:
         return self._ingest.waiting
 
     @property
+    def image_sizes(self) -> Mapping[str, tuple[int, int]]:
+        """Image sizes by camera, for messages without one."""
+        return self._ingest.image_sizes
+
+    @property
     def state(self) -> str:
         """State of the server: starting, ready, degraded or draining."""
         if self._draining:

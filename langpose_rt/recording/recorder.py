@@ -176,6 +176,13 @@ class FileRecorder:
         return topic
 
 
+def published_entry(parts: Sequence[bytes], now_ns: int) -> Entry:
+    """Return the entry of a message that a server sent at this time."""
+    sent_ns = capture_ns(parts)
+    topic = parts[0].decode("ascii", "replace")
+    return Entry("published", topic, list(parts), now_ns, now_ns if sent_ns is None else sent_ns)
+
+
 class _Times(msgspec.Struct):
     t: int | str | None = None
     t_srv: int | str | None = None

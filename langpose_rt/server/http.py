@@ -1,13 +1,14 @@
 """HTTP server: `/livez`, `/readyz`, `/metrics`, `/status` and the live viewer at `/`.
 
-Reads snapshots and the viewer feed; it can neither slow nor change the poses.
+Reads snapshots and the viewer feed; it can neither slow nor change the poses. A recording is sent
+to the page that asks for it, and only to a page of this server.
 """
 
 import ipaddress
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -24,13 +25,23 @@ from prometheus_client.registry import Collector
 from langpose_rt.errors import ConfigError
 from langpose_rt.monitoring.counters import EDGES_MS, LOSSES
 from langpose_rt.monitoring.snapshot import Snapshot
-from langpose_rt.server.viewer_feed import VIEWER_POLICY, ViewerFeed, viewer_file
+from langpose_rt.server.viewer.feed import (
+    LIVE_PATHS,
+    RECORDING,
+    VIEWER_POLICY,
+    LiveAnswer,
+    ViewerFeed,
+    viewer_file,
+)
 
 REQUEST_TIMEOUT_S = 5.0
 MOST_REQUESTS = 16
 """Open connections; one more closes the oldest."""
 VIEWER_BUFFER_BYTES = 65536
 """Send buffer of a page: a larger one would hold older poses, and hide that the page has frozen."""
+
+OWN_PAGE = "X-Langpose"
+"""Header that only a page of this server can send: to others, browsers refuse it."""
 
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 """Answered under any host name: probes and Prometheus use the name of their network."""
@@ -177,9 +188,13 @@ class _Pages:
         self._snapshot, self._alive, self._registry = snapshot, alive, registry
         self.feed = feed
 
-    def events(self) -> Iterator[bytes]:
-        """Yield the events of one live viewer until the server stops."""
-        return self.feed.events(self._snapshot)
+    def live_answer(self, path: str) -> LiveAnswer:
+        """Return the answer for one of LIVE_PATHS.
+
+        Raises:
+            ConfigError: If recordings cannot be made here.
+        """
+        return self.feed.live_answer(path, self._snapshot)
 
     def answer(self, path: str) -> tuple[HTTPStatus, str, bytes]:
         """Return status, content type and body for a path."""
@@ -253,14 +268,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer one page."""
-        path = self.path.partition("?")[0]
+        path, _, query = self.path.partition("?")
         if path not in OPEN_PATHS and not names_this_server(
             self.headers["Host"], self.server.bound_to
         ):
             self.send_error(HTTPStatus.MISDIRECTED_REQUEST, "use an IP address or localhost")
             return None
-        if path == "/live":
-            return self._stream_events()
+        if path == RECORDING and OWN_PAGE not in self.headers:
+            self.send_error(
+                HTTPStatus.FORBIDDEN, "record in the viewer, or with langpose-rt record"
+            )
+            return None
+        if path == RECORDING and query:
+            return self._end_recording(query)
+        if path in LIVE_PATHS:
+            return self._stream(path)
         status, content_type, body = self.server.pages.answer(path)
         self.send_response(status)
         self.send_header("Content-Type", content_type)
@@ -273,20 +295,35 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
         return None
 
-    def _stream_events(self) -> None:
-        """Send events until the page leaves, is too slow, or the server stops."""
+    def _stream(self, path: str) -> None:
+        """Send pieces until the page leaves, is too slow, or the server stops."""
         pages = self.server.pages
-        with pages.feed.viewer_slot() as free:
+        with pages.feed.viewer_slot(path) as free:
             if not free:
                 self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, "too many viewers")
                 return
+            try:
+                answer = pages.live_answer(path)
+            except ConfigError as error:
+                self.send_error(HTTPStatus.NOT_IMPLEMENTED, str(error))
+                return
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, VIEWER_BUFFER_BYTES)
             self.send_response(HTTPStatus.OK)
-            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Content-Type", answer.content_type)
             self.send_header("Cache-Control", "no-store")
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
             self.end_headers()
-            for event in pages.events() if self.command != "HEAD" else ():
-                self.wfile.write(event)
+            with closing(answer.pieces):
+                for piece in answer.pieces if self.command != "HEAD" else ():
+                    self.wfile.write(piece)
+
+    def _end_recording(self, token: str) -> None:
+        """End a recording in order; its page gets the rest of the file as the answer it reads."""
+        found = self.server.pages.feed.recordings.end(token)
+        self.send_response(HTTPStatus.NO_CONTENT if found else HTTPStatus.NOT_FOUND)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def log_message(self, *_: object) -> None:
         """Log nothing."""

@@ -34,7 +34,7 @@ from langpose_rt.server.control_api import ControlApi
 from langpose_rt.server.reload import OpenModel, Reloader
 from langpose_rt.server.socket_server import IDLE_MS, IDLE_S, SocketServer
 from langpose_rt.server.sockets import RigSockets, Socket, schemas_wanted
-from langpose_rt.server.viewer_feed import ViewerFeed
+from langpose_rt.server.viewer.feed import ViewerFeed
 from langpose_rt.server.warm_up import warm_up_pipeline
 
 DRAIN_S = 1.0
@@ -79,7 +79,9 @@ class Server(SocketServer):
         up: str | None = None,
     ) -> None:
         config = config or ServerConfig()
-        feed = ViewerFeed(lambda: self.pipeline.model.manifest.licence)
+        feed = ViewerFeed(
+            lambda: self.pipeline.model.manifest.licence, lambda: self.pipeline.image_sizes
+        )
         super().__init__(config, name="server", last_thread="lift", feed=feed)
         self._up = up
         self.pipeline = Pipeline(
@@ -180,6 +182,7 @@ class Server(SocketServer):
                 with self._contained():
                     if queued := self.pipeline.receive(parts, self.now_ns(), sender):
                         self._wake_lift.set()
+                        self._feed.received(parts)
                 rigs.processed(time.thread_time_ns() - cpu_ns, refused=not queued)
 
     def _lift(self, socket: Socket) -> None:
@@ -216,5 +219,6 @@ class Server(SocketServer):
     def _publish(self, socket: Socket, work: Callable[[int], list[OutgoingMessage]]) -> None:
         """Send the results of a part of the work to subscribers, viewer and recorder."""
         for parts in self._send(socket, work):
-            self._feed.publish(parts)
-            self.pipeline.recorder.published(parts, self.now_ns())
+            now_ns = self.now_ns()
+            self._feed.publish(parts, now_ns)
+            self.pipeline.recorder.published(parts, now_ns)

@@ -35,7 +35,7 @@ from langpose_rt.server.http import HealthServer
 from langpose_rt.server.socket_types import SocketTypeMonitor
 from langpose_rt.server.sockets import RigSockets, Socket, open_sockets, received_with_name
 from langpose_rt.server.threads import STUCK_S, ServingThreads, contain_faults
-from langpose_rt.server.viewer_feed import ViewerFeed
+from langpose_rt.server.viewer.feed import ViewerFeed
 from langpose_rt.server.zap import ZapAuthenticator
 
 IDLE_MS = 100

@@ -88,6 +88,8 @@ def test_everybody_is_drawn_with_an_id_and_the_latency_lives(
         page.wait_for_function(
             "was => document.querySelector('#streams').textContent != was", arg=first
         )
+        page.click("#twod")
+        page.wait_for_selector(f"#pictures figure[data-people='{persons}']")
         keep_picture(page, f"viewer_{persons}")
         assert page.complaints == []
 

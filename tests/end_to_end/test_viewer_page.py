@@ -4,19 +4,30 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from langpose_rt.formats.recording import Recording
+from langpose_rt.geometry.level_axes import gravity_of_pitch, level_from_camera
 from langpose_rt.monitoring.snapshot import Snapshot, StreamSnapshot
-from langpose_rt.protocol.messages import PoseMessage, WindowFill, encode_pose
+from langpose_rt.protocol.messages import (
+    KeypointMessage,
+    PoseMessage,
+    WindowFill,
+    decode_pose,
+    encode_keypoints,
+    encode_pose,
+)
+from langpose_rt.recording.tracks import tracks_from_recording
 from langpose_rt.server.http import HealthServer
-from langpose_rt.server.viewer_feed import ViewerFeed
+from langpose_rt.server.viewer.feed import ViewerFeed
 from tests.end_to_end.test_viewer import drawn, keep_picture, shows
 from tests.fakes import POSE
 from tests.monitoring.test_snapshot import empty_snapshot
-from tests.protocol.samples import pose_sample
+from tests.protocol.samples import keypoint_sample, pose_sample
 
 TOTALS = dict.fromkeys(("accepted", "late", "dup", "gap", "shed", "failed"), 0)
 PHONE = {"width": 390, "height": 844}
@@ -56,7 +67,11 @@ def snapshot_of(messages: tuple[PoseMessage, ...], gone: set[str]) -> Snapshot:
 
 
 @contextmanager
-def told(*messages: PoseMessage, gone: set[str] | None = None) -> Iterator[str]:
+def told(
+    *messages: PoseMessage,
+    gone: set[str] | None = None,
+    keypoints: tuple[KeypointMessage, ...] = (),
+) -> Iterator[str]:
     """Where a page is that hears these messages again and again, with rising numbers.
 
     The server forgets the rigs in `gone`; they may come back.
@@ -72,7 +87,9 @@ def told(*messages: PoseMessage, gone: set[str] | None = None) -> Iterator[str]:
         while not over.wait(0.05):
             seq += 1
             for message in (m for m in messages if m.rig not in lost):
-                feed.publish(encode_pose(replace(message, seq=seq)))
+                feed.publish(encode_pose(replace(message, seq=seq)), now_ns=seq)
+            for seen in (k for k in keypoints if k.rig not in lost):
+                feed.received(encode_keypoints(replace(seen, seq=seq)))
 
     thread = threading.Thread(target=tell)
     server.start()
@@ -145,6 +162,135 @@ def test_cameras_of_one_world_share_it_and_its_floor(page: Any) -> None:
     assert page.complaints == []
 
 
+def pitched(message: PoseMessage, pitch_deg: float, *, known: bool) -> PoseMessage:
+    """The same people as a camera sees them that looks down, by an angle that is known or not."""
+    down = gravity_of_pitch(pitch_deg)
+    turn = level_from_camera(down).T @ level_from_camera(None)
+    poses = message.poses.copy()
+    poses[..., :3] = poses[..., :3] @ turn.T
+    assert message.root is not None
+    root = (message.root @ turn.T).astype(np.float32)
+    level = {"gravity": down, "level_src": "given"} if known else {}
+    return replace(message, poses=poses, root=root, **level)
+
+
+NEAR_AND_FAR = np.array([[-0.7, 0.2, 3.0], [0.0, 0.2, 5.0], [0.7, 0.2, 7.0]], np.float32)
+
+
+@pytest.mark.parametrize("pitch_deg", [0.0, 35.0])
+def test_feet_meet_their_shadows_on_the_floor(page: Any, pitch_deg: float) -> None:
+    people = pitched(standing(3, root=NEAR_AND_FAR), pitch_deg, known=True)
+    with told(people, in_world(1, rig="rig1")) as url:
+        page.goto(url)
+        drawn(page, 4)
+        feet_mm = [int(height) for height in page.evaluate(FEET).split(",")]
+        keep_picture(page, f"feet_{pitch_deg:.0f}")
+    assert len(feet_mm) == 8
+    assert all(40 <= height <= 120 for height in feet_mm), "an ankle is about 80 mm high"
+    assert page.complaints == []
+
+
+def test_a_camera_that_is_wrongly_taken_for_level_lifts_feet_off_their_shadows(page: Any) -> None:
+    with told(pitched(standing(3, root=NEAR_AND_FAR), 35.0, known=False)) as url:
+        page.goto(url)
+        drawn(page, 3)
+        feet_mm = [int(height) for height in page.evaluate(FEET).split(",")]
+    assert max(feet_mm) - min(feet_mm) > 1000
+
+
+FEET = "() => document.body.dataset.feet"
+
+
+@pytest.mark.parametrize(("cameras", "phone"), [(1, False), (16, False), (2, True)])
+def test_the_keypoints_as_received_stand_beside_the_3d_while_asked_for(
+    page: Any, cameras: int, phone: bool
+) -> None:
+    if phone:
+        page.set_viewport_size(PHONE)
+    rigs = [f"rig{i}" for i in range(cameras)]
+    seen = tuple(replace(walking_keypoints(), rig=rig) for rig in rigs)
+    gone: set[str] = set()
+    with told(*(standing(1, rig=rig) for rig in rigs), gone=gone, keypoints=seen) as url:
+        page.goto(url)
+        page.wait_for_function(f"() => document.body.dataset.skeletons == '{cameras}'")
+        assert page.is_hidden("#pictures")
+        page.click("#twod")
+        page.wait_for_function(f"() => document.querySelectorAll({FIGURES}).length == {cameras}")
+        names = page.locator("#pictures figcaption").all_text_contents()
+        assert names == [f"{rig}/cam.left" for rig in rigs]
+        left, right, faint, ratio = page.evaluate(LOOK_AT_A_PICTURE)
+        keep_picture(page, f"pictures_{cameras}{'_phone' if phone else ''}")
+        assert left > 0.5 > right, "the left ankle is orange on the right of the picture"
+        assert 0 < faint < 120, "a low score is faint"
+        assert abs(ratio - 1920 / 1080) < 0.02
+        panel, canvas = page.locator("#pictures").bounding_box(), page.viewport_size
+        assert panel["x"] >= 0
+        assert panel["x"] + panel["width"] <= canvas["width"]
+        gone.add("rig0")
+        page.wait_for_function(
+            f"() => document.querySelectorAll({FIGURES}).length == {cameras - 1}"
+        )
+        page.click("#twod")
+        page.wait_for_selector("#pictures", state="hidden")
+        assert page.locator("#pictures figure").count() == 0
+    assert page.complaints == []
+
+
+FIGURES = "'#pictures figure[data-people=\"1\"]'"
+LOOK_AT_A_PICTURE = """() => {
+    const canvas = document.querySelector("#pictures canvas"), pen = canvas.getContext("2d");
+    const { width: w, height: h } = canvas;
+    const at = (x, y) => pen.getImageData(x * w / 1920, y * h / 1080, 1, 1).data;
+    const warm = ([r, g, b]) => (r > b ? 1 : 0);
+    return [warm(at(1200, 800)), warm(at(700, 800)), at(960, 100)[3], w / h];
+}"""
+
+
+def walking_keypoints() -> KeypointMessage:
+    """A person seen from the front in a full HD picture; the nose is hardly seen."""
+    sample = keypoint_sample(1)
+    keypoints = np.zeros((1, 17, 3), np.float32)
+    keypoints[0, 0] = (960, 100, 0.2)
+    for left in range(5, 17, 2):
+        keypoints[0, left] = (1200, 200 + 50 * (left - 5), 0.9)
+        keypoints[0, left + 1] = (700, 200 + 50 * (left - 5), 0.9)
+    keypoints[0, 15:, 1] = 800
+    return replace(sample, keypoints=keypoints, ids=np.array([0]))
+
+
+def test_a_recording_is_saved_as_a_file_that_convert_reads(page: Any, tmp_path: Path) -> None:
+    pytest.importorskip("mcap", reason="pip install '.[record]'")
+    with told(standing(2)) as url:
+        page.goto(url)
+        drawn(page, 2)
+        page.click("#record")
+        shows(page, "#record", "Stop and save · 1 s")
+        with page.expect_download() as saved:
+            page.click("#record")
+        saved.value.save_as(tmp_path / "page.mcap")
+        shows(page, "#recorded", f"Saved {saved.value.suggested_filename}.")
+        assert page.text_content("#record") == "Record"
+    recording = Recording(tmp_path / "page.mcap")
+    sent = [decode_pose(entry.parts).seq for entry in recording.entries()]
+    assert recording.complete
+    assert sent == list(range(sent[0], sent[0] + len(sent))), "every message, not only those drawn"
+    assert len(tracks_from_recording(recording)) == 2
+    assert page.complaints == []
+
+
+def test_what_was_recorded_until_the_server_went_is_saved(page: Any, tmp_path: Path) -> None:
+    pytest.importorskip("mcap", reason="pip install '.[record]'")
+    with told(standing(1)) as url:
+        page.goto(url)
+        page.click("#record")
+        shows(page, "#record", "Stop and save · 1 s")
+        waiting = page.expect_download()
+        saved = waiting.__enter__()
+    waiting.__exit__(None, None, None)
+    saved.value.save_as(tmp_path / "page.mcap")
+    assert len(tracks_from_recording(Recording(tmp_path / "page.mcap"))) == 1
+
+
 def test_a_person_without_a_place_says_so_and_so_does_a_state(page: Any) -> None:
     with told(standing(2, root=None, state=("ok", "predicted"))) as url:
         page.goto(url)
@@ -204,10 +350,10 @@ def test_the_keyboard_reaches_everything(page: Any) -> None:
         page.goto(url)
         drawn(page, 1)
         reached = []
-        for _ in range(5):
+        for _ in range(7):
             page.keyboard.press("Tab")
             reached.append(page.evaluate("() => document.activeElement.id || 'stream'"))
-        assert reached == ["stage", "stream", "reset", "label", "doubt"]
+        assert reached == ["stage", "stream", "reset", "label", "doubt", "twod", "record"]
         page.focus("#label")
         page.keyboard.press("Enter")
         assert page.get_attribute("#label", "aria-pressed") == "false"

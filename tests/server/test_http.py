@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import socket
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -13,9 +14,11 @@ from dataclasses import replace
 import pytest
 
 from langpose_rt.errors import ConfigError
+from langpose_rt.formats.mcap_records import MAGIC
 from langpose_rt.monitoring.snapshot import Snapshot, StreamSnapshot
 from langpose_rt.server import http as health_module
-from langpose_rt.server.http import MOST_REQUESTS, HealthServer, names_this_server
+from langpose_rt.server.http import MOST_REQUESTS, OWN_PAGE, HealthServer, names_this_server
+from langpose_rt.server.viewer.feed import LIVE_PATHS, MOST_VIEWERS
 from tests.monitoring.test_snapshot import empty_snapshot
 
 
@@ -112,7 +115,7 @@ def test_status_is_the_whole_snapshot_as_json(health: HealthServer) -> None:
     assert found["counters"]["messages"] == 0
 
 
-@pytest.mark.parametrize("path", ["/livez", "/metrics", "/status", "/", "/live"])
+@pytest.mark.parametrize("path", ["/livez", "/metrics", "/status", "/", "/live", "/live/2d"])
 def test_head_is_answered_with_the_headers_only(health: HealthServer, path: str) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", health.port, timeout=20)
     with contextlib.closing(connection):
@@ -120,7 +123,7 @@ def test_head_is_answered_with_the_headers_only(health: HealthServer, path: str)
         reply = connection.getresponse()
         assert reply.status == 200
         assert reply.read() == b""
-        assert path == "/live" or int(reply.headers["Content-Length"]) > 0
+        assert path in LIVE_PATHS or int(reply.headers["Content-Length"]) > 0
 
 
 def test_an_unknown_page_says_which_there_are(health: HealthServer) -> None:
@@ -197,9 +200,49 @@ def test_the_viewer_is_at_the_root_and_its_events_end_with_the_server(health: He
         reply.read()  # ends, and does not wait for ever
 
 
+def test_a_recording_is_sent_to_pages_of_this_server_only_until_it_is_ended(
+    health: HealthServer,
+) -> None:
+    pytest.importorskip("mcap", reason="pip install '.[record]'")
+    assert get(health, "/recording")[0] == 403
+    assert get(health, "/recording?0")[0] == 403
+    own = {OWN_PAGE: "viewer"}
+    assert get(health, "/recording?0", own)[0] == 404
+    asked = urllib.request.Request(f"http://127.0.0.1:{health.port}/recording", headers=own)
+    with urllib.request.urlopen(asked, timeout=20) as reply:
+        first = reply.read(8)
+        assert get(health, f"/recording?{reply.headers['X-Recording']}", own)[0] == 204
+        assert first == MAGIC
+        assert reply.read().endswith(MAGIC)
+
+
+def test_a_recording_without_mcap_is_refused_in_one_sentence(
+    health: HealthServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mcap.writer", None)
+    code, said = get(health, "/recording", {OWN_PAGE: "viewer"})
+    assert code == 501
+    assert "pip install" in said
+
+
+def test_a_fifth_page_of_a_kind_is_refused_and_one_of_another_kind_is_not(
+    health: HealthServer,
+) -> None:
+    url = f"http://127.0.0.1:{health.port}/live"
+    with contextlib.ExitStack() as pages:
+        for _ in range(MOST_VIEWERS):
+            page = pages.enter_context(urllib.request.urlopen(url, timeout=20))
+            assert page.readline() == b"event: status\n"
+        assert get(health, "/live")[0] == 503
+        with urllib.request.urlopen(f"{url}/2d", timeout=20) as other:
+            assert other.readline() == b"event: formats\n"
+
+
 @pytest.mark.parametrize(
-    ("path", "code"), [("/", 421), ("/live", 421), ("/status", 421), ("/metrics", 200)]
-)
+    ("path", "code"),
+    [("/", 421), ("/live", 421), ("/live/2d", 421), ("/recording", 421), ("/status", 421),
+     ("/metrics", 200)],
+)  # fmt: skip
 def test_a_page_of_another_name_reads_nothing(health: HealthServer, path: str, code: int) -> None:
     found, said = get(health, path, {"Host": "evil.example"})
     assert found == code

@@ -22,7 +22,7 @@ from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.control_api import ControlApi
 from langpose_rt.server.socket_server import SocketServer
 from langpose_rt.server.sockets import RigSockets, Socket
-from langpose_rt.server.viewer_feed import ViewerFeed
+from langpose_rt.server.viewer.feed import ViewerFeed
 from tests.background import running
 from tests.peers import LOCAL, WAIT_S, Peers, peers, wait_until
 

@@ -24,7 +24,7 @@ from langpose_rt.client.publisher import RigPublisher
 from langpose_rt.errors import ConfigError
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.protocol.camera_info import RigCamera
-from langpose_rt.server.viewer_feed import VIEWER
+from langpose_rt.server.viewer.feed import VIEWER
 from training.data.mocap import Mocap, read_mocap
 
 if TYPE_CHECKING:

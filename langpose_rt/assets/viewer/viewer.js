@@ -1,5 +1,6 @@
 // The live viewer: one EventSource, instanced spheres and cylinders, labels as HTML.
 import * as T from "/three.min.js";
+import { keepPictures, togglePictures } from "/pictures.js";
 
 const PARENTS = [-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15];
 const LEFT = new Set([4, 5, 6, 11, 12, 13]), RIGHT = new Set([1, 2, 3, 14, 15, 16]);
@@ -129,7 +130,7 @@ const matrix = new T.Matrix4(), turn = new T.Quaternion(), size = new T.Vector3(
 const warm = new T.Color("#ff8a5c"), cool = new T.Color("#4cb8ff");
 function draw(now) {
   let people = 0, j = 0, b = 0, d = 0, f = 0;
-  const told = [];
+  const told = [], feet = [];
   for (const stream of streams.values()) {
     const pose = stream.pose;
     stream.frustum.visible = false;
@@ -169,6 +170,7 @@ function draw(now) {
         const spread = 0.16 + 0.25 * Math.max(foot.y, 0);
         matrix.compose(foot.clone().setY(0.003), turn.identity(), size.set(spread, 1, spread));
         shadows.setMatrixAt(f++, matrix);
+        feet.push(Math.round(1000 * foot.y));
       }
       const marks = [state === "ok" ? "" : state, pose.root ? "" : "place unknown"].filter(Boolean).join(", ");
       const parts = [pose.names?.[i] ?? String(pose.ids[i]), marks, word(pose.actions?.[i])];
@@ -182,6 +184,7 @@ function draw(now) {
   }
   write(told);
   document.body.dataset.skeletons = people;
+  document.body.dataset.feet = feet.join();  // mm above the floor
   document.body.dataset.drawn = [...streams.values()].map((s) => `${s.name} ${s.pose?.seq}`).join();
   // streams that come and go are brought into view until somebody chooses a view
   if (people && !settled && !touched) { settled = true; look([...streams.values()]); }
@@ -249,11 +252,12 @@ function write(told) {
   for (const [key, label] of labels) if (!wanted.has(key)) { label.remove(); labels.delete(key); }
 }
 // What the list leaves of the page: where it is, from the middle, and how wide and high.
-const list = document.querySelector("aside");
+const list = document.querySelector("aside"), pictures = $("pictures");
 function stage() {
-  if (innerWidth > PHONE_PX) return { x: 150, y: 0, wide: innerWidth - 310, high: innerHeight };
+  const seen = pictures.getBoundingClientRect();
+  if (innerWidth > PHONE_PX) return { x: 150 - seen.right / 2, y: 0, wide: innerWidth - 310 - seen.right, high: innerHeight };
   const covered = innerHeight - list.getBoundingClientRect().top;
-  return { x: 0, y: covered / 2, wide: innerWidth, high: innerHeight - covered };
+  return { x: 0, y: (covered - seen.bottom) / 2, wide: innerWidth, high: innerHeight - covered - seen.bottom };
 }
 function look(chosen) {
   const spots = [...volumes.values()].flatMap((v) => v.wires.map((w) => new T.Vector3().setFromMatrixPosition(w.matrix)));
@@ -280,6 +284,7 @@ function showStatus(status) {
   const m = status.model;
   $("model").textContent = `${m.id} ${m.sha256.slice(0, 12)}, ${m.precision} on ${m.backend}. Weights: ${status.licence}`;
   $("empty").hidden = status.streams.length > 0;
+  keepPictures(new Set(status.streams.map((s) => s.name)));
   takeVolumes(status.volumes);
   for (const v of status.volumes) {
     status.streams.push({
@@ -357,6 +362,7 @@ function toggle(id, change) {
 }
 toggle("label", () => (showLabels = !showLabels));
 toggle("doubt", () => (showDoubt = !showDoubt));
+toggle("twod", () => { settled = false; return togglePictures(); });
 $("fold").addEventListener("click", () => {
   const folded = list.classList.toggle("folded");
   $("fold").setAttribute("aria-expanded", String(!folded));
@@ -378,7 +384,7 @@ function fit() {
   eye.updateProjectionMatrix();
 }
 addEventListener("resize", fit);
-new ResizeObserver(fit).observe(list);
+for (const part of [list, pictures]) new ResizeObserver(fit).observe(part);
 fit();
 eye.position.set(2.5, 2.2, 4);
 controls.target.set(0, 0.9, -2);

@@ -73,8 +73,7 @@ def _record(
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    from langpose_rt.formats.recording import Entry
-    from langpose_rt.recording.recorder import capture_ns
+    from langpose_rt.recording.recorder import published_entry
 
     console = Console(stderr=True)
     print("recording; end with Ctrl-C", file=sys.stderr, flush=True)
@@ -88,12 +87,9 @@ def _record(
         try:
             while (left_s := until_s - time.monotonic()) > 0:
                 for parts in subscriber.receive(min(_POLL_S, left_s)):
-                    now_ns, sent_ns = time.time_ns(), capture_ns(parts)
-                    topic = parts[0].decode("ascii", "replace")
-                    publish_ns = now_ns if sent_ns is None else sent_ns
-                    writer.add(Entry("published", topic, parts, now_ns, publish_ns))
+                    writer.add(published_entry(parts, time.time_ns()))
                     counts["messages"] += 1
-                    counts["poses"] += topic.startswith("pose3d/")
+                    counts["poses"] += parts[0].startswith(b"pose3d/")
                 bar.update(task, completed=counts["poses"])
                 if time.monotonic() > flush_s:
                     flush_s = time.monotonic() + _FLUSH_S

@@ -5,8 +5,9 @@ without viewers.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ from langpose_rt.geometry.level_axes import level_from_camera, level_from_pose
 from langpose_rt.monitoring.snapshot import Snapshot, VolumeSnapshot
 from langpose_rt.protocol.messages import decode_pose
 from langpose_rt.protocol.poses import PoseMessage
+from langpose_rt.server.viewer.keypoint_feed import ImageSizes, KeypointEvents, formats_as_json
+from langpose_rt.server.viewer.listeners import Listeners, NewestMessages
+from langpose_rt.server.viewer.pose_recordings import PoseRecordings
 
-VIEWER = Path(__file__).parents[1] / "assets" / "viewer"
+VIEWER = Path(__file__).parents[2] / "assets" / "viewer"
 
 VIEWER_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -31,11 +35,17 @@ _VIEWER_FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/viewer.css": ("viewer.css", "text/css; charset=utf-8"),
     "/viewer.js": ("viewer.js", "text/javascript; charset=utf-8"),
+    "/pictures.js": ("pictures.js", "text/javascript; charset=utf-8"),
+    "/record.js": ("record.js", "text/javascript; charset=utf-8"),
     "/three.min.js": ("three.min.js", "text/javascript; charset=utf-8"),
 }
 
+LIVE, LIVE_2D, RECORDING = "/live", "/live/2d", "/recording"
+LIVE_PATHS = frozenset({LIVE, LIVE_2D, RECORDING})
+"""Paths whose answers do not end by themselves: poses, keypoints, and a recording."""
+
 MOST_VIEWERS = 4
-"""Viewers at once."""
+"""Viewers of each of LIVE_PATHS at once."""
 
 PERIOD_S = 1 / 30
 """Shortest time between two events of one viewer."""
@@ -43,68 +53,100 @@ PERIOD_S = 1 / 30
 _TICKS_PER_STATUS = 15
 
 
+@dataclass(frozen=True)
+class LiveAnswer:
+    """Answer to a page that does not end by itself.
+
+    Attributes:
+        content_type: Of the answer.
+        pieces: Its parts; they go on until the page leaves or the server stops.
+        headers: Further headers.
+    """
+
+    content_type: str
+    pieces: Generator[bytes, None, None]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
 class ViewerFeed:
-    """Latest pose message of every topic, for live viewers.
+    """Latest poses and keypoints of every stream, and recordings, for live viewers.
 
     Args:
         licence: Returns the licence of the active weights; called for every status, as a reload
             may bring weights with another licence.
+        sizes: Returns the image sizes by camera, for JSON keypoints without one.
     """
 
-    def __init__(self, licence: Callable[[], str] = lambda: "not stated") -> None:
-        self._licence = licence
-        self._latest: dict[bytes, Sequence[bytes]] = {}
-        self._slots = threading.BoundedSemaphore(MOST_VIEWERS)
-        self._lock = threading.Lock()
-        self._viewers = 0
+    def __init__(
+        self, licence: Callable[[], str] = lambda: "not stated", sizes: ImageSizes = dict
+    ) -> None:
+        self._licence, self._sizes = licence, sizes
+        self._poses = NewestMessages(b"pose3d/", MOST_VIEWERS)
+        self._keypoints = NewestMessages(b"kp2d/", MOST_VIEWERS)
+        self.recordings = PoseRecordings(MOST_VIEWERS)
+        self._listeners: dict[str, Listeners] = {
+            LIVE: self._poses, LIVE_2D: self._keypoints, RECORDING: self.recordings
+        }  # fmt: skip
         self._closed = threading.Event()
 
-    def publish(self, parts: Sequence[bytes]) -> None:
-        """Store a message that is being published; costs a comparison without viewers."""
-        if self._viewers and parts[0].startswith(b"pose3d/"):
-            with self._lock:
-                self._latest[parts[0]] = parts
+    def publish(self, parts: Sequence[bytes], now_ns: int) -> None:
+        """Take a message that is being published; costs two comparisons without viewers."""
+        self._poses.offer(parts)
+        self.recordings.offer(parts, now_ns)
+
+    def received(self, parts: Sequence[bytes]) -> None:
+        """Take keypoints that were accepted; costs a comparison without viewers."""
+        self._keypoints.offer(parts)
 
     def close(self) -> None:
-        """End the events of every viewer."""
+        """End the answers to every viewer."""
         self._closed.set()
+        self.recordings.end()
 
-    @contextmanager
-    def viewer_slot(self) -> Iterator[bool]:
-        """Count a viewer for the block; give False if there are MOST_VIEWERS already."""
-        if not self._slots.acquire(blocking=False):
-            yield False
-            return
-        with self._lock:
-            self._viewers += 1
-        try:
-            yield True
-        finally:
-            with self._lock:
-                self._viewers -= 1
-                if not self._viewers:
-                    self._latest.clear()
-            self._slots.release()
+    def viewer_slot(self, path: str = LIVE) -> AbstractContextManager[bool]:
+        """Count a viewer of a path for the block; give False if there are MOST_VIEWERS already."""
+        return self._listeners[path].slot()
 
-    def events(self, snapshot: Callable[[], Snapshot]) -> Iterator[bytes]:
+    def live_answer(self, path: str, snapshot: Callable[[], Snapshot]) -> LiveAnswer:
+        """Return the answer for one of LIVE_PATHS.
+
+        Raises:
+            ConfigError: If recordings cannot be made here.
+        """
+        if path == RECORDING:
+            token, pieces = self.recordings.open()
+            return LiveAnswer("application/octet-stream", pieces, {"X-Recording": token})
+        events = self.events(snapshot) if path == LIVE else self.keypoint_events()
+        return LiveAnswer("text/event-stream", events)
+
+    def events(self, snapshot: Callable[[], Snapshot]) -> Generator[bytes, None, None]:
         """Yield server-sent events for one viewer, paced, until the feed is closed.
 
         Args:
             snapshot: Returns the state of the server.
         """
-        seen: dict[bytes, Sequence[bytes]] = {}
-        tick = 0
-        while not self._closed.is_set():
+        for tick, changed in enumerate(self._changes(self._poses)):
             if tick % _TICKS_PER_STATUS == 0:
                 yield _event("status", self._status(snapshot()))
-            with self._lock:
-                latest = dict(self._latest)
-            changed = [parts for topic, parts in latest.items() if seen.get(topic) is not parts]
-            seen = latest
             if changed:
                 yield _event("poses", [_pose_as_json(decode_pose(parts)) for parts in changed])
+
+    def keypoint_events(self) -> Generator[bytes, None, None]:
+        """Yield the keypoint formats, then the newest keypoints of the streams, paced."""
+        yield _event("formats", formats_as_json())
+        told = KeypointEvents(self._sizes)
+        for tick, changed in enumerate(self._changes(self._keypoints)):
+            if changed or tick % _TICKS_PER_STATUS == 0:  # a page that has left is noticed
+                yield _event("keypoints", told.of_messages(changed))
+
+    def _changes(self, messages: NewestMessages) -> Iterator[list[Sequence[bytes]]]:
+        """Yield the messages that are new since the last time, paced, until the feed is closed."""
+        seen: dict[bytes, Sequence[bytes]] = {}
+        while not self._closed.is_set():
+            newest = messages.all()
+            yield [parts for topic, parts in newest.items() if seen.get(topic) is not parts]
+            seen = newest
             self._closed.wait(PERIOD_S)
-            tick += 1
 
     def _status(self, now: Snapshot) -> dict[str, Any]:
         shown = ("server", "state", "uptime_s", "model", "persons", "slots", "fps", "p50_ms")

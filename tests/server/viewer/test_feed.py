@@ -2,16 +2,29 @@
 
 import json
 import re
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
+from langpose_rt.formats.recording import Recording
 from langpose_rt.monitoring.snapshot import StreamSnapshot, VolumeCamera, VolumeSnapshot
-from langpose_rt.protocol.messages import encode_pose
-from langpose_rt.server.viewer_feed import MOST_VIEWERS, VIEWER, ViewerFeed, viewer_file
+from langpose_rt.protocol.messages import encode_keypoints, encode_pose
+from langpose_rt.server.viewer.feed import (
+    LIVE,
+    LIVE_2D,
+    MOST_VIEWERS,
+    RECORDING,
+    VIEWER,
+    ViewerFeed,
+    viewer_file,
+)
 from tests.monitoring.test_snapshot import empty_snapshot
-from tests.protocol.samples import fused_sample, pose_sample
+from tests.protocol.samples import fused_sample, keypoint_sample, pose_sample
 
 
 def test_a_viewer_hears_the_status_and_the_newest_poses_only() -> None:
@@ -22,9 +35,9 @@ def test_a_viewer_hears_the_status_and_the_newest_poses_only() -> None:
         name, data = next(events).decode().splitlines()[:2]
         status = json.loads(data.removeprefix("data: "))
         assert (name, status["state"], status["licence"]) == ("event: status", "ready", "MIT")
-        feed.publish([b"hb/srv/", b"", b""])
+        feed.publish([b"hb/srv/", b"", b""], 1)
         for _ in range(3):
-            feed.publish(encode_pose(sample))
+            feed.publish(encode_pose(sample), 1)
         name, data = next(events).decode().splitlines()[:2]
         (pose,) = json.loads(data.removeprefix("data: "))
     assert name == "event: poses"
@@ -36,12 +49,57 @@ def test_a_viewer_hears_the_status_and_the_newest_poses_only() -> None:
 
 def test_nothing_is_kept_when_nobody_watches() -> None:
     feed = ViewerFeed()
-    feed.publish(encode_pose(pose_sample()))
+    feed.publish(encode_pose(pose_sample()), 1)
     with feed.viewer_slot():
         events = feed.events(empty_snapshot)
         next(events)
         feed.close()
         assert list(events) == []
+
+
+def events_of(pieces: Iterator[bytes]) -> Iterator[tuple[str, Any]]:
+    for piece in pieces:
+        name, data = piece.decode().splitlines()[:2]
+        yield name.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+
+
+def test_a_page_that_asks_hears_the_newest_keypoints_and_their_formats() -> None:
+    feed, sample = ViewerFeed(), keypoint_sample()
+    feed.received(encode_keypoints(sample))
+    with feed.viewer_slot(LIVE_2D):
+        events = events_of(feed.live_answer(LIVE_2D, empty_snapshot).pieces)
+        name, formats = next(events)
+        assert (name, len(formats["coco17"]["sides"])) == ("formats", 17)
+        assert next(events) == ("keypoints", []), "what came before anybody asked is not kept"
+        for _ in range(3):
+            feed.received(encode_keypoints(sample))
+        name, (message,) = next(events)
+    assert (name, message["name"], message["format"]) == ("keypoints", "rig0/cam.left", "coco17")
+
+
+def test_keypoints_are_kept_for_pages_of_keypoints_only() -> None:
+    feed = ViewerFeed()
+    with feed.viewer_slot(LIVE):
+        feed.received(encode_keypoints(keypoint_sample()))
+    with feed.viewer_slot(LIVE_2D):
+        events = events_of(feed.live_answer(LIVE_2D, empty_snapshot).pieces)
+        next(events)
+        assert next(events) == ("keypoints", [])
+        feed.close()
+        assert list(events) == []
+
+
+def test_closing_ends_a_recording_in_order(tmp_path: Path) -> None:
+    pytest.importorskip("mcap", reason="pip install '.[record]'")
+    feed = ViewerFeed()
+    answer = feed.live_answer(RECORDING, empty_snapshot)
+    pieces = [next(answer.pieces)]
+    feed.publish(encode_pose(pose_sample()), 5)
+    feed.close()
+    (tmp_path / "a.mcap").write_bytes(b"".join([*pieces, *answer.pieces]))
+    recording = Recording(tmp_path / "a.mcap")
+    assert [entry.topic for entry in recording.entries()] == ["pose3d/rig0/cam.left/"]
+    assert recording.complete
 
 
 def test_the_status_names_odd_streams() -> None:
@@ -69,10 +127,12 @@ def test_the_page_names_only_files_that_are_served() -> None:
     found = viewer_file("/")
     assert found is not None
     html = found[1].decode()
-    names = re.findall(r'(?:src|href)="([^"]+)"', html)
-    assert {"/viewer.css", "/viewer.js"} <= set(names)
+    scripts = [VIEWER / f"{name}.js" for name in ("viewer", "pictures", "record")]
+    texts = [html, *(script.read_text() for script in scripts)]
+    names = re.findall(r'(?:src|href|from)[= ]"([^"]+)"', "\n".join(texts))
+    assert {"/viewer.css", *(f"/{script.name}" for script in scripts)} <= set(names)
     assert all(viewer_file(name) for name in names if name != "data:,")
-    assert "http" not in html + (VIEWER / "viewer.js").read_text()
+    assert not any("http" in text for text in texts)
 
 
 def test_no_other_file_can_be_asked_for() -> None:
@@ -87,7 +147,7 @@ def test_the_page_gets_poses_level_and_the_turn_of_the_camera() -> None:
     with feed.viewer_slot():
         events = feed.events(empty_snapshot)
         next(events)
-        feed.publish(encode_pose(message))
+        feed.publish(encode_pose(message), 1)
         (pose,) = json.loads(next(events).decode().splitlines()[1].removeprefix("data: "))
     assert message.root is not None
     turn = np.array(pose["turn"]).reshape(3, 3)
@@ -113,7 +173,7 @@ def test_the_page_gets_volumes_with_z_up_and_how_many_cameras_saw_a_joint() -> N
     with feed.viewer_slot():
         events = feed.events(lambda: replace(empty_snapshot(), volumes=(volume,)))
         status = json.loads(next(events).decode().splitlines()[1].removeprefix("data: "))
-        feed.publish(encode_pose(sample))
+        feed.publish(encode_pose(sample), 1)
         (pose,) = json.loads(next(events).decode().splitlines()[1].removeprefix("data: "))
     (shown,) = status["volumes"]
     place = np.reshape(shown["cameras"][0]["T_world_camera"], (4, 4))[:3, 3]

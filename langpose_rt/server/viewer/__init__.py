@@ -1,0 +1,1 @@
+"""Feeds of the live viewer: poses and status, keypoints, and recordings."""
