@@ -178,9 +178,9 @@ class _Problem:
         self._add_priors(guess, H, g)
         H = H[np.ix_(self.free, self.free)]
         H[np.diag_indices_from(H)] *= 1 + damping
-        x = np.zeros(len(g))
-        x[self.free] = -np.linalg.solve(H, g[self.free])
-        x = x.reshape(count, _ALL)
+        flat = np.zeros(len(g))
+        flat[self.free] = -np.linalg.solve(H, g[self.free])
+        x = flat.reshape(count, _ALL)
         cameras, bias = x[:, :_BIAS], x[:, _BIAS:].reshape(count, 17, 2)
         local = np.concatenate([np.repeat(cameras[:, None], 17, 1), bias], -1)
         back = pull_joint + np.einsum("ctjab,cja->tjb", W, local)
