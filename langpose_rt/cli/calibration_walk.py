@@ -2,10 +2,12 @@
 
 import argparse
 import contextlib
+import re
 import sys
 import time
 from typing import TYPE_CHECKING
 
+from langpose_rt.cli.arguments.connection import KEYPOINTS
 from langpose_rt.cli.terminal.progress_line import ProgressLine
 from langpose_rt.errors import ConfigError
 
@@ -14,21 +16,24 @@ if TYPE_CHECKING:
     from langpose_rt.recording.clips import ClipCollector
 
 _MOST_S = 600.0
+_LAST_PORT = 65535
+_ADDRESS = re.compile(r"tcp://(?P<host>[^:/\[\]]+|\[[0-9a-fA-F:]+\])(:(?P<port>\d+))?")
 
 
 def add_walk_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of a live walk."""
     parser.add_argument(
-        "--live", action="store_true",
-        help="take the place of the server, and listen to the rigs that connect to it",
+        "--server", metavar="URL",
+        help="listen to the rigs in the place of the server at this address, which must not run; "
+        f"tcp://0.0.0.0 for rigs on other machines; --live is --server {KEYPOINTS}",
     )  # fmt: skip
-    for flag, default, metavar, text in (
-        ("--bind", "127.0.0.1", "ADDRESS", "listen here with --live; 0.0.0.0 for other machines"),
-        ("--port", 5555, "N", "port of the keypoints with --live"),
-        ("--seconds", 30.0, "S", "length of the walk with --live, from the first keypoints"),
-    ):
-        shown = f"{text} (default: {default})"
-        parser.add_argument(flag, type=type(default), default=default, metavar=metavar, help=shown)
+    parser.add_argument(
+        "--live", dest="server", action="store_const", const=KEYPOINTS, help=argparse.SUPPRESS
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=30.0, metavar="S",
+        help="length of the walk with --server, from the first keypoints (default: %(default)s)",
+    )  # fmt: skip
 
 
 def clips_of_walk(arguments: argparse.Namespace) -> "dict[str, Clip]":
@@ -41,16 +46,28 @@ def clips_of_walk(arguments: argparse.Namespace) -> "dict[str, Clip]":
 
     if not 1 <= arguments.seconds <= _MOST_S:
         raise ConfigError(f"--seconds is {arguments.seconds:g}; expected 1 to {_MOST_S:g}")
+    bind, port = _place_of_server(arguments.server)
     walk = _Walk(arguments.seconds)
     with contextlib.closing(walk.line):
-        collector = collect_keypoints(arguments.bind, arguments.port, walk.goes_on, time.time_ns)
+        collector = collect_keypoints(bind, port, walk.goes_on, time.time_ns)
     clips = collector.clips()
     if not clips:
         raise ConfigError(
-            f"no rig sent keypoints to port {arguments.port}; stop the server, start the rigs with "
+            f"no rig sent keypoints to port {port}; stop the server, start the rigs with "
             "'langpose-rt publish', and calibrate again"
         )
     return clips
+
+
+def _place_of_server(url: str) -> tuple[str, int]:
+    """Return the address and port to listen on, of the URL that rigs connect to."""
+    address = _ADDRESS.fullmatch(url)
+    if address is None or int(address["port"] or 1) > _LAST_PORT:
+        raise ConfigError(
+            f'--server is "{url}"; expected the address whose place is taken, such as {KEYPOINTS}, '
+            "or tcp://0.0.0.0 for rigs on other machines"
+        )
+    return address["host"].strip("[]"), int(address["port"] or KEYPOINTS.rpartition(":")[2])
 
 
 class _Walk:

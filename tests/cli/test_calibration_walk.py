@@ -34,7 +34,7 @@ def test_a_walk_before_running_rigs_becomes_a_calibration(
     server = Connection(endpoint=f"tcp://127.0.0.1:{port}")
     rigs = threading.Thread(target=play_together, args=(clips, server, "rig"), daemon=True)
     rigs.start()
-    words = ["calibrate", "--live", "--port", str(port), "--seconds", str(SECONDS + 1)]
+    words = ["calibrate", "--server", server.endpoint, "--seconds", str(SECONDS + 1)]
     assert main([*words, "-o", str(out)]) == 0
     rigs.join(10)
     said = capsys.readouterr()
@@ -50,8 +50,10 @@ def test_a_walk_before_running_rigs_becomes_a_calibration(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "say either files of the cameras, or --live to listen to running rigs"),
-        (["a.npz", "--live"], "say either files of the cameras, or --live"),
+        ([], "say either files of the cameras, or --server URL to listen to running rigs"),
+        (["a.npz", "--server", "tcp://localhost"], "say either files of the cameras, or --server"),
+        (["--server", "cam.npz"], '--server is "cam.npz"; expected the address whose place'),
+        (["--server", "tcp://127.0.0.1:70000"], '--server is "tcp://127.0.0.1:70000"; expected'),
         (["--live", "--seconds", "0"], "--seconds is 0; expected 1 to 600"),
     ],
 )

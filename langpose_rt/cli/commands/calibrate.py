@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "calibrate cameras from somebody who walks about in front of them"
 EXAMPLE = """langpose-rt calibrate cam1.npz cam2.npz --height 1.78 -o calib.toml --picture rig.png
-  langpose-rt calibrate --live --seconds 30 --offsets -o calib.toml"""
+  langpose-rt calibrate --server tcp://127.0.0.1:5555 --seconds 30 --offsets -o calib.toml"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,9 +87,11 @@ def _clips(arguments: argparse.Namespace, lenses: "dict[str, Camera] | None") ->
     from langpose_rt.cli.arguments.clip_files import clips_of_cameras, clips_with_lenses
     from langpose_rt.cli.calibration_walk import clips_of_walk
 
-    if arguments.live == bool(arguments.files):
-        raise ConfigError("say either files of the cameras, or --live to listen to running rigs")
-    if arguments.live:
+    if (arguments.server is not None) == bool(arguments.files):
+        raise ConfigError(
+            "say either files of the cameras, or --server URL to listen to running rigs"
+        )
+    if arguments.server is not None:
         return clips_with_lenses(clips_of_walk(arguments), lenses)
     return clips_of_cameras(arguments, arguments.files, lenses)
 
