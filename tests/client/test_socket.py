@@ -73,7 +73,7 @@ def test_a_refused_connection_leaves_no_socket_open(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(context, "socket", remembering)
     with pytest.raises(ConfigError):
         ClientSocket(zmq.SUB, "nowhere", None, None)
-    assert [socket.closed for socket in made] == [True]
+    assert {socket.closed for socket in made} == {True}
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,34 @@ def test_with_a_servers_key_it_encrypts_whether_or_not_an_own_pair_is_given() ->
     ):
         assert given._socket.get(zmq.MECHANISM) == made._socket.get(zmq.MECHANISM) == zmq.CURVE
         assert plain._socket.get(zmq.MECHANISM) == zmq.NULL
+
+
+@pytest.mark.parametrize("kind", [zmq.SUB, zmq.XPUB, zmq.DEALER])
+@pytest.mark.parametrize(
+    ("server_has_keys", "words"),
+    [(True, "has keys and this client has none; give --key and --server-key, in Python key_pair"),
+     (False, "has none; leave out --key and --server-key, or start it with 'langpose-rt serve")],
+)  # fmt: skip
+def test_a_client_is_told_that_only_one_side_has_keys(
+    kind: int, server_has_keys: bool, words: str
+) -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    server = context.socket({zmq.SUB: zmq.XPUB, zmq.XPUB: zmq.SUB, zmq.DEALER: zmq.ROUTER}[kind])
+    public, secret = zmq.curve_keypair()
+    if server_has_keys:
+        server.curve_server, server.curve_publickey, server.curve_secretkey = True, public, secret
+    endpoint = f"{LOCAL}:{server.bind_to_random_port(LOCAL)}"
+    key = None if server_has_keys else public.decode()
+    try:
+        with ClientSocket(kind, endpoint, key, None) as client:
+            for call in (lambda: client._wait(None), client._receive_available):
+                with pytest.raises(LangPoseError) as caught:  # now, and from now on
+                    call()
+                assert words in str(caught.value)
+                assert endpoint in str(caught.value)
+    finally:
+        server.close(linger=0)
+        context.term()
 
 
 def test_closing_twice_is_harmless_and_a_closed_one_says_what_it_was() -> None:

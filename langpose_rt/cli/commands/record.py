@@ -54,6 +54,11 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             _record(subscriber, writer, counts, seconds)
             writer.finish()
+        except LangPoseError:  # a server with keys, where we have none
+            writer.abandon()
+            if not counts["messages"]:
+                arguments.file.unlink()
+            raise
         except OSError as error:
             writer.abandon()
             reason = (error.strerror or str(error)).lower()

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import zmq
 
 from langpose_rt.formats.recording import Recording
 from tests.commands import run_here
@@ -22,6 +23,20 @@ def test_a_wrong_option_is_one_sentence_and_leaves_no_file(
     done = run_here("record", tmp_path / "a.mcap", *words)
     assert done.code == 2
     assert sentence in done.sentence
+    assert not (tmp_path / "a.mcap").exists()
+
+
+def test_a_server_with_keys_is_one_sentence_and_leaves_no_file(tmp_path: Path) -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    server = context.socket(zmq.XPUB)
+    server.curve_server = True
+    server.curve_publickey, server.curve_secretkey = zmq.curve_keypair()
+    port = server.bind_to_random_port("tcp://127.0.0.1")
+    done = run_here("record", tmp_path / "a.mcap", "--server", f"tcp://127.0.0.1:{port}")
+    server.close(linger=0)
+    context.term()
+    assert done.code == 1
+    assert "has keys and this client has none" in done.err
     assert not (tmp_path / "a.mcap").exists()
 
 
