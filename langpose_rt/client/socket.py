@@ -80,8 +80,8 @@ class ClientSocket:
             self.close()
             raise ConfigError(f'cannot connect to "{endpoint}": {error}') from None
         self._poller = zmq.Poller()
-        for watched in (self._socket, self._handshakes):
-            self._poller.register(watched, zmq.POLLIN)
+        self._poller.register(self._socket, zmq.POLLIN)
+        self._poller.register(self._handshakes, zmq.POLLIN)
         self._mismatch = (_KEYLESS if server_key is None else _KEYED).format(endpoint)
         self._mismatched = False
 
@@ -127,7 +127,7 @@ class ClientSocket:
                 return bool(ready)
 
     def _check_keys(self) -> None:
-        while self._handshakes.get(zmq.EVENTS) & zmq.POLLIN:
+        while int(self._handshakes.get(zmq.EVENTS)) & zmq.POLLIN:
             event = parse_monitor_message(self._handshakes.recv_multipart())
             self._mismatched |= event["value"] == _MISMATCH
         if self._mismatched:
