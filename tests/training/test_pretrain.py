@@ -84,17 +84,20 @@ def test_a_run_killed_outright_and_resumed_equals_one_that_was_not(
     assert "--resume" in commands[1]["command"]
 
 
-def test_a_second_run_keeps_the_commands_of_the_first_and_resuming_does_not_start_anew(
-    inputs: list[str], tmp_path: Path
+def test_a_second_run_keeps_the_commands_of_the_first_and_a_run_that_is_over_stays_as_it_is(
+    inputs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words(inputs, tmp_path / "one", 2)) == 0
     begin = ("--start-from", str(tmp_path / "one" / WEIGHTS_FILE))
     assert main(words(inputs, tmp_path / "two", 2, *begin)) == 0
-    after_2 = checkpoint.load(tmp_path / "two" / WEIGHTS_FILE)[0].state_dict()
+    commands = checkpoint.load(tmp_path / "two" / WEIGHTS_FILE)[1]["commands"]
+    assert [item["from_step"] for item in commands] == [0, 0]
+    before = {path.name: path.read_bytes() for path in (tmp_path / "two").iterdir()}
+    capsys.readouterr()
     assert main(words(inputs, tmp_path / "two", 2, *begin, "--resume")) == 0
-    model, card = checkpoint.load(tmp_path / "two" / WEIGHTS_FILE)
-    assert [item["from_step"] for item in card["commands"]] == [0, 0, 2]
-    assert all(torch.equal(value, after_2[name]) for name, value in model.state_dict().items())
+    assert "holds a run that is over; a longer --steps" in capsys.readouterr().out
+    assert main(words(inputs, tmp_path / "two", 4, *begin)) == 2
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "two").iterdir()}
 
 
 def test_a_wrong_folder_is_one_line_and_exit_code_2(

@@ -202,7 +202,7 @@ def train(
     begun, before_s = time.monotonic(), state.used_s
     logged_at, logged_step, saved_at = begun, state.step, begun
     for batch in batches:
-        share = agree(_share(state, config), state.world)
+        share = agree(share_of_run(state, config), state.world)
         if share >= 1:
             break
         losses = _step(state, batch, config, share)
@@ -276,7 +276,8 @@ def _average(state: RunState, ema: float) -> None:
     torch._foreach_lerp_(averaged, latest, 1 - decay)
 
 
-def _share(state: RunState, config: TrainConfig) -> float:
+def share_of_run(state: RunState, config: TrainConfig) -> float:
+    """Return how much of the run is done; 1 and more is all of it."""
     if config.steps > 0:
         return state.step / config.steps
     return state.used_s / (60 * config.minutes)
@@ -285,7 +286,7 @@ def _share(state: RunState, config: TrainConfig) -> float:
 def _progress(
     state: RunState, config: TrainConfig, values: dict[str, float], frames_per_s: float
 ) -> Progress:
-    share = _share(state, config)
+    share = share_of_run(state, config)
     left_s = max(state.used_s * (1 - share) / max(share, 1e-9), 0.0)
     return Progress(
         step=state.step, share=share, frames_per_s=frames_per_s, left_s=left_s, values=values

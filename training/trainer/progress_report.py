@@ -10,18 +10,18 @@ if TYPE_CHECKING:
     from training.trainer.loop import Progress
 
 
-def report(progress: "Iterable[Progress]", out: Path) -> None:
+def report(progress: "Iterable[Progress]", out: Path, *, resumed: bool = False) -> None:
     """Show a progress bar on a terminal and plain lines elsewhere, and write all values to logs.
 
     Logs are log.jsonl and, if TensorBoard is installed, its event files. At the end a line says
-    what was written, how good it is and what comes next.
+    what was written, how good it is and what comes next. A resumed run goes on in its log.
     """
     from rich.console import Console
     from rich.progress import Progress as Bar
 
     console = Console()
     with (
-        (out / "log.jsonl").open("a") as log,
+        (out / "log.jsonl").open("a" if resumed else "w") as log,
         tensorboard(out) as board,
         Bar(console=console, disable=not console.is_terminal) as bar,
     ):

@@ -21,6 +21,7 @@ from training.trainer.loop import (
     WEIGHTS_FILE,
     RunState,
     resume_run,
+    share_of_run,
     start_from,
     start_run,
     train,
@@ -43,13 +44,18 @@ def run(stage: str, arguments: argparse.Namespace, words: str) -> None:
     state = start_run(model_config, config, aligner, world)
     card = lessons.card | {"seed": config.seed, "training": config.to_dict()}
     card["commands"] = _begin(state, arguments, out, f"{stage} {words}")
+    resumed = state.step > 0
+    if resumed and share_of_run(state, config) >= 1:
+        print(f"{out} holds a run that is over; a longer --steps or --minutes goes on with it")
+        leave(world)
+        return
     with BatchLoader(lessons.make, first=state.step, workers=config.workers) as loader:
 
         def validate(model: LangPose) -> dict[str, float]:
             return validation_mm(model, lessons.fixed)
 
         progress = train(state, loader, config, out=out, card=card, validate=validate)
-        report(progress, out)
+        report(progress, out, resumed=resumed)
     leave(world)
 
 
@@ -57,11 +63,17 @@ def _check_unused(out: Path, *, resume: bool) -> None:
     """Refuse to start a run in the folder of another one.
 
     Raises:
-        ConfigError: If the folder holds a run that is not resumed.
+        ConfigError: If the folder holds a run that is not resumed, or weights alone.
     """
-    if not resume and (out / STATE_FILE).exists():
+    state, weights = out / STATE_FILE, out / WEIGHTS_FILE
+    if state.exists() and not resume:
         raise ConfigError(
             f"{out} holds a run already; go on with it with --resume, or choose another --out"
+        )
+    if weights.exists() and not state.exists():
+        raise ConfigError(
+            f"{out} holds {WEIGHTS_FILE} without the {STATE_FILE} that --resume needs; choose "
+            f"another --out, and begin with these weights with --start-from {weights}"
         )
 
 

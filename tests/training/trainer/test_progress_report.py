@@ -44,10 +44,12 @@ def test_every_figure_goes_to_the_log_in_order(tmp_path: Path) -> None:
     assert [entry["position"] for entry in entries(tmp_path)] == [1, 0.5, 0.25]
 
 
-def test_a_resumed_run_goes_on_in_the_same_log(tmp_path: Path) -> None:
+def test_a_resumed_run_goes_on_in_the_same_log_and_another_begins_it_anew(tmp_path: Path) -> None:
     report([progress(1)], tmp_path)
-    report([progress(2)], tmp_path)
+    report([progress(2)], tmp_path, resumed=True)
     assert [entry["step"] for entry in entries(tmp_path)] == [1, 2]
+    report([progress(1)], tmp_path)
+    assert [entry["step"] for entry in entries(tmp_path)] == [1]
 
 
 def test_an_entry_is_in_the_file_before_the_next_step_is_made(tmp_path: Path) -> None:

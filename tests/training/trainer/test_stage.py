@@ -101,3 +101,12 @@ def test_a_folder_with_a_run_is_never_begun_anew(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds a run already; go on with it with --resume, or"):
         stage._check_unused(tmp_path, resume=False)
     stage._check_unused(tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_weights_without_a_state_are_never_overwritten(tmp_path: Path, resume: bool) -> None:
+    (tmp_path / "log.jsonl").write_text("{}\n")
+    stage._check_unused(tmp_path, resume=resume)  # a run that ended before it saved anything
+    (tmp_path / WEIGHTS_FILE).write_bytes(b"weights")
+    with pytest.raises(ConfigError, match=r"without the state\.pt .* begin with these weights"):
+        stage._check_unused(tmp_path, resume=resume)
