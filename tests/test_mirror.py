@@ -21,6 +21,7 @@ WITHOUT_SOURCE = {
     "test_left_behind.py": "about tests/left_behind.py",
     "test_mirror.py": "about the tests",
     "test_packaging.py": "about setup.py and pyproject.toml",
+    "test_readme_figures.py": "about tests/benchmarks/readme_figures.py and the pages it writes",
     "test_structure.py": "about the package as a whole and docs/development/architecture.md",
     "pipeline/test_pipeline_faults.py": "more of pipeline.py: overload, faults, another model",
     "pipeline/test_pipeline_honesty.py": "more of pipeline.py: no pose is silently far off",

@@ -1,12 +1,16 @@
 """How far every precision is from float32 torch on this processor, in mm on the bundled clip.
 
-    python -m tests.benchmarks.precision
+    python -m tests.benchmarks.precision [--json]
 
 To see another processor, limit this one: ATEN_CPU_CAPABILITY=avx2 (torch) and
 NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL" (NumPy 2.4). ONNX Runtime has no such switch.
 Prints machine, commit and command with the figures; asserts nothing.
 """
 
+import argparse
+import json
+
+import msgspec
 import onnx
 import torch
 from numpy._core._multiarray_umath import __cpu_features__ as numpy_features
@@ -24,14 +28,20 @@ from tests.benchmarks.origin import origin
 
 def main() -> None:
     """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    arguments = parser.parse_args()
+    reference, clip = open_backend(None, "torch", slots=1), demo_parity_clip()
+    found = {name: parity(one, reference, clip) for name, one in contenders().items()}
+    if arguments.json:
+        print(json.dumps({name: msgspec.to_builtins(one) for name, one in found.items()}))
+        return
     print(origin("python -m tests.benchmarks.precision"))
     print(f"instructions: {', '.join(processor()[1])}")
     print(f"torch uses {torch.backends.cpu.get_cpu_capability()}", end=", ")
     print(f"NumPy {'AVX-512' if numpy_features['X86_V4'] else 'at most AVX2'}")
-    reference, clip = open_backend(None, "torch", slots=1), demo_parity_clip()
-    for name, backend in contenders().items():
-        found = parity(backend, reference, clip)
-        print(f"{name:<40}{found.mean_mm:>10.4f} mm mean{found.worst_mm:>10.4f} mm worst joint")
+    for name, one in found.items():
+        print(f"{name:<40}{one.mean_mm:>10.4f} mm mean{one.worst_mm:>10.4f} mm worst joint")
 
 
 def contenders() -> dict[str, Backend]:
