@@ -167,6 +167,25 @@ def test_every_relative_link_leads_to_a_file(document: Path) -> None:
             assert (document.parent / target.partition("#")[0]).exists(), target
 
 
+@pytest.mark.parametrize(
+    ("word", "explained"),
+    [("MPJPE", "mean distance of a joint"), ("sigma", "standard deviation"),
+     ("p99", "of a hundred"), ("shed", "left out"), ("epoch", "starts? of a publisher")],
+)  # fmt: skip
+def test_a_page_explains_its_words_or_links_to_the_glossary(word: str, explained: str) -> None:
+    found = 0
+    for document in documents():
+        text = document.read_text(encoding="utf-8")
+        prose = " ".join(_CODE_SPAN.sub("", _CODE_BLOCK.sub("", text)).split())
+        if "docs" in document.parts and "decisions" in document.parts:
+            continue
+        if re.search(rf"\b{word}s?\b", prose):
+            found += 1
+            linked = "glossary.md" in text and document.name != "README.md"
+            assert linked or re.search(explained, prose), name_of(document)
+    assert found
+
+
 def test_every_path_that_is_named_exists() -> None:
     places = [place for place in everything_shown() if _PATH.fullmatch(place.text)]
     assert len(places) > 20
