@@ -1,4 +1,7 @@
-"""A server in a child process, for commands that measure one: `demo`, `bench` and `doctor`."""
+"""A server in a child process, for commands that measure one: `demo`, `bench` and `doctor`.
+
+`own_command` starts any command of this package; a cluster starts its lifters with it.
+"""
 
 import contextlib
 import json
@@ -13,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+import langpose_rt
 from langpose_rt.errors import ConfigError, LangPoseError
 
 _START_S = 60.0
@@ -57,6 +61,20 @@ def resident_mb(pid: int | str = "self") -> float | None:
     return None
 
 
+def own_command() -> list[str]:
+    """Return the words that start `langpose-rt` from the very package that this process runs.
+
+    ``python -m`` looks in the working folder first, and in a checkout would find the sources there
+    instead of the installed package with its compiled extension.
+    """
+    place = str(Path(langpose_rt.__file__).parents[1])
+    script = (
+        f"import sys; sys.path.insert(0, {place!r}); from langpose_rt.cli.main import main; "
+        "sys.exit(main())"
+    )
+    return [sys.executable, "-c", script]
+
+
 @contextlib.contextmanager
 def child_server(options: Sequence[str]) -> Iterator[ChildServer]:
     """Run ``langpose-rt serve`` on free ports until the block ends.
@@ -71,7 +89,7 @@ def child_server(options: Sequence[str]) -> Iterator[ChildServer]:
     words = ("serve", "--port", "0", "--http-port", "0", "--json", *options)
     with tempfile.TemporaryFile("w+") as log:  # a pipe without a reader would fill up
         process = subprocess.Popen(  # noqa: S603 - this package
-            [sys.executable, "-m", "langpose_rt", *words],
+            [*own_command(), *words],
             stdin=subprocess.DEVNULL,  # without a terminal SIGHUP reloads the model
             stdout=subprocess.PIPE,
             stderr=log,

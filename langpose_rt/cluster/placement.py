@@ -9,12 +9,12 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from langpose_rt.benchmark.child_server import own_command
 from langpose_rt.errors import ConfigError
 
 RESTART_S = 0.5
@@ -181,7 +181,7 @@ class ProcessPlacement:
                 pause_s = min(2 * pause_s, LONGEST_RESTART_S)
 
     def _spawn(self, lifter: str) -> "subprocess.Popen[str]":
-        words = [sys.executable, "-m", "langpose_rt", "--log-level", "warning"]
+        words = [*own_command(), "--log-level", "warning"]
         words += ["serve", *LIFTER_OPTIONS, "--name", lifter, *self._options]
         with self._lock:
             process = self._processes[lifter] = subprocess.Popen(  # noqa: S603 - this package
