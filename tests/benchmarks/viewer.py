@@ -2,8 +2,8 @@
 
 python -m tests.benchmarks.viewer --persons 8 --repeats 4 --seconds 5
 
-Blocks without and with a page in Chromium take turns; at the end the browser is frozen (SIGSTOP)
-while a subscriber counts that its poses go on.
+Blocks without a page in Chromium, with one, and with one that shows 2D take turns; at the end the
+browser is frozen (SIGSTOP) while a subscriber counts that its poses go on.
 """
 
 import argparse
@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=4)
     parser.add_argument("--frozen-s", type=float, default=25.0)
     arguments = parser.parse_args()
-    without, with_page, lags = [], [], []
+    without, with_page, with_2d, lags = [], [], [], []
     with (
         child_server([]) as server,
         crowd(server, arguments.persons, arguments.rate_hz),
@@ -125,9 +125,17 @@ def main() -> None:
             time.sleep(_SETTLE_S)
             with_page.append(cpu_share(server, arguments.seconds))
             lags += lag_frames(page, poses, arguments.seconds)
+            page.click("#twod")
+            page.wait_for_selector("#pictures figure[data-people]")
+            time.sleep(_SETTLE_S)
+            with_2d.append(cpu_share(server, arguments.seconds))
         print(origin("python -m tests.benchmarks.viewer " + shlex.join(sys.argv[1:])))
         print(f"{arguments.persons} people x {arguments.rate_hz:g} Hz")
-        for name, shares in (("no page", without), ("one page", with_page)):
+        for name, shares in (
+            ("no page", without),
+            ("one page", with_page),
+            ("one page with 2D", with_2d),
+        ):
             percent = 100 * np.array(shares)
             low, middle = percent.min(), np.median(percent)
             print(f"server with {name}: {low:.1f} min / {middle:.1f} median % of a core")

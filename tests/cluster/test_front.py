@@ -63,8 +63,11 @@ class Cluster:
         endpoint = f"tcp://{LOCAL}:{self.front.ports.control}"
         return ControlClient(endpoint, timeout_s=20.0, **options)  # type: ignore[arg-type]
 
+    def url(self, path: str) -> str:
+        return f"http://{LOCAL}:{self.front.ports.http}{path}"
+
     def page(self, path: str) -> str:
-        with urlopen(f"http://{LOCAL}:{self.front.ports.http}{path}", timeout=20) as answer:
+        with urlopen(self.url(path), timeout=20) as answer:
             return str(answer.read().decode())
 
 
@@ -169,6 +172,8 @@ def test_rigs_and_consumers_see_one_server(cluster: Cluster) -> None:
         with cluster.control() as control:
             hello, status = control.hello(), control.status()
         metrics = cluster.page("/metrics")
+        with urlopen(cluster.url("/live/2d"), timeout=20) as live:
+            told = next(line for line in live if line.startswith(b'data: [{"name":'))
         with PoseSubscriber(f"tcp://{LOCAL}:{cluster.front.ports.poses}", "rig1") as poses:
             message = poses.receive(20.0)
     answered_once(run)
@@ -177,6 +182,7 @@ def test_rigs_and_consumers_see_one_server(cluster: Cluster) -> None:
     assert {stream["rig"] for stream in status["streams"]} <= set(RIGS)
     assert [lifter["lifter"] for lifter in status["lifters"]] == [f"lifter-{n}" for n in range(3)]
     assert "langpose_front_frames_total" in metrics
+    assert json.loads(told.removeprefix(b"data: "))[0]["name"] in {f"{rig}/cam0" for rig in RIGS}
     assert message is not None
     assert message.rig == "rig1"
     assert {topic.split(b"/")[0] for topic in run.topics} >= {b"pose3d", b"hb", b"schema"}

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -280,13 +280,13 @@ def test_a_recording_is_saved_as_a_file_that_convert_reads(page: Any, tmp_path: 
 
 def test_what_was_recorded_until_the_server_went_is_saved(page: Any, tmp_path: Path) -> None:
     pytest.importorskip("mcap", reason="pip install '.[record]'")
-    with told(standing(1)) as url:
-        page.goto(url)
+    with ExitStack() as server:
+        page.goto(server.enter_context(told(standing(1))))
         page.click("#record")
         shows(page, "#record", "Stop and save · 1 s")
-        waiting = page.expect_download()
-        saved = waiting.__enter__()
-    waiting.__exit__(None, None, None)
+        with page.expect_download() as saved:
+            server.close()
+    shows(page, "#recorded", "The server has ended the recording.", "The recording has ended:")
     saved.value.save_as(tmp_path / "page.mcap")
     assert len(tracks_from_recording(Recording(tmp_path / "page.mcap"))) == 1
 

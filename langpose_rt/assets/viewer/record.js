@@ -1,15 +1,18 @@
 // Saves what the server publishes while the button is pressed, as the file that `langpose-rt record` writes.
 const MOST_BYTES = 512 << 20, OWN = { "X-Langpose": "viewer" };
 const button = document.getElementById("record"), said = document.getElementById("recorded");
-let token = null;
+let token = null, asked = false;  // asked to end
 
 button.addEventListener("click", () => {
-  if (token) fetch(`/recording?${token}`, { headers: OWN }).catch(() => {});  // the rest of the file follows
-  else if (button.getAttribute("aria-pressed") === "false") record();
+  if (token) {
+    asked = true;
+    fetch(`/recording?${token}`, { headers: OWN }).catch(() => {});  // the rest of the file follows
+  } else if (button.getAttribute("aria-pressed") === "false") record();
 });
 async function record() {
   const pieces = [], begun = Date.now();
   let bytes = 0, sentence = "";
+  asked = false;
   show(true, 0);
   try {
     const answer = await fetch("/recording", { headers: OWN });
@@ -25,6 +28,7 @@ async function record() {
         await reader.cancel();
       }
     }
+    if (!asked && !sentence) sentence = "The server has ended the recording. ";
   } catch (error) {
     sentence = `The recording has ended: ${error.message}. `;
   }
