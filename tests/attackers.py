@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -168,19 +169,56 @@ def endless_parts(server: ChildServer, over: threading.Event) -> None:
         _raw_parts(server, part, over)
 
 
-def _raw_parts(server: ChildServer, part: bytes, over: threading.Event) -> None:
-    """Speak ZMTP 3.0 as a PUB, and send one message that does not end."""
-    where = "127.0.0.1", int(server.announcement["port"])
-    greeting = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
-    ready = b"\x05READY\x0bSocket-Type\x00\x00\x00\x03PUB"
-    header = b"\x03" + len(part).to_bytes(8, "big")
-    with contextlib.suppress(OSError), socket.create_connection(where, timeout=5) as peer:
+@contextmanager
+def raw_peer(port: int, kind: bytes) -> Iterator[socket.socket]:
+    """A connection that has greeted as ZMTP 3.1 wants it, as a socket of this kind.
+
+    Raises:
+        OSError: If nobody answers.
+    """
+    greeting = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
+    ready = b"\x05READY\x0bSocket-Type" + len(kind).to_bytes(4, "big") + kind
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as peer:
         peer.sendall(greeting + b"\x04" + bytes([len(ready)]) + ready)
+        left = len(greeting)
+        while left:
+            left -= len(peer.recv(left)) or left
+        header = peer.recv(2)
+        peer.recv(header[1])
+        yield peer
+
+
+def _raw_parts(server: ChildServer, part: bytes, over: threading.Event) -> None:
+    """Send one message that does not end."""
+    header = b"\x03" + len(part).to_bytes(8, "big")
+    with contextlib.suppress(OSError), raw_peer(int(server.announcement["port"]), b"PUB") as peer:
         for _ in range(1500):
             if over.is_set():
                 return
             peer.sendall(header)
             peer.sendall(part)
+
+
+def reset_behind(port: int, kind: bytes) -> None:
+    """Send small messages and heartbeats until nobody reads them, then reset the connection."""
+    heartbeat, small = b"\x04\x07\x04PING\x00\x00", b"\x00\x01x"
+    block = (20 * small + heartbeat) * 50
+    until_s = time.monotonic() + 0.3
+    with contextlib.suppress(OSError), raw_peer(port, kind) as peer:
+        peer.settimeout(0.05)
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        while time.monotonic() < until_s:
+            peer.sendall(block)
+
+
+def resets(port: str, kind: bytes) -> Attack:
+    """Return a peer that does so again and again."""
+
+    def attack(server: ChildServer, over: threading.Event) -> None:
+        while not over.wait(0.01):
+            reset_behind(int(server.announcement[port]), kind)
+
+    return attack
 
 
 def subscriptions(length: int, *, taken_back: bool = False) -> Attack:
@@ -318,6 +356,9 @@ ATTACKS: dict[str, tuple[Attack, ...]] = {
     "sixty crowds": (cameras(60, 64, rigs=60, rate_hz=10.0),),
     "connections": (connections(1500),),
     "noise": (noise,),
+    "resets": (resets("port", b"PUB"),) * 3,
+    "resets of requests": (resets("control_port", b"DEALER"),) * 3,
+    "resets of subscriptions": (resets("output_port", b"SUB"),) * 3,
     "a crowd that dies": (people("a crowd that dies"),),
     "ids that change": (people("ids that change"),),
     "four ghosts": (people("four ghosts"),),

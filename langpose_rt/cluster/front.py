@@ -281,7 +281,7 @@ class Front(SocketServer):
         self._follow_drains(now_ns)
         self._send_on(self.table.tick(now_ns))
         self._faults.rigs_reconnected(*rigs.reconnect_silent(time.monotonic()))
-        if schemas_wanted(poses):
+        if schemas_wanted(poses, self._subscriptions):
             self._announcer.want_schemas()
         outgoing = []
         if self._announcer.heartbeat_due(now_ns):

@@ -1,8 +1,9 @@
 """Connections: limits how many peers there are, and how much one of them may send.
 
 ZeroMQ limits the length of one part of a message, not the number of parts, nor the subscriptions
-of a peer, nor connections. Linux counts the bytes of every connection; from these counts a peer
-beyond a limit is found here and cut. It may connect again. On other systems nothing is limited.
+of a peer, nor connections; and its limit of waiting messages is a danger to the process
+(`sockets.py`). Linux counts the bytes of every connection; from these counts a peer beyond a limit
+is found here and cut. It may connect again. On other systems nothing is limited.
 """
 
 import contextlib
@@ -12,51 +13,103 @@ import socket
 import stat
 import struct
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+import zmq
+
+from langpose_rt.protocol.control import Ports
 from langpose_rt.protocol.header import RejectReason
+from langpose_rt.server.door import Door
 
 MAX_CONNECTIONS = 1024
 """Connections at once, where there are descriptors for twice as many."""
 
-UNTAKEN_BYTES = 32 << 20
-"""A peer on the keypoint port may send so much before a whole message of it has been taken."""
+WAITING_BYTES, ALL_WAITING_BYTES = 8 << 20, 32 << 20
+"""Bytes of one rig's messages that may wait to be read, eight of the largest, and of all rigs'."""
 
-POSE_BYTES, POSE_BYTES_PER_S = 128 << 10, 4 << 10
-"""Subscriptions that a consumer may send at once, and heartbeats and subscriptions after that."""
+WAITING_REQUEST_BYTES, ALL_WAITING_REQUEST_BYTES = 64 << 10, 256 << 10
+"""Likewise on the control port."""
 
-CONTROL_BYTES, CONTROL_BYTES_PER_S = 1 << 20, 256 << 10
-"""Requests that a peer on the control port may send at once, and after that."""
+POSE_BYTES, POSE_BYTES_PER_S, ALL_POSE_BYTES = 128 << 10, 4 << 10, 1 << 20
+"""Subscriptions that a consumer may send at once, and after that, read or not; and all of them."""
 
 POLL_S, MANY_POLL_S = 0.02, 0.1
 _MANY = 100
+_FULL_S = 1.0
+_COMMAND_BYTES_PER_S = 1 << 10
+"""Handshakes and heartbeats, which nobody takes."""
+
+_SEALED_BYTES = 33
+_SHORT_BYTES, _LONG_BYTES, _SHORTEST_LONG = 2, 9, 256
 _TCP_INFO_BYTES, _RECEIVED = 136, struct.Struct("=Q")
 _RECEIVED_AT = 128
 """Place of tcpi_bytes_received in Linux's struct tcp_info, since Linux 4.1."""
+
+NO_CONNECTION = -1
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ByteLimit:
-    """Bytes that a peer of one port may send.
+    """Bytes that peers of one port may send.
 
     Attributes:
-        burst: At once.
-        per_s: And then every second; with 0 the count begins anew with every message taken.
+        burst: One peer, at once.
+        per_s: And then every second.
+        together: All peers together, while messages wait for long.
     """
 
     burst: int
-    per_s: int = 0
+    per_s: int
+    together: int
 
 
-LIMITS = (
-    ByteLimit(burst=UNTAKEN_BYTES),
-    ByteLimit(burst=POSE_BYTES, per_s=POSE_BYTES_PER_S),
-    ByteLimit(burst=CONTROL_BYTES, per_s=CONTROL_BYTES_PER_S),
+KEYPOINT_LIMIT = ByteLimit(
+    burst=WAITING_BYTES, per_s=_COMMAND_BYTES_PER_S, together=ALL_WAITING_BYTES
 )
-"""Of the ports of keypoints, poses and control."""
+POSE_LIMIT = ByteLimit(burst=POSE_BYTES, per_s=POSE_BYTES_PER_S, together=ALL_POSE_BYTES)
+CONTROL_LIMIT = ByteLimit(
+    burst=WAITING_REQUEST_BYTES, per_s=_COMMAND_BYTES_PER_S, together=ALL_WAITING_REQUEST_BYTES
+)
+
+
+class Taken:
+    """What was read from one port: bytes by connection, and how often nothing was left.
+
+    The thread that reads the port writes here; another one reads it.
+    """
+
+    def __init__(self) -> None:
+        self.emptied = 0
+        self._bytes: Counter[int] = Counter()
+
+    def add(self, frame: zmq.Frame, sizes: Iterable[int], *, sealed: bool) -> int:
+        """Count a message as it was on the wire.
+
+        Args:
+            frame: Its first part, which knows the connection.
+            sizes: Bytes of all parts that were on the wire.
+            sealed: True on a socket with keys.
+
+        Returns:
+            The descriptor of the connection, or NO_CONNECTION.
+        """
+        try:
+            descriptor = int(frame.get(zmq.SRCFD))
+        except (zmq.ZMQError, TypeError, ValueError):
+            return NO_CONNECTION
+        for size in sizes:
+            body = size + _SEALED_BYTES if sealed else size
+            self._bytes[descriptor] += body + (
+                _SHORT_BYTES if body < _SHORTEST_LONG else _LONG_BYTES
+            )
+        return descriptor
+
+    def by_descriptor(self) -> dict[int, int]:
+        """Return the bytes read, by descriptor; who has one takes over the count of the last."""
+        return dict(self._bytes)
 
 
 @dataclass(slots=True)
@@ -71,24 +124,57 @@ class _Connection:
     taken: int = 0
 
 
+def connection_limits(
+    ports: Ports,
+    taken: tuple[Taken, Taken, Taken],
+    on_cut: Callable[[RejectReason, str], None],
+    connect: Iterable[str] = (),
+) -> "ConnectionLimits":
+    """Return the limits of a server.
+
+    Args:
+        ports: On which it listens.
+        taken: What is read from rigs, of subscriptions, and of requests.
+        on_cut: Receives the reason and a sentence for every peer that is cut.
+        connect: Endpoints of the rigs that it connects to.
+    """
+    limits = {
+        ports.keypoints: KEYPOINT_LIMIT,
+        ports.poses: POSE_LIMIT,
+        ports.control: CONTROL_LIMIT,
+    }
+    theirs = (endpoint.rpartition(":")[2] for endpoint in connect)
+    called = {int(port): ports.keypoints for port in theirs if port.isdecimal()}
+    read = dict(zip((ports.keypoints, ports.poses, ports.control), taken, strict=True))
+    return ConnectionLimits(limits, read, most_connections(), on_cut, called)
+
+
 class ConnectionLimits:
     """Finds and cuts peers beyond a limit; one thread calls `poll`.
 
     Args:
         limits: By local port.
-        taken: Messages taken so far, by the descriptor of their connection.
+        taken: What is read, by local port; bytes that were read do not count.
         most: Connections at once on all ports together.
         on_cut: Receives the reason and a sentence for every peer that is cut.
+        called: Local ports whose limits hold for rigs that this process connects to, by the port
+            of the rig.
     """
 
     def __init__(
         self,
         limits: Mapping[int, ByteLimit],
-        taken: Mapping[int, int],
+        taken: Mapping[int, Taken],
         most: int,
         on_cut: Callable[[RejectReason, str], None],
+        called: Mapping[int, int] | None = None,
     ) -> None:
         self._limits, self._taken, self._most, self._on_cut = limits, taken, most, on_cut
+        self._called = called or {}
+        self._doors = {port: Door(port) for port in taken}
+        self._full_s = dict.fromkeys(taken, 0.0)
+        self._emptied = dict.fromkeys(taken, 0)
+        self._before: dict[int, dict[int, int]] = {port: {} for port in taken}
         self._found: dict[tuple[int, int], _Connection | None] = {}
         self._accepted = 0
 
@@ -104,13 +190,21 @@ class ConnectionLimits:
             elapsed_s: Since the last call.
         """
         self._find()
-        over = [name for name, one in self._ours() if self._is_over(name[0], one, elapsed_s)]
+        for port in self._doors:
+            self._open_or_close(port, elapsed_s)
+        read = {port: taken.by_descriptor() for port, taken in self._taken.items()}
+        over = [
+            name
+            for name, one in self._ours()
+            if self._is_over(name[0], one, read[one.port].get(name[0], 0), elapsed_s)
+        ]
+        self._before = read
         for name in over:
             one = self._found[name]
             if one is not None:
                 detail = (
-                    f"a peer at {one.address} sent more than {self._limits[one.port].burst >> 10} "
-                    "KiB that is no message within the limits, and was cut"
+                    f"a peer at {one.address} sent more than {self._burst(one.port) >> 10} KiB "
+                    "beyond what could be read, and was cut"
                 )
                 self._cut(name[0], RejectReason.TOO_MUCH_SENT, detail)
         ours = [(name, one) for name, one in self._ours() if name not in over]
@@ -125,8 +219,34 @@ class ConnectionLimits:
             self._cut(newest[0][0], RejectReason.TOO_MANY_CONNECTIONS, detail)
 
     def close(self) -> None:
-        """Forget all connections."""
+        """Forget all connections, and let newcomers in."""
         self._found.clear()
+        for door in self._doors.values():
+            door.open()
+
+    def _open_or_close(self, port: int, elapsed_s: float) -> None:
+        """Let nobody in at a port whose messages have waited for long.
+
+        Who floods and leaves comes back at once; what waits could only grow.
+        """
+        emptied = self._taken[port].emptied
+        if emptied != self._emptied[port]:
+            self._emptied[port], self._full_s[port] = emptied, 0.0
+            self._doors[port].open()
+            return
+        self._full_s[port] += elapsed_s
+        if self._full_s[port] > _FULL_S:
+            self._doors[port].close()
+
+    def _burst(self, port: int) -> int:
+        """Return what one peer of a port may send beyond what is read."""
+        limit = self._limits[port]
+        if self._doors[port].closed:
+            return min(limit.burst, limit.together // max(self._peers(port), 1))
+        return limit.burst
+
+    def _peers(self, port: int) -> int:
+        return sum(one.port == port for _, one in self._ours())
 
     def _ours(self) -> Iterator[tuple[tuple[int, int], _Connection]]:
         return ((name, one) for name, one in self._found.items() if one is not None)
@@ -142,24 +262,24 @@ class ConnectionLimits:
         """Return a new connection, or None for a socket that is none of ours."""
         with contextlib.suppress(OSError, ValueError), borrowed(descriptor) as one:
             if one.family in (socket.AF_INET, socket.AF_INET6):
-                port, address = one.getsockname()[1], str(one.getpeername()[0])
+                port, (address, theirs, *_) = one.getsockname()[1], one.getpeername()
+                if port not in self._limits:
+                    port = self._called.get(theirs, port)
                 if port in self._limits:
                     self._accepted += 1
-                    taken = self._taken.get(descriptor, 0)
+                    taken = self._before[port].get(descriptor, 0)
                     return _Connection(port, address, self._accepted, taken=taken)
         return None
 
-    def _is_over(self, descriptor: int, one: _Connection, elapsed_s: float) -> bool:
+    def _is_over(self, descriptor: int, one: _Connection, taken: int, elapsed_s: float) -> bool:
         """Count what a peer has sent since the last call; return True beyond the limit."""
         received = _received(descriptor)
         if received is None:
             return False
-        limit, taken = self._limits[one.port], self._taken.get(descriptor, 0)
-        one.counted = max(one.counted - elapsed_s * limit.per_s, 0) + received - one.received
-        one.received = received
-        if not limit.per_s and taken != one.taken:
-            one.taken, one.counted = taken, 0.0
-        return one.counted > limit.burst
+        forgiven = elapsed_s * self._limits[one.port].per_s + taken - one.taken
+        one.counted = max(one.counted + received - one.received - forgiven, 0)
+        one.received, one.taken = received, taken
+        return one.counted > self._burst(one.port)
 
     def _cut(self, descriptor: int, reason: RejectReason, detail: str) -> None:
         with contextlib.suppress(OSError), borrowed(descriptor) as one:

@@ -191,7 +191,7 @@ class Server(SocketServer):
             if not self.pipeline.waiting:
                 self._wake_lift.wait(self._idle_s())
             self._wake_lift.clear()
-            if schemas_wanted(socket):
+            if schemas_wanted(socket, self._subscriptions):
                 self.pipeline.want_schemas()
             self._publish(socket, self.pipeline.promote_shadow)
             self._publish(socket, self.pipeline.step)

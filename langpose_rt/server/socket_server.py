@@ -14,7 +14,7 @@ import secrets
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property, partial
@@ -29,7 +29,7 @@ from langpose_rt.protocol.control import LoadedCameras, Ports
 from langpose_rt.protocol.header import MAX_UINT
 from langpose_rt.security.keyring import Keyring
 from langpose_rt.server.config import ServerConfig
-from langpose_rt.server.connections import LIMITS, ConnectionLimits, most_connections
+from langpose_rt.server.connections import ConnectionLimits, Taken, connection_limits
 from langpose_rt.server.control_api import ControlApi, DutyCycle
 from langpose_rt.server.http import HealthServer
 from langpose_rt.server.socket_types import SocketTypeMonitor
@@ -81,6 +81,7 @@ class SocketServer(ABC):
         self._draining, self._stopping = threading.Event(), threads.stopping
         self._done = threads.ended[last_thread]
         self._lifecycle = threading.RLock()
+        self._requests, self._subscriptions = Taken(), Taken()
 
     @property
     @abstractmethod
@@ -145,7 +146,8 @@ class SocketServer(ABC):
             log.warning(sentence)
         if authenticator is not None:
             self._threads.start("authentication", self._authenticate, authenticator)
-        limits = self._limits(rigs.taken)
+        taken = rigs.taken, self._subscriptions, self._requests
+        limits = connection_limits(self.ports, taken, self._faults.peer_rejected, config.connect)
         self._threads.start("connections", partial(self._limit_connections, limits), types)
         self._threads.start("control", self._control, sockets.requests)
         if self._health is not None:
@@ -226,11 +228,6 @@ class SocketServer(ABC):
             self._threads.progressed("authentication")
             authenticator.poll(IDLE_MS)
 
-    def _limits(self, taken: Mapping[int, int]) -> ConnectionLimits:
-        ports = self.ports.keypoints, self.ports.poses, self.ports.control
-        limits = dict(zip(ports, LIMITS, strict=True))
-        return ConnectionLimits(limits, taken, most_connections(), self._faults.peer_rejected)
-
     def _limit_connections(self, limits: ConnectionLimits, types: SocketTypeMonitor) -> None:
         last_s = time.monotonic()
         while not (self._stopping.wait(limits.poll_s) or self._done.is_set()):
@@ -248,7 +245,7 @@ class SocketServer(ABC):
             socket.poll(IDLE_MS)
             began_s = time.monotonic()
             for _ in range(_REQUESTS_PER_POLL):
-                if (message := received_with_name(socket, self.keyring)) is None:
+                if (message := received_with_name(socket, self.keyring, self._requests)) is None:
                     break
                 parts, sender = message
                 self._send(socket, partial(api.answer, parts, sender=sender))

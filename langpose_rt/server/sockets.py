@@ -3,7 +3,8 @@
 This module does not parse messages. Threads are in `server.py`, authentication is in `zap.py`.
 """
 
-from collections import Counter, deque
+import sys
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +17,7 @@ from langpose_rt.protocol.control import Ports
 from langpose_rt.protocol.header import MAX_HEADER_BYTES, MAX_MESSAGE_BYTES, MAX_PARTS
 from langpose_rt.security.keyring import Keyring
 from langpose_rt.server.config import ServerConfig
+from langpose_rt.server.connections import NO_CONNECTION, Taken
 from langpose_rt.server.peer_budget import (
     SAVED_BEHIND_FRONT,
     SAVED_WINDOWS,
@@ -25,17 +27,8 @@ from langpose_rt.server.peer_budget import (
 
 Socket = zmq.Socket[bytes]
 
-RECEIVE_HWM = 128
-"""Messages a rig may have waiting; its further ones wait on its side. ZeroMQ counts no bytes."""
-
 SEND_HWM = 64
 """Messages a subscriber may lag behind before losing some."""
-
-HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 500, 1500
-"""A frozen peer is disconnected after about two seconds."""
-
-REQUEST_HWM = 16
-"""Requests a peer may have waiting; its further ones wait on its side."""
 
 MAX_SUBSCRIPTION_BYTES = 512
 """Longest topic of a subscription, and longest part of a handshake."""
@@ -45,35 +38,33 @@ SUBSCRIPTIONS_PER_READ = 256
 
 MAX_TOPIC_BYTES = 150
 _SCHEMA = b"schema/"
-_NO_CONNECTION = -1
+_UNCOUNTED_HWM = 128
 
 _PEER_OPTIONS: dict[int, int | bytes] = {
     zmq.LINGER: 0,
-    zmq.HEARTBEAT_IVL: HEARTBEAT_MS,
-    zmq.HEARTBEAT_TIMEOUT: HEARTBEAT_TIMEOUT_MS,
-    zmq.HEARTBEAT_TTL: HEARTBEAT_TIMEOUT_MS,
     zmq.TCP_KEEPALIVE: 1,
-}
-_NO_HEARTBEATS: dict[int, int | bytes] = {
-    zmq.HEARTBEAT_IVL: 0,
     zmq.TCP_KEEPALIVE_IDLE: 5,
     zmq.TCP_KEEPALIVE_INTVL: 5,
     zmq.TCP_KEEPALIVE_CNT: 3,
+    zmq.TCP_MAXRT: 10_000,
+    zmq.RCVHWM: 0 if sys.platform == "linux" else _UNCOUNTED_HWM,
 }
-"""For sockets whose queue of received messages can be full: libzmq aborts the process if the peer
-of a full one ends and a heartbeat is due [libzmq#3937]. The queue of an XPUB has no limit; what a
-consumer sends is limited in `connections.py`."""
+"""libzmq aborts the process if a connection is reset while its queue of received messages is full
+and a heartbeat is among what waits behind it, or is due [libzmq#3937, libzmq#4364]; any peer can
+bring that about. So on Linux no queue here has a limit of ZeroMQ's: `connections.py` cuts peers
+whose messages wait. And nobody is sent heartbeats, which endanger consumers: TCP finds peers that
+are gone."""
 
 _OPTIONS: dict[int, dict[int, int | bytes]] = {
     # Messages of unknown topics are rejected and counted, so everything is subscribed to.
-    zmq.SUB: {zmq.MAXMSGSIZE: MAX_MESSAGE_BYTES, zmq.RCVHWM: RECEIVE_HWM, zmq.SUBSCRIBE: b""},
+    zmq.SUB: {zmq.MAXMSGSIZE: MAX_MESSAGE_BYTES, zmq.RCVHWM: 0, zmq.SUBSCRIBE: b""},
     zmq.XPUB: {
         zmq.MAXMSGSIZE: MAX_SUBSCRIPTION_BYTES,
         zmq.SNDHWM: SEND_HWM,
         zmq.RCVHWM: 0,
         zmq.XPUB_VERBOSE: 1,
     },
-    zmq.ROUTER: {zmq.MAXMSGSIZE: MAX_HEADER_BYTES, zmq.RCVHWM: REQUEST_HWM, zmq.SNDHWM: SEND_HWM},
+    zmq.ROUTER: {zmq.MAXMSGSIZE: MAX_HEADER_BYTES, zmq.RCVHWM: 0, zmq.SNDHWM: SEND_HWM},
 }
 
 
@@ -152,8 +143,6 @@ def listening_socket(
     socket = context.socket(kind)
     is_ipv6 = ":" in bind
     options = _PEER_OPTIONS | _OPTIONS[kind] | {zmq.IPV6: int(is_ipv6)}
-    if kind != zmq.XPUB:
-        options = options | _NO_HEARTBEATS
     for name, value in options.items():
         socket.set(name, value)
     if guard is not None:
@@ -191,7 +180,7 @@ def connected_socket(context: "zmq.Context[Socket]", endpoint: str) -> Socket:
     try:
         if endpoint.startswith("tcp:") and port.isdecimal() and int(port) > 65535:
             raise ValueError("ports end at 65535")  # ZeroMQ takes it for another one
-        for name, value in (_PEER_OPTIONS | _OPTIONS[zmq.SUB] | _NO_HEARTBEATS).items():
+        for name, value in (_PEER_OPTIONS | _OPTIONS[zmq.SUB]).items():
             socket.set(name, value)
         socket.connect(endpoint)
     except (zmq.ZMQError, ValueError) as error:
@@ -211,42 +200,35 @@ def received(socket: Socket) -> list[bytes] | None:
         return None
 
 
-def received_with_key(socket: Socket) -> tuple[list[bytes], str] | None:
-    """Return the next message of an authenticated socket, with the public key of its sender."""
-    try:
-        first = socket.recv(zmq.NOBLOCK, copy=False)  # only a Frame knows who sent it
-    except zmq.Again:
-        return None
-    return _whole(socket, first.bytes), str(first.get("User-Id"))
-
-
 def received_with_name(
-    socket: Socket, keyring: Keyring | None
+    socket: Socket, keyring: Keyring | None, taken: Taken
 ) -> tuple[list[bytes], str | None] | None:
-    """Return the next message with the name that its sender's key is pinned to.
+    """Return the next request with the name that its sender's key is pinned to.
 
     Args:
-        socket: Authenticated, if there is a keyring.
+        socket: A ROUTER, authenticated if there is a keyring.
         keyring: Maps public keys to names; None where there are no keys.
+        taken: Counts what is read.
 
     Returns:
         The parts, and the name: empty if the key is not allowed any more, None without a keyring.
     """
-    if keyring is None:
-        parts = received(socket)
-        return None if parts is None else (parts, None)
-    if (message := received_with_key(socket)) is None:
+    if (frames := _frames(socket)) is None:
+        taken.emptied += 1
         return None
-    return message[0], keyring.name_of(message[1])
+    on_wire = map(len, frames[1:])  # the first part is the ROUTER's own
+    taken.add(frames[0], on_wire, sealed=keyring is not None)
+    return [frame.bytes for frame in frames], _sender_of(frames[0], keyring)
 
 
-def schemas_wanted(socket: Socket) -> bool:
+def schemas_wanted(socket: Socket, taken: Taken) -> bool:
     """Read new subscriptions, so that they do not pile up; return True if one is to schemas."""
     wanted = False
     for _ in range(SUBSCRIPTIONS_PER_READ):
         try:
             message = socket.recv(zmq.NOBLOCK)
         except zmq.Again:
+            taken.emptied += 1
             break
         topic = message[1:]
         begins = topic.startswith(_SCHEMA) or _SCHEMA.startswith(topic)
@@ -269,12 +251,9 @@ def _frames(socket: Socket) -> list[zmq.Frame] | None:
     return frames
 
 
-def _connection_of(frame: zmq.Frame) -> int:
-    """Return the descriptor of the connection that a frame came by, or _NO_CONNECTION."""
-    try:
-        return int(frame.get(zmq.SRCFD))
-    except (zmq.ZMQError, TypeError, ValueError):
-        return _NO_CONNECTION
+def _sender_of(frame: zmq.Frame, keyring: Keyring | None) -> str | None:
+    """Return the name that the key of a frame's sender is pinned to; only a Frame knows it."""
+    return None if keyring is None else keyring.name_of(str(frame.get("User-Id")))
 
 
 def _whole(socket: Socket, first: bytes) -> list[bytes]:
@@ -303,7 +282,7 @@ class RigSockets:
             sender wants more than an even share of the thread's time while others want it too.
 
     Attributes:
-        taken: Messages taken so far, by the descriptor of their connection.
+        taken: Counts what is read.
 
     Raises:
         ConfigError: If an endpoint is none.
@@ -320,8 +299,8 @@ class RigSockets:
     ) -> None:
         self._keyring, self._on_passed_over = keyring, on_passed_over
         self._behind_front = config.behind_front or config.pipeline.front is not None
-        self.taken: Counter[int] = Counter()
-        self._peer: Peer = _NO_CONNECTION
+        self.taken = Taken()
+        self._peer: Peer = NO_CONNECTION
         self._size_bytes = 0
         saved = SAVED_BEHIND_FRONT if self._behind_front else SAVED_WINDOWS
         self._budget = PeerBudget(0, saved)
@@ -342,6 +321,7 @@ class RigSockets:
     def wait(self, timeout_ms: int) -> bool:
         """Wait for a message; return False after the timeout."""
         if not self._poller.poll(0):
+            self.taken.emptied += 1
             self._budget.idle()
         self._ready = deque(socket for socket, _ in self._poller.poll(timeout_ms))
         return bool(self._ready)
@@ -365,8 +345,8 @@ class RigSockets:
             self._ready.append(socket)
             for rig in self._rigs:
                 rig.heard |= rig.socket is socket
-            sender, connection = self._sender_of(frames[0]), _connection_of(frames[0])
-            self.taken[connection] += 1
+            sender, sealed = _sender_of(frames[0], self._keyring), self._keyring is not None
+            connection = self.taken.add(frames[0], map(len, frames), sealed=sealed)
             self._peer = sender or connection
             if self._behind_front:
                 _, _, names = frames[0].bytes[:MAX_TOPIC_BYTES].partition(b"/")
@@ -381,9 +361,6 @@ class RigSockets:
     def processed(self, spent_ns: int, *, refused: bool = False) -> None:
         """Note the processor time that the last message took."""
         self._budget.spent(self._peer, spent_ns, self._size_bytes, refused=refused)
-
-    def _sender_of(self, frame: zmq.Frame) -> str | None:
-        return None if self._keyring is None else self._keyring.name_of(str(frame.get("User-Id")))
 
     def reconnect_silent(self, now_s: float) -> tuple[int, list[str]]:
         """Reconnect to the rigs that were silent for longer than the timeout.

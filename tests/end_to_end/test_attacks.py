@@ -85,6 +85,9 @@ def lost_beside(*attacks: str, expected: str | None = None, serving: Serving = o
         ("seventy cameras", "too_many_streams"),
         ("sixty crowds", None),
         ("noise", "bad_header"),
+        ("resets", None),
+        ("resets of requests", "too_much_sent"),
+        ("resets of subscriptions", "too_much_sent"),
     ],
 )
 def test_an_honest_rig_loses_nothing_beside(attack: str, expected: str | None) -> None:

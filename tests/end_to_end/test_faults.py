@@ -11,13 +11,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from langpose_rt.benchmark.child_server import ChildServer, child_server
 from langpose_rt.client.control import ControlClient
 from langpose_rt.client.publisher import RigPublisher
 from langpose_rt.client.subscriber import PoseSubscriber
 from langpose_rt.protocol.messages import PoseMessage
+from langpose_rt.server.sockets import SEND_HWM
 from tests.background import process, repeating
 from tests.commands import ENVIRONMENT, run_here
 from tests.fakes import SIZE, person_px
@@ -149,15 +148,7 @@ while True:
 """
 
 
-def attached(server: ChildServer) -> int:
-    """Connections the system holds open at the server's pose port."""
-    port, established = f":{server.announcement['output_port']:04X}", "01"
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return sum(row[1].endswith(port) and row[3] == established for row in rows)
-
-
-@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="no /proc on this system")
-def test_a_frozen_subscriber_is_cut_and_the_others_go_on(model: Path) -> None:
+def test_a_frozen_subscriber_costs_the_others_nothing(model: Path) -> None:
     with (
         child_server(["--model", str(model), *PATIENT]) as server,
         process(
@@ -169,10 +160,9 @@ def test_a_frozen_subscriber_is_cut_and_the_others_go_on(model: Path) -> None:
     ):  # fmt: skip
         assert frozen.stdout is not None
         assert frozen.stdout.readline() == "attached\n"
-        assert attached(server) == 2
         frozen.send_signal(signal.SIGSTOP)
-        wait_until(lambda: attached(server) == 1)
-        sent = rigs.sent
+        sent = rigs.sent + 2 * SEND_HWM
+        wait_until(lambda: rigs.sent >= sent)
         found = poses_until(subscriber, sent)
     for rig in ("rig0", "rig1"):
         own = [message.src.seq for message in found if message.rig == rig]

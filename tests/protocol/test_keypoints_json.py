@@ -308,7 +308,6 @@ def test_ids_are_taken_where_they_are_numbers(given: object, ids: list[int]) -> 
     assert read(given).ids.tolist() == ids
 
 
-@pytest.mark.skipif(not REAL_OPENPOSE.exists(), reason="the shared real clips are not here")
 @pytest.mark.parametrize(
     "given",
     [
@@ -333,6 +332,7 @@ def test_names_that_do_not_fit_are_refused(names: list[object]) -> None:
         read({"keypoints": [POINTS, POINTS], "ids": [1, 2], "names": names})
 
 
+@pytest.mark.skipif(not REAL_OPENPOSE.exists(), reason="the shared real clips are not here")
 def test_what_openpose_wrote_is_read_in_the_format_that_is_named() -> None:
     document = json.loads(REAL_OPENPOSE.read_bytes())
     flat = document["people"][0]["pose_keypoints_2d"]

@@ -5,10 +5,10 @@ import os
 import socket
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+import zmq
 
 from langpose_rt.protocol.header import RejectReason
 from langpose_rt.server import connections
@@ -18,6 +18,7 @@ from langpose_rt.server.connections import (
     POLL_S,
     ByteLimit,
     ConnectionLimits,
+    Taken,
     borrowed,
     most_connections,
 )
@@ -55,14 +56,25 @@ def port() -> Iterator[Port]:
 class Desk:
     """Limits of one port, and who was cut."""
 
-    def __init__(self, port: Port, *, burst: int = 1000, per_s: int = 0, most: int = 100) -> None:
-        self.taken, self.cut = Counter[int](), list[tuple[RejectReason, str]]()
-        limits = {port.number: ByteLimit(burst=burst, per_s=per_s)}
-        self.limits = ConnectionLimits(limits, self.taken, most, lambda *cut: self.cut.append(cut))
+    def __init__(
+        self,
+        port: Port,
+        *,
+        burst: int = 1000,
+        per_s: int = 0,
+        most: int = 100,
+        called: dict[int, int] | None = None,
+    ) -> None:
+        self.taken, self.cut = Taken(), list[tuple[RejectReason, str]]()
+        limits = {port.number: ByteLimit(burst=burst, per_s=per_s, together=3000)}
+        self.limits = ConnectionLimits(
+            limits, {port.number: self.taken}, most, lambda *cut: self.cut.append(cut), called
+        )
 
-    def poll(self, elapsed_s: float = 0.0) -> list[RejectReason]:
-        """Reasons of those cut now."""
+    def poll(self, elapsed_s: float = 0.0, *, full: bool = False) -> list[RejectReason]:
+        """Reasons of those cut now; if full, something waited all the time."""
         self.cut.clear()
+        self.taken.emptied += not full
         self.limits.poll(elapsed_s)
         return [reason for reason, _ in self.cut]
 
@@ -97,16 +109,89 @@ def test_who_sends_more_than_the_burst_without_a_message_is_cut_and_nobody_else(
     assert not is_cut(good)
 
 
-def test_every_message_that_is_taken_begins_the_count_anew(port: Port) -> None:
+class Part(zmq.Frame):
+    """The first part of a message that came by a connection."""
+
+    _descriptor = -1
+
+    def __init__(self, here: socket.socket) -> None:
+        super().__init__(b"")
+        self._descriptor = here.fileno()
+
+    def get(self, _: int | str) -> int:
+        return self._descriptor
+
+
+def test_what_was_read_does_not_count(port: Port) -> None:
     desk, (peer, here) = Desk(port), port.connect()
     for _ in range(10):
         put(peer, here, 900)
-        desk.taken[here.fileno()] += 1
+        assert desk.taken.add(Part(here), [891], sealed=False) == here.fileno()
         assert desk.poll() == []
     put(peer, here, 600)
     assert desk.poll() == []
-    put(peer, here, 600)
+    put(peer, here, 401)
     assert desk.poll() == [RejectReason.TOO_MUCH_SENT]
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_messages_are_counted_as_they_are_on_the_wire(sealed: bool) -> None:
+    """Else the count of a rig that sends for days would drift away."""
+    with (
+        zmq.Context() as context,
+        context.socket(zmq.PULL) as here,
+        context.socket(zmq.PUSH) as rig,
+    ):
+        rig.linger = 0
+        if sealed:
+            public, secret = zmq.curve_keypair()
+            here.curve_server, here.curve_secretkey = True, secret
+            rig.curve_serverkey = public
+            rig.curve_publickey, rig.curve_secretkey = zmq.curve_keypair()
+        rig.connect(f"tcp://{LOCAL}:{here.bind_to_random_port(f'tcp://{LOCAL}')}")
+        taken, counts = Taken(), []
+        for parts in ([b""], [b"x" * 255, b"y" * 256], [b"z" * 70_000], [b"a", b"", b"b" * 222]):
+            rig.send_multipart(parts)
+            frames = here.recv_multipart(copy=False)
+            descriptor = taken.add(frames[0], map(len, frames), sealed=sealed)
+            received = connections._received(descriptor)
+            assert received is not None
+            counts.append(received - taken.by_descriptor()[descriptor])
+        assert len(set(counts)) == 1, "all but the handshake"
+
+
+def test_nobody_new_comes_in_while_messages_wait_for_long(port: Port) -> None:
+    desk, (old, old_here) = Desk(port), port.connect()
+    assert desk.poll(5.0) == []
+    assert desk.poll(0.6, full=True) == []
+    socket.create_connection((LOCAL, port.number), timeout=5).close()
+    assert desk.poll(0.6, full=True) == []
+    with pytest.raises(TimeoutError):
+        socket.create_connection((LOCAL, port.number), timeout=0.3)
+    put(old, old_here, 10)
+    assert desk.poll() == []
+    port.connect()
+
+
+def test_those_who_are_in_share_what_may_wait_while_messages_wait_for_long(port: Port) -> None:
+    desk, pairs = Desk(port), [port.connect() for _ in range(6)]
+    assert desk.poll() == []
+    for peer, here in pairs[:2]:
+        put(peer, here, 600)
+    assert desk.poll(0.0) == []
+    assert desk.poll(1.1, full=True) == [RejectReason.TOO_MUCH_SENT] * 2
+    assert [is_cut(peer) for peer, _ in pairs[:3]] == [True, True, False]
+
+
+def test_a_rig_that_is_connected_to_is_limited_too(port: Port) -> None:
+    rig = Port()
+    try:
+        desk = Desk(port, called={rig.number: port.number})
+        there, here = rig.connect()
+        put(here, there, 1001)
+        assert desk.poll() == [RejectReason.TOO_MUCH_SENT]
+    finally:
+        rig.close()
 
 
 def test_a_rate_lets_a_peer_send_for_ever_and_no_faster(port: Port) -> None:

@@ -9,7 +9,8 @@ import zmq
 from langpose_rt.protocol.header import RejectReason
 from langpose_rt.security.key_files import KeyPair, key_pair_from_file, new_key_files
 from langpose_rt.security.keyring import Keyring
-from langpose_rt.server.sockets import Socket, listening_socket, received_with_key
+from langpose_rt.server.connections import Taken
+from langpose_rt.server.sockets import Socket, listening_socket, received_with_name
 from langpose_rt.server.zap import ZapAuthenticator
 from tests.peers import LOCAL, wait_until
 
@@ -66,8 +67,11 @@ def test_who_has_a_key_comes_in_and_is_known_by_it(house: House, tmp_path: Path)
     wait_until(is_in)
     peer.send_multipart([b"a", b"b"])
     assert house.inside.poll(5000)
-    assert received_with_key(house.inside) == ([b"a", b"b"], pair.public)
-    assert received_with_key(house.inside) is None
+    assert received_with_name(house.inside, house.keyring, taken := Taken()) == (
+        [b"a", b"b"],
+        "rig0",
+    )
+    assert received_with_name(house.inside, house.keyring, taken) is None
     assert house.refusals == []
 
 
