@@ -160,7 +160,10 @@ class RoutingTable:
         sends: list[Send] = []
         silent = [r.topic for r in self._routes.values() if now_ns - r.heard_ns > FORGET_NS]
         for topic in silent:
-            del self._routes[topic]
+            route = self._routes.pop(topic)
+            if route.owner is not None and route.answered is not None:
+                # late answers are still to come: none is passed on a second time
+                self._foreign[topic] = _Foreign(route.answered, route.owner, route.epoch, now_ns)
         stale = [t for t, f in self._foreign.items() if now_ns - f.heard_ns > FORGET_NS]
         for topic in stale:
             del self._foreign[topic]

@@ -126,6 +126,13 @@ class StreamRoute:
         return self.owner if successor is None else successor.lifter
 
     @property
+    def answered(self) -> FrameNumber | None:
+        """Newest frame that has an answer."""
+        if self._rig_epoch is None or self._answered < 0:
+            return None
+        return FrameNumber(self._rig_epoch, self._answered)
+
+    @property
     def in_transit(self) -> bool:
         """True during a hand-over."""
         return self._successor is not None

@@ -6,12 +6,15 @@ The checks themselves are in `plausibility.py`; a live stream goes through the s
 from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
+
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.clip import Clip
 from langpose_rt.formats.plausibility import (
     Finding,
     clock_finding,
     format_finding,
+    gravity_finding,
     guess_finding,
     image_finding,
     lens_finding,
@@ -42,6 +45,8 @@ def checked_clip(clip: Clip, source: str) -> Clip:
         image_finding(clip.keypoints, clip.size),
         posture_finding(joints),
     ]
+    if clip.gravity is not None and findings[-1] is None:
+        findings.append(gravity_finding(np.asarray(clip.gravity, np.float64), joints))
     of_format = format_finding(people, clip.skeleton, joints)
     if of_format is not None and not clip.format_guessed:
         of_format = replace(of_format, impossible=False)  # a format that was named is kept

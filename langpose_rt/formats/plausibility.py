@@ -42,6 +42,12 @@ _ASPECT_WITHIN = 0.02
 _FOCAL_PER_SIZE = (0.15, 30.0)
 """Focal length over the long side of the image: from 147 to 2 degrees."""
 
+_CENTRE_WITHIN = 0.15
+"""Principal point from the middle of the image, over the image: 2 to 5 % by manufacture."""
+
+_CORNER_TIMES = 3.0
+"""Distance of a corner's image from the middle, over that without distortion."""
+
 FORMAT_FRAMES = 30
 """Frames that a format is checked over."""
 _FORMAT_MARGIN = 1.25
@@ -49,6 +55,7 @@ _FEW_FRAMES = 5
 _FORMAT_MARGIN_OF_FEW = 1.4
 _THORAX = 8
 _DOWNWARDS_SHARE = 0.5
+_UPWARDS = 0.6
 _BONE_STARTS, _BONE_ENDS = np.array(BONES).T
 _FEWEST_BONES = 10
 _SAME_SIZE = {17: ("coco17", "h36m17"), 25: ("body25", "body25b")}
@@ -188,6 +195,31 @@ def posture_finding(joints: Float[np.ndarray, "person 17 3"]) -> Finding | None:
     return Finding("upside_down", detail, impossible=False)
 
 
+def gravity_finding(
+    down: Float[np.ndarray, "3"], joints: Float[np.ndarray, "person 17 3"]
+) -> Finding | None:
+    """Check that gravity does not point from people's hips to their shoulders.
+
+    Args:
+        down: Unit vector that is said to point down, camera axes: x right, y down.
+        joints: The 17 joints, x, y in pixels and score.
+    """
+    hip, thorax = joints[:, 0], joints[:, _THORAX]
+    trunk = (thorax - hip)[(hip[:, 2] > 0) & (thorax[:, 2] > 0), :2]
+    lengths = np.linalg.norm(trunk, axis=-1)
+    if not lengths.any():
+        return None
+    upwards = (trunk[lengths > 0] / lengths[lengths > 0, None]) @ down[:2]
+    if (upwards > _UPWARDS).mean() <= _DOWNWARDS_SHARE:
+        return None
+    x, y, z = down.tolist()
+    detail = (
+        f"gravity {x:.2f}, {y:.2f}, {z:.2f} points to people's heads; it is the way down, x right, "
+        "y down, z forward; an accelerometer at rest measures the way up"
+    )
+    return Finding("gravity_up", detail, impossible=False)
+
+
 def _size_of(reach: Float[np.ndarray, "2"], upright: bool) -> str:
     """Name the smallest usual image size that contains a point."""
     sizes = sorted(
@@ -228,16 +260,36 @@ def lens_finding(lens: Intrinsics) -> Finding | None:
             )
             return Finding("bad_focal", detail, impossible=True)
     inside = 0 <= lens.cx_px <= lens.width_px and 0 <= lens.cy_px <= lens.height_px
+    place = f"found the principal point {lens.cx_px:g}, {lens.cy_px:g}"
     if not inside:
+        detail = f"{place} outside {image}; was it calibrated at another size?"
+        return Finding("odd_centre", detail, impossible=False)
+    off = max(abs(lens.cx_px / lens.width_px - 0.5), abs(lens.cy_px / lens.height_px - 0.5))
+    if off > _CENTRE_WITHIN:
         detail = (
-            f"found the principal point {lens.cx_px:g}, {lens.cy_px:g} outside {image}; "
-            "was it calibrated at another size?"
+            f"{place}, far from the middle of {image}; that of an image of {2 * lens.cx_px:.0f} x "
+            f"{2 * lens.cy_px:.0f} is there; was it calibrated at another size?"
         )
         return Finding("odd_centre", detail, impossible=False)
+    if abs(times := _corner_moved(lens)) > _CORNER_TIMES:
+        detail = (
+            f"the distortion puts the corner of {image} at {times:.3g} times its distance from the "
+            "middle; expected OpenCV's order: k1, k2, p1, p2, k3"
+        )
+        return Finding("odd_distortion", detail, impossible=False)
     if not 0.5 <= lens.fx_px / lens.fy_px <= 2.0:
         detail = f"found focal lengths of {lens.fx_px:g} and {lens.fy_px:g} px; expected near equal"
         return Finding("odd_focal", detail, impossible=False)
     return None
+
+
+def _corner_moved(lens: Intrinsics) -> float:
+    """Return by how much the polynomial k1, k2, k3 moves the corner; 1 for a rational one."""
+    if len(lens.dist) not in (4, 5):
+        return 1.0
+    k1, k2, *_, k3 = (*lens.dist, 0.0)[:5]
+    squared = (lens.width_px / lens.fx_px / 2) ** 2 + (lens.height_px / lens.fy_px / 2) ** 2
+    return 1 + squared * (k1 + squared * (k2 + squared * k3))
 
 
 def format_finding(

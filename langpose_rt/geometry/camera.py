@@ -126,10 +126,11 @@ class Intrinsics:
         The field of view is that of the long side of the image.
 
         Raises:
-            ConfigError: If the field of view is not between 1 and 170 degrees.
+            ConfigError: If the field of view is not between 3 and 170 degrees.
         """
-        if not 1.0 <= fov_deg <= 170.0:
-            raise ConfigError(f"field of view is {fov_deg} degrees; expected 1 to 170")
+        if not 3.0 <= fov_deg <= 170.0:
+            looks = "; it looks like radians" if 0.1 <= fov_deg < 3.0 else ""
+            raise ConfigError(f"field of view is {fov_deg} degrees{looks}; expected 3 to 170")
         focal_px = 0.5 * max(width_px, height_px) / math.tan(math.radians(fov_deg) / 2)
         return cls.from_focal(width_px, height_px, focal_px, assumed)
 

@@ -18,12 +18,16 @@ from langpose_rt.formats.plausibility import (
     clock_speed_finding,
     format_finding,
     fractions_finding,
+    gravity_finding,
     guess_finding,
     image_finding,
+    lens_finding,
     posture_finding,
 )
+from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.geometry.skeleton import SKELETONS, to_h36m17
 from langpose_rt.pipeline.capture_clock import STEP_NS
+from langpose_rt.protocol.camera_info import RigCamera
 from langpose_rt.protocol.messages import KeypointMessage
 
 FEWEST_STEPS = 3
@@ -53,6 +57,7 @@ class StreamPlausibility:
     def __init__(self) -> None:
         self._epoch: int | None = None
         self._was_replayed = False
+        self._cam: RigCamera | None = None
         self._known_as: tuple[int, str, tuple[int, int], bool] = (-1, "", (0, 0), False)
         self._odd: list[Finding] = []
         self._reported: set[str] = set()
@@ -76,6 +81,9 @@ class StreamPlausibility:
         if known_as != self._known_as:
             self._known_as = known_as
             self._begin_sample()
+        if message.cam is not self._cam:
+            self._cam = message.cam
+            self._lens(message)
         if message.format_guessed and len(message.keypoints) and not self._seen:
             self._note(guess_finding(SKELETONS[message.skeleton], "send the fmt"))
         if found is None and len(message.keypoints):
@@ -147,6 +155,25 @@ class StreamPlausibility:
             if found is not None:
                 self._note(found)
 
+    def _lens(self, message: KeypointMessage) -> None:
+        """Note a lens that is not likely to be of this image."""
+        if message.cam is None or message.cam.k is None:
+            return
+        fx, fy, cx, cy = message.cam.k
+        width, height = message.wh
+        lens = Intrinsics(
+            fx_px=fx,
+            fy_px=fy,
+            cx_px=cx,
+            cy_px=cy,
+            width_px=width,
+            height_px=height,
+            dist=message.cam.dist,
+        )
+        found = lens_finding(lens)
+        if found is not None:
+            self._note(Finding(found.reason, found.detail, impossible=False))
+
     def _keypoints(
         self, people: Float32[np.ndarray, "person joint 3"], clipped: int
     ) -> Finding | None:
@@ -196,7 +223,11 @@ class StreamPlausibility:
             return of_format
         if of_format is not None:
             self._note(Finding(of_format.reason, of_format.detail, impossible=False))
-        for odd in (found, posture_finding(joints)):
+        down = None if self._cam is None else self._cam.gravity
+        posture = posture_finding(joints)
+        if posture is None and down is not None:
+            posture = gravity_finding(np.array(down), joints)
+        for odd in (found, posture):
             if odd is not None:
                 self._note(odd)
         return None

@@ -3,6 +3,7 @@
 The empty frame checks the options once; the others only add people to it.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, SupportsFloat
 
@@ -42,10 +43,7 @@ def empty_frame(
     if isinstance(intrinsics, Intrinsics):
         intrinsics = rig_camera_from_intrinsics(intrinsics)
     joints = len(skeleton_named(skeleton).joints)
-    try:
-        wh = size_from_wire((_plain(size[0]), _plain(size[1])))
-    except MessageError as error:
-        raise ConfigError(f"a server would refuse this rig: {error.detail}") from None
+    wh = _size_of(size)
     frame = KeypointMessage(
         rig=rig,
         camera=camera,
@@ -110,6 +108,19 @@ def frame_with_people(
     return replace(frame, seq=seq, t_ns=t_ns, keypoints=people, ids=numbers.astype(np.int64))
 
 
+def _size_of(size: Sequence[SupportsFloat]) -> tuple[int, int]:
+    """Return width and height, refusing the shape of an array of the image: height comes first."""
+    if len(size) != 2:
+        raise ConfigError(
+            f"found a size of {len(size)} numbers; expected width and height, in that order; of an "
+            "image array these are shape[1] and shape[0]"
+        )
+    try:
+        return size_from_wire((_plain(size[0]), _plain(size[1])))
+    except MessageError as error:
+        raise ConfigError(f"a server would refuse this rig: {error.detail}") from None
+
+
 def _plain(number: Any) -> Any:
     """Return a NumPy number as Python's own."""
     return number.item() if isinstance(number, np.generic) else number
@@ -125,6 +136,8 @@ def _whole(ids: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _array_of(numbers: npt.ArrayLike, dtype: type[np.float32] | None) -> npt.NDArray[Any]:
     try:
         with np.errstate(over="ignore"):  # what overflows float32 is an impossible number anyway
+            if np.ma.isMaskedArray(numbers):  # what is masked is missing
+                numbers = np.ma.asarray(numbers, dtype or np.float64).filled(np.nan)
             return np.asarray(numbers, dtype)
     except (ValueError, TypeError, OverflowError) as error:
         raise reject(RejectReason.BAD_SHAPE, f"these are no array of numbers: {error}") from None

@@ -204,3 +204,15 @@ def test_other_threads_may_read_while_streams_come(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(StreamRoute, "target", property(target_of))
     owned = stage.table.owned_by("a") + stage.table.owned_by("b")
     assert {f"kp2d/{rig}/cam0/".encode() for rig in RIGS} <= set(owned)
+
+
+def test_a_late_answer_for_a_stream_that_was_forgotten_is_not_passed_on_a_second_time() -> None:
+    stage = Stage("a")
+    stage.frames(0, 5, ["rig0"])
+    stage.now_ns += FORGET_NS + MS
+    stage.table.tick(stage.now_ns)
+    (late,) = stage.table.frame(frame_of("rig1", 4), stage.now_ns)
+    parts = [b"kp2d/rig0/cam0/", *late.parts[1:]]
+    heard = list(stage.heard)
+    stage.answer("a", parts)
+    assert stage.heard == heard

@@ -1,5 +1,6 @@
 """Numbers that cannot be true are found, and those of real people are left alone."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from langpose_rt.formats.plausibility import (
     clock_finding,
     format_finding,
     fractions_finding,
+    gravity_finding,
     image_finding,
     lens_finding,
     size_finding,
@@ -147,6 +149,26 @@ def test_lenses_that_cannot_be_and_odd_ones() -> None:
     assert "looks like another unit" in impossible(lens_finding(lens(35, 35, 544, 960)))
     assert "principal point" in odd(lens_finding(lens(1681, 1681, 1500, 960)))
     assert "near equal" in odd(lens_finding(lens(1681, 600, 533, 948)))
+    of_half_the_size = odd(lens_finding(lens(840, 840, 272, 480)))
+    assert "far from the middle of an image of 1088 x 1920" in of_half_the_size
+    assert "of an image of 544 x 960" in of_half_the_size
+    assert "far from the middle" in odd(lens_finding(lens(1681, 1681, 0, 0)))
+    good = lens(1681, 1681, 544, 960)
+    for dist in ((50.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0, -60.0)):
+        assert "OpenCV's order" in odd(lens_finding(replace(good, dist=dist)))
+    assert lens_finding(replace(good, dist=(-0.3, 0.1, 0.001, 0.0, 0.02))) is None
+
+
+@pytest.mark.parametrize("clip", REAL, ids=["demo", "cam04"])
+def test_gravity_that_points_to_the_heads_is_odd(clip) -> None:  # type: ignore[no-untyped-def]
+    joints = to_h36m17(clip.keypoints[clip.present], clip.skeleton)
+    for lean in (0.0, 0.5):
+        down = np.array((0.0, np.cos(lean), np.sin(lean)))
+        assert gravity_finding(down, joints) is None
+        assert "an accelerometer at rest measures the way up" in odd(gravity_finding(-down, joints))
+    for level in ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0)):
+        assert gravity_finding(np.array(level), joints) is None, "somebody may lie"
+    assert gravity_finding(np.array((0.0, -1.0, 0.0)), joints * 0) is None
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,13 @@ def test_impossible_intrinsics_are_refused(change: dict[str, object], sentence: 
 
 @pytest.mark.parametrize("fov_deg", [0.0, -60.0, 180.0, float("nan")])
 def test_an_impossible_field_of_view_is_refused(fov_deg: float) -> None:
-    with pytest.raises(ConfigError, match="degrees; expected 1 to 170"):
+    with pytest.raises(ConfigError, match="degrees; expected 3 to 170"):
+        Intrinsics.from_fov(640, 480, fov_deg)
+
+
+@pytest.mark.parametrize("fov_deg", [0.6, 1.05, 2.9])
+def test_a_field_of_view_in_radians_is_refused(fov_deg: float) -> None:
+    with pytest.raises(ConfigError, match="looks like radians"):
         Intrinsics.from_fov(640, 480, fov_deg)
 
 

@@ -19,6 +19,7 @@ from langpose_rt.pipeline.stream_plausibility import (
     SETTLED_FRAMES,
     StreamPlausibility,
 )
+from langpose_rt.protocol.camera_info import RigCamera
 from langpose_rt.protocol.keypoints import Via
 from langpose_rt.protocol.messages import KeypointMessage
 
@@ -160,6 +161,30 @@ def test_people_who_stand_on_their_heads_are_reported() -> None:
         keypoints[..., 1] = (CLIP.size[1] - keypoints[..., 1]) * (keypoints[..., 2] > 0)
         frames.append(replace(frame, keypoints=keypoints))
     assert findings(frames) == ["0 upside_down"]
+
+
+def test_gravity_that_points_up_is_reported_once() -> None:
+    up = [replace(frame, cam=RigCamera(gravity=(0.0, -1.0, 0.0))) for frame in FRAMES]
+    assert findings(up) == ["0 gravity_up"]
+    down = [replace(frame, cam=RigCamera(gravity=(0.0, 1.0, 0.0))) for frame in FRAMES]
+    assert findings(down) == []
+
+
+@pytest.mark.parametrize(
+    ("k", "reason"),
+    [
+        ((840.0, 840.0, 272.0, 480.0), "odd_centre"),
+        ((1681.0, 600.0, 544.0, 960.0), "odd_focal"),
+        ((60.0, 60.0, 544.0, 960.0), "bad_focal"),
+    ],
+)
+def test_a_lens_of_another_image_is_reported_once(
+    k: tuple[float, float, float, float], reason: str
+) -> None:
+    odd = [replace(frame, cam=RigCamera(k=k)) for frame in FRAMES[:5]]
+    assert findings(odd) == [f"0 {reason}"]
+    good = [replace(frame, cam=RigCamera(k=(1681.0, 1681.0, 544.0, 960.0))) for frame in FRAMES]
+    assert findings(good) == []
 
 
 def test_people_without_a_usable_keypoint_are_reported_once() -> None:

@@ -6,7 +6,7 @@ import pytest
 from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.protocol.camera_info import RigCamera
-from langpose_rt.protocol.frames import empty_frame, frame_with_people
+from langpose_rt.protocol.frames import _size_of, empty_frame, frame_with_people
 from langpose_rt.protocol.keypoints import (
     KeypointMessage,
     encode_keypoints,
@@ -120,3 +120,26 @@ def test_seconds_instead_of_nanoseconds_are_refused() -> None:
     points = np.ones((1, 17, 3))
     with pytest.raises(MessageError, match="it looks like seconds, multiply by 1e9"):
         frame_with_people(empty(), points, None, seq=0, t_ns=1764365000.5)
+
+
+@pytest.mark.parametrize(
+    ("size", "sentence"),
+    [
+        ((720, 1280, 3), "shape\\[1\\] and shape\\[0\\]"),
+        ((640,), "size of 1 numbers"),
+    ],
+)
+def test_a_size_that_is_no_width_and_height_is_refused(size: object, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        _size_of(size)  # type: ignore[arg-type]
+
+
+def test_what_is_masked_is_missing() -> None:
+    keypoints = np.ma.masked_array(np.ones((17, 3)), mask=False)
+    keypoints[3] = np.ma.masked
+    frame = frame_with_people(empty(), keypoints, None, seq=0, t_ns=0)
+    assert np.isnan(frame.keypoints[0, 3]).all()
+    assert (np.delete(frame.keypoints[0], 3, 0) == 1).all()
+    ids = np.ma.masked_array([5], mask=[True])
+    with pytest.raises(MessageError, match="ids"):
+        frame_with_people(empty(), np.ones((1, 17, 3)), ids, seq=0, t_ns=0)
