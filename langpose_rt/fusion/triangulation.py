@@ -284,7 +284,7 @@ def estimate(
     covariance = symmetric_inverse(base + matrix)
     joints = (covariance @ (pulled + vector)[..., None])[..., 0]
     miss, away = equations.distances(joints)
-    off = miss * miss * weights.across.swapaxes(1, 2) * used
+    off = np.where(used, miss * miss * weights.across.swapaxes(1, 2), 0.0)
     person, joint = np.nonzero((off.max(1) > disagrees**2) & (used.sum(1) >= 2))
     while len(person):
         own = used[person, :, joint]
