@@ -76,7 +76,7 @@ CONTROL_LIMIT = ByteLimit(
 
 
 class Taken:
-    """What was read from one port: bytes by connection, and how often nothing was left.
+    """Counts the bytes that were read from one port, by connection, and when nothing was left.
 
     The thread that reads the port writes here; another one reads it.
     """
