@@ -33,7 +33,7 @@ from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.control_api import ControlApi
 from langpose_rt.server.reload import OpenModel, Reloader
 from langpose_rt.server.socket_server import IDLE_MS, IDLE_S, SocketServer
-from langpose_rt.server.sockets import RigSockets, Socket, schemas_wanted
+from langpose_rt.server.sockets import RigSockets, Socket, schemas_wanted, send_all
 from langpose_rt.server.viewer.feed import ViewerFeed
 from langpose_rt.server.warm_up import warm_up_pipeline
 
@@ -218,7 +218,8 @@ class Server(SocketServer):
 
     def _publish(self, socket: Socket, work: Callable[[int], list[OutgoingMessage]]) -> None:
         """Send the results of a part of the work to subscribers, viewer and recorder."""
-        for parts in self._send(socket, work):
-            now_ns = self.now_ns()
-            self._feed.publish(parts, now_ns)
-            self.pipeline.recorder.published(parts, now_ns)
+        with self._contained():
+            for parts in send_all(socket, work(self.now_ns())):
+                now_ns = self.now_ns()
+                self._feed.publish(parts, now_ns)
+                self.pipeline.recorder.published(parts, now_ns)

@@ -33,7 +33,13 @@ from langpose_rt.server.connections import ConnectionLimits, Taken, connection_l
 from langpose_rt.server.control_api import ControlApi, DutyCycle
 from langpose_rt.server.http import HealthServer
 from langpose_rt.server.socket_types import SocketTypeMonitor
-from langpose_rt.server.sockets import RigSockets, Socket, open_sockets, received_with_name
+from langpose_rt.server.sockets import (
+    RigSockets,
+    Socket,
+    open_sockets,
+    received_with_name,
+    send_all,
+)
 from langpose_rt.server.threads import STUCK_S, ServingThreads, contain_faults
 from langpose_rt.server.viewer.feed import ViewerFeed
 from langpose_rt.server.zap import ZapAuthenticator
@@ -262,11 +268,7 @@ class SocketServer(ABC):
     def _end_changes(self) -> None:  # noqa: B027 - likewise
         """End a change of the model that is under way; no thread steps one any more."""
 
-    def _send(self, socket: Socket, work: Callable[[int], list[list[bytes]]]) -> list[list[bytes]]:
-        """Do a part of the work and send its messages; a peer that lags loses some."""
-        sent: list[list[bytes]] = []
+    def _send(self, socket: Socket, work: Callable[[int], list[list[bytes]]]) -> None:
+        """Do a part of the work and send its messages."""
         with self._contained():
-            for parts in work(self.now_ns()):
-                socket.send_multipart(parts, zmq.NOBLOCK)
-                sent.append(parts)
-        return sent
+            send_all(socket, work(self.now_ns()))

@@ -221,6 +221,13 @@ def received_with_name(
     return [frame.bytes for frame in frames], _sender_of(frames[0], keyring)
 
 
+def send_all(socket: Socket, messages: list[list[bytes]]) -> list[list[bytes]]:
+    """Send messages and return them; a peer that lags loses some."""
+    for parts in messages:
+        socket.send_multipart(parts, zmq.NOBLOCK)
+    return messages
+
+
 def schemas_wanted(socket: Socket, taken: Taken) -> bool:
     """Read new subscriptions, so that they do not pile up; return True if one is to schemas."""
     wanted = False

@@ -14,8 +14,15 @@ import zmq
 from langpose_rt.errors import ConfigError
 from langpose_rt.protocol.header import MAX_MESSAGE_BYTES, MAX_PARTS
 from langpose_rt.server.config import ServerConfig
+from langpose_rt.server.connections import Taken
 from langpose_rt.server.peer_budget import NS_PER_MS, WINDOW_NS
-from langpose_rt.server.sockets import RigSockets, listening_socket, received
+from langpose_rt.server.sockets import (
+    RigSockets,
+    listening_socket,
+    received,
+    schemas_wanted,
+    send_all,
+)
 from tests.attackers import raw_peer
 from tests.peers import LOCAL, WAIT_S, Peers, peers, wait_until
 
@@ -272,3 +279,28 @@ def test_no_peer_is_sent_heartbeats(context: "zmq.Context[Socket]") -> None:
         peer.settimeout(1.2)
         with pytest.raises(TimeoutError):
             peer.recv(1)
+
+
+@pytest.mark.parametrize(
+    ("topic", "wanted"),
+    [(b"schema/coco17/", True), (b"", True), (b"sch", True), (b"pose3d/", False)],
+)
+def test_subscriptions_that_include_the_schemas_are_noticed_once(
+    context: "zmq.Context[Socket]", topic: bytes, wanted: bool
+) -> None:
+    poses, port = listening_socket(context, zmq.XPUB, LOCAL, 0, option="--output-port")
+    taken = Taken()
+    with poses, peers() as others:
+        assert not schemas_wanted(poses, taken)
+        consumer = others.connect(zmq.SUB, port)
+        consumer.subscribe(topic)
+        assert poses.poll(WAIT_S * 1000)
+        assert schemas_wanted(poses, taken) == wanted
+        consumer.unsubscribe(topic)
+        assert poses.poll(WAIT_S * 1000)
+        assert not schemas_wanted(poses, taken)
+        consumer.subscribe(b"pose3d/")
+        assert poses.poll(WAIT_S * 1000)
+        assert send_all(poses, [[b"pose3d/a/", b"1"]]) == [[b"pose3d/a/", b"1"]]
+        assert consumer.poll(WAIT_S * 1000)
+        assert consumer.recv_multipart() == [b"pose3d/a/", b"1"]
