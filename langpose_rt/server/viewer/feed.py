@@ -91,12 +91,15 @@ class ViewerFeed:
 
     def publish(self, parts: Sequence[bytes], now_ns: int) -> None:
         """Take a message that is being published; costs two comparisons without viewers."""
-        self._poses.offer(parts)
-        self.recordings.offer(parts, now_ns)
+        if self._poses.count:
+            self._poses.offer(parts)
+        if self.recordings.count:
+            self.recordings.offer(parts, now_ns)
 
     def received(self, parts: Sequence[bytes]) -> None:
         """Take keypoints that were accepted; costs a comparison without viewers."""
-        self._keypoints.offer(parts)
+        if self._keypoints.count:
+            self._keypoints.offer(parts)
 
     def close(self) -> None:
         """End the answers to every viewer."""

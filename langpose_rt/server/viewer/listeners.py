@@ -55,9 +55,9 @@ class NewestMessages(Listeners):
         self._newest: dict[bytes, Sequence[bytes]] = {}
 
     def offer(self, parts: Sequence[bytes]) -> None:
-        """Store a message of these topics; costs a comparison without listeners."""
-        if self.count and parts[0].startswith(self._prefix):
-            with self._lock:
+        """Store a message of these topics, if there are listeners."""
+        with self._lock:
+            if self.count and parts[0].startswith(self._prefix):
                 self._newest.pop(parts[0], None)
                 self._newest[parts[0]] = parts
                 if len(self._newest) > MOST_TOPICS:

@@ -33,11 +33,10 @@ class PoseRecordings(Listeners):
         self._pages: dict[str, _Page] = {}
 
     def offer(self, parts: Sequence[bytes], now_ns: int) -> None:
-        """Queue a published message for every page that records; costs nothing without one."""
-        if self._pages:
-            with self._lock:
-                for page in self._pages.values():
-                    page.put(parts, now_ns)
+        """Queue a published message for every page that records."""
+        with self._lock:
+            for page in self._pages.values():
+                page.put(parts, now_ns)
 
     def end(self, token: str | None = None) -> bool:
         """End the recording of this token in order, or all; return False if there is none."""

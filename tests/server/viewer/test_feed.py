@@ -92,11 +92,12 @@ def test_keypoints_are_kept_for_pages_of_keypoints_only() -> None:
 def test_closing_ends_a_recording_in_order(tmp_path: Path) -> None:
     pytest.importorskip("mcap", reason="pip install '.[record]'")
     feed = ViewerFeed()
-    answer = feed.live_answer(RECORDING, empty_snapshot)
-    pieces = [next(answer.pieces)]
-    feed.publish(encode_pose(pose_sample()), 5)
-    feed.close()
-    (tmp_path / "a.mcap").write_bytes(b"".join([*pieces, *answer.pieces]))
+    with feed.viewer_slot(RECORDING):
+        answer = feed.live_answer(RECORDING, empty_snapshot)
+        pieces = [next(answer.pieces)]
+        feed.publish(encode_pose(pose_sample()), 5)
+        feed.close()
+        (tmp_path / "a.mcap").write_bytes(b"".join([*pieces, *answer.pieces]))
     recording = Recording(tmp_path / "a.mcap")
     assert [entry.topic for entry in recording.entries()] == ["pose3d/rig0/cam.left/"]
     assert recording.complete
