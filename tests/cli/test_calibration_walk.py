@@ -52,6 +52,7 @@ def test_a_walk_before_running_rigs_becomes_a_calibration(
     [
         ([], "say either files of the cameras, or --server URL to listen to running rigs"),
         (["a.npz", "--server", "tcp://localhost"], "say either files of the cameras, or --server"),
+        (["a.npz", "--distance", "a", "b", "far"], '--distance ends with "far"; expected two'),
         (["--server", "cam.npz"], '--server is "cam.npz"; expected the address whose place'),
         (["--server", "tcp://127.0.0.1:70000"], '--server is "tcp://127.0.0.1:70000"; expected'),
         (["--live", "--seconds", "0"], "--seconds is 0; expected 1 to 600"),

@@ -38,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="height of the walker in metres, which gives the scale (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
+        "--distance", nargs=3, metavar=("CAMERA", "CAMERA", "M"),
+        help="measured distance of two cameras in metres, which gives the scale better than a "
+        "height does",
+    )  # fmt: skip
+    parser.add_argument(
         "--lenses", type=Path, metavar="TOML",
         help="calibration file whose lenses are kept; without, the clips' own or 60 degrees",
     )  # fmt: skip
@@ -64,7 +69,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.picture is not None:
         check_writable(arguments.picture, "picture")
     options = CalibrationOptions(
-        height_m=arguments.height, offsets=arguments.offsets, focals=arguments.focals
+        height_m=arguments.height,
+        distance=_distance(arguments.distance),
+        offsets=arguments.offsets,
+        focals=arguments.focals,
     )
     lenses = None if arguments.lenses is None else cameras_from_toml(arguments.lenses)
     clips = _clips(arguments, lenses)
@@ -80,6 +88,18 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(lines_of_report(arguments.out, found)))
     return 0
+
+
+def _distance(words: list[str] | None) -> tuple[str, str, float] | None:
+    if words is None:
+        return None
+    first, second, metres = words
+    try:
+        return first, second, float(metres)
+    except ValueError:
+        raise ConfigError(
+            f'--distance ends with "{metres}"; expected two cameras and the metres between them'
+        ) from None
 
 
 def _clips(arguments: argparse.Namespace, lenses: "dict[str, Camera] | None") -> "dict[str, Clip]":

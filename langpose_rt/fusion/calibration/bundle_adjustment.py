@@ -22,9 +22,12 @@ CLOCK_SIGMA_S = 0.1
 FOCAL_SIGMA = 0.1
 """Relative standard deviation of the focal lengths, where they are estimated."""
 
-_ROUNDS, _STEPS = 6, 4
-_ROBUST = 2.5
-"""Standard deviations from which an observation counts less and less."""
+_STEPS = 6
+_ROBUST = (10.0, 10.0, 6.0, 4.0, 3.0, 2.5, 2.5, 2.5)
+"""Standard deviations from which an observation counts less and less, round by round.
+
+First all count, for what a wrong clock makes seem an outlier is what shows that it is wrong.
+"""
 _LEAST_NOISE, _MOST_NOISE = 0.15, 10.0
 _MEDIAN_OF_NORMAL = 1.18
 """Median length of a normal deviation in two directions, in its standard deviations."""
@@ -119,7 +122,7 @@ class _Problem:
     def __init__(self, views: list[View], t_s: np.ndarray, free: np.ndarray, spread: float) -> None:
         self.views, self.t_s, self.free, self.spread = views, t_s, free, spread
         count = len(views)
-        self.noise = np.ones(count)
+        self.noise, self.robust = np.ones(count), _ROBUST[0]
         self.height = np.ones((count, len(t_s), 1))
         self.precision = offset_precision()
 
@@ -143,7 +146,7 @@ class _Problem:
         depth = np.maximum(seen[..., 2:], 0.1)
         bias = guess.bias[:, None] * self.height[..., None]
         off = (seen[..., :2] / depth + bias - rays) * (weight / self.sigma)[..., None]
-        squared = (off * off).sum(-1) / _ROBUST**2
+        squared = (off * off).sum(-1) / self.robust**2
         size = (np.linalg.norm(guess.t, axis=1).mean() / self.spread - 1) / _SCALE_SIGMA
         prior = (
             size**2
@@ -151,7 +154,10 @@ class _Problem:
             + ((guess.log_focal / FOCAL_SIGMA) ** 2).sum()
             + np.einsum("cjk,ji,cik,c->", guess.bias, self.precision, guess.bias, self.noise**-2.0)
         )
-        cost = float(_ROBUST**2 * np.log1p(squared).sum() + prior)
+        # a moved clock brings other frames into view: a mean, for there may be more or fewer
+        cost = float(self.robust**2 * np.log1p(squared).sum() + prior) / max(
+            int((weight > 0).sum()), 1
+        )
         return _Fit(seen, rays, speed, weight, off, 1 / (1 + squared), cost)
 
     def step(self, guess: _Guess, fit: _Fit, damping: float) -> _Guess:
@@ -176,12 +182,12 @@ class _Problem:
             H[np.ix_(place, place)] += block
             g[place] += pull[:, joint].ravel()
         self._add_priors(guess, H, g)
-        H = H[np.ix_(self.free, self.free)]
-        H[np.diag_indices_from(H)] *= 1 + damping
-        flat = np.zeros(len(g))
-        flat[self.free] = -np.linalg.solve(H, g[self.free])
-        x = flat.reshape(count, _ALL)
-        cameras, bias = x[:, :_BIAS], x[:, _BIAS:].reshape(count, 17, 2)
+        reduced = H[np.ix_(self.free, self.free)]
+        reduced[np.diag_indices_from(reduced)] *= 1 + damping
+        x = np.zeros(len(g))
+        x[self.free] = -np.linalg.solve(reduced, g[self.free])
+        own_x = x.reshape(count, _ALL)
+        cameras, bias = own_x[:, :_BIAS], own_x[:, _BIAS:].reshape(count, 17, 2)
         local = np.concatenate([np.repeat(cameras[:, None], 17, 1), bias], -1)
         back = pull_joint + np.einsum("ctjab,cja->tjb", W, local)
         return guess.moved(cameras, bias, -np.einsum("tjab,tjb->tja", inverse, back))
@@ -232,7 +238,7 @@ class _Problem:
         A residual is smaller than its noise by the share that the joint gave way to it.
         """
         fit = self.fit(guess)
-        _, Jp, _ = self._jacobians(guess, replace(fit, trust=np.ones_like(fit.trust)))
+        _, Jp, _ = self._jacobians(guess, fit)
         gave = np.einsum("ctjka,tjab,ctjkb->ctj", Jp, np.linalg.inv(_stiffness(Jp)), Jp) / 2
         distance = np.sqrt((fit.off**2).sum(-1) / np.maximum(1 - gave, 0.05))
         distance *= self.sigma / NOISE / self.height
@@ -304,7 +310,7 @@ def adjust(
     joints = np.nan_to_num(meet(rays, weight, R, t), nan=0.0)
     nothing = np.zeros(count)
     guess = _Guess(R, t, nothing, nothing, np.zeros((count, 17, 2)), joints)
-    for _ in range(_ROUNDS):
+    for problem.robust in _ROBUST:
         problem.refresh(guess)
         guess = _descend(problem, guess)
     return _finished(problem, guess)
@@ -321,7 +327,7 @@ def _descend(problem: _Problem, guess: _Guess) -> _Guess:
             if gain < _LEAST_GAIN:
                 break
         else:
-            damping = max(100 * damping, 1e-3)
+            damping = max(30 * damping, 1e-4)
     return guess
 
 

@@ -4,6 +4,7 @@ In: keypoints of one clip a camera. Out: where the cameras stand in metres, z up
 offsets of their clocks, optionally their focal lengths, and how good all that is.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -35,18 +36,28 @@ class CalibrationOptions:
 
     Args:
         height_m: Height of the walker, which gives the metres.
+        distance: Two cameras and how many metres apart they are, which gives them better.
         offsets: Whether the clocks of the cameras may differ by a constant.
         focals: Whether focal lengths are to be found.
 
     Raises:
-        ConfigError: If the height is not from 0.8 to 2.5 m.
+        ConfigError: If the height is not from 0.8 to 2.5 m, or the distance is not above 0 between
+            two cameras.
     """
 
     height_m: float = REFERENCE_STATURE_M
+    distance: tuple[str, str, float] | None = None
     offsets: bool = False
     focals: bool = False
 
     def __post_init__(self) -> None:
+        if self.distance is not None:
+            first, second, metres = self.distance
+            if first == second or not 0 < metres < math.inf:
+                raise ConfigError(
+                    f'the distance from "{first}" to "{second}" is {metres:g} m; expected two '
+                    "cameras, and metres above 0"
+                )
         if not 0.8 <= self.height_m <= 2.5:
             raise ConfigError(f"the walker is {self.height_m:g} m tall; expected 0.8 to 2.5 m")
 
@@ -88,6 +99,10 @@ def calibrate(clips: Mapping[str, Clip], options: CalibrationOptions | None = No
         raise ConfigError(
             f"found {len(clips)} camera; expected at least 2 clips of the same time, one a camera"
         )
+    for name in (options.distance or ())[:2]:
+        if name not in clips:
+            known = ", ".join(clips)
+            raise ConfigError(f'no camera "{name}" to measure a distance from; there are {known}')
     candidates = views_from_clips(clips)
     for name, own in zip(clips, candidates, strict=True):
         if not own:
@@ -95,7 +110,7 @@ def calibrate(clips: Mapping[str, Clip], options: CalibrationOptions | None = No
     t_s = _common_times(candidates)
     views, poses = first_poses(candidates, t_s)
     adjusted = adjust(views, poses, t_s, offsets=options.offsets, focals=options.focals)
-    axes = _axes(adjusted, options.height_m)
+    axes = _axes(adjusted, options)
     if axes.walked_m < LEAST_WALKED_M:
         raise ConfigError(
             f"the walker got around {axes.walked_m:.1f} m only; expected somebody who walks about "
@@ -116,12 +131,20 @@ def _common_times(candidates: list[list[View]]) -> Float[np.ndarray, " time"]:
     return np.linspace(start, end, count)
 
 
-def _axes(adjusted: Adjusted, height_m: float) -> WorldAxes:
+def _axes(adjusted: Adjusted, options: CalibrationOptions) -> WorldAxes:
     up = -adjusted.R[:, 1].mean(0)
-    first = -adjusted.R[0].T @ adjusted.t[0]
-    size = walker_size(adjusted.joints, adjusted.variance, adjusted.offset_covariance)
-    scale = height_m / (REFERENCE_STATURE_M * size)
-    return world_axes(adjusted.joints, up, first, height_m, scale)
+    centres = {
+        view.name: -R.T @ t
+        for view, R, t in zip(adjusted.views, adjusted.R, adjusted.t, strict=True)
+    }
+    if options.distance is None:
+        size = walker_size(adjusted.joints, adjusted.variance, adjusted.offset_covariance)
+        scale = options.height_m / (REFERENCE_STATURE_M * size)
+    else:
+        one, other, metres = options.distance
+        scale = metres / float(np.linalg.norm(centres[one] - centres[other]))
+    first = centres[adjusted.views[0].name]
+    return world_axes(adjusted.joints, up, first, options.height_m, scale)
 
 
 def _finished(adjusted: Adjusted, axes: WorldAxes) -> Calibration:

@@ -60,7 +60,8 @@ class View:
         share3 = np.clip(share, 0, 1)[..., None]
         change = self.rays[after] - self.rays[before]
         rays = self.rays[before] + change * share3
-        scores = np.where(both, np.minimum(self.scores[before], self.scores[after]), 0.0)
+        scores = self.scores[before] * (1 - share) + self.scores[after] * share
+        scores = np.where(both, scores, 0.0)
         return rays, change / np.maximum(gap_s, 1e-6)[:, None, None], scores
 
     def mirrored(self) -> "View":
@@ -95,9 +96,9 @@ def _candidates(name: str, clip: Clip) -> list[View]:
     found = []
     for number in numbers[np.argsort(-counts, kind="stable")[:_MOST_CANDIDATES]]:
         frame, column = np.nonzero(track == number)
-        t_s, own = clip.t_ns[frame] / NS_PER_S, scores[frame, column]
-        smooth = _smoothed(t_s, rays[frame, column], own)
-        found.append(View(name=name, intrinsics=lens, t_s=t_s, rays=smooth, scores=own))
+        t_s = clip.t_ns[frame] / NS_PER_S
+        own_rays, own = _smoothed(t_s, rays[frame, column], scores[frame, column])
+        found.append(View(name=name, intrinsics=lens, t_s=t_s, rays=own_rays, scores=own))
     return sorted(found, key=_got_around, reverse=True)
 
 
@@ -105,17 +106,18 @@ def _smoothed(
     t_s: Float[np.ndarray, " frame"],
     rays: Float[np.ndarray, "frame 17 2"],
     scores: Float[np.ndarray, "frame 17"],
-) -> Float[np.ndarray, "frame 17 2"]:
-    """Return the middle of the lines that fit the track best around every frame.
+) -> tuple[Float[np.ndarray, "frame 17 2"], Float[np.ndarray, "frame 17"]]:
+    """Return rays and scores in the middle of the lines that fit the track best around every frame.
 
     Every camera is smoothed over the same time, whatever its rate, so that the smoothed tracks
     still belong together; and rays between two frames are as noisy as those of a frame: else a
     clock offset would be drawn to where lines between frames average most noise away.
     """
+    track = np.concatenate([rays, scores[..., None]], -1)
     weight = (scores > 0)[..., None].astype(np.float64)
     moments = np.zeros((3, *weight.shape))
-    values = np.zeros((2, *rays.shape))
-    moments[0], values[0] = weight, weight * rays
+    values = np.zeros((2, *track.shape))
+    moments[0], values[0] = weight, weight * track
     for shift in range(1, len(t_s)):
         step_s = (t_s[shift:] - t_s[:-shift])[:, None, None]
         if step_s.min() > _WIDEST * SMOOTHING_S:
@@ -127,10 +129,11 @@ def _smoothed(
             for power in range(3):
                 moments[power][own] += w * dt_s**power
             for power in range(2):
-                values[power][own] += w * dt_s**power * rays[other]
+                values[power][own] += w * dt_s**power * track[other]
     spread = moments[0] * moments[2] - moments[1] ** 2
     line = (moments[2] * values[0] - moments[1] * values[1]) / np.maximum(spread, 1e-12)
-    return np.where(weight > 0, np.where(spread > 1e-9, line, rays), 0.0)
+    smooth = np.where(weight > 0, np.where(spread > 1e-9, line, track), 0.0)
+    return smooth[..., :2], np.where(scores > 0, np.clip(smooth[..., 2], 1e-3, 1.0), 0.0)
 
 
 def _got_around(view: View) -> float:

@@ -29,6 +29,24 @@ def test_four_cameras_are_found_to_centimetres_on_the_floor_with_z_up() -> None:
     assert found.walked_m == pytest.approx(2.2, abs=0.2)
 
 
+def test_a_measured_distance_gives_the_metres() -> None:
+    options = CalibrationOptions(height_m=2.0, distance=("cam0", "cam2", 7.5))
+    centres = {
+        name: camera.T_world_camera[:3, 3]  # type: ignore[index]
+        for name, camera in calibrate(clips_of_walk(), options).cameras.items()
+    }
+    assert np.linalg.norm(centres["cam0"] - centres["cam2"]) == pytest.approx(7.5)
+
+
+def test_a_distance_that_nobody_can_have_measured_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r'from "a" to "a" is 3 m; expected two cameras'):
+        CalibrationOptions(distance=("a", "a", 3.0))
+    with pytest.raises(ConfigError, match=r"is 0 m; expected two cameras, and metres above 0"):
+        CalibrationOptions(distance=("a", "b", 0.0))
+    with pytest.raises(ConfigError, match=r'no camera "left" to measure .* there are cam0, cam1'):
+        calibrate(clips_of_walk(), CalibrationOptions(distance=("left", "cam1", 3.0)))
+
+
 def test_a_camera_that_sees_little_is_told() -> None:
     clips = clips_of_walk()
     clips["cam3"].keypoints[50:] = 0
