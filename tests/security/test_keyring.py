@@ -77,10 +77,8 @@ def test_known_keys_stay_known_while_descriptors_have_run_out(folder: Path) -> N
     kept = resource.getrlimit(resource.RLIMIT_NOFILE)
     used = []
     try:
-        resource.setrlimit(
-            resource.RLIMIT_NOFILE,
-            (max(int(path.name) for path in Path("/dev/fd").iterdir()), kept[1]),
-        )
+        highest = max(int(path.name) for path in Path("/dev/fd").iterdir())
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, kept[1]))
         with contextlib.suppress(OSError):
             while used.append(os.dup(0)) is None:
                 pass

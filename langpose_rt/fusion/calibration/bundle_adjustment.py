@@ -184,10 +184,10 @@ class _Problem:
         self._add_priors(guess, H, g)
         reduced = H[np.ix_(self.free, self.free)]
         reduced[np.diag_indices_from(reduced)] *= 1 + damping
-        x = np.zeros(len(g))
-        x[self.free] = -np.linalg.solve(reduced, g[self.free])
-        own_x = x.reshape(count, _ALL)
-        cameras, bias = own_x[:, :_BIAS], own_x[:, _BIAS:].reshape(count, 17, 2)
+        flat = np.zeros(len(g))
+        flat[self.free] = -np.linalg.solve(reduced, g[self.free])
+        x = flat.reshape(count, _ALL)
+        cameras, bias = x[:, :_BIAS], x[:, _BIAS:].reshape(count, 17, 2)
         local = np.concatenate([np.repeat(cameras[:, None], 17, 1), bias], -1)
         back = pull_joint + np.einsum("ctjab,cja->tjb", W, local)
         return guess.moved(cameras, bias, -np.einsum("tjab,tjb->tja", inverse, back))
