@@ -1,9 +1,8 @@
 """Peer budget: even shares of the ingest thread's processor time, whatever peers send.
 
 A peer may spend little time on messages that are refused. On others, nothing is limited while there
-is time for everybody; where there is not, a peer that wants more
-than an even share has the rest of its messages passed over unread. Nothing here reads a clock or
-a socket.
+is time for everybody; where there is not, a peer that wants more than an even share has the rest of
+its messages passed over unread. Nothing here reads a clock or a socket.
 """
 
 from collections import Counter
