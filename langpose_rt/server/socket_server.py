@@ -81,7 +81,6 @@ class SocketServer(ABC):
         self.ports = Ports()
         self._name, self._feed = name, feed
         self._unix_ns = time.time_ns() - time.monotonic_ns()
-        self._context: zmq.Context[Socket] = zmq.Context()
         self._health: HealthServer | None = None
         self._threads = threads = ServingThreads(time.monotonic)
         self._draining, self._stopping = threading.Event(), threads.stopping
@@ -208,6 +207,10 @@ class SocketServer(ABC):
     @cached_property
     def _contained(self) -> Callable[[], AbstractContextManager[None]]:
         return contain_faults(self._faults, clock=self.now_ns, fatal=zmq.ZMQError)
+
+    @cached_property
+    def _context(self) -> "zmq.Context[Socket]":
+        return zmq.Context()  # not before it is needed: who is refused leaves none behind
 
     @property
     def _serving(self) -> bool:
