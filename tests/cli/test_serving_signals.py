@@ -1,4 +1,4 @@
-"""What signals do to a command that serves; a second one is in end_to_end/test_signals.py."""
+"""Check how a serving command answers signals; repeated ones are in end_to_end/test_signals.py."""
 
 import os
 import signal
