@@ -45,6 +45,7 @@ class Traffic:
 
     def __post_init__(self) -> None:
         self._over, self._silent = threading.Event(), threading.Event()
+        self._all_sent = threading.Event()
 
     def run_for(self, seconds: float) -> None:
         """Let it run."""
@@ -53,6 +54,7 @@ class Traffic:
     def finish(self) -> None:
         """Stop the rigs and wait for the last poses."""
         self._silent.set()
+        self._all_sent.wait(WAIT_S)  # the rigs may be in the midst of a frame
         until_s = time.monotonic() + WAIT_S
         while time.monotonic() < until_s and not all(
             self.heard[rig] and self.heard[rig][-1].message.src.seq == self.sent[rig] - 1
@@ -99,6 +101,7 @@ class Traffic:
                 self.sent_s[rig, seq] = time.monotonic()
                 socket.send_multipart(parts)
                 self.sent[rig] = seq + 1
+        self._all_sent.set()
         self._over.wait(2 * WAIT_S)
         for socket in sockets.values():
             socket.close(linger=0)
