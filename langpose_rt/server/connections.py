@@ -25,8 +25,9 @@ from langpose_rt.server.door import Door
 MAX_CONNECTIONS = 1024
 """Connections at once, where there are descriptors for twice as many."""
 
-WAITING_BYTES, ALL_WAITING_BYTES = 8 << 20, 32 << 20
-"""Bytes of one rig's messages that may wait to be read, eight of the largest, and of all rigs'."""
+WAITING_BYTES, ALL_WAITING_BYTES = 4 << 20, 12 << 20
+"""Bytes of one rig's messages that may wait to be read, four of the largest, and of all rigs'; the
+shortest messages take twenty times as much memory as bytes on the wire."""
 
 WAITING_REQUEST_BYTES, ALL_WAITING_REQUEST_BYTES = 64 << 10, 256 << 10
 """Likewise on the control port."""
@@ -36,7 +37,10 @@ POSE_BYTES, POSE_BYTES_PER_S, ALL_POSE_BYTES = 128 << 10, 4 << 10, 1 << 20
 
 POLL_S, MANY_POLL_S = 0.02, 0.1
 _MANY = 100
-_FULL_S = 1.0
+_FULL_S = 0.3
+_LEFT_SHARE = 4
+"""Those who left may have left a quarter of one peer's bytes unread before nobody else comes in."""
+
 _COMMAND_BYTES_PER_S = 1 << 10
 """Handshakes and heartbeats, which nobody takes."""
 
@@ -58,7 +62,7 @@ class ByteLimit:
     Attributes:
         burst: One peer, at once.
         per_s: And then every second.
-        together: All peers together, while messages wait for long.
+        together: All peers together.
     """
 
     burst: int
@@ -174,6 +178,7 @@ class ConnectionLimits:
         self._doors = {port: Door(port) for port in taken}
         self._full_s = dict.fromkeys(taken, 0.0)
         self._emptied = dict.fromkeys(taken, 0)
+        self._left = dict.fromkeys(taken, 0.0)
         self._before: dict[int, dict[int, int]] = {port: {} for port in taken}
         self._found: dict[tuple[int, int], _Connection | None] = {}
         self._accepted = 0
@@ -193,17 +198,19 @@ class ConnectionLimits:
         for port in self._doors:
             self._open_or_close(port, elapsed_s)
         read = {port: taken.by_descriptor() for port, taken in self._taken.items()}
+        bursts = {port: self._burst(port) for port in self._limits}
         over = [
             name
             for name, one in self._ours()
-            if self._is_over(name[0], one, read[one.port].get(name[0], 0), elapsed_s)
+            if self._counted(name[0], one, read[one.port].get(name[0], 0), elapsed_s)
+            > bursts[one.port]
         ]
         self._before = read
         for name in over:
             one = self._found[name]
             if one is not None:
                 detail = (
-                    f"a peer at {one.address} sent more than {self._burst(one.port) >> 10} KiB "
+                    f"a peer at {one.address} sent more than {bursts[one.port] >> 10} KiB "
                     "beyond what could be read, and was cut"
                 )
                 self._cut(name[0], RejectReason.TOO_MUCH_SENT, detail)
@@ -225,38 +232,39 @@ class ConnectionLimits:
             door.open()
 
     def _open_or_close(self, port: int, elapsed_s: float) -> None:
-        """Let nobody in at a port whose messages have waited for long.
+        """Let nobody in at a port where messages have waited for long, or of many who have left.
 
         Who floods and leaves comes back at once; what waits could only grow.
         """
         emptied = self._taken[port].emptied
         if emptied != self._emptied[port]:
-            self._emptied[port], self._full_s[port] = emptied, 0.0
+            self._emptied[port], self._full_s[port], self._left[port] = emptied, 0.0, 0.0
             self._doors[port].open()
             return
         self._full_s[port] += elapsed_s
-        if self._full_s[port] > _FULL_S:
+        left = self._left[port] > self._limits[port].burst / _LEFT_SHARE
+        if left or self._full_s[port] > _FULL_S:
             self._doors[port].close()
 
     def _burst(self, port: int) -> int:
         """Return what one peer of a port may send beyond what is read."""
-        limit = self._limits[port]
-        if self._doors[port].closed:
-            return min(limit.burst, limit.together // max(self._peers(port), 1))
+        limit, counted = self._limits[port], [o.counted for _, o in self._ours() if o.port == port]
+        if self._left[port] + sum(counted) > limit.together:
+            return min(limit.burst, limit.together // max(len(counted), 1))
         return limit.burst
-
-    def _peers(self, port: int) -> int:
-        return sum(one.port == port for _, one in self._ours())
 
     def _ours(self) -> Iterator[tuple[tuple[int, int], _Connection]]:
         return ((name, one) for name, one in self._found.items() if one is not None)
 
     def _find(self) -> None:
-        """Look for new connections, and forget those that have ended."""
+        """Look for new connections, and forget those that have ended but for what they left."""
+        before = self._found
         self._found = {
-            name: self._found[name] if name in self._found else self._opened(name[0])
-            for name in _sockets()
+            name: before[name] if name in before else self._opened(name[0]) for name in _sockets()
         }
+        for name in before.keys() - self._found.keys():
+            if (gone := before[name]) is not None:
+                self._left[gone.port] += gone.counted
 
     def _opened(self, descriptor: int) -> _Connection | None:
         """Return a new connection, or None for a socket that is none of ours."""
@@ -271,15 +279,15 @@ class ConnectionLimits:
                     return _Connection(port, address, self._accepted, taken=taken)
         return None
 
-    def _is_over(self, descriptor: int, one: _Connection, taken: int, elapsed_s: float) -> bool:
-        """Count what a peer has sent since the last call; return True beyond the limit."""
+    def _counted(self, descriptor: int, one: _Connection, taken: int, elapsed_s: float) -> float:
+        """Count what a peer has sent since the last call; return what counts against its limit."""
         received = _received(descriptor)
         if received is None:
-            return False
+            return 0.0
         forgiven = elapsed_s * self._limits[one.port].per_s + taken - one.taken
         one.counted = max(one.counted + received - one.received - forgiven, 0)
         one.received, one.taken = received, taken
-        return one.counted > self._burst(one.port)
+        return one.counted
 
     def _cut(self, descriptor: int, reason: RejectReason, detail: str) -> None:
         with contextlib.suppress(OSError), borrowed(descriptor) as one:

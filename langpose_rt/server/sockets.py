@@ -36,6 +36,9 @@ MAX_SUBSCRIPTION_BYTES = 512
 SUBSCRIPTIONS_PER_READ = 256
 """Subscriptions that are read before the thread does anything else."""
 
+PASSED_OVER_PER_READ = 1000
+"""Messages beyond a peer's share that are passed over before the thread does anything else."""
+
 MAX_TOPIC_BYTES = 150
 _SCHEMA = b"schema/"
 _UNCOUNTED_HWM = 128
@@ -344,7 +347,8 @@ class RigSockets:
         Returns:
             Its parts, and the name of the sender's key; None where there are no keys.
         """
-        while self._ready:
+        passed_over = 0
+        while self._ready and passed_over < PASSED_OVER_PER_READ:
             socket = self._ready.popleft()
             frames = _frames(socket)
             if frames is None:
@@ -362,6 +366,7 @@ class RigSockets:
                 parts = [frame.bytes for frame in frames]
                 self._size_bytes = sum(map(len, parts))
                 return parts, sender
+            passed_over += 1
             self._on_passed_over(frames[0].bytes[:MAX_TOPIC_BYTES])
         return None
 

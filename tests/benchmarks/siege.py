@@ -10,14 +10,17 @@ import argparse
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from langpose_rt.benchmark.child_server import child_server
 from tests.attackers import ATTACKS, HONEST, attacked, honest_rig
+from tests.background import repeating
 from tests.benchmarks.origin import print_report
-from tests.benchmarks.watch import settled_status
+from tests.benchmarks.watch import settled_status, status_of
 
 AT_ONCE, CHANGE_S = 3, 5.0
 END_S = 10.0
@@ -44,8 +47,16 @@ def main() -> None:
     arguments = parser.parse_args()
     rng, most_mb, rounds = np.random.default_rng(arguments.seed), 0.0, 0
     until_s = time.monotonic() + 60 * arguments.minutes
+    own: dict[str, Any] = {}
     with child_server([]) as server:
-        with honest_rig(server, rate_hz=arguments.rate_hz) as account:
+
+        def look() -> None:
+            """Keep what is said of the honest stream, which a server forgets after ten seconds."""
+            with suppress(OSError):
+                streams = status_of(server)["streams"]
+                own.update(next((one for one in streams if one["rig"] == HONEST), {}))
+
+        with repeating(look, 1.0), honest_rig(server, rate_hz=arguments.rate_hz) as account:
             while time.monotonic() < until_s:
                 with attacked(server, *rng.choice(list(ATTACKS), AT_ONCE, replace=False)):
                     for _ in range(round(CHANGE_S / 0.1)):
@@ -53,7 +64,6 @@ def main() -> None:
                         most_mb = max(most_mb, server.resident_mb() or 0.0)
                 rounds += 1
         status = settled_status(server)
-        (own,) = [stream for stream in status["streams"] if stream["rig"] == HONEST]
         counted = sum(own["totals"][name] for name in ("late", "dup", "gap", "shed", "failed"))
         report = {
             "rounds": rounds,

@@ -163,9 +163,9 @@ def test_messages_are_counted_as_they_are_on_the_wire(sealed: bool) -> None:
 def test_nobody_new_comes_in_while_messages_wait_for_long(port: Port) -> None:
     desk, (old, old_here) = Desk(port), port.connect()
     assert desk.poll(5.0) == []
-    assert desk.poll(0.6, full=True) == []
+    assert desk.poll(0.2, full=True) == []
     socket.create_connection((LOCAL, port.number), timeout=5).close()
-    assert desk.poll(0.6, full=True) == []
+    assert desk.poll(0.2, full=True) == []
     with pytest.raises(TimeoutError):
         socket.create_connection((LOCAL, port.number), timeout=0.3)
     put(old, old_here, 10)
@@ -173,13 +173,30 @@ def test_nobody_new_comes_in_while_messages_wait_for_long(port: Port) -> None:
     port.connect()
 
 
-def test_those_who_are_in_share_what_may_wait_while_messages_wait_for_long(port: Port) -> None:
+def test_nobody_new_comes_in_while_much_waits_of_those_who_left(port: Port) -> None:
+    desk = Desk(port)
+    for size in (200, 51):  # the second makes it more than a quarter of one peer's limit
+        socket.create_connection((LOCAL, port.number), timeout=5).close()
+        port.listening.accept()[0].close()
+        peer, here = port.connect()
+        put(peer, here, size)
+        assert desk.poll(0.0, full=True) == []
+        for one in (peer, here):
+            one.close()
+    assert desk.poll(0.0, full=True) == []
+    with pytest.raises(TimeoutError):
+        socket.create_connection((LOCAL, port.number), timeout=0.3)
+    assert desk.poll() == []
+    port.connect()
+
+
+def test_those_who_are_in_share_what_may_wait(port: Port) -> None:
     desk, pairs = Desk(port), [port.connect() for _ in range(6)]
     assert desk.poll() == []
-    for peer, here in pairs[:2]:
-        put(peer, here, 600)
-    assert desk.poll(0.0) == []
-    assert desk.poll(1.1, full=True) == [RejectReason.TOO_MUCH_SENT] * 2
+    for (peer, here), size in zip(pairs, (900, 900, 400, 400, 400, 400), strict=True):
+        put(peer, here, size)
+    assert desk.poll(full=True) == []
+    assert desk.poll(full=True) == [RejectReason.TOO_MUCH_SENT] * 2
     assert [is_cut(peer) for peer, _ in pairs[:3]] == [True, True, False]
 
 
