@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import secrets
+import signal
 import socket
 import struct
 import subprocess
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import zmq
@@ -104,6 +106,18 @@ def honest_rig(server: ChildServer, rate_hz: float = 60.0) -> Iterator[Account]:
                 yield account
             finally:
                 over.set()
+
+
+def seconds_to_end(pid: int) -> float:
+    """Send SIGTERM and wait for the end of a process; inf if it does not end."""
+    begin_s = time.monotonic()
+    os.kill(pid, signal.SIGTERM)
+    stat = Path(f"/proc/{pid}/stat")
+    while time.monotonic() - begin_s < _WAIT_MS / 1000:
+        if stat.read_text().rpartition(")")[2].split()[0] == "Z":
+            return time.monotonic() - begin_s
+        time.sleep(0.01)
+    return float("inf")
 
 
 @contextmanager

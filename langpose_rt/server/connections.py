@@ -32,7 +32,7 @@ shortest messages take twenty times as much memory as bytes on the wire."""
 WAITING_REQUEST_BYTES, ALL_WAITING_REQUEST_BYTES = 64 << 10, 256 << 10
 """Likewise on the control port."""
 
-POSE_BYTES, POSE_BYTES_PER_S, ALL_POSE_BYTES = 128 << 10, 4 << 10, 1 << 20
+POSE_BYTES, POSE_BYTES_PER_S, ALL_POSE_BYTES = 64 << 10, 4 << 10, 1 << 20
 """Subscriptions that a consumer may send at once, and after that, read or not; and all of them."""
 
 POLL_S, MANY_POLL_S = 0.02, 0.1

@@ -7,35 +7,19 @@ of its stream; memory, the end after SIGTERM and the state of the server are rep
 """
 
 import argparse
-import os
-import signal
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from langpose_rt.benchmark.child_server import child_server
-from tests.attackers import ATTACKS, HONEST, attacked, honest_rig
+from tests.attackers import ATTACKS, HONEST, attacked, honest_rig, seconds_to_end
 from tests.background import repeating
 from tests.benchmarks.origin import print_report
 from tests.benchmarks.watch import settled_status, status_of
 
 AT_ONCE, CHANGE_S = 3, 5.0
-END_S = 10.0
-
-
-def seconds_to_end(pid: int) -> float:
-    """Send SIGTERM and wait for the end of a process; inf if it does not end."""
-    begin_s = time.monotonic()
-    os.kill(pid, signal.SIGTERM)
-    stat = Path(f"/proc/{pid}/stat")
-    while time.monotonic() - begin_s < END_S:
-        if stat.read_text().rpartition(")")[2].split()[0] == "Z":
-            return time.monotonic() - begin_s
-        time.sleep(0.01)
-    return float("inf")
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from langpose_rt.benchmark.child_server import ChildServer, child_server
-from tests.attackers import attacked, honest_rig
+from tests.attackers import attacked, honest_rig, seconds_to_end
 from tests.background import process
 from tests.commands import COMMAND, ENVIRONMENT
 from tests.peers import WAIT_S, wait_until
@@ -34,9 +34,12 @@ def status_of(server: ChildServer) -> dict[str, Any]:
     return status
 
 
-def one_server() -> AbstractContextManager[ChildServer]:
-    """A server that waits for a busy machine."""
-    return child_server(PATIENT)
+@contextmanager
+def one_server() -> Iterator[ChildServer]:
+    """A server that waits for a busy machine, and ends when it is told to."""
+    with child_server(PATIENT) as server:
+        yield server
+        assert seconds_to_end(server.pid) < WAIT_S
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from langpose_rt.errors import ConfigError
 from langpose_rt.protocol.header import MAX_MESSAGE_BYTES, MAX_PARTS
 from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.connections import Taken
-from langpose_rt.server.peer_budget import NS_PER_MS, WINDOW_NS
+from langpose_rt.server.peer_budget import NS_PER_MS, WINDOW_NS, PeerBudget
 from langpose_rt.server.sockets import (
     RigSockets,
     listening_socket,
@@ -148,6 +148,31 @@ def test_messages_beyond_a_share_are_passed_over_and_their_topic_is_told(
         assert set(told) == {b"kp2d/greedy/a/"}
         assert sum(accounts.values()) == 12 * windows
         assert len(accounts) == 2 - behind_front, "every connection has its own account"
+    finally:
+        sockets.close()
+
+
+def test_a_flood_that_is_passed_over_gives_the_thread_back(
+    context: "zmq.Context[Socket]", others: Peers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a server that floods does not end, and looks as if the thread had stopped."""
+    bound, port = listening_socket(context, zmq.SUB, LOCAL, 0, option="--port")
+    told: list[bytes] = []
+    sockets = RigSockets(context, bound, ServerConfig(), on_passed_over=told.append)
+    monkeypatch.setattr("langpose_rt.server.sockets.PASSED_OVER_PER_READ", 10)
+    monkeypatch.setattr(PeerBudget, "admits", lambda *_: False)
+    try:
+        rig = others.connect(zmq.XPUB, port)
+        wait_until(lambda: sockets.wait(10) or bool(rig.poll(0)))
+        for _ in range(25):
+            rig.send_multipart([b"kp2d/flood/a/", b""])
+        counts = []
+        while len(told) < 25:
+            assert sockets.wait(round(WAIT_S * 1000))
+            before = len(told)
+            assert sockets.receive(0) is None
+            counts.append(len(told) - before)
+        assert max(counts) <= 10
     finally:
         sockets.close()
 
