@@ -76,7 +76,7 @@ def test_a_stream_that_cannot_be_true_is_refused_counted_and_reported_once() -> 
     stats, announcer = Stats(), Announcer("srv", 1)
     desk = ingest(stats, announcer)
     for seq in range(30):
-        now_ns = seq * 16 * MS
+        now_ns = 1_764_365_000_000_000_000 + seq * 16 * MS
         honest = keypoint_parts(PERSON, rig="honest", seq=seq, t_ms=16 * seq)
         wrong = keypoint_parts(PERSON, rig="wrong", seq=seq, t_ms=16 * seq / 1e6)  # milliseconds
         assert desk.receive(honest, now_ns)

@@ -108,6 +108,21 @@ def test_a_rig_that_sends_what_it_is_behind_to_a_busy_server_is_believed() -> No
     assert stream.new_findings() == []
 
 
+def test_a_rig_whose_first_frames_are_a_burst_that_a_busy_server_reads_slowly_is_believed() -> None:
+    stream, t_ns, now_ns = StreamPlausibility(), NOW_NS, NOW_NS + 3_000_000_000
+    steps_ms = [(0.2, 60.0)] * 15 + [(16.7, 16.7)] * 85
+    for frame, (captured_ms, received_ms) in zip(FRAMES, steps_ms, strict=True):
+        t_ns, now_ns = t_ns + round(captured_ms * 1e6), now_ns + round(received_ms * 1e6)
+        stream.check(replace(frame, t_ns=t_ns), now_ns)
+    assert stream.new_findings() == []
+
+
+def test_a_clock_that_begins_at_the_right_time_and_hardly_runs_is_refused() -> None:
+    reasons = refused([replace(frame, t_ns=NOW_NS + frame.seq) for frame in FRAMES], 50_000_000)
+    assert "bad_clock: frames are 1 ns apart" in reasons[-1]
+    assert not any(reasons[:20])
+
+
 def test_fractions_are_refused_from_the_first_frame() -> None:
     size = np.array([*CLIP.size, 1], np.float32)
     reasons = refused([replace(frame, keypoints=frame.keypoints / size) for frame in FRAMES[:5]])
