@@ -114,6 +114,8 @@ def run(arguments: argparse.Namespace) -> int:
     all_tracks = _with_gravity(_tracks(arguments.file, poses), arguments)
     origin_ns = min(int(track.t_ns[0]) for track in all_tracks)
     tracks = _chosen(all_tracks, arguments)
+    if ending == ".npz" and poses is None:
+        poses = _fused(tracks, arguments.file)
     if ending == ".npz" and poses is not None:
         written = [_poses_file(poses, tracks, arguments.out)]
     elif ending in ONE_PERSON:
@@ -184,6 +186,15 @@ def _tracks(path: Path, poses: "PoseSequence | None") -> "list[Track]":
         found = "holds no person" if is_file else "shows nobody who was found; is a person in view?"
         raise ConfigError(f"{path} {found}")
     return tracks
+
+
+def _fused(tracks: "Sequence[Track]", path: Path) -> "PoseSequence | None":
+    """Return all that a recording holds of a capture volume, if the tracks are of one only."""
+    from langpose_rt.formats.recording import Recording
+    from langpose_rt.recording.fused_poses import fused_from_recording
+
+    streams = {track.stream for track in tracks}
+    return fused_from_recording(Recording(path), streams.pop()) if len(streams) == 1 else None
 
 
 def _with_gravity(tracks: "list[Track]", arguments: argparse.Namespace) -> "list[Track]":

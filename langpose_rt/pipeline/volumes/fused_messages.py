@@ -21,7 +21,8 @@ FUSED = "fused"
 UNKNOWN_SIGMA_M = 10.0
 """Standard deviation of a joint that is not known, and the greatest one published."""
 
-_UPPER = (0, 0, 0, 1, 1, 2), (0, 1, 2, 1, 2, 2)
+UPPER = (0, 0, 0, 1, 1, 2), (0, 1, 2, 1, 2, 2)
+"""Rows and columns of the entries of a published covariance."""
 
 
 def fused_message(
@@ -118,7 +119,7 @@ def _packed(
     """Return the upper triangles as float32; of unknown joints that of UNKNOWN_SIGMA_M."""
     unknown = UNKNOWN_SIGMA_M**2 * np.eye(3)
     whole = np.where(known[..., None, None], covariance, unknown)
-    return whole[..., _UPPER[0], _UPPER[1]].astype(np.float32)
+    return whole[..., UPPER[0], UPPER[1]].astype(np.float32)
 
 
 def _flags(
