@@ -117,7 +117,7 @@ def _fill(
     residual_px = np.full((people, total), np.nan, np.float32)
     residual_px[:, layout.h36m] = np.where(views17 > 0, _given(message.residual_px), np.nan)
     by_camera = _in_order_of(found.cameras, message, views)
-    seen_by = by_camera.any(1)
+    seen_by = np.asarray(by_camera.any(1))
     for person, seen in zip(message.ids.tolist(), seen_by, strict=True):
         seen_ns[person] = message.t_srv if seen.any() else seen_ns.get(person, message.t_srv)
     found.root[index, own] = root
