@@ -100,7 +100,7 @@ class PipelineConfig:
         },
     )
     max_wait_ms: float = field(
-        default=50.0,
+        default=100.0,
         metadata={
             "help": "frames that wait longer in the queue of a stream are dropped, oldest first"
         },

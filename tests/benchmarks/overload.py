@@ -3,7 +3,7 @@
 python -m tests.benchmarks.overload --rigs 8 --persons 4 --seconds 30
 
 The capacity is measured first, in the same run: the most frames a second that are lifted while the
-load rises. The backlog rule bounds what a delivered frame has waited: 50 ms in the queue, one step
+load rises. The backlog rule bounds what a delivered frame has waited: 100 ms in the queue, one step
 under way, and its own.
 """
 

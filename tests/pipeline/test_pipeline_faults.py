@@ -46,7 +46,7 @@ def serve_for(
 
 
 def test_overload_is_shed_evenly_and_delivered_frames_stay_fresh() -> None:
-    test = bench()
+    test = bench(max_wait_ms=50.0)
     said = serve_for(test, rigs=5, seconds=6, step_ms=2000 / 60)
     shed = Counter({f"rig{rig}": 0 for rig in range(5)})
     for _, message in said:
@@ -121,7 +121,8 @@ def test_a_failing_backend_degrades_the_server_and_it_recovers_by_itself() -> No
 
 @pytest.mark.parametrize("lookahead_ms", [0.0, 50.0])
 def test_frames_in_are_frames_answered_and_every_kind_of_loss(lookahead_ms: float) -> None:
-    test, person, random = bench(lookahead_ms=lookahead_ms), person_px((0, 0, 4)), Random(3)
+    test = bench(lookahead_ms=lookahead_ms, max_wait_ms=50.0)
+    person, random = person_px((0, 0, 4)), Random(3)
     rigs, said = ("rig0", "rig1"), []
     for frame in range(200):
         test.backend.failing = random.random() < 0.2
