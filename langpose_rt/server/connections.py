@@ -285,7 +285,7 @@ class ConnectionLimits:
         if received is None:
             return 0.0
         forgiven = elapsed_s * self._limits[one.port].per_s + taken - one.taken
-        one.counted = max(one.counted + received - one.received - forgiven, 0)
+        one.counted = max(one.counted + received - one.received - forgiven, 0.0)
         one.received, one.taken = received, taken
         return one.counted
 
