@@ -78,7 +78,7 @@ def lift_clip(
 
     Args:
         clip: Keypoints and what is known of the camera.
-        backend: Its windows are used and not reset.
+        backend: Its windows are reset at first, and used.
         config: Options of the live pipeline; the last frames get the lookahead there is.
         on_frame: Called with the number of frames done.
 

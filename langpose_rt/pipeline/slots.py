@@ -59,7 +59,7 @@ class SlotTable:
     """State of every slot of a backend.
 
     Args:
-        backend: Owner of the slots.
+        backend: Owner of the slots, which are reset.
         smoothing: One of `one_euro.SMOOTHINGS`.
         gallery: Sentences to compare motion embeddings with.
         refined: Whether joints are moved towards their 2D.
@@ -94,6 +94,7 @@ class SlotTable:
     ) -> None:
         slots = backend.slots
         self._backend = backend
+        backend.reset(np.arange(slots, dtype=np.int32))  # it may have served another pipeline
         self.anchor = AnchorState.empty(slots)
         self.refiner = NativeRayRefiner(slots) if refined else None
         chosen = smoothing_named(smoothing)

@@ -44,7 +44,7 @@ _JUDGED_AT = frozenset((1, 2, 3, 5, 8, 16, 32, 64))
 _JUDGED_EVERY = 256
 _GUESSED_FRAMES = 5
 _SLOWER_BY = 20
-_NEAR_NS, _BURST_NS = 86_400_000_000_000, 2_000_000_000
+_NEAR_NS, _BURST_NS = 86_400_000_000_000, 1_000_000_000
 _LEAST_ELAPSED_NS = 1_000_000
 _SPEED_FRAMES, _SPEED_NS = 8, 100_000_000
 _SPEED_FRAMES_MOST = 256
@@ -141,23 +141,26 @@ class StreamPlausibility:
     def _caught_up(self, t_ns: int, now_ns: int) -> bool:
         """Return True if the clock runs well but for short steps: a rig sends what it is behind.
 
-        A rig may begin with that: then a clock that is right to the day has two seconds.
+        A rig may begin with that: then a clock that is right to the day, as none in another unit
+        is, has a second.
         """
         captured_ns, received_ns = t_ns - self._origin_ns[0], now_ns - self._origin_ns[1]
-        allowed_ns = _BURST_NS if _is_near(t_ns, now_ns) else 0
+        allowed_ns = _BURST_NS if abs(t_ns - now_ns) < _NEAR_NS else 0
         return captured_ns * _SLOWER_BY >= received_ns - allowed_ns
 
     def _speed(self, t_ns: int, now_ns: int, *, stepped: bool) -> None:
-        """Note a capture clock that runs at another speed; a step of it begins the count anew."""
+        """Note a capture clock that runs at another speed.
+
+        A step of it begins the count anew, and so does a burst.
+        """
         self._steps += 1
         if stepped or t_ns < self._origin_ns[0]:
             self._origin_ns = t_ns, now_ns
         captured_ns, received_ns = t_ns - self._first_ns[0], now_ns - self._first_ns[1]
-        if captured_ns <= 0 or stepped or self._steps >= _SPEED_FRAMES_MOST:
+        begins = captured_ns <= 0 or stepped or len(self._short) > 0
+        if begins or self._steps >= _SPEED_FRAMES_MOST:
             self._first_ns, self._steps = (t_ns, now_ns), 0
-            return
-        early = self._steps == _SPEED_FRAMES and not _is_near(t_ns, now_ns)
-        if (early or self._steps == _SPEED_FRAMES_MOST - 1) and received_ns >= _SPEED_NS:
+        elif self._steps in (_SPEED_FRAMES, _SPEED_FRAMES_MOST - 1) and received_ns >= _SPEED_NS:
             found = clock_speed_finding(captured_ns, received_ns)
             if found is not None:
                 self._note(found)
@@ -238,8 +241,3 @@ class StreamPlausibility:
             if odd is not None:
                 self._note(odd)
         return None
-
-
-def _is_near(t_ns: int, now_ns: int) -> bool:
-    """Return True if a capture clock is right to the day, which none in another unit is."""
-    return abs(t_ns - now_ns) < _NEAR_NS

@@ -10,6 +10,8 @@ from langpose_rt.formats.clip import Clip
 from langpose_rt.geometry.skeleton import skeleton_named
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.offline import frames_of_clip, lift_clip, rig_camera_of_clip, tracked_clip
+from langpose_rt.runtime.registry import open_backend
+from tests.commands import part_of_demo_clip
 from tests.fakes import LENS, MS, POSE, SIZE, FakeBackend, person_px
 from tests.projection import ray_to_pixel
 
@@ -177,3 +179,15 @@ def test_the_gravity_of_an_unknown_camera_is_estimated_from_who_stands_and_only_
     np.testing.assert_array_equal(short.pose, found.pose[:40], "an estimate changes no pose")
     known = lift_clip(replace(slow, gravity=np.array([0.0, 0.6, 0.8])), FakeBackend(4), config)
     assert known.level_src == "given"
+
+
+def test_a_clip_is_lifted_as_if_no_other_had_been_lifted_before() -> None:
+    clip = part_of_demo_clip(20)
+    backend = open_backend(None, "auto", slots=4)
+    first, other = (
+        lift_clip(one, backend, PipelineConfig())
+        for one in (clip, replace(clip, keypoints=clip.keypoints[::-1].copy()))
+    )
+    again = lift_clip(clip, backend, PipelineConfig())
+    assert not np.allclose(first.pose, other.pose, atol=1e-3)
+    np.testing.assert_array_equal(again.pose, first.pose)
