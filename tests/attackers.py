@@ -198,7 +198,8 @@ def raw_peer(port: int, kind: bytes) -> Iterator[socket.socket]:
         left = len(greeting)
         while left:
             left -= len(peer.recv(left)) or left
-        header = peer.recv(2)
+        if len(header := peer.recv(2)) < 2:
+            raise ConnectionResetError("cut in the midst of greeting")
         peer.recv(header[1])
         yield peer
 

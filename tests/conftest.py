@@ -3,6 +3,7 @@
 import importlib
 import os
 import random
+import signal
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -16,6 +17,10 @@ from jaxtyping import install_import_hook
 # hypothesis gives to the test in the main thread, and the test would be reported as flaky.
 with patch.object(random, "getrandbits", random.Random().getrandbits):
     importlib.import_module("beartype")
+
+# A shell that runs the tests in the background has them ignore SIGINT, and every child with them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before anything imports the package: from here on every annotated shape in it is an assertion.
 install_import_hook("langpose_rt", "beartype.beartype")
