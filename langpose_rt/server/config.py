@@ -132,6 +132,11 @@ class ServerConfig:
             )
 
     @property
+    def has_front(self) -> bool:
+        """True if all rigs come through the front of a cluster."""
+        return self.behind_front or self.pipeline.front is not None
+
+    @property
     def is_loopback(self) -> bool:
         """True if only this machine can reach the server."""
         return self.bind in LOOPBACK

@@ -27,8 +27,9 @@ from langpose_rt.server.peer_budget import (
 
 Socket = zmq.Socket[bytes]
 
-SEND_HWM = 64
-"""Messages a subscriber may lag behind before losing some."""
+SEND_HWM, SEND_HWM_TO_FRONT = 256, 8192
+"""Messages a subscriber may lag behind before losing some; many come at once after a stall, and the
+front of a cluster passes on what it gets of all streams."""
 
 MAX_SUBSCRIPTION_BYTES = 512
 """Longest topic of a subscription, and longest part of a handshake."""
@@ -63,11 +64,10 @@ _OPTIONS: dict[int, dict[int, int | bytes]] = {
     zmq.SUB: {zmq.MAXMSGSIZE: MAX_MESSAGE_BYTES, zmq.RCVHWM: 0, zmq.SUBSCRIBE: b""},
     zmq.XPUB: {
         zmq.MAXMSGSIZE: MAX_SUBSCRIPTION_BYTES,
-        zmq.SNDHWM: SEND_HWM,
         zmq.RCVHWM: 0,
         zmq.XPUB_VERBOSE: 1,
     },
-    zmq.ROUTER: {zmq.MAXMSGSIZE: MAX_HEADER_BYTES, zmq.RCVHWM: 0, zmq.SNDHWM: SEND_HWM},
+    zmq.ROUTER: {zmq.MAXMSGSIZE: MAX_HEADER_BYTES, zmq.RCVHWM: 0},
 }
 
 
@@ -104,12 +104,13 @@ def open_sockets(
         (zmq.XPUB, config.pose_port, "--output-port"),
         (zmq.ROUTER, config.request_port, "--control-port"),
     )
+    send_hwm = SEND_HWM_TO_FRONT if config.has_front else SEND_HWM
     with ExitStack() as opened:
         sockets: list[Socket] = []
         ports: list[int] = []
         for kind, port, option in wanted:
             socket, got = listening_socket(
-                context, kind, config.bind, port, option=option, guard=guard
+                context, kind, config.bind, port, option=option, guard=guard, send_hwm=send_hwm
             )
             sockets.append(opened.enter_context(socket))
             ports.append(got)
@@ -129,6 +130,7 @@ def listening_socket(
     *,
     option: str,
     guard: Callable[[Socket], None] | None = None,
+    send_hwm: int = SEND_HWM,
 ) -> tuple[Socket, int]:
     """Open a bound socket and return it with its port.
 
@@ -139,13 +141,14 @@ def listening_socket(
         port: 0 takes any free one.
         option: The flag a user chooses another port with.
         guard: Sets up authentication before the socket listens; None accepts all peers.
+        send_hwm: Messages that wait for one peer; it loses further ones.
 
     Raises:
         ConfigError: If the port is taken or the address is not this machine's.
     """
     socket = context.socket(kind)
     is_ipv6 = ":" in bind
-    options = _PEER_OPTIONS | _OPTIONS[kind] | {zmq.IPV6: int(is_ipv6)}
+    options = _PEER_OPTIONS | _OPTIONS[kind] | {zmq.IPV6: int(is_ipv6), zmq.SNDHWM: send_hwm}
     for name, value in options.items():
         socket.set(name, value)
     if guard is not None:
@@ -308,7 +311,7 @@ class RigSockets:
         on_passed_over: Callable[[bytes], None] = lambda _: None,
     ) -> None:
         self._keyring, self._on_passed_over = keyring, on_passed_over
-        self._behind_front = config.behind_front or config.pipeline.front is not None
+        self._behind_front = config.has_front
         self.taken = Taken()
         self._peer: Peer = NO_CONNECTION
         self._size_bytes = 0

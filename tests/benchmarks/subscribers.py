@@ -29,7 +29,7 @@ from tests.benchmarks.fleet import Fleet, Phase, Sent, fleet_process
 from tests.benchmarks.origin import print_report
 from tests.benchmarks.watch import Watch, watching
 
-SEND_HWM = 64
+SEND_HWM = 256
 SLOW_EVERY_S = 1.0
 _FROZEN_WAIT_S = 10.0
 _LAST_S = 0.5

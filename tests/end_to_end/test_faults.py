@@ -161,9 +161,7 @@ def test_a_frozen_subscriber_costs_the_others_nothing(model: Path) -> None:
         assert frozen.stdout is not None
         assert frozen.stdout.readline() == "attached\n"
         frozen.send_signal(signal.SIGSTOP)
-        sent = rigs.sent + 2 * SEND_HWM
-        wait_until(lambda: rigs.sent >= sent)
-        found = poses_until(subscriber, sent)
+        found = poses_until(subscriber, rigs.sent + 2 * SEND_HWM)
     for rig in ("rig0", "rig1"):
         own = [message.src.seq for message in found if message.rig == rig]
         assert own == list(range(len(own)))

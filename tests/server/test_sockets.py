@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from langpose_rt.server.peer_budget import NS_PER_MS, WINDOW_NS, PeerBudget
 from langpose_rt.server.sockets import (
     RigSockets,
     listening_socket,
+    open_sockets,
     received,
     schemas_wanted,
     send_all,
@@ -295,6 +297,30 @@ import os; os._exit(0)
         [sys.executable, "-c", code], capture_output=True, timeout=120, check=False
     )
     assert done.stdout == b"alive\n", done.stderr[-500:]
+
+
+@pytest.mark.parametrize("behind_front", [False, True])
+def test_a_front_that_lags_loses_nothing_that_other_consumers_would_lose(
+    context: "zmq.Context[Socket]", behind_front: bool
+) -> None:
+    """A lifter that catches up sends more at once than a busy front takes."""
+    sockets = open_sockets(context, ServerConfig(port=0, behind_front=behind_front))
+    with ExitStack() as stack:
+        for socket in sockets[:3]:
+            stack.enter_context(socket)
+        consumer = stack.enter_context(context.socket(zmq.SUB))
+        consumer.set(zmq.RCVHWM, 1)
+        consumer.subscribe(b"")
+        consumer.connect(f"tcp://{LOCAL}:{sockets.ports.poses}")
+        wait_until(lambda: sockets.poses.poll(10) != 0)
+        sockets.poses.recv()
+        for _ in range(3000):
+            sockets.poses.send(bytes(10_000), zmq.NOBLOCK)
+        heard = 0
+        while consumer.poll(1000):
+            consumer.recv()
+            heard += 1
+    assert (heard == 3000) == behind_front
 
 
 def test_no_peer_is_sent_heartbeats(context: "zmq.Context[Socket]") -> None:
