@@ -268,8 +268,9 @@ function look(chosen) {
   const eyes = seen.length > 1 ? seen.filter((s) => s.pose && !s.pose.world).map((s) => place(s, 0, 0, 0)) : [];
   const hips = (whole ? spots : []).concat(eyes, seen.flatMap((s) => (s.pose ? s.pose.ids.map((_, i) => place(s, ...rootOf(s.pose, i))) : [])));
   const { wide, high } = stage(), slope = Math.tan((eye.fov * Math.PI) / 360) / innerHeight;
-  const steep = high > wide && seen.length > 2;  // many rows on a high stage: from above
-  const from = new T.Vector3(steep ? 0.06 : 0.3, steep ? 0.8 : 0.3, 0.9).normalize();
+  // rows behind one another are seen from above, on a high stage more so
+  const [aside, above] = seen.length <= perRow() ? [0.3, 0.3] : high > wide ? [0.06, 0.8] : [0.2, 0.5];
+  const from = new T.Vector3(aside, above, 0.9).normalize();
   const { target, back } = framed(hips, from, slope * Math.max(wide - EDGE_PX, 60), slope * high);
   controls.enableDamping = false;  // a drag that still swings out would carry the view on
   controls.update();
