@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zmq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -117,6 +119,29 @@ def test_a_row_of_the_guide_is_that_person(tool: str) -> None:
     message = read(document, sizes=None)
     assert message.wh == (1920, 1080)
     np.testing.assert_allclose(message.keypoints, [POINTS], rtol=1e-6)
+
+
+def test_the_lines_of_the_guide_send_what_the_server_reads() -> None:
+    text = (ROOT / "docs/guides/rigs.md").read_text()
+    (lines,) = re.findall(r"```python\n(import json\nimport zmq\n.*?)```", text, re.DOTALL)
+    receiver = zmq.Context.instance().socket(zmq.SUB)
+    receiver.subscribe(b"")
+    port = receiver.bind_to_random_port("tcp://127.0.0.1")
+    *connect, send = lines.strip().splitlines()
+    names: dict[str, Any] = {"document": {"keypoints": [POINTS], "wh": [1920, 1080]}}
+    exec("\n".join(connect).replace(":5555", f":{port}"), names)
+    try:
+        for _ in range(200):
+            exec(send, names)
+            if receiver.poll(50):
+                break
+        parts = receiver.recv_multipart(zmq.NOBLOCK)
+    finally:
+        names["rig"].context.destroy(linger=0)
+        receiver.close(linger=0)
+    message = decode_keypoints(parts, now_ns=NOW_NS, numbering=JsonNumbering(1), sizes=None)
+    assert (message.rig, message.camera) == ("rig0", "cam0")
+    np.testing.assert_allclose(message.keypoints, [POINTS])
 
 
 def row_with(tool: str, names: dict[str, Any]) -> KeypointMessage:
