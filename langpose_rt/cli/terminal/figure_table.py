@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 
 class Figure(NamedTuple):
-    """How a figure is shown.
+    """Label, meaning and unit of a figure.
 
     Attributes:
         label: Its name.
