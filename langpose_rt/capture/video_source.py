@@ -30,7 +30,13 @@ def is_video_source(source: str) -> bool:
 
 def is_live(source: str) -> bool:
     """Return True for a device number or an address."""
-    return source.isdecimal() or "://" in source
+    return device_number(source) is not None or "://" in source
+
+
+def device_number(source: str) -> int | None:
+    """Return n of a camera named "n" or "/dev/videon"; None for other sources."""
+    number = source.removeprefix("/dev/video")
+    return int(number) if number.isascii() and number.isdecimal() else None
 
 
 @runtime_checkable
@@ -133,7 +139,8 @@ class LiveCamera:
 
     def __init__(self, source: str, request: CaptureRequest) -> None:
         self._source = source
-        self._video = _open(int(source) if source.isdecimal() else source, request)
+        number = device_number(source)
+        self._video = _open(source if number is None else number, request)
         self._latency_ns = round(request.latency_ms * 1e6)
         self.size, self.fps = _first_size(self._video, f"camera {source}"), _fps_of(self._video)
         self.dropped = 0

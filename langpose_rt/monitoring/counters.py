@@ -22,6 +22,36 @@ LOSSES = ("late", "dup", "gap", "shed", "failed")
     failed                  the backend failed in the step that encoded or lifted it
 """
 
+MEANINGS = {
+    "messages": "Messages that arrived, whatever they were.",
+    "frames": "Frames that were lifted.",
+    "poses": "People in the frames that were lifted.",
+    "late": "Frames that came after a newer one of their stream.",
+    "dup": "Frames that came twice.",
+    "gap": "Frames that never came: their numbers were passed over.",
+    "shed": "Frames left out because there was no time to lift them.",
+    "failed": "Frames lost to an error of the model.",
+    "people_dropped": "People beyond the most that one message may hold.",
+    "clipped": "Joints made missing because a number was impossible.",
+    "duplicate_ids": "People whose id was taken.",
+    "slots_refused": "People, in each frame, for whom the server had no room.",
+    "clock_steps": "Frames timed by the receive clock because the capture clock stepped.",
+    "restarts": "New starts of the publishers of known streams.",
+    "backend_errors": "Computations that failed, each for all the people in it.",
+    "reset_errors": "Resets of people that failed in the backend.",
+    "forgotten": "People reset because the model gave impossible numbers.",
+    "reloads": "Models that became active.",
+    "reloads_refused": "Models that could not become active.",
+    "fused": "Messages of capture volumes.",
+    "unfused": "Frames that their capture volume did not take.",
+    "reconnects": "Reconnections to rigs that bind, because they were silent.",
+    "unsendable": "Messages that could not be encoded.",
+    "internal_errors": "Unexpected exceptions that cost one message or step.",
+    "recorded": "Messages and decisions written to the recording.",
+    "unrecorded": "Messages and decisions lost to the recording.",
+}
+"""What each counter counts; late, dup, gap, shed and failed are those of removed streams too."""
+
 RECENT = 4096
 """Latencies that quantiles are taken over, at most."""
 
@@ -86,26 +116,9 @@ class Stats:
 
     Counted with `add` and `reject` by every thread of the server; read without a lock.
 
+    What each counts is in `MEANINGS`.
+
     Attributes:
-        messages: Messages that arrived, whatever they were.
-        frames, poses: Lifted frames and the people in them.
-        late, dup, gap, shed, failed: Frames of removed streams, by how they were lost.
-        people_dropped: People beyond the most one message may hold.
-        clipped: Joints made missing because a number was impossible.
-        duplicate_ids: People whose id was taken.
-        slots_refused: People (per frame) who got no slot.
-        clock_steps: Frames timed by the receive clock because the capture clock stepped.
-        restarts: New epochs of known streams.
-        backend_errors: Computations that failed, each for all the people in it.
-        reset_errors: Resets of slots that failed in the backend.
-        forgotten: People reset because the model gave impossible numbers.
-        reloads, reloads_refused: Models that became active, and that could not.
-        fused: Messages of capture volumes.
-        unfused: Frames that their volume did not take.
-        reconnects: Reconnections to rigs that bind, because they were silent.
-        unsendable: Messages that could not be encoded.
-        internal_errors: Unexpected exceptions that cost one message or step.
-        recorded, unrecorded: Messages and decisions written to the recording, and lost to it.
         recording: "off", "on", or "stopped: " and the reason.
         rejected: Messages refused, by reason.
         latency: From the arrival of a frame to the end of the step that took it.

@@ -97,7 +97,8 @@ class CameraLookup:
         known = f'; the calibration has {names}, and no "{camera}"' if names else ""
         return (
             f"nobody knows the lens, so it is assumed to see {ASSUMED_FOV_DEG:g} degrees and "
-            f"distances are guesses{known}; send k, or serve with --cameras or --fov-deg"
+            f"distances are guesses{known}; send k (focal lengths and principal point), or serve "
+            "with --cameras or --fov-deg"
         )
 
     def no_world(self, camera: str) -> str:

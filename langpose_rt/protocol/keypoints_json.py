@@ -285,7 +285,8 @@ def _size_of(rig: str, camera: str, sizes: Mapping[str, tuple[int, int]]) -> tup
         known = f"the calibration has {names}" if names else "no --cameras file knows it"
         raise reject(
             RejectReason.NO_SIZE,
-            f'JSON of camera "{camera}" has no wh, and {known}; send '
-            '{"instances": [...], "wh": [1920, 1080]}, or serve with --size 1920x1080',
+            f'JSON of camera "{camera}" has no wh, and {known}; send "wh": [1920, 1080] '
+            'with it (with a list: {"instances": [...], "wh": [1920, 1080]}), or serve with '
+            "--size 1920x1080",
         )
     return size

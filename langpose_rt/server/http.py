@@ -23,7 +23,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.monitoring.counters import EDGES_MS, LOSSES
+from langpose_rt.monitoring.counters import EDGES_MS, LOSSES, MEANINGS
 from langpose_rt.monitoring.snapshot import Snapshot
 from langpose_rt.server.viewer.feed import (
     LIVE_PATHS,
@@ -66,7 +66,8 @@ class SnapshotCollector(Collector):
         now = self._snapshot()
         for name, value in now.counters.items():
             if name != "rejected":
-                yield CounterMetricFamily(f"langpose_{name}", f"Total of {name}.", value=value)
+                said = MEANINGS.get(name, f"Total of {name.replace('_', ' ')}.")
+                yield CounterMetricFamily(f"langpose_{name}", said, value=value)
         rejected = CounterMetricFamily(
             "langpose_rejected", "Messages refused, by reason.", labels=["reason"]
         )

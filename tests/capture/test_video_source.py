@@ -131,6 +131,7 @@ def test_a_file_that_does_not_know_its_times_is_timed_by_its_rate(
         ("missing.mp4", "missing.mp4 does not exist; expected a video file"),
         ("damaged.mp4", "damaged.mp4 is no video that can be read; convert it"),
         ("987", "camera 987 cannot be opened; this machine has: "),
+        ("/dev/video987", "camera 987 cannot be opened; this machine has: "),
         ("http://127.0.0.1:1/a", "http://127.0.0.1:1/a cannot be opened; is the address right"),
     ],
 )

@@ -345,6 +345,41 @@ def test_a_phone_shows_everything_without_scrolling_sideways(page: Any, scheme: 
         assert page_colour == ("rgb(14, 19, 28)" if scheme == "dark" else "rgb(243, 245, 248)")
 
 
+def test_sixteen_cameras_and_their_people_are_named_on_a_phone(page: Any) -> None:
+    page.set_viewport_size(PHONE)
+    cameras = [standing(1, rig=f"rig{i}") for i in range(16)]
+    keypoints = tuple(replace(walking_keypoints(), rig=f"rig{i}") for i in range(16))
+    with told(*cameras, keypoints=keypoints) as url:
+        page.goto(url)
+        page.wait_for_function("() => document.body.dataset.skeletons == '16'")
+        page.click("#fold")
+        for kind in ("stream", "person"):
+            count = f"document.querySelectorAll('#labels .{kind}').length"
+            page.wait_for_function(f"() => {count} == 16")
+        keep_picture(page, "phone_sixteen")
+        folded = page.locator("aside").bounding_box()
+        for box in (label.bounding_box() for label in page.locator("#labels span").all()):
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= PHONE["width"]
+            assert box["y"] >= 0
+            assert box["y"] + box["height"] < folded["y"]
+        page.click("#fold")
+        page.click("#twod")
+        page.wait_for_selector("#pictures figure[data-people]")
+        page.wait_for_function(LABELS_BETWEEN)
+        keep_picture(page, "phone_sixteen_pictures")
+    assert page.complaints == []
+
+
+LABELS_BETWEEN = """() => {
+    const box = (name) => document.querySelector(name).getBoundingClientRect();
+    const labels = [...document.querySelectorAll("#labels .stream")].map((l) => l.getBoundingClientRect());
+    const free = (l) => l.top >= box("#pictures").bottom && l.bottom <= box("aside").top;
+    return labels.length >= 12 && labels.every(free);
+}"""  # noqa: E501
+"""The cameras are named between the pictures above and the list below."""
+
+
 def test_the_keyboard_reaches_everything(page: Any) -> None:
     with told(standing(1)) as url:
         page.goto(url)

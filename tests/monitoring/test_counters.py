@@ -9,6 +9,7 @@ import pytest
 
 from langpose_rt.monitoring.counters import (
     EDGES_MS,
+    MEANINGS,
     NS_PER_MS,
     RECENT,
     LatencyHistogram,
@@ -51,6 +52,10 @@ def test_a_rate_is_per_second_between_two_looks() -> None:
     assert rate.update(500 * NS_PER_MS) == 60
     assert rate.update(500 * NS_PER_MS) == 60, "no time has passed"
     assert rate.update(1500 * NS_PER_MS) == 0
+
+
+def test_every_counter_is_explained() -> None:
+    assert set(MEANINGS) == set(Stats().counters()) - {"rejected"}
 
 
 def test_counters_add_up_the_streams_there_are_and_those_that_are_gone() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zmq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -117,6 +119,81 @@ def test_a_row_of_the_guide_is_that_person(tool: str) -> None:
     message = read(document, sizes=None)
     assert message.wh == (1920, 1080)
     np.testing.assert_allclose(message.keypoints, [POINTS], rtol=1e-6)
+
+
+def test_the_lines_of_the_guide_send_what_the_server_reads() -> None:
+    text = (ROOT / "docs/guides/rigs.md").read_text()
+    (lines,) = re.findall(r"```python\n(import json\nimport zmq\n.*?)```", text, re.DOTALL)
+    receiver = zmq.Context.instance().socket(zmq.SUB)
+    receiver.subscribe(b"")
+    port = receiver.bind_to_random_port("tcp://127.0.0.1")
+    *connect, send = lines.strip().splitlines()
+    names: dict[str, Any] = {"document": {"keypoints": [POINTS], "wh": [1920, 1080]}}
+    exec("\n".join(connect).replace(":5555", f":{port}"), names)
+    try:
+        for _ in range(200):
+            exec(send, names)
+            if receiver.poll(50):
+                break
+        parts = receiver.recv_multipart(zmq.NOBLOCK)
+    finally:
+        names["rig"].context.destroy(linger=0)
+        receiver.close(linger=0)
+    message = decode_keypoints(parts, now_ns=NOW_NS, numbering=JsonNumbering(1), sizes=None)
+    assert (message.rig, message.camera) == ("rig0", "cam0")
+    np.testing.assert_allclose(message.keypoints, [POINTS])
+
+
+def row_with(tool: str, names: dict[str, Any]) -> KeypointMessage:
+    """What the server makes of a row of the guide, with these things for the names in it."""
+    return read(eval(guide_rows()[tool], {"json": json}, names), sizes=None)
+
+
+@pytest.mark.parametrize(("added", "skeleton"), [({}, "body25"), ({"fmt": "body25b"}, "body25b")])
+def test_the_row_of_openpose_takes_a_real_file(added: dict[str, str], skeleton: str) -> None:
+    if not REAL_OPENPOSE.is_file():
+        pytest.skip("the real OpenPose clip is not beside the repository")
+    with REAL_OPENPOSE.open() as frame_json:
+        document = eval(guide_rows()["OpenPose"], {"json": json}, {"frame_json": frame_json})
+    message = read(document | added, sizes=None)
+    assert message.skeleton == skeleton
+    assert message.keypoints.shape[1:] == (25, 3)
+    assert len(message.keypoints) > 0
+
+
+def test_the_row_of_mediapipe_takes_its_33_landmarks_and_nobody() -> None:
+    landmark = SimpleNamespace(x=0.5, y=0.25, visibility=0.9)
+    someone = row_with("MediaPipe", {"people": [[landmark] * 33]})
+    assert someone.skeleton == "blazepose33"
+    np.testing.assert_allclose(someone.keypoints[0, 32], [960, 270, 0.9], rtol=1e-6)
+    nobody = row_with("MediaPipe", {"people": []})
+    assert len(nobody.keypoints) == 0
+
+
+@pytest.mark.parametrize(("idx", "id_"), [(4, 4), (0, -1)])
+def test_the_row_of_alphapose_takes_idx_0_for_untracked(idx: int, id_: int) -> None:
+    people = [{"image_id": "7.jpg", "keypoints": FLAT, "score": 2.5, "idx": idx}]
+    assert row_with("AlphaPose", {"people": people}).ids.tolist() == [id_]
+
+
+def test_the_row_of_yolo_keeps_the_ids_of_its_tracker() -> None:
+    results = GUIDE["ultralytics (YOLO pose)"]
+    assert row_with("ultralytics (YOLO pose)", results).ids.tolist() == [4]
+
+
+@pytest.mark.parametrize(
+    ("tool", "names"),
+    [
+        ("AlphaPose", {"people": []}),
+        ("MMPose", {"result": {"predictions": [[]]}}),
+        ("rtmlib", {"keypoints": _Lists(), "scores": _Lists()}),
+        ("ultralytics (YOLO pose)", {"results": [SimpleNamespace(to_json=lambda: "[]")]}),
+        ("Detectron2", {"outputs": {"instances": SimpleNamespace(pred_keypoints=_Lists())}}),
+        ("OpenPose", {"frame_json": io.StringIO('{"people": []}')}),
+    ],
+)
+def test_a_row_of_the_guide_takes_a_frame_of_nobody(tool: str, names: dict[str, Any]) -> None:
+    assert len(row_with(tool, names).keypoints) == 0
 
 
 def test_columns_of_yolo_are_people_with_ids() -> None:

@@ -96,6 +96,7 @@ def test_metrics_are_prometheus_text(health: HealthServer, watched: Watched) -> 
     status, text = get(health, "/metrics")
     lines = text.splitlines()
     assert status == 200
+    assert "# HELP langpose_dup_total Frames that came twice." in lines
     assert 'langpose_rejected_total{reason="bad_topic"} 3.0' in lines
     assert 'langpose_stream_frames_total{camera="cam0",rig="rig0"} 7.0' in lines
     assert 'langpose_stream_lost_total{camera="cam0",how="shed",rig="rig0"} 2.0' in lines

@@ -4,7 +4,7 @@ import { keepPictures, togglePictures } from "/pictures.js";
 
 const PARENTS = [-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15];
 const LEFT = new Set([4, 5, 6, 11, 12, 13]), RIGHT = new Set([1, 2, 3, 14, 15, 16]);
-const MOST_PEOPLE = 256, APART_M = 6, BEHIND_M = 8, ROW = 4, DEFAULT_PLACE_MM = [0, 0, 4000], STALE_MS = 2000, LABEL_PX = 22, PHONE_PX = 640;
+const MOST_PEOPLE = 256, APART_M = 6, BEHIND_M = 8, DEFAULT_PLACE_MM = [0, 0, 4000], STALE_MS = 2000, SHORTEST_MS = 300, LABEL_PX = 22, EDGE_PX = 70, PHONE_PX = 640;
 const FADE = { ok: 0, warmup: 0.45, held: 0.4, predicted: 0.6, lost: 0.85 };
 const LEVEL = { none: " · camera taken for level", estimated: " · level estimated" };
 const byName = new Intl.Collator("en", { numeric: true }).compare;
@@ -87,12 +87,15 @@ const fusedName = (volume) => `${volume}/fused`;
 function isFused(name) {
   return [...volumes.values()].some((v) => streams.get(fusedName(v.name))?.pose && v.cameras.some((c) => c.stream === name));
 }
-// In the order of the list, in rows of four, each row behind the one before.
+// In the order of the list, in rows of four, on a phone of three, each row behind the one before.
+const perRow = () => (innerWidth > PHONE_PX ? 4 : 3);
+let arrangedFor = perRow();
 function arrange() {
+  const row = arrangedFor = perRow();
   const sides = [...streams.values()].filter((s) => !(s.pose && s.pose.world) && !isFused(s.name));
   sides.sort((a, b) => byName(a.name, b.name)).forEach((s, i) => {
-    const row = Math.floor(i / ROW), wide = Math.min(sides.length - ROW * row, ROW);
-    s.offset.set((i % ROW - (wide - 1) / 2) * APART_M, 0, -row * BEHIND_M);
+    const rank = Math.floor(i / row), wide = Math.min(sides.length - row * rank, row);
+    s.offset.set((i % row - (wide - 1) / 2) * APART_M, 0, -rank * BEHIND_M);
   });
   settled = false;
   $("note").textContent = sides.length > 1
@@ -264,15 +267,30 @@ function look(chosen) {
   const seen = chosen.filter((s) => !isFused(s.name)), whole = seen.some((s) => s.pose?.views);
   const eyes = seen.length > 1 ? seen.filter((s) => s.pose && !s.pose.world).map((s) => place(s, 0, 0, 0)) : [];
   const hips = (whole ? spots : []).concat(eyes, seen.flatMap((s) => (s.pose ? s.pose.ids.map((_, i) => place(s, ...rootOf(s.pose, i))) : [])));
-  const middle = hips.reduce((sum, p) => sum.add(p), new T.Vector3()).divideScalar(hips.length || 1);
-  const radius = hips.reduce((most, p) => Math.max(most, p.distanceTo(middle)), 0);
   const { wide, high } = stage(), slope = Math.tan((eye.fov * Math.PI) / 360) / innerHeight;
-  const back = 0.3 * radius + Math.max(1.5 / (slope * high), (radius + 0.7) / (slope * wide));
+  // rows behind one another are seen from above, on a high stage more so
+  const [aside, above] = seen.length <= perRow() ? [0.3, 0.3] : high > wide ? [0.06, 0.8] : [0.2, 0.5];
+  const from = new T.Vector3(aside, above, 0.9).normalize();
+  const { target, back } = framed(hips, from, slope * Math.max(wide - EDGE_PX, 60), slope * high);
   controls.enableDamping = false;  // a drag that still swings out would carry the view on
   controls.update();
   controls.enableDamping = true;
-  controls.target.copy(middle).setY(0.8);
-  eye.position.copy(controls.target).add(new T.Vector3(0.3, 0.3, 0.9).multiplyScalar(back));
+  controls.target.copy(target);
+  eye.position.copy(target).addScaledVector(from, back);
+}
+// Where to look, and from how far, that all spots are seen from a direction: half the stage is `wide` and `high` at 1 m.
+function framed(spots, from, wide, high) {
+  const right = new T.Vector3().crossVectors(up, from).normalize(), over = new T.Vector3().crossVectors(from, right);
+  const ahead = new T.Vector3(-from.x, 0, -from.z).normalize(), target = new T.Vector3(0, 0.8, 0);
+  spots.forEach((p) => target.addScaledVector(p.clone().setY(0), 1 / spots.length));
+  let back = 1.5 / high;
+  for (let round = 0; round < 8; round++) {
+    const seen = spots.map((p) => p.clone().sub(target)).map((p) => ({ x: p.dot(right), y: p.dot(over), z: -p.dot(from) }));
+    back = seen.reduce((most, { x, y, z }) => Math.max(most, (Math.abs(x) + 0.7) / wide - z, (Math.abs(y) + 1.5) / high - z), 1);
+    const middle = (way) => { const all = seen.map((p) => p[way] / (back + p.z)); return all.length ? (Math.min(...all) + Math.max(...all)) / 2 : 0; };
+    target.addScaledVector(right, 0.7 * back * middle("x")).addScaledVector(ahead, 0.7 * back * middle("y") / over.dot(ahead));
+  }
+  return { target, back };
 }
 
 function showStatus(status) {
@@ -314,7 +332,7 @@ function showStream(status) {
   let rate = 0;
   if (stream && stream.times.length > 1 && status.heard_ago_s < 2) {
     const [a, z] = [stream.times[0], stream.times.at(-1)];
-    rate = (z[1] - a[1]) / (z[0] - a[0]) * 1000;
+    if (z[0] - a[0] > SHORTEST_MS) rate = (z[1] - a[1]) / (z[0] - a[0]) * 1000;  // not of a burst after a pause of the page
   }
   const silent = 1000 * status.heard_ago_s > STALE_MS, ahead = stream?.pose?.lookahead_ms;
   row.classList.toggle("silent", silent);
@@ -376,6 +394,7 @@ addEventListener("keydown", (e) => {
   if (e.key.startsWith("Arrow")) touched = true;
 });
 function fit() {
+  if (perRow() !== arrangedFor) arrange();
   renderer.setSize(innerWidth, innerHeight, false);
   eye.aspect = innerWidth / innerHeight;
   // the list covers an edge: the middle of the view is the middle of what is left
@@ -384,7 +403,7 @@ function fit() {
   eye.updateProjectionMatrix();
 }
 addEventListener("resize", fit);
-for (const part of [list, pictures]) new ResizeObserver(fit).observe(part);
+for (const part of [list, pictures]) new ResizeObserver(() => { if (innerWidth <= PHONE_PX) settled = false; fit(); }).observe(part);
 fit();
 eye.position.set(2.5, 2.2, 4);
 controls.target.set(0, 0.9, -2);

@@ -42,6 +42,24 @@ _HEADINGS = {
 }
 """Columns of the table; --json has all values."""
 
+_MEANINGS = {
+    "cpu_ms_per_person_frame": (
+        "CPU ms a person-frame",
+        "processor time for one person in one frame, from bytes in to bytes out",
+    ),
+    "step_p50_ms": (
+        "step ms",
+        "one frame of all people, without sockets; half take at most p50, 99 of 100 at most p99",
+    ),
+    "server_added_p50_ms": (
+        "server adds ms",
+        "from the arrival of a frame at the server to its poses, through sockets",
+    ),
+    "shed": ("shed", "frames left out because there was no time for them"),
+    "resident_mb": ("server MB", "memory of the server"),
+}
+"""What the columns mean, below the table."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -232,12 +250,13 @@ def _table(report: dict[str, Any]) -> str:
     for row in report["rows"]:
         cells = ((_cell(row[name]), max(7, len(_HEADINGS[name]))) for name in shown)
         lines.append("  ".join(text.rjust(width) for text, width in cells))
+    lines += [": ".join(_MEANINGS[name]) for name in shown if name in _MEANINGS]
     if isinstance(ratio, str):
         return "\n".join([*lines, f"recomputing the window: {ratio}"])
     lines.append(
         f"recomputing its own window of {ratio['frames']} frames: {ratio['window_ms']:.2f} ms "
         f"against {ratio['step_ms']:.2f} ms a step, {ratio['time_ratio']:.1f}x the time "
-        f"for {ratio['mac_ratio']:.1f}x the MACs"
+        f"for {ratio['mac_ratio']:.1f}x the multiply-adds (MACs)"
     )
     return "\n".join(lines)
 

@@ -22,6 +22,7 @@ from langpose_rt.cli.commands.lift import (
     lift_with_progress,
 )
 from langpose_rt.cli.lifted_video import save_video
+from langpose_rt.cli.terminal.figure_table import counted_people
 from langpose_rt.cli.terminal.printable import printable
 from langpose_rt.errors import ConfigError
 
@@ -62,7 +63,7 @@ _NOTES = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "file", type=Path, metavar="IN", help="recording (.mcap), lifted poses (.npz), or a video"
+        "file", type=Path, metavar="IN", help="recording (.mcap), poses of lift (.npz), or a video"
     )
     parser.add_argument(
         "-o", "--out", type=Path, required=True, metavar="OUT",
@@ -137,7 +138,8 @@ def _done(written: list[Written], arguments: argparse.Namespace) -> int:
         return 0
     for one in written:
         rate = "" if one.rate_hz is None else f" at {one.rate_hz:g} Hz"
-        print(f"{printable(one.out)}: {one.persons} person(s), {one.frames} frames{rate}")
+        what = "poses" if one.out.endswith(".csv") else "frames"  # a row each
+        print(f"{printable(one.out)}: {counted_people(one.persons)}, {one.frames:,} {what}{rate}")
     return 0
 
 
@@ -168,7 +170,27 @@ def _poses(arguments: argparse.Namespace, *, from_video: bool) -> "PoseSequence 
         return None
     from langpose_rt.formats.fused_npz import poses_from_npz
 
+    _refuse_keypoints(arguments.file)
     return poses_from_npz(arguments.file)
+
+
+def _refuse_keypoints(path: Path) -> None:
+    """Refuse files of 2D keypoints, with the command that lifts them.
+
+    Raises:
+        ConfigError: If the file is a folder, JSON, or a clip without poses.
+    """
+    from langpose_rt.formats.archive import Archive
+
+    keypoints = path.is_dir() or path.suffix == ".json"
+    if not keypoints:
+        with Archive(path) as archive:
+            keypoints = "kp2d" in archive and "pose" not in archive
+    if keypoints:
+        raise ConfigError(
+            f"{path} holds 2D keypoints; lift them with "
+            f"'langpose-rt lift {path.name} -o poses.npz', then convert poses.npz"
+        )
 
 
 def _tracks(path: Path, poses: "PoseSequence | None") -> "list[Track]":
@@ -233,7 +255,8 @@ def _chosen(tracks: "list[Track]", arguments: argparse.Namespace) -> "list[Track
         if stream in (None, track.stream) and person in (None, str(track.person), track.name)
     ]
     if not chosen:
-        wanted = " of ".join(str(w) for w in (person, stream) if w is not None)
+        asked = (("person", person), ("stream", stream))
+        wanted = " of ".join(f"{what} {w}" for what, w in asked if w is not None)
         raise ConfigError(f"{arguments.file} has no {wanted}; it has {_listed(tracks)}")
     return chosen
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langpose_rt.cli.arguments.options import add_model_arguments, check_writable, model_flags
+from langpose_rt.cli.terminal.figure_table import ERRORS, FUSED_ERRORS, Figure, figure_lines
 from langpose_rt.cli.terminal.progress_line import counted
 from langpose_rt.errors import ConfigError, LangPoseError
 
@@ -31,6 +32,35 @@ RIG, CAMERA = "demo", "cam01"
 _LAST_ANSWERS_S = 3.0
 _MOST_FRAMES = 1_000_000
 _PICTURES = (".png", ".jpg", ".jpeg")
+
+_HALF, _MOST = "half of the answers take no longer in the server", "99 of 100 take no longer"
+_SHOWN = {
+    "model": Figure("model"),
+    "frames_sent": Figure("frames sent"),
+    "poses_received": Figure("poses received", "3D poses of one person that came back"),
+    "poses_per_second": Figure("poses per second", digits=1),
+    "server_added_latency_p50_ms": Figure("server adds, p50", _HALF, "ms", 2),
+    "server_added_latency_p95_ms": Figure("server adds, p95", "95 of 100 take no longer", "ms", 2),
+    "server_added_latency_p99_ms": Figure("server adds, p99", _MOST, "ms", 2),
+    **ERRORS,
+    "picture": Figure("picture"),
+}
+_SHOWN_FUSED = {
+    "model": Figure("model"),
+    "cameras": Figure("cameras"),
+    "frames_sent": Figure("frames sent"),
+    "instants_fused": Figure("instants fused", "moments at which the cameras became one answer"),
+    "poses_per_second": Figure("poses per second", digits=1),
+    "instant_to_answer_p50_ms": Figure("instant to answer, p50", "half take no longer", "ms", 2),
+    "instant_to_answer_p99_ms": Figure("instant to answer, p99", _MOST, "ms", 2),
+    "people_with_truth": Figure("people with truth"),
+    "ids_of_them": FUSED_ERRORS["ids"],
+    "found_share": FUSED_ERRORS["found"],
+    "median_mm": FUSED_ERRORS["median_mm"],
+    "mpjpe_mm": FUSED_ERRORS["mpjpe_mm"],
+    "picture": Figure("picture"),
+}
+"""How the figures are shown, by their names in JSON."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,10 +109,8 @@ def _print(arguments: argparse.Namespace, figures: dict[str, Any]) -> int:
     if arguments.json:
         print(json.dumps(figures | {"picture": str(arguments.out)}))
         return 0
-    for name, value in figures.items():
-        shown = value if isinstance(value, str | int) else f"{value:,.2f}"
-        print(f"{name.replace('_', ' '):<32}{shown}")
-    print(f"{'picture':<32}{arguments.out}")
+    shown = _SHOWN_FUSED if arguments.fuse else _SHOWN
+    print("\n".join(figure_lines(figures | {"picture": str(arguments.out)}, shown)))
     return 0
 
 

@@ -76,6 +76,7 @@ def _checks(arguments: argparse.Namespace) -> Iterator[tuple[str, Callable[[], l
     yield "langpose-rt", installation.check_version
     yield "python", installation.check_python
     yield "packages", installation.check_packages
+    yield "detectors", installation.check_detectors
     yield "opencv", installation.check_opencv
     yield "window", installation.check_extension
     yield "processor", machine.check_processor

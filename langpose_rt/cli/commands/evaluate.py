@@ -16,6 +16,12 @@ from langpose_rt.cli.commands.lift import (
     fused_from_arguments,
     lift_with_progress,
 )
+from langpose_rt.cli.terminal.figure_table import (
+    ERRORS,
+    FUSED_ERRORS,
+    counted_people,
+    figure_lines,
+)
 from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,20 +33,6 @@ SUMMARY = (
 )
 EXAMPLE = """langpose-rt evaluate clip.npz --lookahead-ms 130 --smoothing off --json
   langpose-rt evaluate --cameras calib.toml --fuse cam1.npz cam2.npz"""
-
-_ROWS = (
-    ("MPJPE", "mpjpe_mm", "mm"),
-    ("N-MPJPE", "n_mpjpe_mm", "mm"),
-    ("P-MPJPE", "p_mpjpe_mm", "mm"),
-    ("MPJPE, never moving", "constant_mpjpe_mm", "mm"),
-    ("P-MPJPE, never moving", "constant_p_mpjpe_mm", "mm"),
-    ("velocity error", "velocity_error_mm_s", "mm/s"),
-    ("velocity error, never moving", "still_velocity_error_mm_s", "mm/s"),
-    ("jitter", "jitter_mm", "mm"),
-    ("jitter of the truth", "true_jitter_mm", "mm"),
-    ("PCK at 150 mm", "pck_150mm", ""),
-    ("AUC", "auc", ""),
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,15 +86,8 @@ def _evaluate_fused(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(scores.to_dict()))
         return 0
-    print(f"{scores.people} people by {len(clips)} cameras: {scores.poses} poses")
-    for label, value in (
-        ("MPJPE, absolute", f"{scores.mpjpe_mm:.1f} mm"),
-        ("median, absolute", f"{scores.median_mm:.1f} mm"),
-        ("P-MPJPE", f"{scores.p_mpjpe_mm:.1f} mm"),
-        ("found", f"{100 * scores.found:.1f} %"),
-        ("ids", str(scores.ids)),
-    ):
-        print(f"  {label:<30}{value:>12}")
+    print(f"{counted_people(scores.people)} by {len(clips)} cameras: {scores.poses} poses")
+    print("\n".join(figure_lines(scores.to_dict(), FUSED_ERRORS, indent="  ")))
     return 0
 
 
@@ -129,8 +114,5 @@ def _checked(clip: "Clip", path: Path) -> "Clip":
 
 
 def _table(name: str, scores: "Scores") -> str:
-    rows = (
-        f"  {label:<30}{getattr(scores, field):>9.{1 if unit else 3}f} {unit}".rstrip()
-        for label, field, unit in _ROWS
-    )
+    rows = figure_lines(scores.to_dict(), ERRORS, indent="  ")
     return "\n".join((f"{name}: {scores.frames} frames", *rows))

@@ -23,6 +23,7 @@ from langpose_rt.cli.arguments.options import (
     check_writable,
     config_from_arguments,
 )
+from langpose_rt.cli.terminal.figure_table import counted_people
 from langpose_rt.cli.terminal.printable import printable
 from langpose_rt.cli.terminal.progress_line import counted
 from langpose_rt.errors import ConfigError
@@ -122,11 +123,11 @@ def run(arguments: argparse.Namespace) -> int:
         facts = {"frames": frames, "persons": columns, "poses": poses, "seconds": round(took_s, 3)}
         print(json.dumps({"out": str(arguments.out)} | facts | {"notes": notes}))
     else:
-        rate = f"{poses / took_s:,.0f} poses/s" if poses else "no person was seen"
+        who = counted_people(columns) if poses else "no person was seen"
         out = printable(str(arguments.out))
-        print(f"{out}: {frames} frames, {columns} columns, {poses} poses, {rate}")
-        if notes:
-            print(f"note: {printable('; '.join(notes))}")
+        print(f"{out}: {frames:,} frames, {who}, {poses:,} poses in {took_s:.1f} s")
+        for note in notes:
+            print(f"note: {printable(note)}")
     return 0
 
 
@@ -198,7 +199,7 @@ def check_npz(out: Path) -> None:
     then = f", then 'langpose-rt convert {out.stem}.npz -o {out.name}'"
     convertible = out.suffix.lower() in _CONVERTED_TO
     raise ConfigError(
-        f"{out} is an npz file by content; choose -o {out.stem}.npz{then if convertible else ''}"
+        f"this command writes npz files; choose -o {out.stem}.npz{then if convertible else ''}"
     )
 
 

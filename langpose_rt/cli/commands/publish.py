@@ -182,12 +182,16 @@ def _run_capture(
 
 def _video_source(arguments: argparse.Namespace) -> "VideoSource":
     """Open the video source; flags without a meaning for it are refused."""
-    from langpose_rt.capture.video_source import CaptureRequest, is_live, open_video_source
+    from langpose_rt.capture.video_source import (
+        CaptureRequest,
+        device_number,
+        is_live,
+        open_video_source,
+    )
     from langpose_rt.formats.clip import size_from_text
 
-    check_video_flags(
-        arguments, arguments.file, ("size", "fps") if arguments.file.isdecimal() else ()
-    )
+    device = device_number(arguments.file) is not None
+    check_video_flags(arguments, arguments.file, ("size", "fps") if device else ())
     if arguments.loop and is_live(arguments.file):
         raise ConfigError(f"--loop says nothing about {arguments.file}: a camera has no end")
     if not 0 <= arguments.latency_ms <= 10_000:

@@ -13,6 +13,7 @@ from langpose_rt.cli.arguments.connection import (
     add_connection_arguments,
     connection_from_arguments,
 )
+from langpose_rt.cli.terminal.figure_table import counted_people, legend
 from langpose_rt.cli.terminal.printable import printable
 from langpose_rt.errors import ConfigError, LangPoseError
 
@@ -26,6 +27,13 @@ SUMMARY = "show what a server does, live: state, streams, people, rates, latency
 EXAMPLE = "langpose-rt top --server tcp://127.0.0.1:5556"
 
 _TABLE_S, _LINE_S = 0.5, 1.0
+_LOSSES = {
+    "late": "came after a newer frame",
+    "dup": "came twice",
+    "gap": "never came",
+    "shed": "left out because there was no time",
+    "failed": "not lifted because of an error",
+}
 _HEADINGS = ("stream", "people", "states", "fps", "p50 ms", "p99 ms", "dropped", "clock ± ms")
 
 
@@ -115,7 +123,8 @@ def _waiting(endpoint: str) -> str:
 def _title(server: dict[str, Any]) -> str:
     return printable(
         f"{server['server']} {server['state']}, up {server['uptime_s']:.0f} s, "
-        f"{server['persons']} people, {server['fps']:.0f} poses/s, p99 {server['p99_ms']:.2f} ms"
+        f"{counted_people(server['persons'])}, {server['fps']:.0f} poses/s, "
+        f"p99 {server['p99_ms']:.2f} ms"
     )
 
 
@@ -158,7 +167,7 @@ def _table(report: dict[str, Any]) -> "RenderableType":
     server = report["server"]
     title = Text(printable(f"{_title(server)}, {server['model']} on {server['backend']}"))
     caption = None if report["streams"] else "no poses yet"
-    table = Table(title=title, title_justify="left", caption=caption, box=SIMPLE_HEAD)
+    table = Table(caption=caption, box=SIMPLE_HEAD)
     for number, heading in enumerate(_HEADINGS):
         table.add_column(heading, justify="left" if number in (0, 2, 6) else "right")
     for row in report["streams"]:
@@ -168,23 +177,45 @@ def _table(report: dict[str, Any]) -> "RenderableType":
             f"{row['clock_uncertainty_ms']:.2f}",
         )  # fmt: skip
     events = [Text(_event(event), overflow="ellipsis", no_wrap=True) for event in report["events"]]
-    return Group(table, *map(_volume_table, report["volumes"]), *events)
+    volumes = [part for row in report["volumes"] for part in _volume_table(row)]
+    meanings = [Text(line, style="dim") for line in _meanings(report)]
+    return Group(title, table, *volumes, *events, *meanings)
 
 
-def _volume_table(row: dict[str, Any]) -> "RenderableType":
+def _meanings(report: dict[str, Any]) -> list[str]:
+    """Return what the columns that are shown mean."""
+    lost = {kind for row in report["streams"] for kind in row["dropped"]}
+    lines = []
+    if report["streams"]:
+        lines.append(
+            "p50, p99: the server adds no more to half, to 99 of 100 frames; "
+            "clock ±: how well the clock of the rig is known"
+        )
+    if lost:
+        lines.append("dropped: " + legend((k, m) for k, m in _LOSSES.items() if k in lost))
+    if report["volumes"]:
+        lines.append(
+            "live: share of the time with frames; residual: how far the camera is from what "
+            "the others see"
+        )
+    return lines
+
+
+def _volume_table(row: dict[str, Any]) -> "tuple[RenderableType, ...]":
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
 
-    title = (
+    title = printable(
         f"volume {row['volume']}, {row['people']} people, {row['fps']:.1f} fps, "
         f"waits p50 {row['wait_p50_ms']:.1f} p99 {row['wait_p99_ms']:.1f} ms"
     )
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD)
     for heading in ("camera", "live", "residual px"):
         table.add_column(heading, justify="left" if heading == "camera" else "right")
     for camera in row["cameras"]:
         table.add_row(camera["camera"], f"{100 * camera['live']:.0f} %", _residual(camera))
-    return table
+    return Text(title), table
 
 
 def _camera(camera: dict[str, Any]) -> str:

@@ -55,10 +55,24 @@ def check_packages() -> list[Check]:
     """Check the versions of required packages, and list those of the extras."""
     needed, extras = parted_requirements(declared_requirements())
     checks = [_needed(needed)]
-    found = {extra: _versions(requirements) for extra, requirements in extras.items()}
-    known = [f"{extra}: {text}" for extra, text in found.items() if text and extra != "test"]
+    known = [
+        f"{extra}{'' if _is_whole(requirements, extra) else ' in part'}: {text}"
+        for extra, requirements in extras.items()
+        if extra != "test" and (text := _versions(requirements))
+    ]
     checks.append(Check(name="extras", verdict="ok", found="; ".join(known) or "none installed"))
     return checks
+
+
+def check_detectors() -> list[Check]:
+    """Report the detectors of people that are installed; only cameras and videos need one."""
+    from langpose_rt.capture.detector import INSTALL
+
+    installed = [f"{name} {_version(name)}" for name in INSTALL if _version(name) is not None]
+    found = ", ".join(installed) or (
+        f"none installed, and needed for cameras and videos only ({INSTALL['mediapipe']})"
+    )
+    return [Check(name="detectors", verdict="ok", found=found)]
 
 
 def check_opencv() -> list[Check]:
@@ -136,6 +150,17 @@ def _needed(requirements: list[str]) -> Check:
         advice = f"pip install {missing}"
         return Check(name="packages", verdict="fail", found=found, advice=advice)
     return Check(name="packages", verdict="ok", found=_versions(requirements))
+
+
+def _is_whole(requirements: list[str], extra: str) -> bool:
+    """Return True if every requirement of an extra that applies to this Python is installed."""
+    from packaging.requirements import Requirement
+
+    return all(
+        _version(one.name) is not None
+        for one in map(Requirement, requirements)
+        if one.marker is None or one.marker.evaluate({"extra": extra})
+    )
 
 
 def _versions(requirements: list[str]) -> str:

@@ -33,7 +33,9 @@ def check_model(folder: Path) -> list[Check]:
 def _card(manifest: Manifest) -> Check:
     licence, data = manifest.card.get("licence"), manifest.card.get("data")
     learnt = ", ".join(data) if isinstance(data, dict) else "not stated"
-    found = f"licence: {licence or 'not stated'}; trained on: {learnt}"
+    found = f"licence: {licence or 'not stated'}"
+    if learnt not in str(licence):
+        found += f"; trained on: {learnt}"
     if licence:
         return Check(name="weights", verdict="ok", found=found)
     advice = "ask who trained them; card.licence of the checkpoint says it to 'langpose-rt export'"

@@ -23,6 +23,7 @@ def test_without_sockets_it_prints_a_row_per_crowd(
     table = run_here("bench", *words).out.splitlines()
     assert "CPU ms a person-frame" in table[3]
     assert len({len(line) for line in table[3:6]}) == 1
+    assert table[6].startswith("CPU ms a person-frame: processor time for one person")
     assert table[-1] == "recomputing the window: not measured: this is a test"
 
 
@@ -37,7 +38,7 @@ def test_the_ratio_stands_beside_that_of_the_macs() -> None:
         },
     }  # fmt: skip
     table = bench._table(report)
-    assert "10.0x the time for 32.0x the MACs" in table
+    assert "10.0x the time for 32.0x the multiply-adds (MACs)" in table
     assert table.splitlines()[:2] == [
         "p, 2 cores, ONNX Runtime 1, without the C++ extension",
         "instructions: none known",

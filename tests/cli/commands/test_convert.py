@@ -69,14 +69,14 @@ def test_all_makes_a_file_of_everybody_at_the_given_rate(recording: Path, tmp_pa
     assert done.code == 0, done.err
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["a-rig0-cam0-4.trc", "a-rig0-cam0-5.trc", "a-rig1-cam0-0.trc"]
-    assert "a-rig0-cam0-4.trc: 1 person(s), 5 frames at 25 Hz" in done.out
+    assert "a-rig0-cam0-4.trc: 1 person, 5 frames at 25 Hz" in done.out
 
 
 def test_csv_takes_everybody_and_npz_one_stream_that_converts_again(
     recording: Path, tmp_path: Path
 ) -> None:
     csv, npz = tmp_path / "a.csv", tmp_path / "a.npz"
-    assert run_here("convert", recording, "-o", csv).out == f"{csv}: 3 person(s), 30 frames\n"
+    assert run_here("convert", recording, "-o", csv).out == f"{csv}: 3 people, 30 poses\n"
     assert run_here("convert", recording, "-o", npz, "--stream", "rig0/cam0").code == 0
     lifted = lifted_from_npz(npz)
     assert lifted.ids.tolist() == [[4, 5]] * 10
@@ -192,8 +192,8 @@ def lifted_of(joints: np.ndarray, t_ns: np.ndarray) -> PoseSequence:
         (("-o", "a.xyz"), "a.xyz ends in none of .trc .c3d .bvh .csv .npz"),
         (("-o", "a.trc"), "--all: rig0/cam0 with 4, 5; rig1/cam0 with 0"),
         (("-o", "a.npz"), "an npz holds one stream; choose with --stream: rig0/cam0 with 4, 5"),
-        (("-o", "a.trc", "--stream", "x/y"), "has no x/y; it has rig0/cam0 with 4, 5"),
-        (("-o", "a.trc", "--person", "9"), "has no 9; it has rig0/cam0"),
+        (("-o", "a.trc", "--stream", "x/y"), "has no stream x/y; it has rig0/cam0 with 4, 5"),
+        (("-o", "a.trc", "--person", "9"), "has no person 9; it has rig0/cam0"),
         (("-o", "nowhere/a.trc"), "there is no folder nowhere"),
         (("-o", "a.trc", "--all", "--rate", "0"), "--rate is 0; expected"),
     ],
@@ -207,6 +207,19 @@ def test_what_cannot_be_is_one_sentence(
     assert done.code == 2
     assert sentence in done.sentence
     assert list(tmp_path.iterdir()) == []
+
+
+def test_keypoints_are_refused_with_the_command_that_lifts_them(
+    clip_file: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "json").mkdir()
+    (tmp_path / "people.json").write_text("[]")
+    for given in (clip_file, tmp_path / "json", tmp_path / "people.json"):
+        done = run_here("convert", given, "-o", tmp_path / "a.bvh")
+        assert done.code == 2
+        assert (
+            f"holds 2D keypoints; lift them with 'langpose-rt lift {given.name} -o" in done.sentence
+        )
 
 
 def test_files_that_hold_no_poses_are_one_sentence(tmp_path: Path) -> None:

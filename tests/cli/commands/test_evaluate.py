@@ -49,6 +49,7 @@ def test_the_table_names_every_clip(model: Path, clip_file: Path) -> None:
     done = run_here("evaluate", clip_file, "--model", model)
     assert done.out.startswith(f"{clip_file}: 20 frames\n  MPJPE ")
     assert "P-MPJPE, never moving" in done.out
+    assert "mm    MPJPE after the best rotation, scale and shift\n" in done.out
 
 
 def test_figures_that_one_frame_cannot_have_are_null_in_json(model: Path, tmp_path: Path) -> None:
@@ -129,5 +130,5 @@ def test_clips_of_several_cameras_are_fused_and_scored_in_world_axes(tmp_path: P
     assert scores["found"] > 0.8
     assert scores["median_mm"] < 80
     shown = run_here("evaluate", *words).out
-    assert "1 people by 2 cameras" in shown
+    assert "1 person by 2 cameras" in shown
     assert "MPJPE, absolute" in shown

@@ -1,6 +1,7 @@
 """`lift`: the file it writes, and errors for invalid ones."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,7 +169,7 @@ def test_a_clip_that_cannot_be_true_is_one_sentence(model: Path, tmp_path: Path)
     assert not (tmp_path / "o.npz").exists()
 
 
-def test_what_is_odd_is_used_and_noted_in_the_last_line(model: Path, tmp_path: Path) -> None:
+def test_what_is_odd_is_used_and_noted_in_a_line_each(model: Path, tmp_path: Path) -> None:
     results = [
         {"image_id": f"{n}.jpg", "keypoints": person[0].ravel().tolist()}
         for n, person in enumerate(part_of_demo_clip(9).keypoints[:, :, :17])
@@ -177,12 +178,13 @@ def test_what_is_odd_is_used_and_noted_in_the_last_line(model: Path, tmp_path: P
     words = ("lift", tmp_path / "alphapose.json", "--size", "1088x1920", "--fps", "60000/1001")
     done = run_here(*words, "-o", tmp_path / "o.npz", "--model", model)
     assert done.code == 0
-    last = done.out.splitlines()[-1]
-    assert last.startswith("note: 17 keypoints are taken for coco17; if they are h36m17, say --fo")
-    assert "the lens is assumed to see 60 degrees" in last
-    notes = json.loads(run_here(*words, "-o", tmp_path / "o.npz", "--model", model, "--json").out)
-    assert len(notes["notes"]) == 3
-    assert "gravity is not known: say it with --camera-pitch-deg or --gravity" in last
+    said, *notes = done.out.splitlines()
+    assert re.fullmatch(r".*o.npz: 9 frames, 1 person, 9 poses in \d+\.\d s", said)
+    assert notes[0].startswith("note: 17 keypoints are taken for coco17; if they are h36m17, say")
+    assert notes[1].startswith("note: the lens is assumed to see 60 degrees")
+    assert notes[2:] == ["note: gravity is not known: say it with --camera-pitch-deg or --gravity"]
+    again = json.loads(run_here(*words, "-o", tmp_path / "o.npz", "--model", model, "--json").out)
+    assert [f"note: {note}" for note in again["notes"]] == notes
     t_ns = lifted_from_npz(tmp_path / "o.npz").t_ns
     assert t_ns.tolist() == [round(n * 1001e9 / 60000) for n in range(9)]
 
@@ -234,7 +236,7 @@ def test_poses_are_written_as_npz_only(
 ) -> None:
     done = run_here("lift", clip_file, "-o", tmp_path / name, "--model", model)
     assert done.code == 2
-    assert done.sentence.endswith("is an npz file by content; choose -o out.npz")
+    assert done.sentence.endswith("this command writes npz files; choose -o out.npz")
 
 
 @pytest.mark.parametrize("name", ["out.trc", "out.C3D", "out.csv"])
@@ -243,9 +245,7 @@ def test_poses_are_never_written_under_the_name_of_another_format(
 ) -> None:
     done = run_here("lift", clip_file, "-o", tmp_path / name, "--model", model)
     assert done.code == 2
-    assert (
-        "is an npz file by content; choose -o out.npz, then 'langpose-rt convert" in done.sentence
-    )
+    assert "writes npz files; choose -o out.npz, then 'langpose-rt convert" in done.sentence
 
 
 TRIAL = Path(__file__).parents[2] / "data" / "pose2sim_two_people"

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import zmq
@@ -13,14 +14,14 @@ from rich.console import Console
 
 from langpose_rt.cli.commands.top import _line, _table
 from langpose_rt.cli.terminal.server_watch import ServerWatch
-from langpose_rt.protocol.messages import encode_pose, encode_status
+from langpose_rt.protocol.messages import Drops, encode_pose, encode_status
 from langpose_rt.server.config import ServerConfig
 from langpose_rt.server.server import Server
 from tests.background import process
 from tests.commands import COMMAND, ENVIRONMENT, run_here
 from tests.fakes import FakeBackend
 from tests.peers import WAIT_S
-from tests.protocol.samples import fused_sample, heartbeat_sample
+from tests.protocol.samples import fused_sample, heartbeat_sample, pose_sample
 
 
 @pytest.fixture
@@ -44,6 +45,20 @@ def test_a_server_is_shown_once_in_a_pipe(server: Server) -> None:
     assert "no poses yet" in shown.out
 
 
+def test_what_the_columns_mean_is_said_below_the_table() -> None:
+    watch = ServerWatch()
+    lost = replace(pose_sample(1), drop=Drops(shed=2, gap=1))
+    watch.note(encode_pose(lost), 0.0)
+    watch.note(encode_status(heartbeat_sample()), 0.0)
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(_table(watch.report(0.1)))
+    title, *_, columns, losses = console.export_text().splitlines()
+    assert title.count(" poses/s, p99 ") == 1, "not broken at the width of the table"
+    assert " on " in title
+    assert columns.startswith("p50, p99: the server adds no more to half, to 99 of 100 frames;")
+    assert losses == "dropped: gap: never came; shed: left out because there was no time"
+
+
 def test_volumes_are_shown_with_their_cameras() -> None:
     watch = ServerWatch()
     watch.note(encode_pose(fused_sample()), 0.0)
@@ -58,6 +73,7 @@ def test_volumes_are_shown_with_their_cameras() -> None:
     console.print(_table(report))
     shown = console.export_text()
     assert "volume studio, 2 people" in shown
+    assert "residual: how far the camera is from what the others see" in shown
     assert "rig0/right" in shown
 
 

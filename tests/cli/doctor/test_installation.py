@@ -7,6 +7,7 @@ import pytest
 
 from langpose_rt.cli.doctor import installation
 from langpose_rt.cli.doctor.installation import (
+    check_detectors,
     check_extension,
     check_opencv,
     check_packages,
@@ -46,6 +47,27 @@ def test_what_is_missing_or_too_old_is_named_with_what_was_expected(
     assert packages.found == expected + " installed"
     assert packages.advice == 'pip install "numpy>=99" "no-such-thing>=1"'
     assert extras.found == "none installed"
+
+
+def test_an_extra_of_which_a_part_is_installed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = [
+        "numpy; extra == 'one'", "old; python_version < '3' and extra == 'one'",
+        "numpy; extra == 'two'", "no-such-thing; extra == 'two'",
+        "no-such-thing; extra == 'three'",
+    ]  # fmt: skip
+    monkeypatch.setattr(installation, "declared_requirements", lambda: asked)
+    version = metadata.version("numpy")
+    assert check_packages()[1].found == f"one: numpy {version}; two in part: numpy {version}"
+
+
+def test_detectors_are_named_or_how_to_install_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = {"mediapipe": "0.10.14"}
+    monkeypatch.setattr(installation, "_version", versions.get)
+    assert [check.found for check in check_detectors()] == ["mediapipe 0.10.14"]
+    versions.clear()
+    (check,) = check_detectors()
+    assert check.verdict == "ok"
+    assert "for cameras and videos only (pip install" in check.found
 
 
 def test_numpy_instead_of_the_extension_is_something_to_look_at(
