@@ -106,7 +106,7 @@ class StreamPlausibility:
     def _begin(self, t_ns: int, now_ns: int) -> None:
         self._t_ns, self._now_ns = t_ns, now_ns
         self._origin_ns = t_ns, now_ns
-        self._first_ns, self._steps = (t_ns, now_ns), 0
+        self._first_ns, self._steps, self._was_odd = (t_ns, now_ns), 0, False
         self._short: list[int] = []
 
     def _begin_sample(self) -> None:
@@ -151,7 +151,8 @@ class StreamPlausibility:
     def _speed(self, t_ns: int, now_ns: int, *, stepped: bool) -> None:
         """Note a capture clock that runs at another speed.
 
-        A step of it begins the count anew, and so does a burst.
+        A step of it begins the count anew, and so does a burst. Eight frames may have met a machine
+        that stood still: the next eight must say the same.
         """
         self._steps += 1
         if stepped or t_ns < self._origin_ns[0]:
@@ -162,8 +163,12 @@ class StreamPlausibility:
             self._first_ns, self._steps = (t_ns, now_ns), 0
         elif self._steps in (_SPEED_FRAMES, _SPEED_FRAMES_MOST - 1) and received_ns >= _SPEED_NS:
             found = clock_speed_finding(captured_ns, received_ns)
-            if found is not None:
+            sure = self._was_odd or self._steps > _SPEED_FRAMES
+            self._was_odd = found is not None
+            if found is not None and sure:
                 self._note(found)
+            elif found is not None:
+                self._first_ns, self._steps = (t_ns, now_ns), 0
 
     def _lens(self, message: KeypointMessage) -> None:
         """Note a lens that is not likely to be of this image."""

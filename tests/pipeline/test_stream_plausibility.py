@@ -117,6 +117,14 @@ def test_a_rig_whose_first_frames_are_a_burst_that_a_busy_server_reads_slowly_is
     assert stream.new_findings() == []
 
 
+def test_a_server_that_stands_still_for_a_moment_does_not_suspect_the_clock() -> None:
+    stream, now_ns = StreamPlausibility(), NOW_NS
+    for frame in FRAMES:
+        now_ns += 700_000_000 if frame.seq == 5 else 16_666_667
+        stream.check(replace(frame, t_ns=NOW_NS + frame.t_ns), now_ns)
+    assert stream.new_findings() == []
+
+
 def test_a_clock_that_begins_at_the_right_time_and_hardly_runs_is_refused() -> None:
     reasons = refused([replace(frame, t_ns=NOW_NS + frame.seq) for frame in FRAMES], 50_000_000)
     assert "bad_clock: frames are 1 ns apart" in reasons[-1]
