@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,7 +87,7 @@ def _evaluate_fused(arguments: argparse.Namespace) -> int:
         print(json.dumps(scores.to_dict()))
         return 0
     print(f"{counted_people(scores.people)} by {len(clips)} cameras: {scores.poses} poses")
-    print("\n".join(figure_lines(scores.to_dict(), FUSED_ERRORS, indent="  ")))
+    print("\n".join(figure_lines(asdict(scores), FUSED_ERRORS, indent="  ")))
     return 0
 
 
@@ -114,5 +114,5 @@ def _checked(clip: "Clip", path: Path) -> "Clip":
 
 
 def _table(name: str, scores: "Scores") -> str:
-    rows = figure_lines(scores.to_dict(), ERRORS, indent="  ")
+    rows = figure_lines(asdict(scores), ERRORS, indent="  ")
     return "\n".join((f"{name}: {scores.frames} frames", *rows))
