@@ -292,6 +292,9 @@ class Front(SocketServer):
 
     def _follow_changes(self, now_ns: int) -> None:
         """Connect to lifters that came, and give the streams of those that went to others."""
+        for lifter in self._links.broken():
+            self._give_up(lifter, "lost its connection; its streams move to the others", now_ns)
+            self._waiting[lifter] = self._links.epoch(lifter)
         changes = self._supervisor.changes
         while not changes.empty():
             change = changes.get()
@@ -301,13 +304,16 @@ class Front(SocketServer):
                 continue
             self._waiting.pop(change.lifter, None)
             self._links.close_one(change.lifter)
-            if change.lifter in self.table.lifters:
-                detail = f"{change.lifter} is gone; its streams move to the others"
-                self._announcer.report("lifter", "lost", detail)
-                self._send_on(self.table.remove(change.lifter, now_ns))
+            self._give_up(change.lifter, "is gone; its streams move to the others", now_ns)
         for lifter in [name for name in self._waiting if self._links.attached(name)]:
             self._announcer.report("lifter", "joined", f"{lifter} takes part")
             self._send_on(self.table.add(lifter, self._waiting.pop(lifter), now_ns))
+
+    def _give_up(self, lifter: str, why: str, now_ns: int) -> None:
+        """Give the streams of a lifter to others."""
+        if lifter in self.table.lifters:
+            self._announcer.report("lifter", "lost", f"{lifter} {why}")
+            self._send_on(self.table.remove(lifter, now_ns))
 
     def _send_on(self, sends: list[Send]) -> None:
         for lifter, parts in sends:

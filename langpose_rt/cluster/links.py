@@ -27,6 +27,7 @@ SEND_HWM = 1024
 """Messages that may wait for a lifter; further ones are lost to it."""
 
 _HEARTBEATS: dict[int, int] = {zmq.HEARTBEAT_IVL: 500, zmq.HEARTBEAT_TIMEOUT: 1500}
+_MOST_TOLD = 100
 _POSE_TOPICS = (b"pose3d/", b"event/", b"hb/")
 
 
@@ -104,7 +105,9 @@ class LifterLinks:
         """Connect to a lifter."""
         self.close_one(lifter)
         keys = self._keys
-        options: dict[int, int] = {zmq.SNDHWM: SEND_HWM, **_HEARTBEATS}
+        # No heartbeats: a lifter that is slow to answer would lose what it has not read.
+        # IMMEDIATE tells of connections that end.
+        options: dict[int, int] = {zmq.SNDHWM: SEND_HWM, zmq.IMMEDIATE: 1}
         socket = _connected(self._context, zmq.XPUB, address.keypoints, keys, options)
         self._frames[lifter] = socket, address
         if keys is not None:
@@ -120,6 +123,19 @@ class LifterLinks:
                 self._attached.add(lifter)
         return lifter in self._attached
 
+    def broken(self) -> list[str]:
+        """Return the lifters whose connection has ended since they were attached.
+
+        ZeroMQ connects again, but what was sent before that is lost. They attach anew.
+        """
+        ended = [name for name in self._attached if self._frames[name][0].poll(0)]
+        for name in ended:
+            socket, _ = self._frames[name]
+            told = [socket.recv() for _ in range(_MOST_TOLD) if socket.poll(0)]
+            if not told[-1].startswith(b"\x01"):  # else it is back already
+                self._attached.discard(name)
+        return ended
+
     def send(self, lifter: str, parts: list[bytes]) -> bool:
         """Send a frame to a lifter; return False if it has too many waiting, or is gone."""
         link = self._frames.get(lifter)
@@ -130,6 +146,10 @@ class LifterLinks:
         except zmq.Again:
             return False
         return True
+
+    def epoch(self, lifter: str) -> int:
+        """Return the epoch of a lifter that is connected."""
+        return self._frames[lifter][1].epoch
 
     def close_one(self, lifter: str) -> None:
         """Disconnect from a lifter, if there is a connection."""

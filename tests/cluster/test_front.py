@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
@@ -226,6 +226,34 @@ def test_a_frozen_lifter_loses_its_streams_and_answers_for_none_when_it_wakes(
         run.run_for(1.0)
     answered_once(run)
     assert cluster.front.wait_for_lifters(2, START_S)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="lists descriptors in /proc")
+def test_a_lifter_whose_connection_breaks_costs_nobody_a_frame(own_cluster: Cluster) -> None:
+    """ZeroMQ connects again by itself, and what was sent before that is lost."""
+    cluster = own_cluster
+    rigs = [f"break{number}" for number in range(4)]
+    with cluster.traffic(rigs) as run:
+        run.run_for(4.0)  # longer than a window
+        for _ in range(3):
+            lifter = cluster.owner(rigs[0])
+            assert lifter is not None
+            _, address = cluster.front._links._frames[lifter]
+            assert shut_connections_to(address.ports.keypoints) > 0
+            run.run_for(1.0)
+    answered_once(run)
+    assert cluster.front.wait_for_lifters(2, START_S)
+
+
+def shut_connections_to(port: int) -> int:
+    """End this process's connections to a port of this machine; return how many there were."""
+    ended = 0
+    for path in list(Path("/proc/self/fd").iterdir()):
+        with suppress(OSError), connections.borrowed(int(path.name)) as one:
+            if one.getpeername()[1:2] == (port,):
+                one.shutdown(socket.SHUT_RDWR)
+                ended += 1
+    return ended
 
 
 def test_a_lifter_that_comes_and_one_that_is_drained_cost_nobody_a_frame_or_the_id(

@@ -51,6 +51,44 @@ def test_frames_go_to_one_lifter_and_answers_of_all_come_from_one_socket() -> No
         context.destroy(linger=0)
 
 
+def test_a_connection_that_ended_is_told_even_if_it_is_back() -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    frames, poses = context.socket(zmq.SUB), context.socket(zmq.XPUB)
+    frames.subscribe(b"")
+    ports = [socket.bind_to_random_port("tcp://127.0.0.1") for socket in (frames, poses)]
+    links = LifterLinks(context, None)
+    try:
+        links.open("a", Address("tcp://127.0.0.1", Ports(ports[0], ports[1]), 7))
+        assert links.epoch("a") == 7
+
+        def attached() -> bool:
+            frames.poll(1)
+            return links.attached("a")
+
+        wait_until(attached)
+        assert links.broken() == []
+        frames.close(linger=0)
+        wait_until(lambda: links.broken() == ["a"])
+        assert not links.attached("a")
+        frames = context.socket(zmq.SUB)
+        frames.subscribe(b"")
+        wait_until(lambda: bound(frames, ports[0]))
+        wait_until(attached)
+        assert links.broken() == []
+    finally:
+        links.close()
+        context.destroy(linger=0)
+
+
+def bound(socket: "zmq.Socket[bytes]", port: int) -> bool:
+    """Return True once a port that was in use has been taken."""
+    try:
+        socket.bind(f"tcp://127.0.0.1:{port}")
+    except zmq.ZMQError:
+        return False
+    return True
+
+
 def test_keys_are_read_from_the_lifters_folder(tmp_path: Path) -> None:
     assert FrontKeys.from_folder(None) is None
     with pytest.raises(ConfigError):

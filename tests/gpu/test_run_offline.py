@@ -124,7 +124,8 @@ def test_a_stage_that_fails_or_takes_too_long_stops_neither_the_run_nor_its_chil
 ) -> None:
     record = Record(places.out)
     run_stage(python_stage("import sys; sys.exit(3)"), 20, record, HERE)
-    sleeper = "import subprocess, time; subprocess.Popen(['sleep', '97.25']); time.sleep(97)"
+    child = f"97.{os.getpid()}"  # nobody else's
+    sleeper = f"import subprocess, time; subprocess.Popen(['sleep', '{child}']); time.sleep(97)"
     begun_s = time.monotonic()
     run_stage(python_stage(sleeper), 2, record, HERE)
     assert time.monotonic() - begun_s < 20
@@ -134,7 +135,7 @@ def test_a_stage_that_fails_or_takes_too_long_stops_neither_the_run_nor_its_chil
     assert results == [3, 124, 0]
     assert record.failed
     running = subprocess.run(["ps", "ax"], capture_output=True, text=True, check=True).stdout
-    assert "sleep 97.25" not in running
+    assert f"sleep {child}" not in running
 
 
 def test_what_is_not_there_is_missing_and_what_has_no_time_is_skipped(places: Places) -> None:
