@@ -30,6 +30,11 @@ def first_estimate(people: int) -> tuple[np.ndarray, np.ndarray]:
     return lengths, np.full((people, len(BONES)), PRIOR_FRAMES)
 
 
+def bones_of(joints: Bool[np.ndarray, "person 17"]) -> Bool[np.ndarray, "person 16"]:
+    """Mask the bones that begin or end at a joint."""
+    return np.asarray(joints[:, _PARENTS] | joints[:, _CHILDREN])
+
+
 def learn(
     lengths_m: Float[np.ndarray, "person 16"],
     weights: Float[np.ndarray, "person 16"],

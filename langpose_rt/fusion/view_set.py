@@ -43,12 +43,15 @@ class ViewSet:
         pose_lift: Monocular poses relative to the hip, NaN where there is none.
         sigma_lift: Their standard deviations.
         root_lift: Where the monocular lift has the hip.
+        exchanged: Share of the views of every pair of joints that had its sides exchanged, and
+            have been put right; NaN where nothing is known.
     """
 
     rays: Rays
     pose_lift: Float[np.ndarray, "person camera 17 3"]
     sigma_lift: Float[np.ndarray, "person camera 17"]
     root_lift: Float[np.ndarray, "person camera 3"]
+    exchanged: Float[np.ndarray, "person pair"]
 
     @property
     def has_lifts(self) -> bool:
@@ -66,11 +69,11 @@ def view_set(
     """Collect the detections of everybody and weigh them by score, distance and camera."""
     there, row = match >= 0, np.maximum(match, 0)
     if not len(detections):
-        return _nobody(len(people), len(cameras), len(layout.names), cameras)
+        return _nobody(len(people), cameras, layout)
     rays, scores = detections.rays[row], detections.scores[row] * there[..., None]
     expected, depth = cameras.project(people.joints)
     expected, depth = expected.swapaxes(0, 1), depth.swapaxes(0, 1)
-    exchange_pairs(rays, scores, expected, depth, layout.pairs)
+    exchanged = exchange_pairs(rays, scores, expected, depth, layout.pairs)
     known = np.isfinite(depth)
     sums = np.where(known, depth, 0.0).sum(2)
     middle = np.maximum(sums / np.maximum(known.sum(2), 1), 0.3)
@@ -97,11 +100,12 @@ def view_set(
         pose_lift=lifts.pose[row],
         sigma_lift=lifts.sigma_m[row],
         root_lift=root,
+        exchanged=exchanged,
     )
 
 
-def _nobody(people: int, cameras: int, joints: int, array: CameraArray) -> ViewSet:
-    shape = (people, cameras)
+def _nobody(people: int, array: CameraArray, layout: JointLayout) -> ViewSet:
+    shape, joints = (people, len(array)), len(layout.names)
     direction = np.zeros((*shape, joints, 3))
     direction[..., 2] = 1.0
     return ViewSet(
@@ -115,6 +119,7 @@ def _nobody(people: int, cameras: int, joints: int, array: CameraArray) -> ViewS
         pose_lift=np.full((*shape, 17, 3), np.nan),
         sigma_lift=np.full((*shape, 17), np.nan),
         root_lift=np.full((*shape, 3), np.nan),
+        exchanged=np.full((people, len(layout.pairs)), np.nan),
     )
 
 

@@ -19,6 +19,7 @@ from langpose_rt.fusion.detections import Detections
 from langpose_rt.fusion.fused_frame import FusedFrame
 from langpose_rt.fusion.identification import Identification
 from langpose_rt.fusion.joint_layout import JointLayout
+from langpose_rt.fusion.left_right import learn_sides
 from langpose_rt.fusion.people import People
 from langpose_rt.fusion.triangulation import (
     Equations,
@@ -119,10 +120,12 @@ class VolumeTracker:
             awake: Cameras that have a picture of it.
         """
         dt_s = 0.0 if self._t_ns is None else (t_ns - self._t_ns) / NS_PER_S
+        self.people.turn_sides(self._layout.pairs, self._layout.h36m)
         self.people.predict(dt_s, t_ns if self._t_ns is None else self._t_ns)
         self._t_ns = t_ns
         match = self._identification.match(t_ns, detections, awake)
         views = view_set(self.people, match, detections, self._cameras, self._layout)
+        learn_sides(self.people.exchanged, views.exchanged, self._layout.pairs, dt_s)
         fused = self._fuse(views)
         self._update(t_ns, dt_s, match, views, fused)
         self._last = _Instant(match, detections, views, fused, awake)

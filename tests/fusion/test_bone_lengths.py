@@ -1,6 +1,6 @@
 import numpy as np
 
-from langpose_rt.fusion.bone_lengths import first_estimate, hold_lengths, learn
+from langpose_rt.fusion.bone_lengths import bones_of, first_estimate, hold_lengths, learn
 from langpose_rt.geometry.skeleton import REFERENCE_BONES_M, bone_lengths
 from tests.fusion.rigs import body
 
@@ -50,3 +50,9 @@ def test_an_unknown_joint_stays_unknown_and_pulls_nobody() -> None:
     held = hold_lengths(pose, covariance, lengths, np.full((1, 16), 0.01))
     assert np.isnan(held[0, 2]).all()
     np.testing.assert_allclose(held[0, [1, 3]], pose[0, [1, 3]], atol=1e-6)
+
+
+def test_the_bones_of_a_joint_begin_or_end_there() -> None:
+    joints = np.zeros((1, 17), bool)
+    joints[0, 15] = True
+    assert np.flatnonzero(bones_of(joints)[0]).tolist() == [14, 15]
