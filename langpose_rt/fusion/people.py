@@ -42,6 +42,7 @@ class People:
         noise: How much worse than usual each camera sees each person.
         depth_ratio: True distance over that of the monocular lift, for every camera.
         exchanged: Share of the views of a joint that had it on the other side lately.
+        depth_doubt_m2: Variance of every joint along its ray while one camera sees it.
     """
 
     ids: Int[np.ndarray, " person"]
@@ -58,6 +59,7 @@ class People:
     noise: Float[np.ndarray, "person camera"]
     depth_ratio: Float[np.ndarray, "person camera"]
     exchanged: Float[np.ndarray, "person joint"]
+    depth_doubt_m2: Float[np.ndarray, "person joint"]
 
     def __len__(self) -> int:
         """Count the people."""
@@ -96,6 +98,7 @@ class People:
             noise=np.ones((people, cameras)),
             depth_ratio=np.ones((people, cameras)),
             exchanged=np.zeros((people, count)),
+            depth_doubt_m2=np.full((people, count), _UNKNOWN_M2),
         )
 
     def take(self, rows: np.ndarray) -> "People":

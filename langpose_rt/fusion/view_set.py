@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from langpose_rt.fusion.camera_array import CameraArray
+from langpose_rt.fusion.depth_doubt import LEAST_LIFT_SIGMA_M, LIFT_DEPTH_SHARE
 from langpose_rt.fusion.detections import Detections
 from langpose_rt.fusion.joint_layout import JointLayout
 from langpose_rt.fusion.left_right import exchange_pairs
@@ -28,9 +29,6 @@ _NOISE_SMOOTHING_S = 1.0
 _NOISE_RANGE = (0.5, 3.0)
 _RATIO_SMOOTHING_S = 1.0
 _RATIO_RANGE = (0.5, 2.0)
-_LIFT_DEPTH_SIGMA = 0.15
-_LEAST_LIFT_SIGMA_M = 0.1
-"""Sources: measured on the two-person trial, where lifts are worse than they say."""
 _SURE_M = 0.05
 
 
@@ -139,12 +137,12 @@ def depth_prior(
     placed = root[:, :, None] + views.pose_lift
     joints = first.joints[:, layout.h36m]
     spread = first.covariance_m2[:, layout.h36m][..., (0, 1, 2), (0, 1, 2)].sum(-1)
-    variance = spread[:, None] + np.maximum(views.sigma_lift, _LEAST_LIFT_SIGMA_M) ** 2
+    variance = spread[:, None] + np.maximum(views.sigma_lift, LEAST_LIFT_SIGMA_M) ** 2
     gap = joints[:, None] - placed
     good = np.isfinite(gap).all(-1) & np.isfinite(variance)
     weight = np.where(good, 1.0 / np.where(good, variance, 1.0), 0.0)
     distance = np.linalg.norm(root - origin, axis=-1)
-    own = 1.0 / np.maximum(_LIFT_DEPTH_SIGMA * np.nan_to_num(distance, nan=4.0), 0.02) ** 2
+    own = 1.0 / np.maximum(LIFT_DEPTH_SHARE * np.nan_to_num(distance, nan=4.0), 0.02) ** 2
     # joints of one frame are wrong together: their mean is no better than the best few of them
     total = np.minimum(weight.sum(-1), 4 * weight.max(-1))
     mean = (np.where(good[..., None], gap, 0.0) * weight[..., None]).sum(2)
@@ -152,7 +150,7 @@ def depth_prior(
     share = total / (total + own)
     placed = placed + (share[..., None] * mean)[:, :, None]
     sigma = np.sqrt(
-        np.maximum(views.sigma_lift, _LEAST_LIFT_SIGMA_M) ** 2 + (1 / (total + own))[..., None]
+        np.maximum(views.sigma_lift, LEAST_LIFT_SIGMA_M) ** 2 + (1 / (total + own))[..., None]
     )
     count = views.rays.direction.shape[2]
     along = np.full((*views.root_lift.shape[:2], count), np.nan)

@@ -15,6 +15,7 @@ from langpose_rt.errors import ConfigError
 from langpose_rt.fusion import bone_lengths
 from langpose_rt.fusion.agreement import Support, support
 from langpose_rt.fusion.camera_array import CameraArray
+from langpose_rt.fusion.depth_doubt import doubt_depth, learn_doubt, most_doubt
 from langpose_rt.fusion.detections import Detections
 from langpose_rt.fusion.fused_frame import FusedFrame
 from langpose_rt.fusion.identification import Identification
@@ -129,8 +130,10 @@ class VolumeTracker:
         fused = self._fuse(views)
         self._update(t_ns, dt_s, match, views, fused)
         self._last = _Instant(match, detections, views, fused, awake)
+        people = self.people
+        spread = doubt_depth(fused, people.views, self._cameras.centres, people.depth_doubt_m2)
         kept = self._identification.forget(t_ns, self._config.memory_s)
-        return self._published(t_ns, self._last, kept)
+        return self._published(t_ns, self._last, spread, kept)
 
     def _fuse(self, views: ViewSet) -> Triangulated:
         """Joints from rays and all that is expected of them."""
@@ -183,6 +186,24 @@ class VolumeTracker:
         people.views[seen.any(1)] = seen[seen.any(1)]
         old = t_ns - people.born_ns >= _CONFIRMED_NS
         people.confirmed |= agree & (old | (seen.sum(1) >= 3))
+        if not several.all():
+            self._doubt(views, several, agree, dt_s)
+        else:
+            people.depth_doubt_m2[:] = 0.0
+
+    def _doubt(
+        self,
+        views: ViewSet,
+        several: Bool[np.ndarray, "person joint"],
+        agree: Bool[np.ndarray, " person"],
+        dt_s: float,
+    ) -> None:
+        """Follow the doubt of depths that one camera alone has."""
+        sigma = np.full(views.rays.sigma_m.shape, np.nan)
+        sigma[:, :, self._layout.h36m] = views.sigma_lift
+        root_m = np.linalg.norm(views.root_lift - views.rays.origin, axis=-1)
+        most_m2 = most_doubt(sigma, root_m, agree)
+        learn_doubt(self.people.depth_doubt_m2, several, most_m2, dt_s)
 
     def camera_miss_m(self) -> Float[np.ndarray, " camera"]:
         """Return the median distance of each camera's rays from people whom others see too.
@@ -220,7 +241,13 @@ class VolumeTracker:
         rays, _ = self._cameras.project(joints[:, self._layout.h36m[list(_TRUNK)]])
         return bool(self._cameras.sees(rays)[camera].all(-1).any())
 
-    def _published(self, t_ns: int, now: "_Instant", kept: Int[np.ndarray, " kept"]) -> FusedFrame:
+    def _published(
+        self,
+        t_ns: int,
+        now: "_Instant",
+        spread: Float[np.ndarray, "person joint 3 3"],
+        kept: Int[np.ndarray, " kept"],
+    ) -> FusedFrame:
         people, fused = self.people, now.fused
         held_ns = t_ns - people.seen_ns
         shown = people.confirmed & (held_ns <= round(self._config.coast_ms * 1e6))
@@ -230,7 +257,7 @@ class VolumeTracker:
             layout=self._layout,
             ids=people.ids[shown],
             joints=people.joints[shown],
-            covariance_m2=people.covariance_m2[shown],
+            covariance_m2=spread[row],
             views=fused.views[row],
             residual_px=fused.residual_px[row],
             measured=_measured(now.views)[row] if self._config.measured else None,
