@@ -16,7 +16,7 @@ DIFFUSION_M2_PER_S = 0.015
 UNWATCHED_M2_PER_S = 0.15
 """Likewise for somebody whom fewer than two cameras saw: depth drifts where nobody looks."""
 
-_VELOCITY_SMOOTHING_S = 0.06
+_VELOCITY_SMOOTHING_S = 0.2
 _VELOCITY_MEMORY_S = 0.4
 _FASTEST_M_PER_S = 12.0
 _TRUNK_SHARE_S = 0.15

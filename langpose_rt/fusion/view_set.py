@@ -164,9 +164,9 @@ def depth_prior(
 def learn_noise(people: People, views: ViewSet, fused: Triangulated, dt_s: float) -> None:
     """Learn in place how much worse than usual each camera sees each person.
 
-    Only joints of three views count: between two, a distance says nothing of whose it is.
+    The distance between two views says nothing of whose it is: both are taken to be as bad.
     """
-    several = fused.used.sum(1, keepdims=True) >= 3
+    several = fused.used.sum(1, keepdims=True) >= 2
     used = fused.used & several
     variance = (np.where(used, views.rays.sigma_m, 1.0) * people.noise[..., None]) ** 2
     # what of a camera's own error the joint has followed is missing from its distance

@@ -168,9 +168,11 @@ class VolumeTracker:
         )
         if self._config.bones and len(people):
             sigma_m = BONE_SIGMA * people.lengths_m
-            fused.joints[:, places] = bone_lengths.hold_lengths(
-                fused.joints[:, places], fused.covariance_m2[:, places], people.lengths_m, sigma_m
+            spread = fused.covariance_m2[:, places]
+            held = bone_lengths.hold_lengths(
+                fused.joints[:, places], spread, people.lengths_m, sigma_m
             )
+            fused.joints[:, places] = bone_lengths.hold_hips(held, spread)
         self._unlearnt_s += dt_s
         if self._unlearnt_s >= _LEARN_EVERY_S:
             learn_noise(people, views, fused, self._unlearnt_s)
