@@ -1,8 +1,8 @@
 """Say how little is known of the depth of joints that one camera alone sees.
 
 There the lift of that camera is all there is, and its error is the same from instant to instant:
-seeing it again and again makes nobody surer. The filter takes every lift as news, which holds
-people still; what it says of the depth is widened here before it is published.
+seeing it again and again makes nobody surer. An update takes every lift as news; what it says of
+the depth is widened here again, so that the person also follows the lift and does not stand still.
 """
 
 import numpy as np

@@ -130,10 +130,8 @@ class VolumeTracker:
         fused = self._fuse(views)
         self._update(t_ns, dt_s, match, views, fused)
         self._last = _Instant(match, detections, views, fused, awake)
-        people = self.people
-        spread = doubt_depth(fused, people.views, self._cameras.centres, people.depth_doubt_m2)
         kept = self._identification.forget(t_ns, self._config.memory_s)
-        return self._published(t_ns, self._last, spread, kept)
+        return self._published(t_ns, self._last, kept)
 
     def _fuse(self, views: ViewSet) -> Triangulated:
         """Joints from rays and all that is expected of them."""
@@ -189,14 +187,14 @@ class VolumeTracker:
         old = t_ns - people.born_ns >= _CONFIRMED_NS
         people.confirmed |= agree & (old | (seen.sum(1) >= 3))
         if not several.all():
-            self._doubt(views, several, agree, dt_s)
+            self._doubt(views, fused, agree, dt_s)
         else:
             people.depth_doubt_m2[:] = 0.0
 
     def _doubt(
         self,
         views: ViewSet,
-        several: Bool[np.ndarray, "person joint"],
+        fused: Triangulated,
         agree: Bool[np.ndarray, " person"],
         dt_s: float,
     ) -> None:
@@ -205,7 +203,11 @@ class VolumeTracker:
         sigma[:, :, self._layout.h36m] = views.sigma_lift
         root_m = np.linalg.norm(views.root_lift - views.rays.origin, axis=-1)
         most_m2 = most_doubt(sigma, root_m, agree)
+        several = fused.used.sum(1) >= 2
         learn_doubt(self.people.depth_doubt_m2, several, most_m2, dt_s)
+        self.people.covariance_m2[:] = doubt_depth(
+            fused, self.people.views, self._cameras.centres, self.people.depth_doubt_m2
+        )
 
     def camera_miss_m(self) -> Float[np.ndarray, " camera"]:
         """Return the median distance of each camera's rays from people whom others see too.
@@ -243,13 +245,7 @@ class VolumeTracker:
         rays, _ = self._cameras.project(joints[:, self._layout.h36m[list(_TRUNK)]])
         return bool(self._cameras.sees(rays)[camera].all(-1).any())
 
-    def _published(
-        self,
-        t_ns: int,
-        now: "_Instant",
-        spread: Float[np.ndarray, "person joint 3 3"],
-        kept: Int[np.ndarray, " kept"],
-    ) -> FusedFrame:
+    def _published(self, t_ns: int, now: "_Instant", kept: Int[np.ndarray, " kept"]) -> FusedFrame:
         people, fused = self.people, now.fused
         held_ns = t_ns - people.seen_ns
         shown = people.confirmed & (held_ns <= round(self._config.coast_ms * 1e6))
@@ -259,7 +255,7 @@ class VolumeTracker:
             layout=self._layout,
             ids=people.ids[shown],
             joints=people.joints[shown],
-            covariance_m2=spread[row],
+            covariance_m2=people.covariance_m2[shown],
             views=fused.views[row],
             residual_px=fused.residual_px[row],
             measured=_measured(now.views)[row] if self._config.measured else None,
