@@ -121,7 +121,7 @@ def one_view_doubt_m(count: int, since_s: float, first: int = 0) -> list[float]:
     for seed in range(first, first + count):
         rng = np.random.default_rng([seed, 3, 1])
         rig = ring_of_cameras(rng, 3)
-        crowd = [draw_person(rng, rng.uniform(-1, 1, 2), SECONDS)]
+        crowd = [draw_person(rng, rng.uniform(-1, 1, 2).tolist(), SECONDS)]
         scene = shoot(rng, rig, crowd, SECONDS, lifted=True)
         frames = [
             frame
