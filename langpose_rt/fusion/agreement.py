@@ -85,6 +85,11 @@ class Agreement:
         self._last_ns: int | None = None
         self._reported = False
 
+    @property
+    def holds(self) -> bool:
+        """False while most views of people do not fit."""
+        return self._share > _DISAGREE
+
     def observe(self, t_ns: int, now: Support) -> list[VolumeEvent]:
         """Take one instant.
 

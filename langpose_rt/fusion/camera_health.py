@@ -1,15 +1,16 @@
-"""Notice cameras that seem to have moved, and cameras that fall asleep or wake up.
+"""Notice cameras that have moved or never fitted, and cameras that fall asleep or wake up.
 
 Some ten times a second each camera has a distance: the median one of its rays from the joints of
 the people. A camera whose distance stays well above what it used to be, and is the worst of all,
-has probably been moved: its calibration no longer holds.
+has probably been moved: its calibration no longer holds. One that is far off from the beginning,
+while others agree, has a wrong calibration or a mirrored picture.
 """
 
 from collections import deque
 from statistics import median
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from langpose_rt.config import NS_PER_S
 from langpose_rt.fusion.camera_array import CameraArray
@@ -23,6 +24,9 @@ LEAST_RISE_M = 0.02
 
 SPAN_NS = 3 * NS_PER_S // 2
 """For so long."""
+
+STRANGE_M = 0.15
+"""A camera whose usual distance is larger, and those of two others less than half, never fitted."""
 
 _LEARN_NS = 3 * NS_PER_S
 _LEAST_SAMPLES = 8
@@ -42,6 +46,7 @@ class CameraHealth:
         self._learning: list[list[float]] = [[] for _ in range(count)]
         self._began_ns: int | None = None
         self._moved = np.zeros(count, bool)
+        self._strange = np.zeros(count, bool)
         self._awake_ns: list[int | None] = [None] * count
         self._asleep = np.zeros(count, bool)
         self._now_m = np.full(count, np.nan)
@@ -59,6 +64,8 @@ class CameraHealth:
         t_ns: int,
         miss_m: Float[np.ndarray, " camera"],
         awake: np.ndarray,
+        *,
+        agreement: bool = True,
     ) -> list[VolumeEvent]:
         """Take the distances of one instant.
 
@@ -66,9 +73,11 @@ class CameraHealth:
             t_ns: The instant.
             miss_m: Median distance of every camera's rays; NaN without anybody to compare.
             awake: Cameras that had a picture.
+            agreement: Whether the cameras agree as a whole; if not, no single one is strange.
         """
         self._began_ns = t_ns if self._began_ns is None else self._began_ns
         events = self._sleepers(t_ns, awake)
+        usual_m = self._usual_m.copy()
         now_m = np.full(len(self._names), np.nan)
         for camera, miss in enumerate(miss_m.tolist()):
             recent = self._recent[camera]
@@ -80,6 +89,9 @@ class CameraHealth:
             if len(recent) >= _LEAST_SAMPLES:
                 now_m[camera] = median(value for _, value in recent)
         self._now_m = now_m
+        learnt = np.isnan(usual_m) & np.isfinite(self._usual_m)
+        if agreement:
+            events += self._strangers(t_ns, learnt)
         return events + self._movers(t_ns, now_m)
 
     def _learn(self, camera: int, t_ns: int, miss: float) -> None:
@@ -94,6 +106,36 @@ class CameraHealth:
         elif not self._moved[camera] and miss < RISES * usual:
             self._usual_m[camera] += _FORGET * (miss - usual)
 
+    def _strangers(self, t_ns: int, learnt: Bool[np.ndarray, " camera"]) -> list[VolumeEvent]:
+        """Tell cameras that never fitted, of those whose usual distance has just been learnt.
+
+        It is forgotten then, and learnt again until they fit.
+        """
+        events = []
+        near = int((self._now_m < 0.5 * STRANGE_M).sum())
+        for camera in np.flatnonzero(learnt).tolist():
+            name, off_m = self._names[camera], float(self._usual_m[camera])
+            if max(off_m, float(self._now_m[camera])) > STRANGE_M and near >= 2:
+                self._usual_m[camera] = np.nan
+                if not self._strange[camera]:
+                    events.append(self._stranger(camera, t_ns, off_m))
+                self._strange[camera] = True
+            elif self._strange[camera]:
+                self._strange[camera] = False
+                events.append(_settled(name, t_ns, off_m))
+        return events
+
+    def _stranger(self, camera: int, t_ns: int, off_m: float) -> VolumeEvent:
+        name = self._names[camera]
+        return VolumeEvent(
+            kind="no_agreement",
+            t_ns=t_ns,
+            camera=name,
+            detail=f"camera {name} is {1000 * off_m:.0f} mm off the others since it began; its "
+            "calibration is probably of another camera, its picture mirrored, or its clock "
+            'apart; calibrate again with "langpose-rt calibrate"',
+        )
+
     def _movers(self, t_ns: int, now_m: Float[np.ndarray, " camera"]) -> list[VolumeEvent]:
         rise = now_m / self._usual_m
         risen = (rise > RISES) & (now_m > self._usual_m + LEAST_RISE_M)
@@ -104,9 +146,7 @@ class CameraHealth:
             events.append(self._event(int(camera), t_ns, float(now_m[camera])))
         for camera in np.flatnonzero(self._moved & (rise < _SETTLED)):
             self._moved[camera] = False
-            name, now = self._names[camera], 1000 * now_m[camera]
-            detail = f"camera {name} agrees with the others again, within {now:.0f} mm"
-            events.append(VolumeEvent(kind="camera_settled", t_ns=t_ns, camera=name, detail=detail))
+            events.append(_settled(self._names[camera], t_ns, float(now_m[camera])))
         return events
 
     def _event(self, camera: int, t_ns: int, now_m: float) -> VolumeEvent:
@@ -148,3 +188,8 @@ class CameraHealth:
                     )
                 )
         return events
+
+
+def _settled(name: str, t_ns: int, now_m: float) -> VolumeEvent:
+    detail = f"camera {name} agrees with the others again, within {1000 * now_m:.0f} mm"
+    return VolumeEvent(kind="camera_settled", t_ns=t_ns, camera=name, detail=detail)

@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from langpose_rt.config import NS_PER_S
-from langpose_rt.fusion.bone_lengths import first_estimate
+from langpose_rt.fusion.bone_lengths import bones_of, first_estimate
+from langpose_rt.fusion.left_right import MOSTLY
 from langpose_rt.fusion.triangulation import diagonal, symmetric_inverse
 
 DIFFUSION_M2_PER_S = 0.015
@@ -15,7 +16,7 @@ DIFFUSION_M2_PER_S = 0.015
 UNWATCHED_M2_PER_S = 0.15
 """Likewise for somebody whom fewer than two cameras saw: depth drifts where nobody looks."""
 
-_VELOCITY_SMOOTHING_S = 0.06
+_VELOCITY_SMOOTHING_S = 0.2
 _VELOCITY_MEMORY_S = 0.4
 _FASTEST_M_PER_S = 12.0
 _TRUNK_SHARE_S = 0.15
@@ -40,6 +41,8 @@ class People:
         weights: What they are worth, in frames.
         noise: How much worse than usual each camera sees each person.
         depth_ratio: True distance over that of the monocular lift, for every camera.
+        exchanged: Share of the views of a joint that had it on the other side lately.
+        depth_doubt_m2: Variance of every joint along its ray while one camera sees it.
     """
 
     ids: Int[np.ndarray, " person"]
@@ -55,6 +58,8 @@ class People:
     weights: Float[np.ndarray, "person 16"]
     noise: Float[np.ndarray, "person camera"]
     depth_ratio: Float[np.ndarray, "person camera"]
+    exchanged: Float[np.ndarray, "person joint"]
+    depth_doubt_m2: Float[np.ndarray, "person joint"]
 
     def __len__(self) -> int:
         """Count the people."""
@@ -92,6 +97,8 @@ class People:
             weights=weights,
             noise=np.ones((people, cameras)),
             depth_ratio=np.ones((people, cameras)),
+            exchanged=np.zeros((people, count)),
+            depth_doubt_m2=np.full((people, count), _UNKNOWN_M2),
         )
 
     def take(self, rows: np.ndarray) -> "People":
@@ -146,6 +153,27 @@ class People:
         self.velocity[row] = 0.0
         lengths_m, weights = first_estimate(1)
         self.lengths_m[row], self.weights[row] = lengths_m[0], weights[0]
+        self.exchanged[row] = 0.0
+
+    def turn_sides(self, pairs: Int[np.ndarray, "pair 2"], places: Int[np.ndarray, " 17"]) -> None:
+        """Give joints, in place, to the other side where most views had them there.
+
+        What was learnt of their bones was wrong: it is forgotten.
+
+        Args:
+            pairs: Joints that can be exchanged, as (left, right).
+            places: The 17 joints among all.
+        """
+        if not (self.exchanged > MOSTLY).any():
+            return
+        person, pair = np.nonzero(self.exchanged[:, pairs[:, 0]] > MOSTLY)
+        a, b = pairs[pair].T
+        for values in (self.joints, self.covariance_m2, self.velocity):
+            values[person, a], values[person, b] = values[person, b], values[person, a]
+        row, bone = np.nonzero(bones_of(self.exchanged[:, places] > MOSTLY))
+        lengths_m, weights = first_estimate(1)
+        self.lengths_m[row, bone], self.weights[row, bone] = lengths_m[0, bone], weights[0, bone]
+        self.exchanged[person, a] = self.exchanged[person, b] = 0.0
 
     def predict(self, dt_s: float, before_ns: int) -> None:
         """Move everybody on by their velocities, in place, and widen their covariances.

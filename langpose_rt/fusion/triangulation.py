@@ -26,7 +26,7 @@ UNKNOWN_SHARE = 0.3
 """But one that was expected is known up to this share of its distance from the farthest camera.
 
 A lift's doubt of a depth is a share of it too: without this, nobody would be known who is far from
-the one camera that sees them. Twice the share that `view_set.py` gives a lift.
+the one camera that sees them. Twice the share that `depth_doubt.py` gives a lift.
 """
 
 _NO_INFORMATION = 1e-4

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from langpose_rt.fusion.camera_array import CameraArray
+from langpose_rt.fusion.depth_doubt import LEAST_LIFT_SIGMA_M, LIFT_DEPTH_SHARE
 from langpose_rt.fusion.detections import Detections
 from langpose_rt.fusion.joint_layout import JointLayout
 from langpose_rt.fusion.left_right import exchange_pairs
@@ -28,9 +29,6 @@ _NOISE_SMOOTHING_S = 1.0
 _NOISE_RANGE = (0.5, 3.0)
 _RATIO_SMOOTHING_S = 1.0
 _RATIO_RANGE = (0.5, 2.0)
-_LIFT_DEPTH_SIGMA = 0.15
-_LEAST_LIFT_SIGMA_M = 0.1
-"""Sources: measured on the two-person trial, where lifts are worse than they say."""
 _SURE_M = 0.05
 
 
@@ -43,12 +41,15 @@ class ViewSet:
         pose_lift: Monocular poses relative to the hip, NaN where there is none.
         sigma_lift: Their standard deviations.
         root_lift: Where the monocular lift has the hip.
+        exchanged: Share of the views of every pair of joints that had its sides exchanged, and
+            have been put right; NaN where nothing is known.
     """
 
     rays: Rays
     pose_lift: Float[np.ndarray, "person camera 17 3"]
     sigma_lift: Float[np.ndarray, "person camera 17"]
     root_lift: Float[np.ndarray, "person camera 3"]
+    exchanged: Float[np.ndarray, "person pair"]
 
     @property
     def has_lifts(self) -> bool:
@@ -66,11 +67,11 @@ def view_set(
     """Collect the detections of everybody and weigh them by score, distance and camera."""
     there, row = match >= 0, np.maximum(match, 0)
     if not len(detections):
-        return _nobody(len(people), len(cameras), len(layout.names), cameras)
+        return _nobody(len(people), cameras, layout)
     rays, scores = detections.rays[row], detections.scores[row] * there[..., None]
     expected, depth = cameras.project(people.joints)
     expected, depth = expected.swapaxes(0, 1), depth.swapaxes(0, 1)
-    exchange_pairs(rays, scores, expected, depth, layout.pairs)
+    exchanged = exchange_pairs(rays, scores, expected, depth, layout.pairs)
     known = np.isfinite(depth)
     sums = np.where(known, depth, 0.0).sum(2)
     middle = np.maximum(sums / np.maximum(known.sum(2), 1), 0.3)
@@ -97,11 +98,12 @@ def view_set(
         pose_lift=lifts.pose[row],
         sigma_lift=lifts.sigma_m[row],
         root_lift=root,
+        exchanged=exchanged,
     )
 
 
-def _nobody(people: int, cameras: int, joints: int, array: CameraArray) -> ViewSet:
-    shape = (people, cameras)
+def _nobody(people: int, array: CameraArray, layout: JointLayout) -> ViewSet:
+    shape, joints = (people, len(array)), len(layout.names)
     direction = np.zeros((*shape, joints, 3))
     direction[..., 2] = 1.0
     return ViewSet(
@@ -115,6 +117,7 @@ def _nobody(people: int, cameras: int, joints: int, array: CameraArray) -> ViewS
         pose_lift=np.full((*shape, 17, 3), np.nan),
         sigma_lift=np.full((*shape, 17), np.nan),
         root_lift=np.full((*shape, 3), np.nan),
+        exchanged=np.full((people, len(layout.pairs)), np.nan),
     )
 
 
@@ -134,12 +137,12 @@ def depth_prior(
     placed = root[:, :, None] + views.pose_lift
     joints = first.joints[:, layout.h36m]
     spread = first.covariance_m2[:, layout.h36m][..., (0, 1, 2), (0, 1, 2)].sum(-1)
-    variance = spread[:, None] + np.maximum(views.sigma_lift, _LEAST_LIFT_SIGMA_M) ** 2
+    variance = spread[:, None] + np.maximum(views.sigma_lift, LEAST_LIFT_SIGMA_M) ** 2
     gap = joints[:, None] - placed
     good = np.isfinite(gap).all(-1) & np.isfinite(variance)
     weight = np.where(good, 1.0 / np.where(good, variance, 1.0), 0.0)
     distance = np.linalg.norm(root - origin, axis=-1)
-    own = 1.0 / np.maximum(_LIFT_DEPTH_SIGMA * np.nan_to_num(distance, nan=4.0), 0.02) ** 2
+    own = 1.0 / np.maximum(LIFT_DEPTH_SHARE * np.nan_to_num(distance, nan=4.0), 0.02) ** 2
     # joints of one frame are wrong together: their mean is no better than the best few of them
     total = np.minimum(weight.sum(-1), 4 * weight.max(-1))
     mean = (np.where(good[..., None], gap, 0.0) * weight[..., None]).sum(2)
@@ -147,7 +150,7 @@ def depth_prior(
     share = total / (total + own)
     placed = placed + (share[..., None] * mean)[:, :, None]
     sigma = np.sqrt(
-        np.maximum(views.sigma_lift, _LEAST_LIFT_SIGMA_M) ** 2 + (1 / (total + own))[..., None]
+        np.maximum(views.sigma_lift, LEAST_LIFT_SIGMA_M) ** 2 + (1 / (total + own))[..., None]
     )
     count = views.rays.direction.shape[2]
     along = np.full((*views.root_lift.shape[:2], count), np.nan)
@@ -161,9 +164,9 @@ def depth_prior(
 def learn_noise(people: People, views: ViewSet, fused: Triangulated, dt_s: float) -> None:
     """Learn in place how much worse than usual each camera sees each person.
 
-    Only joints of three views count: between two, a distance says nothing of whose it is.
+    The distance between two views says nothing of whose it is: both are taken to be as bad.
     """
-    several = fused.used.sum(1, keepdims=True) >= 3
+    several = fused.used.sum(1, keepdims=True) >= 2
     used = fused.used & several
     variance = (np.where(used, views.rays.sigma_m, 1.0) * people.noise[..., None]) ** 2
     # what of a camera's own error the joint has followed is missing from its distance

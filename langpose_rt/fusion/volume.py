@@ -212,6 +212,8 @@ class CaptureVolume:
         fused = self._tracker.step(t_ns, detections, awake)
         if t_ns - self._checked_ns >= _CHECK_EVERY_NS:
             self._checked_ns = t_ns
-            self._events += self._health.observe(t_ns, self._tracker.camera_miss_m(), awake)
-            self._events += self._agreement.observe(t_ns, self._tracker.support())
+            told = self._agreement.observe(t_ns, self._tracker.support())
+            miss_m, agreement = self._tracker.camera_miss_m(), self._agreement.holds
+            self._events += self._health.observe(t_ns, miss_m, awake, agreement=agreement)
+            self._events += told
         return fused

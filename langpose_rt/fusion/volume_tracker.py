@@ -15,10 +15,12 @@ from langpose_rt.errors import ConfigError
 from langpose_rt.fusion import bone_lengths
 from langpose_rt.fusion.agreement import Support, support
 from langpose_rt.fusion.camera_array import CameraArray
+from langpose_rt.fusion.depth_doubt import doubt_depth, learn_doubt, most_doubt
 from langpose_rt.fusion.detections import Detections
 from langpose_rt.fusion.fused_frame import FusedFrame
 from langpose_rt.fusion.identification import Identification
 from langpose_rt.fusion.joint_layout import JointLayout
+from langpose_rt.fusion.left_right import learn_sides
 from langpose_rt.fusion.people import People
 from langpose_rt.fusion.triangulation import (
     Equations,
@@ -119,10 +121,12 @@ class VolumeTracker:
             awake: Cameras that have a picture of it.
         """
         dt_s = 0.0 if self._t_ns is None else (t_ns - self._t_ns) / NS_PER_S
+        self.people.turn_sides(self._layout.pairs, self._layout.h36m)
         self.people.predict(dt_s, t_ns if self._t_ns is None else self._t_ns)
         self._t_ns = t_ns
         match = self._identification.match(t_ns, detections, awake)
         views = view_set(self.people, match, detections, self._cameras, self._layout)
+        learn_sides(self.people.exchanged, views.exchanged, self._layout.pairs, dt_s)
         fused = self._fuse(views)
         self._update(t_ns, dt_s, match, views, fused)
         self._last = _Instant(match, detections, views, fused, awake)
@@ -162,9 +166,11 @@ class VolumeTracker:
         )
         if self._config.bones and len(people):
             sigma_m = BONE_SIGMA * people.lengths_m
-            fused.joints[:, places] = bone_lengths.hold_lengths(
-                fused.joints[:, places], fused.covariance_m2[:, places], people.lengths_m, sigma_m
+            spread = fused.covariance_m2[:, places]
+            held = bone_lengths.hold_lengths(
+                fused.joints[:, places], spread, people.lengths_m, sigma_m
             )
+            fused.joints[:, places] = bone_lengths.hold_hips(held, spread)
         self._unlearnt_s += dt_s
         if self._unlearnt_s >= _LEARN_EVERY_S:
             learn_noise(people, views, fused, self._unlearnt_s)
@@ -180,6 +186,28 @@ class VolumeTracker:
         people.views[seen.any(1)] = seen[seen.any(1)]
         old = t_ns - people.born_ns >= _CONFIRMED_NS
         people.confirmed |= agree & (old | (seen.sum(1) >= 3))
+        if not several.all():
+            self._doubt(views, fused, agree, dt_s)
+        else:
+            people.depth_doubt_m2[:] = 0.0
+
+    def _doubt(
+        self,
+        views: ViewSet,
+        fused: Triangulated,
+        agree: Bool[np.ndarray, " person"],
+        dt_s: float,
+    ) -> None:
+        """Follow the doubt of depths that one camera alone has."""
+        sigma = np.full(views.rays.sigma_m.shape, np.nan)
+        sigma[:, :, self._layout.h36m] = views.sigma_lift
+        root_m = np.linalg.norm(views.root_lift - views.rays.origin, axis=-1)
+        most_m2 = most_doubt(sigma, root_m, agree)
+        several = fused.used.sum(1) >= 2
+        learn_doubt(self.people.depth_doubt_m2, several, most_m2, dt_s)
+        self.people.covariance_m2[:] = doubt_depth(
+            fused, self.people.views, self._cameras.centres, self.people.depth_doubt_m2
+        )
 
     def camera_miss_m(self) -> Float[np.ndarray, " camera"]:
         """Return the median distance of each camera's rays from people whom others see too.

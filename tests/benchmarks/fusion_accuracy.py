@@ -8,6 +8,7 @@ python -m tests.benchmarks.fusion_accuracy --scenes 12 --first 100
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -110,6 +111,40 @@ def rays_and_published_mm(count: int, cameras: int, first: int = 0) -> list[floa
     return [1000 * float(np.concatenate(errors).mean()) for errors in (alone, published)]
 
 
+def one_view_doubt_m(count: int, since_s: float, first: int = 0) -> list[float]:
+    """How far people are off along the rays of the one camera that sees them, and what is said.
+
+    Three cameras, of which two see nobody any more from some time on; root mean squares over
+    joints, frames and scenes, from 0.3 s later on. Lifts are as wrong as ours.
+    """
+    off_m2, said_m2 = [], []
+    for seed in range(first, first + count):
+        rng = np.random.default_rng([seed, 3, 1])
+        rig = ring_of_cameras(rng, 3)
+        crowd = [draw_person(rng, rng.uniform(-1, 1, 2).tolist(), SECONDS)]
+        scene = shoot(rng, rig, crowd, SECONDS, lifted=True)
+        frames = [
+            frame
+            if frame.camera == "cam1" or frame.t_ns < since_s * NS_PER_S
+            else replace(frame, keypoints=frame.keypoints[:0], who=[], lifts=None)
+            for frame in scene.frames
+        ]
+        T = rig["cam1"].T_world_camera
+        assert T is not None
+        for fused in fused_frames(replace(scene, frames=frames)):
+            if fused.t_ns < (since_s + 0.3) * NS_PER_S or len(fused.ids) != 1:
+                continue
+            truth = scene.truth(fused.t_ns / NS_PER_S)[0, 0]
+            ray = truth - T[:3, 3]
+            ray /= np.linalg.norm(ray, axis=-1, keepdims=True)
+            spread = fused.covariance_m2[0, fused.layout.h36m]
+            off_m2.append(np.square(((fused.joints17[0] - truth) * ray).sum(-1)))
+            known = np.isfinite(fused.joints17[0, :, 0])
+            said = np.einsum("ji,jik,jk->j", ray, np.nan_to_num(spread), ray)
+            said_m2.append(np.where(known, said, np.nan))
+    return [float(np.sqrt(np.nanmean(squares))) for squares in (off_m2, said_m2)]
+
+
 def clock_error_s(drift: float, seed: int = 0) -> float:
     """What a server thinks a capture time shows too much, after ten minutes of a drifting clock."""
     rng = np.random.default_rng([seed, 31])
@@ -138,6 +173,9 @@ def main() -> None:
         report[f"{cameras} cameras half hidden from one mm"] = hidden
         both = rays_and_published_mm(count, cameras, first)
         report[f"{cameras} cameras 1 person rays alone, published mm"] = both
+    for since_s in (0.0, 1.5):
+        name = f"one camera alone since {since_s:g} s: off along its rays, said m"
+        report[name] = one_view_doubt_m(count, since_s, first)
     late = {"cam1": CameraTiming(phase_s=0.0, delay_s=0.033)}
     report["4 cameras one 33 ms late mm"] = mean_error_mm(count, 4, 1, first=first, timing=late)
     slow = {"cam1": CameraTiming(rate_hz=30.0, phase_s=0.004)}

@@ -77,6 +77,14 @@ def test_a_chance_meeting_now_and_then_is_no_agreement() -> None:
     assert "3 cameras see people and do not agree where" in events[0].detail
 
 
+def test_agreement_holds_until_most_views_do_not_fit() -> None:
+    agreement = Agreement()
+    assert agreement.holds
+    for step in range(40):
+        agreement.observe(step * STEP_NS, Support(3, 8, 0))
+    assert not agreement.holds
+
+
 def test_one_camera_alone_has_nobody_to_agree_with() -> None:
     assert first_report_ns(Agreement(), fitting=0, watching=1) is None
 

@@ -33,6 +33,21 @@ def test_a_camera_that_was_moved_is_told_once_and_when_it_is_right_again() -> No
     assert [(e.kind, e.camera) for e in settled] == [("camera_settled", "cam1")]
 
 
+def test_a_camera_that_never_agreed_with_the_others_is_told_once_and_when_it_does() -> None:
+    watch = health()
+    strange = run(watch, 0, 600, [0.03, 0.3, 0.03])
+    assert [(e.kind, e.camera) for e in strange] == [("no_agreement", "cam1")]
+    assert "its picture mirrored" in strange[0].detail
+    assert np.isnan(watch.usual_m()[1])
+    settled = run(watch, 600, 900, [0.03, 0.03, 0.03])
+    assert [(e.kind, e.camera) for e in settled] == [("camera_settled", "cam1")]
+    assert watch.usual_m()[1] == pytest.approx(0.03, rel=0.1)
+
+
+def test_where_no_two_cameras_agree_none_is_blamed() -> None:
+    assert run(health(), 0, 600, [0.03, 0.3, 0.2]) == []
+
+
 def test_a_short_disagreement_is_nothing() -> None:
     watch = health()
     run(watch, 0, 400, [0.01, 0.012, 0.015])

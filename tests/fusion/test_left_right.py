@@ -1,7 +1,7 @@
 import numpy as np
 
 from langpose_rt.fusion.camera_array import CameraArray
-from langpose_rt.fusion.left_right import exchange_pairs
+from langpose_rt.fusion.left_right import MOSTLY, exchange_pairs, learn_sides
 from langpose_rt.geometry.skeleton import FLIP_INDICES
 from tests.fusion.rigs import LAYOUT, body, ring
 
@@ -46,3 +46,31 @@ def test_nothing_is_exchanged_about_people_nobody_knows() -> None:
     before = rays.copy()
     exchange_pairs(rays, scores, np.full_like(expected, np.nan), depth, LAYOUT.pairs)
     np.testing.assert_array_equal(rays, before)
+
+
+def test_the_share_of_exchanged_views_is_told_where_two_can_tell() -> None:
+    rays, scores, expected, depth = views()
+    rays[0, 0] = rays[0, 0, FLIP_INDICES]
+    share = exchange_pairs(rays, scores, expected, depth, LAYOUT.pairs)
+    assert share.shape == (1, len(LAYOUT.pairs))
+    told = share[np.isfinite(share)]
+    assert len(told) >= 3
+    assert ((told >= 0.3) & (told <= 0.5)).all()
+    assert (exchange_pairs(rays, scores, expected, depth, LAYOUT.pairs) == 0).all()
+    scores[:, 1:] = 0.0
+    rays[0, 0] = rays[0, 0, FLIP_INDICES]
+    assert np.isnan(exchange_pairs(rays, scores, expected, depth, LAYOUT.pairs)).all()
+
+
+def test_a_short_exchange_is_nothing_and_a_long_one_is_most() -> None:
+    exchanged, count = np.zeros((1, 17)), len(LAYOUT.pairs)
+    share = np.full((1, count), np.nan)
+    share[0, 0] = 1.0
+    a, b = LAYOUT.pairs[0]
+    for _ in range(12):
+        learn_sides(exchanged, share, LAYOUT.pairs, 1 / 60)
+    assert 0 < exchanged[0, a] < MOSTLY
+    for _ in range(18):
+        learn_sides(exchanged, share, LAYOUT.pairs, 1 / 60)
+    assert exchanged[0, a] == exchanged[0, b] > MOSTLY
+    assert np.count_nonzero(exchanged) == 2

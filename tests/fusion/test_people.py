@@ -57,3 +57,18 @@ def test_rows_are_selected_and_joined() -> None:
     assert both.ids.tolist() == [7, 9]
     assert both.take(np.array([1])).born_ns.tolist() == [5]
     assert len(both.take(np.array([], np.intp))) == 0
+
+
+def test_joints_most_views_have_on_the_other_side_go_there_and_their_bones_are_forgotten() -> None:
+    people = somebody()
+    people.velocity[0, 16] = 1.0
+    people.weights[:], people.lengths_m[:] = 100.0, 1.0
+    people.exchanged[0, [13, 16]] = 0.9
+    people.exchanged[0, [12, 15]] = 0.4
+    people.turn_sides(np.array([(12, 15), (13, 16)]), np.arange(17))
+    np.testing.assert_allclose(people.joints[0, [13, 16]], body()[[16, 13]])
+    np.testing.assert_allclose(people.joints[0, :13], body()[:13])
+    assert people.velocity[0, :, 0].nonzero()[0].tolist() == [13]
+    assert people.exchanged[0].tolist() == [0.0] * 12 + [0.4, 0.0, 0.0, 0.4, 0.0]
+    assert np.flatnonzero(people.weights[0] != 100.0).tolist() == [12, 15]
+    assert np.flatnonzero(people.lengths_m[0] != 1.0).tolist() == [12, 15]

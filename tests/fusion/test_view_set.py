@@ -68,6 +68,18 @@ def test_the_noise_of_a_bad_camera_is_learnt() -> None:
     assert people.noise[0, 2] > 2 * people.noise[0, [0, 1, 3]].max()
 
 
+def test_the_noise_of_two_bad_cameras_is_learnt_together() -> None:
+    rng, people = np.random.default_rng(0), somebody()
+    for _ in range(300):
+        detections = detections_of(CAMERAS, [body()], [[0], [0], [], []])
+        detections.rays[0] += rng.normal(0, 1, (17, 2)) * 0.03
+        views = views_of(people, detections, [0, 1, -1, -1])
+        learn_noise(people, views, fuse(people, views), 0.02)
+    assert people.noise[0, 0] > 1.5
+    assert people.noise[0, 1] == pytest.approx(people.noise[0, 0], rel=0.2)
+    assert people.noise[0, 2:].tolist() == [1.0, 1.0]
+
+
 def lifted(detections: Detections, factor: float) -> Detections:
     """Every camera lifts the pose exactly and the distance wrong by a factor."""
     for row, camera in enumerate(detections.camera):

@@ -142,15 +142,19 @@ def test_both_people_of_the_real_trial_have_one_id_each_and_lie_where_pose2sim_h
         assert np.nanmedian(off) < 0.002
 
 
-def events_of_trial(cameras: dict[str, Camera], seconds: float = 5.0) -> list[VolumeEvent]:
-    """What a volume tells of the real trial, played to and fro."""
+def events_of_trial(
+    cameras: dict[str, Camera], seconds: float = 5.0, mirrored: str = ""
+) -> list[VolumeEvent]:
+    """What a volume tells of the real trial, played to and fro, with one camera mirrored."""
     data = np.load(TWO_PEOPLE)
     volume, events = CaptureVolume(cameras, SKELETONS["body25b"]), []
     for step in range(round(20 * seconds)):
         now_ns, frame = 50 * step * MS, 99 - abs(99 - 3 * step % 198)
-        for name in cameras:
+        for name, camera in cameras.items():
             keypoints = data[name][frame].astype(np.float64)
             there = (keypoints[..., 2] > 0).any(-1)
+            if name == mirrored:
+                keypoints[..., 0] = camera.intrinsics.width_px - keypoints[..., 0]
             volume.feed(name, now_ns, keypoints[there], now_ns=now_ns)
         volume.tick(now_ns)
         events += volume.take_events()
@@ -174,6 +178,13 @@ def test_a_mirrored_calibration_and_one_of_other_cameras_are_told_and_a_right_on
         events = [event for event in events_of_trial(cameras) if event.kind == "no_agreement"]
         assert len(events) == 1
         assert "4 cameras see people and do not agree where" in events[0].detail
+
+
+@pytest.mark.parametrize("name", ["cam_01", "cam_02", "cam_03", "cam_04"])
+def test_a_camera_whose_picture_is_mirrored_is_told(name: str) -> None:
+    cameras = cameras_from_toml(TWO_PEOPLE.with_suffix(".toml"))
+    events = events_of_trial(cameras, mirrored=name)
+    assert [(event.kind, event.camera) for event in events] == [("no_agreement", name)]
 
 
 def test_a_camera_of_another_volume_is_refused() -> None:

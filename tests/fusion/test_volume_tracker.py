@@ -14,6 +14,7 @@ from tests.fusion.rigs import LAYOUT, MS, body, detections_of, pair_in_one_plane
 CAMERAS = CameraArray.of_cameras(ring(4))
 AWAKE = np.ones(4, bool)
 ALL = [[0], [0], [0], [0]]
+ARMS = [11, 12, 13, 14, 15, 16]
 
 
 class Story:
@@ -96,6 +97,22 @@ def test_a_view_with_exchanged_sides_changes_nothing() -> None:
     frame = story.step(detections)
     np.testing.assert_allclose(frame.joints17[0], body(), atol=0.01)
     assert (frame.views == 15).all()
+
+
+@pytest.mark.parametrize("sides", [slice(None), ARMS])
+def test_somebody_first_seen_with_exchanged_sides_gets_the_right_ones(
+    sides: slice | list[int],
+) -> None:
+    story = Story()
+    order = np.arange(17)
+    order[sides] = FLIP_INDICES[sides]
+    for _ in range(6):
+        detections = detections_of(CAMERAS, [body()], ALL)
+        detections.rays[:] = detections.rays[:, order]
+        story.step(detections)
+    frame = story.see([body()], ALL, 60)
+    assert frame.ids.tolist() == [0]
+    np.testing.assert_allclose(frame.joints17[0], body(), atol=0.02)
 
 
 def test_a_mirror_image_that_one_camera_sees_is_nobody() -> None:
