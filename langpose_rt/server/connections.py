@@ -29,6 +29,9 @@ WAITING_BYTES, ALL_WAITING_BYTES = 4 << 20, 12 << 20
 """Bytes of one rig's messages that may wait to be read, four of the largest, and of all rigs'; the
 shortest messages take twenty times as much memory as bytes on the wire."""
 
+FRONT_BYTES = 64 << 20
+"""Bytes of the front of a cluster that may wait: it sends those of all rigs, and limits them."""
+
 WAITING_REQUEST_BYTES, ALL_WAITING_REQUEST_BYTES = 64 << 10, 256 << 10
 """Likewise on the control port."""
 
@@ -73,6 +76,7 @@ class ByteLimit:
 KEYPOINT_LIMIT = ByteLimit(
     burst=WAITING_BYTES, per_s=_COMMAND_BYTES_PER_S, together=ALL_WAITING_BYTES
 )
+FRONT_LIMIT = ByteLimit(burst=FRONT_BYTES, per_s=_COMMAND_BYTES_PER_S, together=FRONT_BYTES)
 POSE_LIMIT = ByteLimit(burst=POSE_BYTES, per_s=POSE_BYTES_PER_S, together=ALL_POSE_BYTES)
 CONTROL_LIMIT = ByteLimit(
     burst=WAITING_REQUEST_BYTES, per_s=_COMMAND_BYTES_PER_S, together=ALL_WAITING_REQUEST_BYTES
@@ -133,6 +137,8 @@ def connection_limits(
     taken: tuple[Taken, Taken, Taken],
     on_cut: Callable[[RejectReason, str], None],
     connect: Iterable[str] = (),
+    *,
+    has_front: bool = False,
 ) -> "ConnectionLimits":
     """Return the limits of a server.
 
@@ -141,9 +147,10 @@ def connection_limits(
         taken: What is read from rigs, of subscriptions, and of requests.
         on_cut: Receives the reason and a sentence for every peer that is cut.
         connect: Endpoints of the rigs that it connects to.
+        has_front: Keypoints come from the front of a cluster.
     """
     limits = {
-        ports.keypoints: KEYPOINT_LIMIT,
+        ports.keypoints: FRONT_LIMIT if has_front else KEYPOINT_LIMIT,
         ports.poses: POSE_LIMIT,
         ports.control: CONTROL_LIMIT,
     }

@@ -152,7 +152,13 @@ class SocketServer(ABC):
         if authenticator is not None:
             self._threads.start("authentication", self._authenticate, authenticator)
         taken = rigs.taken, self._subscriptions, self._requests
-        limits = connection_limits(self.ports, taken, self._faults.peer_rejected, config.connect)
+        limits = connection_limits(
+            self.ports,
+            taken,
+            self._faults.peer_rejected,
+            config.connect,
+            has_front=config.has_front,
+        )
         self._threads.start("connections", partial(self._limit_connections, limits), types)
         self._threads.start("control", self._control, sockets.requests)
         if self._health is not None:

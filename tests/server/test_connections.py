@@ -10,16 +10,19 @@ from collections.abc import Iterator
 import pytest
 import zmq
 
+from langpose_rt.protocol.control import Ports
 from langpose_rt.protocol.header import RejectReason
 from langpose_rt.server import connections
 from langpose_rt.server.connections import (
     MANY_POLL_S,
     MAX_CONNECTIONS,
     POLL_S,
+    WAITING_BYTES,
     ByteLimit,
     ConnectionLimits,
     Taken,
     borrowed,
+    connection_limits,
     most_connections,
 )
 from tests.peers import LOCAL, wait_until
@@ -81,9 +84,11 @@ class Desk:
 
 def put(peer: socket.socket, here: socket.socket, size: int) -> None:
     """Send so many bytes and read them, so that the system has counted them."""
-    peer.sendall(bytes(size))
     while size:
-        size -= len(here.recv(size))
+        peer.sendall(bytes(some := min(size, 1 << 16)))
+        size -= some
+        while some:
+            some -= len(here.recv(some))
 
 
 def is_cut(peer: socket.socket) -> bool:
@@ -209,6 +214,22 @@ def test_a_rig_that_is_connected_to_is_limited_too(port: Port) -> None:
         assert desk.poll() == [RejectReason.TOO_MUCH_SENT]
     finally:
         rig.close()
+
+
+@pytest.mark.parametrize("has_front", [False, True])
+def test_the_front_of_a_cluster_may_be_ahead_by_more_than_one_rig(
+    port: Port, has_front: bool
+) -> None:
+    cut = list[RejectReason]()
+    limits = connection_limits(
+        Ports(port.number, 1, 2),
+        (Taken(), Taken(), Taken()),
+        lambda reason, _: cut.append(reason),
+        has_front=has_front,
+    )
+    put(*port.connect(), WAITING_BYTES + 1)
+    limits.poll(0.0)
+    assert cut == [RejectReason.TOO_MUCH_SENT] * (not has_front)
 
 
 def test_a_rate_lets_a_peer_send_for_ever_and_no_faster(port: Port) -> None:
