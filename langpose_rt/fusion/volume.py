@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from langpose_rt.errors import ConfigError, MessageError
-from langpose_rt.fusion.agreement import Agreement
 from langpose_rt.fusion.camera_array import CameraArray
-from langpose_rt.fusion.camera_health import CameraHealth
 from langpose_rt.fusion.detections import CameraFrame, Detections, MonocularLifts
 from langpose_rt.fusion.fused_frame import FusedFrame, VolumeEvent
+from langpose_rt.fusion.health.agreement import Agreement
+from langpose_rt.fusion.health.camera_health import CameraHealth
 from langpose_rt.fusion.instants import InstantSchedule
 from langpose_rt.fusion.joint_layout import JointLayout
 from langpose_rt.fusion.time_alignment import CameraHistory

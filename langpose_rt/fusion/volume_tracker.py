@@ -13,11 +13,11 @@ from jaxtyping import Bool, Float, Int
 from langpose_rt.config import NS_PER_S
 from langpose_rt.errors import ConfigError
 from langpose_rt.fusion import bone_lengths
-from langpose_rt.fusion.agreement import Support, support
 from langpose_rt.fusion.camera_array import CameraArray
 from langpose_rt.fusion.depth_doubt import doubt_depth, learn_doubt, most_doubt
 from langpose_rt.fusion.detections import Detections
 from langpose_rt.fusion.fused_frame import FusedFrame
+from langpose_rt.fusion.health.agreement import Support, support
 from langpose_rt.fusion.identification import Identification
 from langpose_rt.fusion.joint_layout import JointLayout
 from langpose_rt.fusion.left_right import learn_sides

@@ -1,7 +1,7 @@
 import numpy as np
 
-from langpose_rt.fusion.agreement import PATIENCE_NS, Agreement, Support, support
 from langpose_rt.fusion.camera_array import CameraArray
+from langpose_rt.fusion.health.agreement import PATIENCE_NS, Agreement, Support, support
 from langpose_rt.fusion.triangulation import Triangulated
 from tests.fusion.rigs import body, ring
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from langpose_rt.fusion.camera_array import CameraArray
-from langpose_rt.fusion.camera_health import CameraHealth
 from langpose_rt.fusion.fused_frame import VolumeEvent
+from langpose_rt.fusion.health.camera_health import CameraHealth
 from tests.fusion.rigs import MS, ring
 
 AWAKE = np.ones(3, bool)

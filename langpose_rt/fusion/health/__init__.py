@@ -1,0 +1,1 @@
+"""Health of a capture volume: cameras that moved, never fitted or sleep; how many views agree."""
