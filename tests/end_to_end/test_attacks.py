@@ -67,6 +67,8 @@ def lost_beside(*attacks: str, expected: str | None = None, serving: Serving = o
                 resident_mb = server.resident_mb()
             time.sleep(0.5)
         status = status_of(server)
+        missing = sorted(set(range(account.sent)) - account.answered)
+        print(f"missing {missing}; {status['counters']}; {status['rejected']}; {status['streams']}")
         assert status["counters"]["internal_errors"] == 0
         assert status["state"] == "ready"
         assert resident_mb is None or resident_mb < MOST_MB
