@@ -61,7 +61,8 @@ class Account:
 @contextmanager
 def honest_rig(server: ChildServer, rate_hz: float = 60.0) -> Iterator[Account]:
     """One person at that rate while the block runs; the account is complete after it."""
-    account, over, sent_s = Account(), threading.Event(), dict[int, float]()
+    account, sent_s = Account(), dict[int, float]()
+    over, all_sent = threading.Event(), threading.Event()
     with zmq.Context() as context, context.socket(zmq.XPUB) as rig, context.socket(zmq.SUB) as sub:
         rig.linger = sub.linger = 0
         rig.sndhwm = sub.rcvhwm = 100_000
@@ -72,18 +73,21 @@ def honest_rig(server: ChildServer, rate_hz: float = 60.0) -> Iterator[Account]:
         assert rig.poll(_WAIT_MS), "the server did not subscribe"
         assert sub.poll(_WAIT_MS), "the server sent no heartbeat"
 
+        def frame() -> None:
+            person = person_px((0.1 * np.sin(account.sent / 30), 0, 4))
+            sent_s[account.sent] = time.perf_counter()
+            now_ms, seq = time.time_ns() / 1e6, account.sent
+            rig.send_multipart(keypoint_parts(person, rig=HONEST, ids=[7], seq=seq, t_ms=now_ms))
+            account.sent += 1
+
         def send() -> None:
             begin_s = time.perf_counter()
-            while not over.is_set():
-                person = person_px((0.1 * np.sin(account.sent / 30), 0, 4))
-                sent_s[account.sent] = time.perf_counter()
-                now_ms = time.time_ns() / 1e6
-                seq = account.sent
-                rig.send_multipart(
-                    keypoint_parts(person, rig=HONEST, ids=[7], seq=seq, t_ms=now_ms)
-                )
-                account.sent += 1
-                over.wait(max(begin_s + account.sent / rate_hz - time.perf_counter(), 0))
+            try:
+                while not over.is_set():
+                    frame()
+                    over.wait(max(begin_s + account.sent / rate_hz - time.perf_counter(), 0))
+            finally:
+                all_sent.set()
 
         def read() -> None:
             until_s = float("inf")
@@ -96,7 +100,7 @@ def honest_rig(server: ChildServer, rate_hz: float = 60.0) -> Iterator[Account]:
                             spent_s = time.perf_counter() - sent_s[message.src.seq]
                             account.answered.add(message.src.seq)
                             account.added_ms.append(1e3 * spent_s)
-                if over.is_set():
+                if all_sent.is_set():  # not before: it may be in the midst of a frame
                     until_s = min(until_s, time.perf_counter() + SETTLE_S)
                     if not account.lost:
                         break
