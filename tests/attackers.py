@@ -58,6 +58,20 @@ class Account:
         return self.sent - len(self.answered)
 
 
+def _send_until(
+    over: threading.Event, all_sent: threading.Event, frame: Callable[[], None], rate_hz: float
+) -> None:
+    """Send frames at that rate until it is over, and then say so."""
+    begin_s, sent = time.perf_counter(), 0
+    try:
+        while not over.is_set():
+            frame()
+            sent += 1
+            over.wait(max(begin_s + sent / rate_hz - time.perf_counter(), 0))
+    finally:
+        all_sent.set()
+
+
 @contextmanager
 def honest_rig(server: ChildServer, rate_hz: float = 60.0) -> Iterator[Account]:
     """One person at that rate while the block runs; the account is complete after it."""
@@ -80,15 +94,6 @@ def honest_rig(server: ChildServer, rate_hz: float = 60.0) -> Iterator[Account]:
             rig.send_multipart(keypoint_parts(person, rig=HONEST, ids=[7], seq=seq, t_ms=now_ms))
             account.sent += 1
 
-        def send() -> None:
-            begin_s = time.perf_counter()
-            try:
-                while not over.is_set():
-                    frame()
-                    over.wait(max(begin_s + account.sent / rate_hz - time.perf_counter(), 0))
-            finally:
-                all_sent.set()
-
         def read() -> None:
             until_s = float("inf")
             while time.perf_counter() < until_s:
@@ -105,7 +110,7 @@ def honest_rig(server: ChildServer, rate_hz: float = 60.0) -> Iterator[Account]:
                     if not account.lost:
                         break
 
-        with running(send, read):
+        with running(lambda: _send_until(over, all_sent, frame, rate_hz), read):
             try:
                 yield account
             finally:
