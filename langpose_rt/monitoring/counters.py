@@ -50,7 +50,7 @@ MEANINGS = {
     "recorded": "Messages and decisions written to the recording.",
     "unrecorded": "Messages and decisions lost to the recording.",
 }
-"""What each counter counts; late, dup, gap, shed and failed are those of removed streams too."""
+"""Help text of each counter; late, dup, gap, shed and failed include removed streams."""
 
 RECENT = 4096
 """Latencies that quantiles are taken over, at most."""

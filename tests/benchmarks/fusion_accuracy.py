@@ -112,7 +112,7 @@ def rays_and_published_mm(count: int, cameras: int, first: int = 0) -> list[floa
 
 
 def one_view_doubt_m(count: int, since_s: float, first: int = 0) -> list[float]:
-    """How far people are off along the rays of the one camera that sees them, and what is said.
+    """Return the error along the rays of the one camera that sees people, and the stated one.
 
     Three cameras, of which two see nobody any more from some time on; root mean squares over
     joints, frames and scenes, from 0.3 s later on. Lifts are as wrong as ours.

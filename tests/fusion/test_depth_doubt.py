@@ -24,7 +24,7 @@ def lifted_wrong(factor: float) -> Detections:
 
 
 def along_ray(frame: FusedFrame) -> tuple[np.ndarray, np.ndarray]:
-    """How far the 17 joints are off along the rays of the first camera, and what is said of it."""
+    """Return the error of the 17 joints along the rays of the first camera, and the stated one."""
     ray = body() - CAMERAS.centres[0]
     ray /= np.linalg.norm(ray, axis=-1, keepdims=True)
     spread = frame.covariance_m2[0, LAYOUT.h36m]

@@ -145,7 +145,7 @@ def test_both_people_of_the_real_trial_have_one_id_each_and_lie_where_pose2sim_h
 def events_of_trial(
     cameras: dict[str, Camera], seconds: float = 5.0, mirrored: str = ""
 ) -> list[VolumeEvent]:
-    """What a volume tells of the real trial, played to and fro, with one camera mirrored."""
+    """Return the events of a volume that is shown the real trial with one camera mirrored."""
     data = np.load(TWO_PEOPLE)
     volume, events = CaptureVolume(cameras, SKELETONS["body25b"]), []
     for step in range(round(20 * seconds)):

@@ -58,7 +58,7 @@ _MEANINGS = {
     "shed": ("shed", "frames left out because there was no time for them"),
     "resident_mb": ("server MB", "memory of the server"),
 }
-"""What the columns mean, below the table."""
+"""Meaning of each column, printed below the table."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -60,7 +60,7 @@ _SHOWN_FUSED = {
     "mpjpe_mm": FUSED_ERRORS["mpjpe_mm"],
     "picture": Figure("picture"),
 }
-"""How the figures are shown, by their names in JSON."""
+"""Label, meaning and unit of each figure, by its name in JSON."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
