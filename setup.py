@@ -85,6 +85,7 @@ def extensions() -> list[Extension]:
         "host",
         "native_step",
         "person_step",
+        "keypoints",
         "frame_step_plain",
         "frame_step_avx2",
         "frame_step_avx512",

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "checked_arrays.hpp"
+#include "keypoints.hpp"
 #include "native_step.hpp"
 #include "person_step.hpp"
 #include "sliding_window.cuh"
@@ -193,7 +194,7 @@ void reset(const Array<Stored, 4>& window_keys, const Array<Stored, 4>& window_v
 NB_MODULE(_native, module) {
   nb::set_leak_warnings(false);  // a server may end with its backend open, and owes nobody a report
   const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
-  module.doc() = "C++ for langpose_rt.window.native, runtime.native and pipeline.native_geometry; called by nobody else.";
+  module.doc() = "C++ for langpose_rt.window.native, runtime.native, pipeline.native_geometry and protocol.detections; called by nobody else.";
   module.attr("SOURCES") = LANGPOSE_SOURCES;
   const auto both = [&module, &array](auto push_frames, auto forget) {
     module.def("push", push_frames, array("window_keys"), array("window_values"),
@@ -213,4 +214,5 @@ NB_MODULE(_native, module) {
              "Copy the features of earlier frames.");
   langpose::bind_frame_step(module);
   langpose::bind_person_step(module);
+  langpose::bind_keypoints(module);
 }

@@ -145,3 +145,11 @@ def steady_bones(
     parameters: ndarray,
     pose_m: ndarray,
 ) -> None: ...
+def clean_keypoints(
+    keypoints: ndarray,
+    width: float,
+    height: float,
+    fractions: bool,
+    most_image_sizes: float,
+    clean: ndarray,
+) -> int: ...

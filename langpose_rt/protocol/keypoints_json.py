@@ -34,6 +34,7 @@ from langpose_rt.geometry.camera import name_in
 from langpose_rt.geometry.keypoint_formats import USUAL
 from langpose_rt.geometry.skeleton import SKELETONS
 from langpose_rt.protocol.camera_info import RigCamera, camera_checked
+from langpose_rt.protocol.detections import detections_from_wire
 from langpose_rt.protocol.header import (
     MAX_HEADER_BYTES,
     MAX_PEOPLE,
@@ -63,7 +64,6 @@ from langpose_rt.protocol.keypoints import (
     Pixels,
     Unit,
     check_joint_count,
-    detections_from_wire,
     ids_from_wire,
     names_of_people,
     size_from_wire,

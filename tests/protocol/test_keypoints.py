@@ -7,17 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 
 from langpose_rt.errors import MessageError
 from langpose_rt.protocol.camera_info import RigCamera
-from langpose_rt.protocol.header import MAX_PEOPLE, MAX_TIME_NS, MAX_UINT
+from langpose_rt.protocol.header import MAX_TIME_NS, MAX_UINT
 from langpose_rt.protocol.keypoints import (
     ClockSync,
     KeypointMessage,
     Via,
     check_joint_count,
-    detections_from_wire,
     encode_keypoints,
     keypoints_from_msgpack,
     sync_checked,
@@ -226,142 +224,12 @@ def test_the_header_of_nobody_is_small() -> None:
     assert "cam" not in msgspec.msgpack.decode(header)
 
 
-SIZE = (640, 480)
-NAN, INF = float("nan"), float("inf")
-
-
-def one_joint(x: float, y: float, score: float, unit: str = "px") -> tuple[list[float], int]:
-    keypoints = np.full((1, 17, 3), 0.5, np.float32)
-    keypoints[0, 3] = x, y, score
-    people = detections_from_wire(keypoints, [-1], SIZE, unit=unit)
-    others = np.delete(people.keypoints, 3, axis=1)
-    assert (others[..., 2] == 0.5).all()
-    return people.keypoints[0, 3].tolist(), people.clipped
-
-
-@pytest.mark.parametrize(
-    ("x", "y", "score", "expected", "clipped"),
-    [
-        (10, 20, 0.5, [10, 20, 0.5], 0),
-        (-10, 500, 1.0, [-10, 500, 1.0], 0),
-        (0, 0, 0.5, [0, 0, 0], 0),
-        (0, 1, 0.5, [0, 1, 0.5], 0),
-        (10, 20, 7.5, [10, 20, 1], 0),
-        (0, 0, 0, [0, 0, 0], 0),
-        (10, 20, 0, [0, 0, 0], 0),
-        (10, 20, -0.5, [0, 0, 0], 0),
-        (NAN, 20, 0.5, [0, 0, 0], 0),
-        (10, NAN, 0.5, [0, 0, 0], 0),
-        (10, 20, NAN, [0, 0, 0], 0),
-        (NAN, INF, 0.5, [0, 0, 0], 1),
-        (10, 20, -INF, [0, 0, 0], 1),
-        (INF, 20, 0, [0, 0, 0], 1),
-        (INF, 20, 0.5, [0, 0, 0], 1),
-        (10, -INF, 0.5, [0, 0, 0], 1),
-        (10, 20, INF, [0, 0, 0], 1),
-        (6400, -4800, 0.5, [6400, -4800, 0.5], 0),
-        (6401, 20, 0.5, [0, 0, 0], 1),
-        (10, -4801, 0.5, [0, 0, 0], 1),
-        (3e38, 3e38, 3e38, [0, 0, 0], 1),
-    ],
-)
-def test_a_joint_is_kept_missing_or_impossible(
-    x: float, y: float, score: float, expected: list[float], clipped: int
-) -> None:
-    assert one_joint(x, y, score) == (expected, clipped)
-
-
-def test_fractions_of_the_image_become_pixels() -> None:
-    assert one_joint(0.5, 0.25, 1, "norm") == ([320, 120, 1], 0)
-    assert one_joint(-10, 10, 1, "norm") == ([-6400, 4800, 1], 0)
-    assert one_joint(10.001, 0, 1, "norm") == ([0, 0, 0], 1)
-    assert one_joint(3e38, 0, 1, "norm") == ([0, 0, 0], 1)
-
-
-def test_what_came_is_not_changed() -> None:
-    keypoints = np.full((1, 17, 3), 2, np.float32)
-    keypoints.flags.writeable = False
-    assert detections_from_wire(keypoints, [0], SIZE).keypoints.flags.writeable
-    assert (keypoints == 2).all()
-
-
-def test_of_a_crowd_the_best_are_kept_in_their_order() -> None:
-    count = MAX_PEOPLE + 6
-    keypoints = np.ones((count, 17, 3), np.float32)
-    keypoints[..., 2] = 0.5
-    worst = [0, 5, 20, 21, 40, 69]
-    keypoints[worst, :, 2] = 0.25
-    people = detections_from_wire(keypoints, list(range(count)), SIZE)
-    assert people.people_dropped == 6
-    assert people.ids.tolist() == [n for n in range(count) if n not in worst]
-
-
-def test_peaks_above_one_and_missing_joints_weigh_what_they_are_worth() -> None:
-    keypoints = np.ones((MAX_PEOPLE + 1, 17, 3), np.float32)
-    keypoints[7, :, 2] = NAN
-    keypoints[7, 0, 2] = 500
-    people = detections_from_wire(keypoints, list(range(MAX_PEOPLE + 1)), SIZE)
-    assert 7 not in people.ids
-    assert people.people_dropped == 1
-
-
-def test_an_id_that_comes_again_becomes_untracked() -> None:
-    keypoints = np.ones((6, 17, 3), np.float32)
-    people = detections_from_wire(keypoints, [4, -1, 4, 0, -1, 4], SIZE)
-    assert people.ids.tolist() == [4, -1, -1, 0, -1, -1]
-    assert people.duplicate_ids == 2
-
-
-def test_an_id_is_free_again_when_its_person_did_not_fit() -> None:
-    keypoints = np.ones((MAX_PEOPLE + 1, 17, 3), np.float32)
-    keypoints[0, :, 2] = 0.25
-    ids = [5, *range(100, 100 + MAX_PEOPLE - 1), 5]
-    people = detections_from_wire(keypoints, ids, SIZE)
-    assert people.ids[-1] == 5
-    assert people.duplicate_ids == 0
-
-
-def test_every_person_needs_an_id() -> None:
-    with pytest.raises(MessageError, match="bad_ids"):
-        detections_from_wire(np.ones((2, 17, 3), np.float32), [1], SIZE)
-
-
-def test_nobody_is_a_legal_frame() -> None:
-    people = detections_from_wire(np.ones((0, 17, 3), np.float32), [], SIZE)
-    assert people.keypoints.shape == (0, 17, 3)
-    assert people.ids.shape == (0,)
-
-
 def test_joints_are_those_of_the_format() -> None:
     check_joint_count("coco17", 17)
     with pytest.raises(MessageError, match="bad_shape"):
         check_joint_count("coco17", 26)
     with pytest.raises(MessageError, match="unknown_format"):
         check_joint_count("hands21", 21)
-
-
-@settings(deadline=None)
-@given(
-    keypoints=arrays.arrays(
-        np.float32,
-        st.tuples(st.integers(0, 70), st.just(17), st.just(3)),
-        elements=st.floats(width=32, allow_nan=True, allow_infinity=True),
-        fill=st.floats(width=32),
-    ),
-    unit=st.sampled_from(["px", "norm"]),
-)
-def test_whatever_comes_is_safe_afterwards(keypoints: np.ndarray, unit: str) -> None:
-    people = detections_from_wire(keypoints, [-1] * len(keypoints), SIZE, unit=unit)
-    x, y, score = np.moveaxis(people.keypoints, -1, 0)
-    assert np.isfinite(people.keypoints).all()
-    assert (np.abs(x) <= 6400).all()
-    assert (np.abs(y) <= 4800).all()
-    assert ((score >= 0) & (score <= 1)).all()
-    assert (people.keypoints[score == 0] == 0).all()
-    assert len(people.ids) == min(len(keypoints), MAX_PEOPLE)
-    again = detections_from_wire(people.keypoints, people.ids.tolist(), SIZE)
-    assert again.clipped == 0
-    assert np.array_equal(again.keypoints, people.keypoints)
 
 
 def test_an_offset_may_be_digits_and_must_lead_to_a_time() -> None:
