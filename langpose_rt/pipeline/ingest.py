@@ -243,12 +243,13 @@ class Ingest:
 
     def _count(self, message: KeypointMessage, frame: Frame | None, generation: int) -> None:
         stats = self._stats
-        stats.add("people_dropped", message.people_dropped)
-        stats.add("clipped", message.clipped)
-        stats.add("duplicate_ids", message.duplicate_ids)
+        for name in ("people_dropped", "clipped", "duplicate_ids"):
+            if count := getattr(message, name):
+                stats.add(name, count)
         if frame is None:
             return
-        stats.add("restarts", frame.generation - generation)
+        if frame.generation != generation:
+            stats.add("restarts", frame.generation - generation)
         if frame.stamp.stepped:
             stats.add("clock_steps")
             detail = (

@@ -385,7 +385,7 @@ def _check_people(header: _Header, arrays: Mapping[str, npt.NDArray[Any]]) -> No
         if not good or any(size != wanted for size, wanted in sizes if wanted > 0):
             found, wanted = list(array.shape), [people, *expected]
             raise reject(RejectReason.BAD_SHAPE, f"got {name} of shape {found}, expected {wanted}")
-        if not np.isfinite(array).all():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise reject(RejectReason.NOT_FINITE, f"{name} holds a number that is not finite")
     actions = header.actions or ()
     lists: dict[str, Sequence[object] | None]
