@@ -206,13 +206,10 @@ class Front(SocketServer):
         try:
             while not self._stopping.is_set():
                 self._threads.progressed("front")
-                poller.poll(BUSY_MS if self.table.replaying else IDLE_MS)
+                ready = dict(poller.poll(BUSY_MS if self.table.replaying else IDLE_MS))
                 now_ns = self.now_ns()
-                for _ in range(_BURST):
-                    if (answer := received(links.answers)) is None:
-                        break
-                    with self._contained():
-                        self._take_answer(answer, poses, now_ns)
+                if links.answers in ready:
+                    self._take_answers(poses, now_ns)
                 self._take_frames(rigs, now_ns)
                 if now_ns - self._tick_ns > TICK_NS:
                     self._tick_ns = now_ns
@@ -223,6 +220,13 @@ class Front(SocketServer):
                     return
         finally:
             rigs.close()
+
+    def _take_answers(self, poses: Socket, now_ns: int) -> None:
+        for _ in range(_BURST):
+            if (answer := received(self._links.answers)) is None:
+                return
+            with self._contained():
+                self._take_answer(answer, poses, now_ns)
 
     def _take_frames(self, rigs: RigSockets, now_ns: int) -> None:
         """Take what has come from rigs; they share the time that JSON and bad messages take.

@@ -333,10 +333,12 @@ class RigSockets:
 
     def wait(self, timeout_ms: int) -> bool:
         """Wait for a message; return False after the timeout."""
-        if not self._poller.poll(0):
+        ready = self._poller.poll(0)
+        if not ready:
             self.taken.emptied += 1
             self._budget.idle()
-        self._ready = deque(socket for socket, _ in self._poller.poll(timeout_ms))
+            ready = self._poller.poll(timeout_ms) if timeout_ms else []
+        self._ready = deque(socket for socket, _ in ready)
         return bool(self._ready)
 
     def receive(self, now_ns: int = 0) -> tuple[list[bytes], str | None] | None:
