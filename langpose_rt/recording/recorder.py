@@ -110,12 +110,11 @@ class FileRecorder:
         """Run the writer thread: write entries until closed, or until writing fails."""
         try:
             while entries := self._dequeue():
-                self._unwritten = len(entries)
                 for queued in entries:
                     now_ns = queued[2]
                     self._writer.add(self._entry(*queued))
-                    self._stats.add("recorded")
-                    self._unwritten -= 1
+                    if not self._count_recorded():
+                        break
                     if now_ns - self._flushed_ns > FLUSH_NS:
                         self._flushed_ns = now_ns
                         self._writer.flush()
@@ -138,8 +137,17 @@ class FileRecorder:
                 self._changed.wait()
             entries = [] if self._ended else list(self._waiting)
             self._waiting.clear()
-            self._waiting_bytes = 0
+            self._waiting_bytes, self._unwritten = 0, len(entries)
             return entries
+
+    def _count_recorded(self) -> bool:
+        """Count an entry that was written; return False if it counts as lost, as recording ended."""
+        with self._changed:
+            if self._ended:
+                return False
+            self._stats.add("recorded")
+            self._unwritten -= 1
+            return True
 
     def _end(self, kind: str, reason: str) -> None:
         """End recording early, and report it; later calls do nothing."""

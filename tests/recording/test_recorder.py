@@ -110,15 +110,18 @@ def test_a_disk_that_hangs_never_holds_up_who_records(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recorder_module, "MAX_WAITING_BYTES", 5_000)
-    disk, add = threading.Event(), RecordingWriter.add
+    asked, disk, add = threading.Event(), threading.Event(), RecordingWriter.add
 
     def slow_add(*arguments: object) -> None:
+        asked.set()
         disk.wait(20)
         add(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(RecordingWriter, "add", slow_add)
     started = Started(tmp_path / "a.mcap")
-    for now_ns in range(100):
+    started.recorder.received([b"x" * 100], 0)
+    assert asked.wait(20)
+    for now_ns in range(1, 100):
         started.recorder.received([b"x" * 100], now_ns)
     assert started.stats.recording == "stopped: the disk is slower than what comes"
     assert [reason for reason, _ in started.ears.said] == ["too_slow"]
