@@ -40,23 +40,25 @@ _NEEDED = [*_RIGHT, *_LEFT, JOINTS.index("LShoulder"), JOINTS.index("RShoulder")
 class LevelEstimate:
     """Running estimate of gravity in the axes of one camera.
 
+    Attributes:
+        gravity: Unit vector that points down; None while too little, or contradictory, was seen.
+
     Source:
         Ours: standing people as plumb lines.
     """
 
     def __init__(self) -> None:
+        self.gravity: Vector | None = None
         self._sum = np.zeros(3)
         self._seconds = 0.0
         self._time_ns: int | None = None
 
-    @property
-    def gravity(self) -> Vector | None:
-        """Unit vector that points down; None while too little, or contradictory, was seen."""
-        length = float(np.linalg.norm(self._sum))
-        if self._seconds < ENOUGH_S or length < AGREEMENT * self._seconds:
-            return None
-        x, y, z = (-self._sum / length).tolist()
-        return x, y, z
+    def is_due(self, time_ns: int) -> bool:
+        """Return True if a frame of this capture time is to be looked at.
+
+        A step back of the time, of a new epoch, begins a new period.
+        """
+        return self._time_ns is None or not 0 <= time_ns - self._time_ns < PERIOD_S * NS_PER_S
 
     def look(
         self,
@@ -69,15 +71,20 @@ class LevelEstimate:
         Args:
             poses_m: Joints in camera axes, relative to any origin.
             seen: Joints with a keypoint.
-            time_ns: Capture time; a step back, of a new epoch, begins a new period.
+            time_ns: Capture time.
         """
-        if self._time_ns is not None and 0 <= time_ns - self._time_ns < PERIOD_S * NS_PER_S:
+        if not self.is_due(time_ns):
             return
         self._time_ns = time_ns
         ups = upright_directions(poses_m, seen)
         kept = math.exp(-PERIOD_S * len(ups) / MEMORY_S)
         self._sum = kept * self._sum + PERIOD_S * ups.sum(0)
         self._seconds = kept * self._seconds + PERIOD_S * len(ups)
+        length = float(np.linalg.norm(self._sum))
+        self.gravity = None
+        if self._seconds >= ENOUGH_S and length >= AGREEMENT * self._seconds:
+            x, y, z = (-self._sum / length).tolist()
+            self.gravity = x, y, z
 
 
 def upright_directions(

@@ -104,8 +104,9 @@ class PoseMessageBuilder:
         poses, root = lifted.poses[rows], lifted.root[rows]
         camera_model, estimated = frame.camera_model, None
         if camera_model.level_src == "none":
-            seen = (columns.flags[rows] & _MEASURED).astype(bool)
-            stream.level.look(poses[..., :3], seen, stamp.time_ns)
+            if stream.level.is_due(stamp.time_ns):
+                seen = (columns.flags[rows] & _MEASURED).astype(bool)
+                stream.level.look(poses[..., :3], seen, stamp.time_ns)
             estimated = stream.level.gravity
         T_world_camera = camera_model.T_world_camera
         in_world: bool = self._config.axes == "world" and T_world_camera is not None
