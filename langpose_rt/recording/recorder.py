@@ -141,7 +141,7 @@ class FileRecorder:
             return entries
 
     def _count_recorded(self) -> bool:
-        """Count an entry as recorded; return False if recording has ended, which counts it as lost."""
+        """Count an entry as recorded; return False if it counts as lost: recording has ended."""
         with self._changed:
             if self._ended:
                 return False
