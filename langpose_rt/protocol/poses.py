@@ -379,11 +379,9 @@ def _check_people(header: _Header, arrays: Mapping[str, npt.NDArray[Any]]) -> No
     """Refuse lists and arrays that are not of the same people, or hold a number not finite."""
     people = header.shape[0]
     for name, array in arrays.items():
-        expected = _SHAPES[name]
-        good = array.ndim == 1 + len(expected) and len(array) == people
-        sizes = zip(array.shape[1:], expected, strict=False)
-        if not good or any(size != wanted for size, wanted in sizes if wanted > 0):
-            found, wanted = list(array.shape), [people, *expected]
+        expected = (people, *_SHAPES[name])
+        if array.shape != expected and not _fits(array.shape, expected):
+            found, wanted = list(array.shape), list(expected)
             raise reject(RejectReason.BAD_SHAPE, f"got {name} of shape {found}, expected {wanted}")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise reject(RejectReason.NOT_FINITE, f"{name} holds a number that is not finite")
@@ -398,6 +396,12 @@ def _check_people(header: _Header, arrays: Mapping[str, npt.NDArray[Any]]) -> No
         raise reject(RejectReason.BAD_IDS, f"got {len(header.ids)} ids for {people} people")
     if not all(math.isfinite(score) for pairs in actions for _, score in pairs):
         raise reject(RejectReason.NOT_FINITE, "an action's score is not finite")
+
+
+def _fits(shape: tuple[int, ...], expected: tuple[int, ...]) -> bool:
+    """Return whether a shape is the expected one, in which -1 is any length."""
+    pairs = zip(shape, expected, strict=False)
+    return len(shape) == len(expected) and all(wanted in (-1, size) for size, wanted in pairs)
 
 
 def _header_to_bytes(header: _Header) -> bytes:
