@@ -106,7 +106,11 @@ def run(arguments: argparse.Namespace) -> int:
     from_video = is_video_source(str(arguments.file))
     endings = (*ENDINGS, VIDEO_ENDING) if from_video else ENDINGS
     if ending not in endings:
-        raise ConfigError(f"{arguments.out} ends in none of {' '.join(endings)}; choose another -o")
+        advice = "a video is drawn over its pictures: 'langpose-rt convert walk.mp4 -o lifted.mp4'"
+        raise ConfigError(
+            f"{arguments.out} ends in none of {' '.join(endings)}; "
+            + (advice if ending == VIDEO_ENDING else "choose another -o")
+        )
     check_writable(arguments.out, "poses", "-o")
     check_not_input(arguments.out, arguments.file)
     if ending == VIDEO_ENDING:
@@ -128,7 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
             tracks = [levelled(track) if track.gravity else track for track in tracks]
         written = [_one_file(tracks, arguments.out, ending, origin_ns)]
     if ending != ".npz":
-        _tell_axes(tracks)
+        _tell_axes({(track.frame, track.level_src) for track in tracks})
     return _done(written, arguments)
 
 
@@ -145,6 +149,7 @@ def _done(written: list[Written], arguments: argparse.Namespace) -> int:
 
 def _video(arguments: argparse.Namespace) -> Written:
     clip, lifted = _lifted(arguments)
+    _tell_axes({(lifted.frame, lifted.level_src)})
     frames = save_video(arguments.out, arguments.file, clip, lifted)
     return Written(str(arguments.out), lifted.ids.shape[1], frames)
 
@@ -189,7 +194,7 @@ def _refuse_keypoints(path: Path) -> None:
     if keypoints:
         raise ConfigError(
             f"{path} holds 2D keypoints; lift them with "
-            f"'langpose-rt lift {path.name} -o poses.npz', then convert poses.npz"
+            f"'langpose-rt lift {path} -o poses.npz', then convert poses.npz"
         )
 
 
@@ -234,9 +239,12 @@ def _with_gravity(tracks: "list[Track]", arguments: argparse.Namespace) -> "list
     ]
 
 
-def _tell_axes(tracks: "Sequence[Track]") -> None:
-    """Say on standard error where level axes are an estimate or a guess."""
-    sources = {(track.frame, track.level_src) for track in tracks}
+def _tell_axes(sources: set[tuple[str, str]]) -> None:
+    """Say on standard error where level axes are an estimate or a guess.
+
+    Args:
+        sources: frame and level_src of what was written.
+    """
     for (frame, source), note in _NOTES.items():
         if (frame, source) in sources:
             print(f"note: {note}", file=sys.stderr)

@@ -218,8 +218,8 @@ def test_keypoints_are_refused_with_the_command_that_lifts_them(
         done = run_here("convert", given, "-o", tmp_path / "a.bvh")
         assert done.code == 2
         assert (
-            f"holds 2D keypoints; lift them with 'langpose-rt lift {given.name} -o" in done.sentence
-        )
+            f"holds 2D keypoints; lift them with 'langpose-rt lift {given} -o" in done.sentence
+        ), "the command works as it stands, from the folder it was printed in"
 
 
 def test_files_that_hold_no_poses_are_one_sentence(tmp_path: Path) -> None:
