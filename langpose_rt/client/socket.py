@@ -78,7 +78,10 @@ class ClientSocket:
         except (zmq.ZMQError, ValueError, TypeError) as error:
             self._socket.set(zmq.LINGER, 0)
             self.close()
-            raise ConfigError(f'cannot connect to "{endpoint}": {error}') from None
+            reason = error.strerror if isinstance(error, zmq.ZMQError) else error
+            raise ConfigError(
+                f'cannot connect to "{endpoint}": {reason}; expected such as tcp://127.0.0.1:5555'
+            ) from None
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._handshakes, zmq.POLLIN)

@@ -23,7 +23,8 @@ def read_clip(path: str | Path, overrides: ClipOverrides | None = None) -> Clip:
     path = Path(path)
     if not path.exists():
         raise ConfigError(
-            f"{path} does not exist; expected an npz file or a folder of OpenPose JSON"
+            f"{path} does not exist; expected an npz file, a folder of OpenPose JSON, JSON of a "
+            "detector, or a video such as walk.mp4"
         )
     check_regular(path)
     if path.is_dir():

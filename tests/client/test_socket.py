@@ -35,7 +35,8 @@ def subscriber(endpoint: str) -> ClientSocket:
     ("endpoint", "words"),
     [
         ("nowhere", 'cannot connect to "nowhere": '),
-        ("tcp://127.0.0.1", "cannot connect to"),
+        ("127.0.0.1", "expected such as tcp://127.0.0.1:5555"),
+        ("tcp://127.0.0.1", "expected such as tcp://127.0.0.1:5555"),
         ("tcp://127.0.0.1:", "cannot connect to"),
         ("tcp://127.0.0.1:65536", "ports end at 65535"),
         ("tcp://127.0.0.1:70555", "ports end at 65535"),

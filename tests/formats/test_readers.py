@@ -72,7 +72,7 @@ def test_a_folder_without_frames_is_refused(tmp_path: Path) -> None:
 
 
 def test_paths_that_hold_no_clip_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no.npz does not exist; expected an npz file or"):
+    with pytest.raises(ConfigError, match=r"no.npz does not exist; expected .* or a video"):
         read_clip(tmp_path / "no.npz")
     (tmp_path / "frame_1.json").write_text("{}")
     with pytest.raises(ConfigError, match="JSON of a detector has no image size"):

@@ -53,8 +53,8 @@ def clip_from_openpose(folder: Path, overrides: ClipOverrides) -> Clip:
         ConfigError: If a file is not what it should be, the numbers of frames or keypoints do not
             fit, or size or frame rate is missing.
     """
-    required_size_and_rate(folder, overrides, WHAT)
     numbered, strays = files_by_frame(folder, _is_frame)
+    required_size_and_rate(folder, overrides, WHAT)
     frames, damaged = _read_all(numbered)
     if any(not person.named for people in frames.values() for person in people):
         found = {n: _by_place(numbered[n], people) for n, people in frames.items()}

@@ -114,6 +114,11 @@ def test_size_and_rate_have_to_be_said(tmp_path: Path) -> None:
         read(tmp_path, ClipOverrides())
 
 
+def test_a_folder_without_frames_is_said_before_what_they_would_need(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"has no \.json files; expected one a frame"):
+        read(tmp_path, ClipOverrides())
+
+
 def test_a_calibrated_camera_says_the_size(tmp_path: Path) -> None:
     write(tmp_path, "1.json", person(1.0))
     lens = Intrinsics.from_fov(640, 480)
