@@ -12,6 +12,7 @@ from langpose_rt.formats.clip import DEMO_CLIP
 from langpose_rt.formats.plausibility import (
     Finding,
     clock_finding,
+    clock_speed_finding,
     format_finding,
     fractions_finding,
     gravity_finding,
@@ -85,6 +86,13 @@ def test_frame_numbers_and_slow_clocks() -> None:
     )
     assert "frames are 10 s apart" in odd(clock_finding(np.arange(10) * 10**10))
     assert clock_finding(np.zeros(1, np.int64)) is None
+
+
+def test_a_slow_clock_may_be_a_video_whose_detector_is_slow() -> None:
+    said = odd(clock_speed_finding(10**9, 8 * 10**9))
+    assert said.startswith("capture times run 0.125 times as fast as the frames arrive; expected")
+    assert said.endswith("unless a recording, or a video with a slow detector, is played so")
+    assert clock_speed_finding(10**9, 2 * 10**9) is None
 
 
 @pytest.mark.parametrize(("scale", "shift", "span"), [(1, 0, "0 to 1"), (2, -1, "-1 to 1")])

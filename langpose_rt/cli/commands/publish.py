@@ -156,6 +156,7 @@ def _run_capture(
     counts: "PublishCounts",
 ) -> None:
     from langpose_rt.capture.publish_loop import publish_detections
+    from langpose_rt.capture.video_source import is_live
     from langpose_rt.client.publisher import RigPublisher
     from langpose_rt.protocol.messages import RigCamera
 
@@ -174,7 +175,9 @@ def _run_capture(
     ) as publisher:
         _wait(publisher.wait_for_server, arguments, server, f"{rig}/{camera}")
         line = ProgressLine()
-        keep_going = _progress(line, counts, source, _stop_after(arguments.seconds))
+        due_fps = None if is_live(arguments.file) else source.fps * arguments.speed
+        stop = _stop_after(arguments.seconds)
+        keep_going = _progress(line, counts, source, stop, due_fps=due_fps)
         with contextlib.suppress(KeyboardInterrupt):  # the usual end of a camera
             publish_detections(source, detector, publisher, counts=counts, on_frame=keep_going)
         line.close()
@@ -205,15 +208,30 @@ def _video_source(arguments: argparse.Namespace) -> "VideoSource":
 
 
 def _progress(
-    line: ProgressLine, counts: "PublishCounts", source: "VideoSource", stop: Callable[[], bool]
+    line: ProgressLine,
+    counts: "PublishCounts",
+    source: "VideoSource",
+    stop: Callable[[], bool],
+    *,
+    due_fps: float | None,
 ) -> Callable[[], bool]:
-    """Return the callback of every frame: it shows the progress and returns False to stop."""
+    """Return the callback of every frame: it shows the progress and returns False to stop.
+
+    Args:
+        line: Where it shows.
+        counts: What was published so far.
+        source: Where the frames come from.
+        stop: Whether to stop now.
+        due_fps: Rate of a file at its own pace, which a slow detector does not reach; None for a
+            camera, whose frames are dropped instead.
+    """
     start_s = time.monotonic()
+    due = "" if due_fps is None else f" of {due_fps:g}"
 
     def keep_going() -> bool:
         line.show(
             lambda: (
-                f"{counts.frames / (time.monotonic() - start_s):.1f} fps, detector "
+                f"{counts.frames / (time.monotonic() - start_s):.1f}{due} fps, detector "
                 f"{counts.detector_ms:.1f} ms, {counts.people / counts.frames:.1f} people, "
                 f"{source.dropped} dropped"
             )

@@ -1,9 +1,15 @@
 """`publish`: what it refuses; that it plays is tested in tests/end_to_end/test_commands.py."""
 
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from langpose_rt.capture.publish_loop import PublishCounts
+from langpose_rt.cli.commands.publish import _progress
+from langpose_rt.cli.terminal.progress_line import ProgressLine
 from tests.commands import run_here
 
 
@@ -63,3 +69,25 @@ def test_no_server_is_a_failure_that_says_how_to_start_one(clip_file: Path) -> N
         "start one with 'langpose-rt serve'; one that runs with --keys answers only with --key and "
         "--server-key"
     )
+
+
+class _Said(ProgressLine):
+    """A progress line that keeps what it shows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+
+    def show(self, text: Callable[[], str]) -> None:
+        self.said.append(text())
+
+
+@pytest.mark.parametrize(("due_fps", "due"), [(60.0, " of 60"), (29.97, " of 29.97"), (None, "")])
+def test_the_progress_of_a_video_says_the_rate_of_its_own_pace(
+    due_fps: float | None, due: str
+) -> None:
+    line, source = _Said(), SimpleNamespace(dropped=0)
+    counts = PublishCounts(frames=12, people=12, detector_s=1.2)
+    assert _progress(line, counts, cast(Any, source), lambda: False, due_fps=due_fps)()
+    assert line.said[0].endswith(f"{due} fps, detector 100.0 ms, 1.0 people, 0 dropped")
+    assert (" of " in line.said[0]) == (due_fps is not None)
