@@ -146,6 +146,9 @@ def test_a_label_has_the_name_and_the_action_and_the_row_the_lookahead(page: Any
     with told(replace(people, win=WindowFill(81, (81, 81), 66_000_000))) as url:
         page.goto(url)
         drawn(page, 2)
+        key = page.inner_text(".key")
+        assert "sigma" in key
+        assert "one camera" not in key, "the colours of fused joints, of which there are none"
         said = sorted(page.locator("#labels .person").all_text_contents())
         assert said == ["Ana · a person walks 0.75", "Ben"]
         shows(page, "#streams", "+ 66 ms lookahead")

@@ -304,6 +304,7 @@ function showStatus(status) {
   $("empty").hidden = status.streams.length > 0;
   keepPictures(new Set(status.streams.map((s) => s.name)));
   takeVolumes(status.volumes);
+  $("views").hidden = !status.volumes.length;
   for (const v of status.volumes) {
     status.streams.push({
       name: fusedName(v.name), persons: v.people, totals: {}, assumed_lens: false, heard_ago_s: 0, volume: v,
