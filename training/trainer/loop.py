@@ -189,7 +189,10 @@ def train(
     card: dict[str, Any],
     validate: Validate | None = None,
 ) -> Iterator[Progress]:
-    """Train until the run is over, yielding at every log step; save at intervals and at the end.
+    """Train until the run is over; save at intervals and at the end.
+
+    Yields at every log step, at the first one, so that speed and what is left are known early, and
+    at the last one.
 
     Args:
         state: State of the run; changed in place.
@@ -200,7 +203,7 @@ def train(
         validate: Evaluates the averaged weights; its values are added to the log.
     """
     begun, before_s = time.monotonic(), state.used_s
-    logged_at, logged_step, saved_at = begun, state.step, begun
+    logged_at, logged_step, saved_at, first = begun, state.step, begun, state.step + 1
     for batch in batches:
         share = agree(share_of_run(state, config), state.world)
         if share >= 1:
@@ -210,7 +213,8 @@ def train(
         now = time.monotonic()
         state.used_s = before_s + now - begun
         at_validation = state.step % config.validate_every == 0
-        if state.world.leads and (state.step % config.log_every == 0 or at_validation):
+        due = at_validation or state.step in (first, config.steps)
+        if state.world.leads and (due or state.step % config.log_every == 0):
             values = _values(losses)
             if at_validation and validate is not None:
                 values |= validate(state.averaged)

@@ -93,7 +93,8 @@ def test_a_run_is_also_saved_by_the_clock(
 ) -> None:
     config = replace(CONFIG, log_every=5, save_every=1000, save_minutes=save_minutes)
     loader = BatchLoader(makes(mocap, config), workers=0)
-    next(train(start_run(TINY, config), loader, config, out=tmp_path, card={}))
+    run = train(start_run(TINY, config), loader, config, out=tmp_path, card={})
+    assert [next(run).step, next(run).step] == [1, 5]
     path = tmp_path / WEIGHTS_FILE
     assert (checkpoint.load(path)[1]["step"] if path.exists() else None) == saved
 
@@ -115,6 +116,16 @@ def test_the_saved_weights_are_the_averaged_ones_with_their_card(
         assert torch.equal(value, model.state_dict()[name])
     latest = state.model.state_dict()
     assert any(not torch.equal(value, latest[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(("steps", "told_at"), [(3, [1, 3]), (9, [1, 4, 8, 9])])
+def test_the_first_and_the_last_step_are_told_too(
+    mocap: Mocap, tmp_path: Path, steps: int, told_at: list[int]
+) -> None:
+    config = replace(CONFIG, steps=steps)
+    told = go(mocap, tmp_path, config, start_run(TINY, config))
+    assert [item.step for item in told] == told_at
+    assert all(item.frames_per_s > 0 for item in told)
 
 
 def test_validation_joins_the_log(mocap: Mocap, tmp_path: Path) -> None:
