@@ -52,6 +52,16 @@ def name_in(names: Iterable[str], wanted: str) -> str | None:
     return alike[0] if len(alike) == 1 else None
 
 
+def name_of_stream(names: Iterable[str], rig: str, camera: str) -> str | None:
+    """Return the name that a calibration has for a camera of a rig; None if there is none.
+
+    "rig/camera" is looked for before "camera", and either as it is before other spellings.
+    """
+    known, place = list(names), f"{rig}/{camera}"
+    exact = next((name for name in (place, camera) if name in known), None)
+    return exact or name_in(known, place) or name_in(known, camera)
+
+
 def name_within(names: Iterable[str], text: str) -> str | None:
     """Return the only camera whose name is part of a text, such as a file's; None otherwise.
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.formats.plausibility import size_finding
-from langpose_rt.geometry.camera import ASSUMED_FOV_DEG, Camera, Intrinsics, name_in
+from langpose_rt.geometry.camera import ASSUMED_FOV_DEG, Camera, Intrinsics, name_of_stream
 from langpose_rt.protocol.messages import KeypointMessage, RejectReason, RigCamera
 from langpose_rt.protocol.poses import Frame, LevelSource
 
@@ -116,8 +116,7 @@ class CameraLookup:
         Raises:
             MessageError: bad_camera.
         """
-        place = f"{message.rig}/{message.camera}"
-        name = place if place in self._cameras else name_in(self._cameras, message.camera)
+        name = name_of_stream(self._cameras, message.rig, message.camera)
         camera = None if name is None else self._cameras[name]
         sent = message.cam or RigCamera()
         try:

@@ -30,7 +30,7 @@ from langpose_rt.formats.detections.detected_people import (
     person_id,
 )
 from langpose_rt.formats.detections.json_text import FIRST_BYTES, json_from_bytes
-from langpose_rt.geometry.camera import name_in
+from langpose_rt.geometry.camera import name_of_stream
 from langpose_rt.geometry.keypoint_formats import USUAL
 from langpose_rt.geometry.skeleton import SKELETONS
 from langpose_rt.protocol.camera_info import RigCamera, camera_checked
@@ -279,7 +279,7 @@ def _with_format(
 
 
 def _size_of(rig: str, camera: str, sizes: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
-    size = sizes.get(f"{rig}/{camera}") or sizes.get(name_in(sizes, camera) or "")
+    size = sizes.get(name_of_stream(sizes, rig, camera) or "")
     if size is None:
         names = ", ".join(sizes)
         known = f"the calibration has {names}" if names else "no --cameras file knows it"

@@ -17,6 +17,7 @@ from langpose_rt.geometry.camera import (
     Intrinsics,
     camera_to_world,
     name_in,
+    name_of_stream,
     name_within,
     pixel_to_ray,
     root_from_pose,
@@ -303,6 +304,25 @@ def test_names_of_cameras_are_matched_where_only_one_fits(
     names: list[str], wanted: str, found: str | None
 ) -> None:
     assert name_in(names, wanted) == found
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["cam0", "left/cam0"], "left/cam0"),
+        (["cam0", "right/cam0"], "cam0"),
+        (["Cam_0", "Left/Cam_0"], "Left/Cam_0"),
+        (["cam0", "Left/Cam_0"], "cam0"),
+        (["cam_00"], "cam_00"),
+        (["cam_0", "Cam0"], None),
+        (["left"], None),
+        ([], None),
+    ],
+)
+def test_the_camera_of_a_stream_is_that_of_its_rig_before_that_of_all(
+    names: list[str], found: str | None
+) -> None:
+    assert name_of_stream(names, "left", "cam0") == found
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from functools import partial
 
 from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.formats.volume_calibration import VolumeCalibration
+from langpose_rt.geometry.camera import name_of_stream
 from langpose_rt.monitoring.faults import FaultReporter
 from langpose_rt.monitoring.snapshot import VolumeSnapshot
 from langpose_rt.pipeline.batch_lifter import LiftResult
@@ -137,19 +138,12 @@ class CaptureVolumes:
         return tuple(volume.snapshot(now_ns) for volume in self._volumes)
 
     def _home(self, rig: str, camera: str) -> tuple[LiveVolume, str] | None:
-        """Return the volume of a stream and its camera there, "rig/camera" before "camera"."""
+        """Return the volume of a stream and its camera there, by the name its lens is found by."""
         stream = rig, camera
         if stream not in self._homes:
             if len(self._homes) >= MOST_NAMES:
                 self._homes.clear()
-            names = (f"{rig}/{camera}", camera)
-            self._homes[stream] = next(
-                (
-                    (volume, name)
-                    for name in names
-                    for volume in self._volumes
-                    if name in volume.calibration.cameras
-                ),
-                None,
-            )
+            volumes = {name: v for v in self._volumes[::-1] for name in v.calibration.cameras}
+            name = name_of_stream(volumes, rig, camera)
+            self._homes[stream] = None if name is None else (volumes[name], name)
         return self._homes[stream]

@@ -70,6 +70,19 @@ def test_without_the_option_nothing_is_fused() -> None:
     assert pipeline.snapshot(0).volumes == ()
 
 
+@pytest.mark.parametrize(("prefix", "rig"), [("", "rig0"), ("Stage_Left/", "stage-left")])
+def test_a_camera_is_found_as_its_lens_is_however_its_name_is_spelled(
+    prefix: str, rig: str
+) -> None:
+    spelled = {prefix + f"Cam{name[-1]}": camera for name, camera in TRIAL.cameras.items()}
+    cameras = {name: replace(camera, name=name) for name, camera in spelled.items()}
+    rigs = dict.fromkeys(TRIAL.cameras, rig)  # whose cameras are cam_01 to cam_04
+    pipeline = pipeline_of(replace(TRIAL, cameras=cameras))
+    fused, _ = play(pipeline, trial_messages(rigs=rigs)[:80])
+    assert len(fused) == 20
+    assert all(len(ids) == 1 for _, ids in trial_errors(fused, skip=10).values())
+
+
 def test_a_stream_of_no_volume_goes_on_as_before() -> None:
     pipeline = pipeline_of(TRIAL)
     parts = keypoint_parts(person_px((0, 0, 4)), camera="webcam")
