@@ -120,7 +120,7 @@ def clock_speed_finding(captured_ns: int, received_ns: int) -> Finding | None:
         return None
     detail = (
         f"capture times run {speed:.3g} times as fast as the frames arrive; expected nanoseconds, "
-        "unless a recording, or a video with a slow detector, is played so"
+        "unless a recording is played at another speed or a detector is slower than its video"
     )
     return Finding("odd_clock", detail, impossible=False)
 
