@@ -130,7 +130,7 @@ class FaultReporter:
         self._announcer.report("model", "model_refused", sentence)
 
     def volume_event(self, topic: str, reason: str, detail: str) -> None:
-        """Report an event of a capture volume, by the topic of its poses."""
+        """Report an event of a capture volume, by the topic of its poses or of a stream."""
         self._announcer.report("volume", reason, detail, topic)
 
     def recording_ended(self, reason: str, detail: str) -> None:

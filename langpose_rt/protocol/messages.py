@@ -218,7 +218,8 @@ event/clock/ a step of a rig's clock; event/model/ has the reason "changed" when
 active, and "model_refused" when one could not be and the old one stays; event/camera/ reports once
 per stream, as assumed_intrinsics, that its lens is not known, so that distances are guesses;
 event/volume/ reports of a capture volume, by the topic of its poses: camera_asleep, camera_awake,
-camera_moved, camera_settled, calibrated, two_streams, formats_differ, no_agreement;
+camera_moved, camera_settled, calibrated, two_streams, formats_differ, no_agreement; and, by the
+topic of its keypoints, a stream that is in none: not_in_volume;
 event/record/ reports that a recording has ended before the server, as "disk", "too_slow" or
 "fault"; event/suspect/ reports once per stream and reason that numbers cannot be what they are said
 to be (bad_clock, fractions, wrong_size, other_format: rejected) or are odd (odd_clock, small_size,

@@ -146,4 +146,10 @@ class CaptureVolumes:
             volumes = {name: v for v in self._volumes[::-1] for name in v.calibration.cameras}
             name = name_of_stream(volumes, rig, camera)
             self._homes[stream] = None if name is None else (volumes[name], name)
+            if name is None and volumes:
+                known = ", ".join(sorted(volumes))
+                detail = (
+                    f"{rig}/{camera} is in no capture volume and is not fused; cameras: {known}"
+                )
+                self._faults.volume_event(topic_of("kp2d", rig, camera), "not_in_volume", detail)
         return self._homes[stream]

@@ -8,7 +8,7 @@ from langpose_rt.formats.volume_calibration import VolumeCalibration, cameras_of
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.pipeline import Pipeline
 from langpose_rt.protocol.messages import PoseMessage, decode_pose, decode_status, encode_keypoints
-from tests.fakes import FakeBackend, keypoint_message, keypoint_parts, person_px
+from tests.fakes import MS, FakeBackend, keypoint_message, keypoint_parts, person_px
 from tests.fusion.rigs import ring
 from tests.pipeline.volumes.trial import Sent, trial_errors, trial_messages, trial_volume
 
@@ -83,13 +83,20 @@ def test_a_camera_is_found_as_its_lens_is_however_its_name_is_spelled(
     assert all(len(ids) == 1 for _, ids in trial_errors(fused, skip=10).values())
 
 
-def test_a_stream_of_no_volume_goes_on_as_before() -> None:
+def test_a_stream_of_no_volume_goes_on_as_before_and_is_told_once() -> None:
     pipeline = pipeline_of(TRIAL)
-    parts = keypoint_parts(person_px((0, 0, 4)), camera="webcam")
-    assert pipeline.receive(parts, 0)
-    assert len(pipeline.step(0)) == 1
-    assert pipeline.fuse(0) == []
+    for seq in range(3):
+        parts = keypoint_parts(person_px((0, 0, 4)), camera="webcam", seq=seq, t_ms=20 * seq)
+        assert pipeline.receive(parts, 20 * seq * MS)
+        assert len(pipeline.step(20 * seq * MS)) == 1
+        assert pipeline.fuse(20 * seq * MS) == []
     assert pipeline.next_due_ns() is None
+    told = [decode_status(p) for p in pipeline.tick(60 * MS) if p[0] == b"event/volume/"]
+    assert [(event.reason, event.subject, event.count) for event in told] == [  # type: ignore[union-attr]
+        ("not_in_volume", "kp2d/rig0/webcam/", 1)
+    ]
+    for name in TRIAL.cameras:
+        assert name in told[0].detail  # type: ignore[union-attr]
 
 
 def test_two_volumes_keep_their_people_apart() -> None:
