@@ -12,7 +12,7 @@ from langpose_rt.formats.lifted_npz import PoseSequence, columns_of_ids
 from langpose_rt.fusion.detections import MonocularLifts
 from langpose_rt.fusion.fused_frame import FusedFrame, VolumeEvent
 from langpose_rt.fusion.volume import CaptureVolume, VolumeConfig
-from langpose_rt.geometry.camera import Camera
+from langpose_rt.geometry.camera import Camera, gravity_in_world
 
 
 def fuse_clips(
@@ -61,7 +61,10 @@ def fuse_clips(
         if on_instant is not None:
             on_instant(len(frames))
     frames += volume.flush(now_ns)
-    return _sequence(frames, volume), events + volume.take_events()
+    fused = _sequence(frames, volume)
+    if (gravity := gravity_in_world(chosen.values())) is not None:
+        fused = replace(fused, gravity=gravity, level_src="calibration")
+    return fused, events + volume.take_events()
 
 
 def _check(clips: Mapping[str, Clip], cameras: Mapping[str, Camera]) -> None:

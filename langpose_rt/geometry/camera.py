@@ -218,6 +218,15 @@ class Camera:
     gravity: Float[np.ndarray, "3"] | None = None
 
 
+def gravity_in_world(cameras: Iterable[Camera]) -> tuple[float, float, float] | None:
+    """Return the unit vector that points down in the world of the cameras; None if none knows."""
+    for camera in cameras:
+        if camera.gravity is not None and camera.T_world_camera is not None:
+            x, y, z = (camera.T_world_camera[:3, :3] @ camera.gravity).tolist()
+            return x, y, z
+    return None
+
+
 def pixel_to_ray(
     keypoints_px: Float[np.ndarray, "*batch joint 2"], intrinsics: Intrinsics
 ) -> Float[np.ndarray, "*batch joint 2"]:

@@ -1,5 +1,6 @@
 """Extract the fused poses of a capture volume from a recording, with all that was published."""
 
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -52,7 +53,7 @@ def fused_from_recording(recording: Recording, stream: str) -> FusedSequence | N
     seen_ns: dict[int, int] = {}
     for index, (message, own) in enumerate(zip(messages, columns, strict=True)):
         _fill(found, index, own, message, layout=layout, seen_ns=seen_ns)
-    return found
+    return replace(found, gravity=messages[-1].gravity, level_src=messages[-1].level_src)
 
 
 def _messages(recording: Recording, stream: str) -> list[PoseMessage]:

@@ -58,6 +58,19 @@ def test_one_walker_is_one_column_where_they_walked(
     assert events == []
 
 
+def test_gravity_is_what_the_calibration_says(
+    rig: dict[str, Camera], clips: dict[str, Clip]
+) -> None:
+    unknown = {name: replace(camera, gravity=None) for name, camera in rig.items()}
+    assert fuse_clips(clips, unknown)[0].level_src == "none"
+    T = rig["cam2"].T_world_camera
+    assert T is not None
+    known = replace(rig["cam2"], gravity=T[:3, :3].T @ (0.0, 0.0, -1.0))
+    fused, _ = fuse_clips(clips, unknown | {"cam2": known})
+    assert fused.gravity == pytest.approx((0.0, 0.0, -1.0))
+    assert fused.level_src == "calibration"
+
+
 def test_files_say_what_the_volume_says_live(
     rig: dict[str, Camera], clips: dict[str, Clip]
 ) -> None:

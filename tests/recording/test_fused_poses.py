@@ -23,6 +23,7 @@ from tests.recording.test_tracks import recorded_walk
 CAMERAS = ring(3)
 COCO = SKELETONS["coco17"]
 HEAD = JOINTS.index("Head")
+DOWN = (0.0, 0.0, -1.0)
 
 
 def coco_body(x_m: float) -> np.ndarray:
@@ -48,7 +49,7 @@ def fused_volume() -> tuple[FusedSequence, list[PoseMessage]]:
         frames += volume.tick(16 * step * MS)
     messages = [
         fused_message(
-            FusedInstant("stage", tuple(CAMERAS), seq, frame, 3 * MS),
+            FusedInstant("stage", tuple(CAMERAS), seq, frame, 3 * MS, gravity=DOWN),
             epoch=5,
             model=ModelStamp("m"),
             lookahead_ns=0,
@@ -75,6 +76,7 @@ def test_a_recording_gives_what_fusing_the_clips_gives(tmp_path: Path) -> None:
     assert expected.held_ns.max() > 0
     assert len(found.joint_names) > 17
     assert (found.joint_names, found.cameras) == (expected.joint_names, expected.cameras)
+    assert (found.gravity, found.level_src) == (DOWN, "calibration")
     for name in ("t_ns", "ids", "views", "held_ns", "seen_by"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
     for name in ("pose", "root", "joints", "sigma_m", "lengths_m"):

@@ -15,7 +15,7 @@ from langpose_rt.formats.volume_calibration import VolumeCalibration
 from langpose_rt.fusion.camera_array import CameraArray
 from langpose_rt.fusion.fused_frame import FusedFrame
 from langpose_rt.fusion.volume import CaptureVolume, VolumeConfig
-from langpose_rt.geometry.camera import Camera
+from langpose_rt.geometry.camera import Camera, gravity_in_world
 from langpose_rt.geometry.skeleton import SKELETONS, Skeleton
 from langpose_rt.monitoring.counters import Rate
 from langpose_rt.monitoring.snapshot import VolumeCamera, VolumeSnapshot
@@ -184,7 +184,7 @@ class LiveVolume:
             name=self.name,
             people=self._people,
             fps=self._rate.per_s,
-            gravity=_gravity(self.calibration),
+            gravity=gravity_in_world(self.calibration.cameras.values()),
             format="" if volume is None else volume.layout.skeleton.name,
             cameras=tuple(
                 _camera_snapshot(camera, name, feeds.get(name), float(miss), now_ns)
@@ -242,17 +242,8 @@ class LiveVolume:
             seq=self._seq - 1,
             frame=frame,
             wait_ns=max(now_ns - self._arrivals.pop(frame.t_ns, now_ns), 0),
-            gravity=_gravity(self.calibration),
+            gravity=gravity_in_world(self.calibration.cameras.values()),
         )
-
-
-def _gravity(calibration: VolumeCalibration) -> tuple[float, float, float] | None:
-    """Return the direction in which things fall in world axes, if the calibration says it."""
-    for camera in calibration.cameras.values():
-        if camera.gravity is not None and camera.T_world_camera is not None:
-            x, y, z = (camera.T_world_camera[:3, :3] @ camera.gravity).tolist()
-            return x, y, z
-    return None
 
 
 def _camera_snapshot(

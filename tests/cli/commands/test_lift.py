@@ -108,6 +108,8 @@ def test_a_wrong_file_is_one_sentence(clip_file: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "empty.npz", kp2d=np.zeros((0, 25, 3)), **said)
     np.savez(tmp_path / "nobody.npz", kp2d=np.zeros((4, 0, 25, 3)), **said)
     np.savez(tmp_path / "huge_id.npz", kp2d=clip.keypoints, ids=[[2**60]], **said)
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "walk_000000000000_keypoints.json").write_text('{"people": []}')
     for name, sentence in {
         "missing.npz": "does not exist",
         "damaged.npz": "is damaged or no npz file",
@@ -115,7 +117,8 @@ def test_a_wrong_file_is_one_sentence(clip_file: Path, tmp_path: Path) -> None:
         "empty.npz": "found 0 frames of 1 persons; expected at least one of each",
         "nobody.npz": "found 4 frames of 0 persons; expected at least one of each",
         "huge_id.npz": "ids must be -1 or from 0 to 2^53 - 1",
-        "": "OpenPose JSON has no image size and no frame rate; say them with --size",
+        "": "has no .json files",
+        "frames": "OpenPose JSON has no image size and no frame rate; say them with --size",
     }.items():
         done = run_here("lift", tmp_path / name, "-o", tmp_path / "out.npz")
         assert done.code == 2, name
