@@ -1,7 +1,7 @@
 """The live viewer's page in a real browser, told by the real feed what few servers say at once."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -71,10 +71,13 @@ def told(
     *messages: PoseMessage,
     gone: set[str] | None = None,
     keypoints: tuple[KeypointMessage, ...] = (),
+    every_s: float = 0.05,
+    instead: Sequence[PoseMessage] = (),
 ) -> Iterator[str]:
     """Where a page is that hears these messages again and again, with rising numbers.
 
-    The server forgets the rigs in `gone`; they may come back.
+    The server forgets the rigs in `gone`; they may come back. What `instead` holds, from whenever
+    it holds anything, is heard in place of the messages.
     """
     lost = gone if gone is not None else set()
     feed, over = ViewerFeed(lambda: "MIT"), threading.Event()
@@ -84,9 +87,9 @@ def told(
 
     def tell() -> None:
         seq = 0
-        while not over.wait(0.05):
+        while not over.wait(every_s):
             seq += 1
-            for message in (m for m in messages if m.rig not in lost):
+            for message in (m for m in instead or messages if m.rig not in lost):
                 feed.publish(encode_pose(replace(message, seq=seq)), now_ns=seq)
             for seen in (k for k in keypoints if k.rig not in lost):
                 feed.received(encode_keypoints(replace(seen, seq=seq)))
@@ -190,6 +193,19 @@ def test_feet_meet_their_shadows_on_the_floor(page: Any, pitch_deg: float) -> No
         keep_picture(page, f"feet_{pitch_deg:.0f}")
     assert len(feet_mm) == 8
     assert all(40 <= height <= 120 for height in feet_mm), "an ankle is about 80 mm high"
+    assert page.complaints == []
+
+
+def test_the_floor_follows_a_new_level_in_seconds_however_few_poses_come(page: Any) -> None:
+    people = standing(3, root=NEAR_AND_FAR)
+    before, after = (pitched(people, 20.0, known=known) for known in (False, True))
+    levelled: list[PoseMessage] = []
+    with told(before, every_s=0.5, instead=levelled) as url:
+        page.goto(url)
+        drawn(page, 3)
+        levelled.append(after)
+        meet = "f => f.split(',').every(mm => mm >= 40 && mm <= 120)"
+        page.wait_for_function(f"() => ({meet})(document.body.dataset.feet)", timeout=15_000)
     assert page.complaints == []
 
 

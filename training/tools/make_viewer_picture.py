@@ -97,7 +97,8 @@ def playing(mocap: Mocap, endpoint: str, lead_s: float) -> "Iterator[threading.E
     k = (lens.fx_px, lens.fy_px, lens.cx_px, lens.cy_px)
     T_wc, rng = camera_in_world(), np.random.default_rng(0)
     reached, over = threading.Event(), threading.Event()
-    camera = RigCamera(k=k, T_wc=tuple(T_wc.ravel().tolist()))
+    x, y, z = (-T_wc[2, :3]).tolist()  # down, in camera axes
+    camera = RigCamera(k=k, T_wc=tuple(T_wc.ravel().tolist()), gravity=(x, y, z))
     matrix = np.array([[k[0], 0, k[2]], [0, k[1], k[3]], [0, 0, 1]])
 
     def publish() -> None:

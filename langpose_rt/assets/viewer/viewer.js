@@ -4,7 +4,7 @@ import { keepPictures, togglePictures } from "/pictures.js";
 
 const PARENTS = [-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15];
 const LEFT = new Set([4, 5, 6, 11, 12, 13]), RIGHT = new Set([1, 2, 3, 14, 15, 16]);
-const MOST_PEOPLE = 256, APART_M = 6, BEHIND_M = 8, DEFAULT_PLACE_MM = [0, 0, 4000], STALE_MS = 2000, SHORTEST_MS = 300, LABEL_PX = 22, EDGE_PX = 70, PHONE_PX = 640;
+const MOST_PEOPLE = 256, APART_M = 6, BEHIND_M = 8, DEFAULT_PLACE_MM = [0, 0, 4000], STALE_MS = 2000, FLOOR_MS = 650, SHORTEST_MS = 300, LABEL_PX = 22, EDGE_PX = 70, PHONE_PX = 640;
 const FADE = { ok: 0, warmup: 0.45, held: 0.4, predicted: 0.6, lost: 0.85 };
 const LEVEL = { none: " · camera taken for level", estimated: " · level estimated" };
 const byName = new Intl.Collator("en", { numeric: true }).compare;
@@ -115,7 +115,7 @@ function place(stream, x, y, z) {
 }
 function takePose(pose) {
   const stream = streamNamed(pose.name), now = performance.now();
-  const turned = !stream.pose || stream.pose.world !== pose.world;
+  const turned = !stream.pose || stream.pose.world !== pose.world, sinceMs = now - (stream.heard ?? now);
   stream.pose = pose;
   if (turned) arrange();
   stream.heard = now;
@@ -125,7 +125,7 @@ function takePose(pose) {
   if (!pose.ids.length || pose.world) return;
   const feet = pose.poses.map((p, i) => -(Math.max(p[13], p[25]) + rootOf(pose, i)[1]) / 1000 - 0.08).sort((a, b) => a - b);
   const floor = feet[feet.length >> 1];
-  stream.ground = stream.ground === null ? floor : stream.ground + 0.03 * (floor - stream.ground);
+  stream.ground = stream.ground === null ? floor : stream.ground + (1 - Math.exp(-sinceMs / FLOOR_MS)) * (floor - stream.ground);
 }
 const rootOf = (pose, i) => (pose.root ? pose.root[i] : [DEFAULT_PLACE_MM[0] + 900 * i, DEFAULT_PLACE_MM[1], DEFAULT_PLACE_MM[2]]);
 
