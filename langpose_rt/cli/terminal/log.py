@@ -131,9 +131,11 @@ class LogWriter(logging.Handler):
                     self._stream.flush()
 
     def _loss(self) -> list[logging.LogRecord]:
-        if not self._lost:
-            return []
+        self.acquire()  # `emit` runs with this lock, too
         lost, self._lost = self._lost, 0
+        self.release()
+        if not lost:
+            return []
         values = {"name": __name__, "levelname": "WARNING", "msg": "log lines were lost"}
         return [logging.makeLogRecord(values | {"count": lost})]
 
