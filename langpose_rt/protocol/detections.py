@@ -95,7 +95,7 @@ def clean_keypoints(
         return clean_keypoints_numpy(keypoints, wh, unit=unit)
     clean = np.empty(keypoints.shape, np.float32)
     clipped: int = native.clean_keypoints(
-        np.ascontiguousarray(keypoints), *wh, unit == "norm", MAX_IMAGE_SIZES, clean
+        np.require(keypoints, np.float32, ["C", "A"]), *wh, unit == "norm", MAX_IMAGE_SIZES, clean
     )
     return clean, clipped
 

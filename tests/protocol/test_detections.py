@@ -174,6 +174,12 @@ def test_it_reads_arrays_that_are_not_contiguous() -> None:
     same_as_numpy(np.arange(2 * 17 * 6, dtype=np.float32).reshape(2, 17, 6)[..., ::2], "px")
 
 
+def test_it_reads_arrays_that_are_not_aligned() -> None:
+    values = np.arange(17 * 3, dtype=np.float32)
+    shifted = np.frombuffer(memoryview(b"x" + values.tobytes())[1:], np.float32)
+    same_as_numpy(shifted.reshape(1, 17, 3), "px")
+
+
 def test_without_the_extension_numpy_cleans(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detections, "HOST_IS_NATIVE", False)
     assert one_joint(10, 20, 7.5) == ([10, 20, 1], 0)

@@ -145,7 +145,7 @@ def test_the_lines_of_the_guide_send_what_the_server_reads() -> None:
 
 
 def row_with(tool: str, names: dict[str, Any]) -> KeypointMessage:
-    """What the server makes of a row of the guide, with these things for the names in it."""
+    """Run a row of the guide with values for its names; return what the server makes of it."""
     return read(eval(guide_rows()[tool], {"json": json}, names), sizes=None)
 
 
