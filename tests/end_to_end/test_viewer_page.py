@@ -143,6 +143,29 @@ def test_sixteen_cameras_are_in_order_named_and_in_view_and_leave_when_they_go(p
     assert page.complaints == []
 
 
+def test_labels_are_placed_by_the_view_of_their_own_frame(page: Any) -> None:
+    page.add_init_script(KEEP_FIRST_LABELS)
+    with told(standing(2, names=("Ana", "Ben"))) as url:
+        page.goto(url)
+        drawn(page, 2)
+        page.wait_for_timeout(300)  # frames in which a view that comes late would have come
+        first, now = page.evaluate("() => [firstLabels, labelBoxes()]")
+    assert len(now) == 3, "two people and their camera"
+    np.testing.assert_allclose(first, now, atol=2)
+    assert page.complaints == []
+
+
+KEEP_FIRST_LABELS = """
+    window.labelBoxes = () => [...document.querySelectorAll("#labels span")]
+        .map((l) => [l.textContent, l.getBoundingClientRect()])
+        .sort((a, b) => (a[0] < b[0] ? -1 : 1)).map(([, b]) => [b.x, b.y]);
+    new MutationObserver(() => {
+        if (document.body?.dataset.skeletons == "2") window.firstLabels ??= labelBoxes();
+    }).observe(document, { attributes: true, subtree: true });
+"""
+"""Where the labels are in the first frame that draws both people."""
+
+
 def test_a_label_has_the_name_and_the_action_and_the_row_the_lookahead(page: Any) -> None:
     actions = ((("a person walks", 0.75), ("a person waves", 0.25)), ())
     people = standing(2, actions=actions, names=("Ana", "Ben"))

@@ -189,8 +189,13 @@ function draw(now) {
   document.body.dataset.skeletons = people;
   document.body.dataset.feet = feet.join();  // mm above the floor
   document.body.dataset.drawn = [...streams.values()].map((s) => `${s.name} ${s.pose?.seq}`).join();
-  // streams that come and go are brought into view until somebody chooses a view
-  if (people && !settled && !touched) { settled = true; look([...streams.values()]); }
+}
+// Streams that come and go are brought into view until somebody chooses a view.
+function settle() {
+  const seen = [...streams.values()];
+  if (settled || touched || !seen.some((s) => s.pose?.ids.length && !isFused(s.name))) return;
+  settled = true;
+  look(seen);
 }
 const word = (action) => (action ? `${action[0]} ${action[1].toFixed(2)}` : "");
 function wires(colour) {
@@ -409,6 +414,7 @@ fit();
 eye.position.set(2.5, 2.2, 4);
 controls.target.set(0, 0.9, -2);
 renderer.setAnimationLoop(() => {
+  settle();  // before anything is drawn: labels are placed by the view of their own frame
   controls.update();
   eye.updateMatrixWorld();
   const far = eye.position.distanceTo(controls.target);
