@@ -7,6 +7,7 @@ frames here, so the state that both share is behind one lock, held for microseco
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 
 from langpose_rt.errors import MessageError
 from langpose_rt.geometry.camera import Camera
@@ -67,6 +68,7 @@ class Ingest:
         self._reported_assumed: set[Stream] = set()
         self._reported_axes: set[Stream] = set()
         self._plausibility: dict[Stream, StreamPlausibility] = {}
+        self._checked = count()
         self._leaving: list[Stream] = []
         self._turns = Turns()
         self._lock = threading.Lock()
@@ -191,7 +193,10 @@ class Ingest:
 
     def _check(self, stream: Stream, message: KeypointMessage, now_ns: int) -> None:
         """Refuse an implausible message, and report every finding once per stream."""
-        plausibility = self._plausibility.setdefault(stream, StreamPlausibility())
+        plausibility = self._plausibility.get(stream)
+        if plausibility is None:
+            plausibility = StreamPlausibility(next(self._checked))
+            self._plausibility[stream] = plausibility
         stream.frame_queue.heard_ns = now_ns  # a stream that is refused stays known
         try:
             plausibility.check(message, now_ns)

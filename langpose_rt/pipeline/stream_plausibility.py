@@ -42,6 +42,8 @@ SAMPLED_EVERY = 8
 _KEPT = 32
 _JUDGED_AT = frozenset((1, 2, 3, 5, 8, 16, 32, 64))
 _JUDGED_EVERY = 256
+_TURN = 19 * SAMPLED_EVERY
+"""Frames between the judgements of one stream and the next: odd, so that 32 streams take turns."""
 _GUESSED_FRAMES = 5
 _SLOWER_BY = 20
 _NEAR_NS, _BURST_NS = 86_400_000_000_000, 1_000_000_000
@@ -53,9 +55,14 @@ _LARGEST_FRACTION = 1.5
 
 
 class StreamPlausibility:
-    """Recent frames of one stream and the findings of their checks."""
+    """Recent frames of one stream and the findings of their checks.
 
-    def __init__(self) -> None:
+    Args:
+        number: Of the stream: those that begin together are judged one after the other.
+    """
+
+    def __init__(self, number: int = 0) -> None:
+        self._turn = number * _TURN % _JUDGED_EVERY
         self._epoch: int | None = None
         self._was_replayed = False
         self._cam: RigCamera | None = None
@@ -208,7 +215,7 @@ class StreamPlausibility:
             best = people[int(scores.sum(-1).argmax())] if len(people) > 1 else people[0]
             self._sample.append(best)
             beyond = settled and (best[:, :2].max(0) > size).any()
-            if self._seen in _JUDGED_AT or self._seen % _JUDGED_EVERY == 0 or beyond:
+            if self._seen in _JUDGED_AT or self._seen % _JUDGED_EVERY == self._turn or beyond:
                 self._rejected_for = self._judge()
         return self._rejected_for
 

@@ -264,6 +264,20 @@ def test_a_settled_stream_is_sampled() -> None:
     assert judged.call_count == 10
 
 
+def test_streams_that_begin_together_are_judged_one_after_the_other() -> None:
+    streams = [StreamPlausibility(number) for number in range(32)]
+    at_once = []
+    for number in range(SETTLED_FRAMES + 512):
+        frame = replace(FRAMES[number % 100], seq=number, t_ns=number * 16_666_667)
+        with patch.object(StreamPlausibility, "_judge", autospec=True, return_value=None) as judged:
+            for stream in streams:
+                stream.check(frame, NOW_NS + number * 16_666_667)
+        at_once.append(judged.call_count)
+    settled = at_once[SETTLED_FRAMES:]
+    assert max(settled) == 1
+    assert sum(settled) == 64, "every stream twice in 512 frames"
+
+
 def test_a_guessed_format_is_reported_once() -> None:
     stream = StreamPlausibility()
     for number in range(3):
