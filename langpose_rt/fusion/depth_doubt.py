@@ -14,12 +14,6 @@ from langpose_rt.fusion.triangulation import Triangulated
 LIFT_DEPTH_SHARE = 0.15
 """Standard deviation of a person's distance in a monocular lift, as a share of it."""
 
-LEAST_LIFT_SIGMA_M = 0.1
-"""A lifted joint is no surer than this relative to the body.
-
-Source: measured on the two-person trial, where lifts are worse than they say.
-"""
-
 _NO_LIFT_SIGMA_M = 0.3
 """About a limb: as far as a joint is from the body that holds it."""
 
@@ -28,6 +22,7 @@ def most_doubt(
     sigma_lift: Float[np.ndarray, "person camera joint"],
     root_lift_m: Float[np.ndarray, "person camera"],
     several: Bool[np.ndarray, " person"],
+    least_m: Float[np.ndarray, " person"],
 ) -> Float[np.ndarray, "person joint"]:
     """Return the variance that a joint's depth has by the lift alone, in m^2.
 
@@ -35,9 +30,10 @@ def most_doubt(
         sigma_lift: Of every joint relative to the body; NaN without a lift.
         root_lift_m: Distance of the body from each camera in its lift; NaN without one.
         several: Whose body several cameras hold; of the others its distance is the lift's.
+        least_m: Whose lifted joints have been off so far.
     """
     sigma = np.where(np.isfinite(sigma_lift), sigma_lift, _NO_LIFT_SIGMA_M)
-    sigma = np.maximum(sigma.min(1), LEAST_LIFT_SIGMA_M)
+    sigma = np.maximum(sigma.min(1), least_m[:, None])
     lifted = np.isfinite(root_lift_m)
     away = np.where(lifted, root_lift_m, np.inf).min(1)
     body = np.where(several, 0.0, LIFT_DEPTH_SHARE * away)

@@ -16,6 +16,12 @@ DIFFUSION_M2_PER_S = 0.015
 UNWATCHED_M2_PER_S = 0.15
 """Likewise for somebody whom fewer than two cameras saw: depth drifts where nobody looks."""
 
+USUAL_LIFT_SIGMA_M = 0.1
+"""Error of lifted joints along their rays, of people of whom nothing is known yet.
+
+Source: measured on the two-person trial, where lifts are worse than they say.
+"""
+
 _VELOCITY_SMOOTHING_S = 0.2
 _VELOCITY_MEMORY_S = 0.4
 _FASTEST_M_PER_S = 12.0
@@ -41,6 +47,7 @@ class People:
         weights: What they are worth, in frames.
         noise: How much worse than usual each camera sees each person.
         depth_ratio: True distance over that of the monocular lift, for every camera.
+        lift_sigma_m: How far lifted joints have been off along their rays.
         exchanged: Share of the views of a joint that had it on the other side lately.
         depth_doubt_m2: Variance of every joint along its ray while one camera sees it.
     """
@@ -58,6 +65,7 @@ class People:
     weights: Float[np.ndarray, "person 16"]
     noise: Float[np.ndarray, "person camera"]
     depth_ratio: Float[np.ndarray, "person camera"]
+    lift_sigma_m: Float[np.ndarray, " person"]
     exchanged: Float[np.ndarray, "person joint"]
     depth_doubt_m2: Float[np.ndarray, "person joint"]
 
@@ -97,6 +105,7 @@ class People:
             weights=weights,
             noise=np.ones((people, cameras)),
             depth_ratio=np.ones((people, cameras)),
+            lift_sigma_m=np.full(people, USUAL_LIFT_SIGMA_M),
             exchanged=np.zeros((people, count)),
             depth_doubt_m2=np.full((people, count), _UNKNOWN_M2),
         )
@@ -154,6 +163,7 @@ class People:
         lengths_m, weights = first_estimate(1)
         self.lengths_m[row], self.weights[row] = lengths_m[0], weights[0]
         self.exchanged[row] = 0.0
+        self.lift_sigma_m[row] = USUAL_LIFT_SIGMA_M
 
     def turn_sides(self, pairs: Int[np.ndarray, "pair 2"], places: Int[np.ndarray, " 17"]) -> None:
         """Give joints, in place, to the other side where most views had them there.

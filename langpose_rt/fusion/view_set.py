@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from langpose_rt.fusion.camera_array import CameraArray
-from langpose_rt.fusion.depth_doubt import LEAST_LIFT_SIGMA_M, LIFT_DEPTH_SHARE
+from langpose_rt.fusion.depth_doubt import LIFT_DEPTH_SHARE
 from langpose_rt.fusion.detections import Detections
 from langpose_rt.fusion.joint_layout import JointLayout
 from langpose_rt.fusion.left_right import exchange_pairs
@@ -30,6 +30,8 @@ _NOISE_RANGE = (0.5, 3.0)
 _RATIO_SMOOTHING_S = 1.0
 _RATIO_RANGE = (0.5, 2.0)
 _SURE_M = 0.05
+_LIFT_SMOOTHING_S = 1.0
+_LIFT_SIGMA_RANGE_M = (0.03, 0.3)
 
 
 @dataclass(slots=True, eq=False)
@@ -137,7 +139,8 @@ def depth_prior(
     placed = root[:, :, None] + views.pose_lift
     joints = first.joints[:, layout.h36m]
     spread = first.covariance_m2[:, layout.h36m][..., (0, 1, 2), (0, 1, 2)].sum(-1)
-    variance = spread[:, None] + np.maximum(views.sigma_lift, LEAST_LIFT_SIGMA_M) ** 2
+    sigma_lift = np.maximum(views.sigma_lift, people.lift_sigma_m[:, None, None])
+    variance = spread[:, None] + sigma_lift**2
     gap = joints[:, None] - placed
     good = np.isfinite(gap).all(-1) & np.isfinite(variance)
     weight = np.where(good, 1.0 / np.where(good, variance, 1.0), 0.0)
@@ -149,9 +152,7 @@ def depth_prior(
     mean /= np.maximum(weight.sum(-1), 1e-12)[..., None]
     share = total / (total + own)
     placed = placed + (share[..., None] * mean)[:, :, None]
-    sigma = np.sqrt(
-        np.maximum(views.sigma_lift, LEAST_LIFT_SIGMA_M) ** 2 + (1 / (total + own))[..., None]
-    )
+    sigma = np.sqrt(sigma_lift**2 + (1 / (total + own))[..., None])
     count = views.rays.direction.shape[2]
     along = np.full((*views.root_lift.shape[:2], count), np.nan)
     doubt = np.full_like(along, np.inf)
@@ -197,3 +198,23 @@ def learn_depth(
     good = np.isfinite(ratio) & (sure & several)[:, None]
     share = np.where(good, dt_s / (dt_s + _RATIO_SMOOTHING_S), 0.0)
     people.depth_ratio += share * np.nan_to_num(ratio - people.depth_ratio)
+
+
+def learn_lifts(
+    people: People,
+    views: ViewSet,
+    fused: Triangulated,
+    layout: JointLayout,
+    dt_s: float,
+) -> None:
+    """Learn in place how far lifted joints are off along the rays of joints that several see."""
+    depth = depth_prior(views, fused, people, layout)
+    away = fused.joints[:, None] - views.rays.origin[:, None]
+    off = (away * views.rays.direction).sum(-1) - depth.distance_m
+    good = fused.used & (fused.used.sum(1, keepdims=True) >= 2) & np.isfinite(off)
+    squared = np.where(good, np.minimum(off * off, _LIFT_SIGMA_RANGE_M[1] ** 2), 0.0).sum((1, 2))
+    count = good.sum((1, 2))
+    share = np.where(count >= 5, dt_s / (dt_s + _LIFT_SMOOTHING_S), 0.0)
+    variance = people.lift_sigma_m**2
+    variance += share * (squared / np.maximum(count, 1) - variance)
+    people.lift_sigma_m[:] = np.clip(np.sqrt(variance), *_LIFT_SIGMA_RANGE_M)

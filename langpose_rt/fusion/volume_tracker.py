@@ -34,6 +34,7 @@ from langpose_rt.fusion.view_set import (
     ViewSet,
     depth_prior,
     learn_depth,
+    learn_lifts,
     learn_noise,
     view_set,
 )
@@ -44,6 +45,9 @@ BONE_SIGMA = 0.04
 _AGREE_M = 0.08
 _LEARN_EVERY_S = 0.06
 _POOR_M = 0.04
+_ENOUGH_VIEWS = 3
+"""Of a joint that so many views hold a lift tells little, and it costs a second solution."""
+
 _CONFIRMED_NS = NS_PER_S // 5
 _TRUNK = (0, 1, 4, 7, 8, 11, 14)
 _UNMATCHED_M = 0.25
@@ -142,13 +146,19 @@ class VolumeTracker:
             information=people.information(),
         )
         fused = estimate(equations, equations.seen, prior, noise=people.noise)
-        poor = (diagonal(fused.covariance_m2)[:, layout.h36m] > _POOR_M**2).any()
-        if poor and views.has_lifts:
+        if views.has_lifts and self._is_poor(fused):
             depth = depth_prior(views, fused, people, layout)
             fused = estimate(equations, equations.seen, prior, noise=people.noise, depth=depth)
         several = (fused.used.sum(1) >= 2).astype(np.float64)
         layout.combine_derived(fused.joints, fused.covariance_m2, several)
         return fused
+
+    def _is_poor(self, fused: Triangulated) -> bool:
+        """Return whether a lift tells anything new of the joints of anybody."""
+        places = self._layout.h36m
+        if (fused.used[:, :, places].sum(1) < _ENOUGH_VIEWS).any():
+            return True
+        return bool((diagonal(fused.covariance_m2)[:, places] > _POOR_M**2).any())
 
     def _update(
         self,
@@ -176,6 +186,7 @@ class VolumeTracker:
             learn_noise(people, views, fused, self._unlearnt_s)
             if views.has_lifts:
                 learn_depth(people, views, fused, self._layout, self._unlearnt_s)
+                learn_lifts(people, views, fused, self._layout, self._unlearnt_s)
             self._unlearnt_s = 0.0
         people.follow(fused.joints, fused.covariance_m2, observed, dt_s)
         seen = match >= 0
@@ -202,7 +213,7 @@ class VolumeTracker:
         sigma = np.full(views.rays.sigma_m.shape, np.nan)
         sigma[:, :, self._layout.h36m] = views.sigma_lift
         root_m = np.linalg.norm(views.root_lift - views.rays.origin, axis=-1)
-        most_m2 = most_doubt(sigma, root_m, agree)
+        most_m2 = most_doubt(sigma, root_m, agree, self.people.lift_sigma_m)
         several = fused.used.sum(1) >= 2
         learn_doubt(self.people.depth_doubt_m2, several, most_m2, dt_s)
         self.people.covariance_m2[:] = doubt_depth(

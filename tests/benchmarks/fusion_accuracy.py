@@ -1,5 +1,6 @@
 """Absolute error of fused people: motion capture, virtual cameras, the trainer's detector noise.
 
+People are lifted by the model that ships, as a server that fuses does.
 Clocks that drift are brought to one by the server's own `CaptureClock`, over ten minutes of frames
 whose delay varies as a network's does; what is left is the clock error of the scene.
 
@@ -9,6 +10,7 @@ python -m tests.benchmarks.fusion_accuracy --scenes 12 --first 100
 import argparse
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -18,6 +20,9 @@ from langpose_rt.fusion.volume import CaptureVolume, VolumeConfig
 from langpose_rt.fusion.volume_tracker import TrackerConfig
 from langpose_rt.geometry.skeleton import SKELETONS
 from langpose_rt.pipeline.capture_clock import CaptureClock
+from langpose_rt.runtime.backend import Backend
+from langpose_rt.runtime.registry import open_backend
+from tests.benchmarks.fusion_lifts import lifted_by
 from tests.benchmarks.fusion_scenes import (
     CameraTiming,
     Scene,
@@ -85,21 +90,28 @@ def mean_error_mm(
     config: VolumeConfig | None = None,
     *,
     first: int = 0,
+    lifts: bool = True,
     **options: object,
 ) -> float:
     """Mean over scenes, people, frames and joints."""
     found = [
-        errors_mm(scene, fused_frames(scene, config))
+        errors_mm(scene, fused_frames(lifted_by(_backend(), scene) if lifts else scene, config))
         for scene in scenes(count, cameras, people, first, **options)
     ]
     return float(np.nanmean(np.concatenate(found)))
+
+
+@lru_cache(maxsize=1)
+def _backend() -> Backend:
+    return open_backend()
 
 
 def rays_and_published_mm(count: int, cameras: int, first: int = 0) -> list[float]:
     """Errors of one person's joints from rays alone, and as published, where there are both."""
     alone, published = [], []
     config = VolumeConfig(tracker=TrackerConfig(measured=True))
-    for scene in scenes(count, cameras, 1, first):
+    for drawn in scenes(count, cameras, 1, first):
+        scene = lifted_by(_backend(), drawn)
         frames = [frame for frame in fused_frames(scene, config) if len(frame.ids) == 1]
         truth = scene.truth(np.array([frame.t_ns for frame in frames]) / NS_PER_S)[0]
         for joints, frame in zip(truth, frames, strict=True):
@@ -169,6 +181,8 @@ def main() -> None:
         for people in (1, 6):
             name = f"{cameras} cameras {people} people mm"
             report[name] = mean_error_mm(count, cameras, people, first=first)
+        alone = mean_error_mm(count, cameras, 1, first=first, lifts=False)
+        report[f"{cameras} cameras 1 person without lifts mm"] = alone
         hidden = mean_error_mm(count, cameras, 1, first=first, half_hidden_from="cam1")
         report[f"{cameras} cameras half hidden from one mm"] = hidden
         both = rays_and_published_mm(count, cameras, first)

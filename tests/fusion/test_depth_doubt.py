@@ -1,12 +1,7 @@
 import numpy as np
 import pytest
 
-from langpose_rt.fusion.depth_doubt import (
-    LEAST_LIFT_SIGMA_M,
-    LIFT_DEPTH_SHARE,
-    learn_doubt,
-    most_doubt,
-)
+from langpose_rt.fusion.depth_doubt import LIFT_DEPTH_SHARE, learn_doubt, most_doubt
 from langpose_rt.fusion.detections import Detections
 from langpose_rt.fusion.fused_frame import FusedFrame
 from langpose_rt.fusion.people import UNWATCHED_M2_PER_S
@@ -65,16 +60,21 @@ def test_somebody_who_walks_away_from_the_one_camera_that_sees_them_is_followed(
     assert np.linalg.norm(frame.joints17[0] - walker, axis=-1).mean() < 0.3
 
 
-def test_a_joint_that_one_of_two_cameras_sees_is_not_surer_than_a_lifted_joint() -> None:
+@pytest.mark.parametrize("sigma_m", [0.05, 0.15])
+def test_a_joint_that_one_of_two_cameras_sees_is_not_surer_than_a_lifted_joint(
+    sigma_m: float,
+) -> None:
     story = Story()
     for _ in range(60):
         detections = detections_of(CAMERAS, [body()], [[0], [0], [], []])
         detections.scores[1, 16] = 0.0
-        detections.lifts.pose[:], detections.lifts.sigma_m[:] = body() - body()[0], 0.05
+        detections.lifts.pose[:], detections.lifts.sigma_m[:] = body() - body()[0], sigma_m
         detections.lifts.root[:] = body()[0]
         frame = story.step(detections)
     said_m = along_ray(frame)[1]
-    assert said_m[16] == pytest.approx(LEAST_LIFT_SIGMA_M, rel=0.05)
+    (learnt_m,) = story.tracker.people.lift_sigma_m
+    assert learnt_m < 0.08, "the lift has been right"
+    assert said_m[16] == pytest.approx(max(learnt_m, sigma_m), rel=0.05)
     assert (said_m[:16] < 0.05).all()
 
 
@@ -89,8 +89,11 @@ def test_a_lift_is_surer_of_a_body_that_several_cameras_hold() -> None:
     sigma = np.full((2, 2, 1), np.nan)
     sigma[:, 0] = 0.2
     root_m = np.array([[4.0, np.nan], [4.0, np.nan]])
-    most_m2 = most_doubt(sigma, root_m, np.array([True, False]))
+    most_m2 = most_doubt(sigma, root_m, np.array([True, False]), np.array([0.1, 0.1]))
     expected = [[0.2**2], [0.2**2 + (4.0 * LIFT_DEPTH_SHARE) ** 2]]
     np.testing.assert_allclose(most_m2, expected)
-    unlifted = most_doubt(np.full((1, 2, 1), np.nan), np.full((1, 2), np.nan), np.array([False]))
+    doubted_m2 = most_doubt(sigma, root_m, np.array([True, False]), np.array([0.3, 0.1]))
+    np.testing.assert_allclose(doubted_m2, [[0.3**2], expected[1]])
+    nothing = np.full((1, 2, 1), np.nan), np.full((1, 2), np.nan), np.array([False])
+    unlifted = most_doubt(*nothing, np.array([0.1]))
     assert np.isinf(unlifted).all()

@@ -3,12 +3,13 @@ import pytest
 
 from langpose_rt.fusion.camera_array import CameraArray
 from langpose_rt.fusion.detections import Detections
-from langpose_rt.fusion.people import People
+from langpose_rt.fusion.people import USUAL_LIFT_SIGMA_M, People
 from langpose_rt.fusion.triangulation import Equations, PositionPrior, Triangulated, estimate
 from langpose_rt.fusion.view_set import (
     ViewSet,
     depth_prior,
     learn_depth,
+    learn_lifts,
     learn_noise,
     view_set,
 )
@@ -114,3 +115,22 @@ def test_the_distances_of_a_lift_are_learnt_while_others_see_the_person_too() ->
         views = views_of(people, detections, [0, 1, 2, 3])
         learn_depth(people, views, fuse(people, views), LAYOUT, 0.02)
     np.testing.assert_allclose(people.depth_ratio[0], 0.8, rtol=0.01)
+
+
+@pytest.mark.parametrize("off_m", [0.05, 0.15])
+def test_how_far_lifts_are_off_is_learnt_where_others_see_the_joints(off_m: float) -> None:
+    rng, people = np.random.default_rng(0), somebody()
+    for _ in range(300):
+        detections = lifted(detections_of(CAMERAS, [body()], [[0], [0], [0], [0]]), 1.0)
+        detections.lifts.pose[:] += rng.normal(0, off_m, detections.lifts.pose.shape)
+        views = views_of(people, detections, [0, 1, 2, 3])
+        learn_lifts(people, views, fuse(people, views), LAYOUT, 0.02)
+    assert people.lift_sigma_m[0] == pytest.approx(off_m, rel=0.2)
+
+
+def test_nothing_is_learnt_of_lifts_that_no_other_camera_can_judge() -> None:
+    people = somebody()
+    detections = lifted(detections_of(CAMERAS, [body()], [[0], [], [], []]), 1.4)
+    views = views_of(people, detections, [0, -1, -1, -1])
+    learn_lifts(people, views, fuse(people, views), LAYOUT, 1.0)
+    assert people.lift_sigma_m[0] == USUAL_LIFT_SIGMA_M
