@@ -34,6 +34,9 @@ def _lifts(
     ids = np.full((len(frames), people), -1)
     for index, frame in enumerate(frames):
         keypoints[index, frame.who], ids[index, frame.who] = frame.keypoints, frame.who
+    # a server refuses a camera most of whose keypoints lie outside of its picture
+    outside = (keypoints[..., :2] < 0) | (keypoints[..., :2] > SIZE_PX)
+    keypoints[outside.any(-1)] = 0.0
     clip = Clip(
         keypoints=keypoints,
         skeleton=SKELETONS["h36m17"],
