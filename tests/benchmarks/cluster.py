@@ -1,5 +1,8 @@
 """A cluster beside one server: added latency; what killed, frozen, new and drained lifters cost.
 
+Between the two stands the same server behind ZeroMQ's own proxy, one each way: what two more
+processes on the way cost where nothing is done in them.
+
 python -m tests.benchmarks.cluster --lifters 3 --rigs 6 --rate-hz 20 --seconds 10
 """
 
@@ -28,6 +31,15 @@ from tests.peers import LOCAL, WAIT_S
 SETTLE_S = 2.0
 PATIENT = ("--max-wait-ms", "2000")
 """On a busy machine frames are late, and few are to be lost for that: they hide the others."""
+
+PROXIES = (
+    "import sys, threading, zmq; c = zmq.Context()\n"
+    "rigs, frames, poses, people = (c.socket(k) for k in (zmq.XSUB, zmq.XPUB) * 2)\n"
+    "print(*(s.bind_to_random_port('tcp://127.0.0.1') for s in (rigs, people)), flush=True)\n"
+    "for s, port in zip((frames, poses), sys.argv[1:]): s.connect(f'tcp://127.0.0.1:{port}')\n"
+    "threading.Thread(target=zmq.proxy, args=(poses, people), daemon=True).start()\n"
+    "zmq.proxy(rigs, frames)"
+)
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -70,6 +82,16 @@ def running_cluster(
             yield front.pid, ports, control
         front.send_signal(signal.SIGTERM)
         front.wait(20)
+
+
+@contextmanager
+def proxied(port: int, poses: int) -> Iterator[tuple[int, int, int]]:
+    """A server behind two bare proxies: their process and ports."""
+    words = [sys.executable, "-c", PROXIES, str(port), str(poses)]
+    with process(words, stdout=subprocess.PIPE, text=True) as started:
+        into, out = map(int, started.stdout.readline().split())
+        yield started.pid, into, out
+        started.stdout.close()
 
 
 def measured(
@@ -166,6 +188,7 @@ def main() -> None:
     print(f"load average {os.getloadavg()}")
     with (
         child_server([*PATIENT]) as server,
+        proxied(*(int(server.announcement[name]) for name in ("port", "output_port"))) as bare,
         running_cluster(arguments.lifters, PATIENT) as (front, ports, control),
     ):
         for turn in range(arguments.turns):
@@ -173,13 +196,15 @@ def main() -> None:
             where = server.announcement
             for name, port, poses, pid in (
                 ("one server", int(where["port"]), int(where["output_port"]), server.pid),
+                ("behind bare proxies", bare[1], bare[2], bare[0]),
                 ("cluster", ports["port"], ports["output_port"], front),
             ):
                 delays, used_us = measured(port, poses, arguments, pid)
                 p50, p99 = np.quantile(delays, (0.5, 0.99))
-                what = "of the front " if name == "cluster" else "of the server"
+                whose = {"one server": "server", "cluster": "front"}.get(name, "proxies")
                 print(
-                    f"  {name}: p50 {p50:.2f} ms, p99 {p99:.2f} ms, {used_us:.0f} us {what} a frame"
+                    f"  {name}: p50 {p50:.2f} ms, p99 {p99:.2f} ms, "
+                    f"{used_us:.0f} us of the {whose} a frame"
                 )
         disturbances(ports, control, front, arguments)
     print(f"load average {os.getloadavg()}")
