@@ -59,7 +59,8 @@ class RoutingTable:
 
     Attributes:
         counts: Totals by name: frames, poses, old_epoch (answers not passed on), foreign,
-            hand_overs, failovers, unrouted (frames that wait as there is no lifter).
+            hand_overs, failovers, unrouted (frames that wait as there is no lifter), overflowed
+            (frames that waited until newer ones took their place: lost).
     """
 
     def __init__(self, groups: Groups | None = None, *, unix_ns: int = 0) -> None:
@@ -70,7 +71,7 @@ class RoutingTable:
         self._lifters: dict[str, bool] = {}
         self._names: dict[int, str] = {}
         self._last_epoch = 0
-        names = ("frames", "poses", "old_epoch", "foreign", "hand_overs", "failovers", "unrouted")
+        names = "frames poses old_epoch foreign hand_overs failovers unrouted overflowed".split()
         self.counts: Counter[str] = Counter(dict.fromkeys(names, 0))
 
     @property
@@ -132,7 +133,10 @@ class RoutingTable:
         self.counts["frames"] += 1
         if route.owner is None and not route.in_transit:
             self.counts["unrouted"] += 1
-        return route.frame(number, parts, now_ns)
+        before = route.overflowed
+        sends = route.frame(number, parts, now_ns)
+        self.counts["overflowed"] += route.overflowed - before
+        return sends
 
     def answer(self, parts: list[bytes], now_ns: int) -> tuple[bool, list[Send]]:
         """Take a pose message of a lifter.

@@ -104,12 +104,13 @@ class StreamRoute:
         epoch: Number of the assignment to it.
         window: Frames that the model sees.
         heard_ns: When a frame last came.
+        overflowed: Frames that no lifter was sent before newer ones took their place.
     """
 
     def __init__(self, topic: bytes, group: str, now_ns: int) -> None:
         self.topic, self.group, self.heard_ns = topic, group, now_ns
         self.owner: str | None = None
-        self.epoch, self.window = 0, 32
+        self.epoch, self.window, self.overflowed = 0, 32, 0
         self._via = b""
         self._successor: _Replay | None = None
         self._behind: _Replay | None = None  # of the owner, until it has caught up
@@ -170,6 +171,8 @@ class StreamRoute:
             self._behind = None
             if self._successor is not None:
                 self.assign(self._successor.lifter, self._successor.epoch)
+        if len(self._frames) == FRAMES_KEPT and not self._was_sent(self._frames[0]):
+            self.overflowed += 1
         self._frames.append(_KeptFrame(self._index, number.seq, parts))
         self._index += 1
         if self.replaying:
@@ -252,6 +255,15 @@ class StreamRoute:
         if owner is None or self._behind is not None or withheld:
             return []
         return [Send(owner, [parts[0], with_via(parts[1], self._via), *parts[2:]])]
+
+    def _was_sent(self, frame: _KeptFrame) -> bool:
+        """Return whether a lifter has a frame, which answers it then or counts it as lost."""
+        successor, behind = self._successor, self._behind
+        if frame.seq <= self._answered or (successor is not None and frame.index < successor.index):
+            return True
+        withheld = None if successor is None else successor.withheld
+        unsent = behind.index if behind is not None else self._index
+        return self.owner is not None and frame.index < min(unsent, withheld or unsent)
 
     def _kept(self, seq: int) -> _KeptFrame | None:
         return next((frame for frame in self._frames if frame.seq == seq), None)

@@ -8,7 +8,7 @@ import pytest
 from langpose_rt.cluster import routing
 from langpose_rt.cluster.ownership import Groups, owner_of
 from langpose_rt.cluster.routing import FORGET_NS, RoutingTable
-from langpose_rt.cluster.stream_route import Send, StreamRoute
+from langpose_rt.cluster.stream_route import FRAMES_KEPT, Send, StreamRoute
 from langpose_rt.errors import MessageError
 from langpose_rt.protocol.poses import Source, encode_pose
 from tests.fakes import MS, keypoint_parts, person_px
@@ -138,6 +138,13 @@ def test_frames_wait_for_the_first_lifter() -> None:
     stage.deliver(stage.table.add("a", EPOCHS["a"], stage.now_ns))
     stage.frames(5, 7, ["rig0"])
     assert stage.heard == [("rig0", seq) for seq in range(7)]
+    assert stage.table.counts["overflowed"] == 0
+
+
+def test_frames_that_wait_longer_than_they_are_kept_are_counted() -> None:
+    stage = Stage()
+    stage.frames(0, FRAMES_KEPT + 5, ["rig0", "rig1"])
+    assert stage.table.counts["overflowed"] == 10
 
 
 def test_the_rigs_of_a_volume_move_together() -> None:

@@ -258,3 +258,36 @@ def test_memory_of_a_stream_is_bounded() -> None:
     for seq in range(2 * FRAMES_KEPT):
         stage.frame(seq)
     assert len(stage.route._frames) == FRAMES_KEPT
+
+
+def test_frames_that_no_lifter_was_sent_before_they_were_forgotten_are_counted() -> None:
+    stage = Stage()
+    for seq in range(2 * FRAMES_KEPT):
+        stage.frame(seq)
+    assert stage.route.overflowed == 0, "the owner has them all"
+    stage.route.lost("a")
+    for seq in range(2 * FRAMES_KEPT, 4 * FRAMES_KEPT):
+        stage.frame(seq)
+    assert stage.route.overflowed == 2 * FRAMES_KEPT, "what it left without an answer too"
+    stage.send(stage.route.hand_over("b", 2, 0))
+    sent = len(stage.waiting["b"])
+    assert sent == IN_FLIGHT
+    for seq in range(4 * FRAMES_KEPT, 5 * FRAMES_KEPT):
+        stage.frame(seq)
+    assert stage.route.overflowed == 3 * FRAMES_KEPT - sent
+    stage.answers("b")
+    assert stage.route.overflowed == 3 * FRAMES_KEPT - sent
+
+
+def test_frames_that_were_answered_or_wait_at_a_successor_have_not_overflowed() -> None:
+    stage = Stage()
+    for seq in range(FRAMES_KEPT):
+        stage.frame(seq)
+        stage.answers("a")
+    stage.send(stage.route.hand_over("b", 2, 0))
+    for seq in range(FRAMES_KEPT, 3 * FRAMES_KEPT):
+        stage.frame(seq)
+        stage.answers("b")
+        stage.answers("a")
+    assert stage.heard == list(range(3 * FRAMES_KEPT))
+    assert stage.route.overflowed == 0
