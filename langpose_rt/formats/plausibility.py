@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int, UInt32
 
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.geometry.skeleton import BONES, SKELETONS, Skeleton, bone_lengths, to_h36m17
@@ -59,6 +59,10 @@ _UPWARDS = 0.6
 _BONE_STARTS, _BONE_ENDS = np.array(BONES).T
 _FEWEST_BONES = 10
 _SAME_SIZE = {17: ("coco17", "h36m17"), 25: ("body25", "body25b")}
+
+_LEAST_SHARED = 0.4
+"""Share of poses that rest on two cameras: 0.68 and more in pairs of the bundled cameras, 0.29 and
+less with exchanged names or another unit."""
 
 _TRUNK_M = (0.2, 1.2)
 _TRUTH_UNITS = {"millimetres": 1000.0, "centimetres": 100.0, "inches": 39.37}
@@ -372,6 +376,32 @@ def truth_finding(pose3d: Float[np.ndarray, "frame 17 3"], counted: np.ndarray) 
         return None
     detail = f'the trunk of "pose3d" is {trunk:.3g} long{_truth_unit(trunk)}; expected metres'
     return Finding("truth_unit", detail, impossible=True)
+
+
+def agreement_finding(
+    views: UInt32[np.ndarray, "frame person joint"], ids: Int[np.ndarray, "frame person"]
+) -> Finding | None:
+    """Check that fused poses rest on more than one camera where several see people.
+
+    Args:
+        views: Bit mask of the cameras that a joint rests on.
+        ids: Ids of the people, -1 for nobody.
+    """
+    seen = (ids >= 0) & _several(np.bitwise_or.reduce(views, axis=(1, 2)))[:, None]
+    shared = _several(views).any(-1)
+    if not seen.any() or (share := float(shared[seen].mean())) >= _LEAST_SHARED:
+        return None
+    detail = (
+        f"{share:.0%} of the poses rest on more than one camera; if the cameras see the same "
+        "people, their calibration is of other cameras, mirrored or in another unit, their names "
+        "are exchanged, or their clocks are apart"
+    )
+    return Finding("no_agreement", detail, impossible=False)
+
+
+def _several(mask: UInt32[np.ndarray, "*batch"]) -> Bool[np.ndarray, "*batch"]:
+    """Return True where more than one bit is set."""
+    return (mask & (mask - np.uint32(1))) > 0
 
 
 def _truth_unit(trunk: float) -> str:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from langpose_rt.formats.clip import DEMO_CLIP
 from langpose_rt.formats.plausibility import (
     Finding,
+    agreement_finding,
     clock_finding,
     clock_speed_finding,
     format_finding,
@@ -188,3 +189,12 @@ def test_truth_in_another_unit_is_named(scale: float, words: str) -> None:
     clip = REAL[0]
     assert clip.pose3d is not None
     assert words in impossible(truth_finding(clip.pose3d * scale, clip.counted))
+
+
+def test_cameras_that_see_people_and_share_none_are_told() -> None:
+    ids = np.array([[0, 1], [0, 1], [0, -1]])
+    apart = np.array([[[1, 1], [2, 0]], [[1, 1], [2, 2]], [[1, 1], [0, 0]]], np.uint32)
+    assert "0% of the poses" in odd(agreement_finding(apart, ids))
+    together = np.array([[[3, 1], [0, 0]], [[3, 1], [2, 0]], [[1, 1], [0, 0]]], np.uint32)
+    assert agreement_finding(together, ids) is None
+    assert agreement_finding(np.full((3, 2, 2), 4, np.uint32), ids) is None, "one camera sees them"
