@@ -193,8 +193,20 @@ def image_finding(
     share = (outside & sure).sum() / sure.sum()
     if share <= _SURE_OUTSIDE_SHARE:
         return None
-    detail = f"{share:.0%} of the keypoints are outside the image; {given}; were they found in it?"
-    return Finding("outside", detail, impossible=False)
+    return Finding("outside", _outside(xy[outside & sure], share, given), impossible=False)
+
+
+def _outside(stray: Float[np.ndarray, "joint 2"], share: float, given: str) -> str:
+    """Say how many keypoints are outside, and whether most are one place that marks a missing one.
+
+    A single one marks it if x and y are equal, as in -1, -1.
+    """
+    found = f"{share:.0%} of the keypoints are outside the image"
+    places, times = np.unique(stray, axis=0, return_counts=True)
+    x, y = places[times.argmax()].tolist()
+    if times.max() > times.sum() / 2 and (times.max() > 1 or x == y):
+        return f"{found}, most at {x:g}, {y:g}; a joint that is missing has the score 0"
+    return f"{found}; {given}; were they found in it?"
 
 
 def posture_finding(joints: Float[np.ndarray, "person 17 3"]) -> Finding | None:

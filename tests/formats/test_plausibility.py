@@ -116,6 +116,18 @@ def test_the_size_of_another_video_is_named() -> None:
     assert "look like those of an image of 480 x 640" in odd(image_finding(small, SIZE))
 
 
+def test_a_mark_for_missing_joints_that_has_a_score_is_named() -> None:
+    clip = REAL[0]
+    keypoints = clip.keypoints.copy()
+    keypoints[..., :2, :] = (-1, -1, 0.9)
+    said = odd(image_finding(keypoints, clip.size))
+    assert "outside the image, most at -1, -1; a joint that is missing has the score 0" in said
+    first = keypoints[:1, :, 1:]
+    assert "most at -1, -1" in odd(image_finding(first, clip.size)), "of one frame"
+    keypoints[..., :2, 2] = 0
+    assert image_finding(keypoints, clip.size) is None
+
+
 def test_nobody_contradicts_nothing() -> None:
     nobody = np.zeros((200, 1, 25, 3))
     assert image_finding(nobody, SIZE) is None
