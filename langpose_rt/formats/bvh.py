@@ -3,6 +3,8 @@
     axes    y up, level where gravity is known, else as a level camera would be; a person facing the
             camera faces +z, with +x to their left. Blender's defaults (forward -Z, up Y) then make
             z up and the person face -y
+    origin  the camera, so that people stand below 0 where it is higher than their feet; the
+            world's for poses in world axes, and the floor of a calibration is at 0
     units   cm (import into Blender with a scale of 0.01)
     bones   of fixed length: the median of each over the recording
     rest    a T-pose; joints start where the bone starts, and the zero-length joints (LowerBack,

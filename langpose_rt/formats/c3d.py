@@ -2,6 +2,7 @@
 
 axes      z up (POINT:X_SCREEN +X, POINT:Y_SCREEN +Z), level where gravity is known, else as a level
           camera would be; a person facing the camera faces +x
+origin    the camera, or the world's for poses in world axes
 units     mm, in POINT:UNITS
 points    the 17 joint centres by their Human3.6M names
 residual  -1 where the person is missing, else 0; readers disagree on where other values are stored

@@ -31,7 +31,7 @@ from jaxtyping import Float
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.bounded_file import MAX_FRAME_BYTES, read_bounded
-from langpose_rt.formats.plausibility import lens_finding
+from langpose_rt.formats.plausibility import FARTHEST_M, lens_finding
 from langpose_rt.geometry.camera import Camera, Intrinsics
 from langpose_rt.geometry.level_axes import UP_AXES
 
@@ -50,9 +50,6 @@ UP = UP_AXES
 
 OFFSET_KEY = "offset_ms_"
 """Keys of `[metadata]`, before a camera's name: what its clock shows too much, milliseconds."""
-
-FARTHEST_M = 100.0
-"""Positions farther from the origin of the world are in millimetres, or unusable."""
 
 _MM_PER_M = 1000.0
 _NEAREST_MM = 10.0

@@ -6,10 +6,12 @@ ones are used and reported once.
 """
 
 import math
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int, UInt32
 
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.geometry.skeleton import BONES, SKELETONS, Skeleton, bone_lengths, to_h36m17
@@ -42,6 +44,12 @@ _ASPECT_WITHIN = 0.02
 _FOCAL_PER_SIZE = (0.15, 30.0)
 """Focal length over the long side of the image: from 147 to 2 degrees."""
 
+FARTHEST_M = 100.0
+"""Positions farther from the origin of the world are in millimetres, or unusable."""
+
+_OF_AN_AXIS, _OFF_ALL_AXES = 0.985, 0.94
+"""Cosines of 10 and 20 degrees: from gravity to the nearest axis of a world that is level."""
+
 _CENTRE_WITHIN = 0.15
 """Principal point from the middle of the image, over the image: 2 to 5 % by manufacture."""
 
@@ -53,12 +61,24 @@ FORMAT_FRAMES = 30
 _FORMAT_MARGIN = 1.25
 _FEW_FRAMES = 5
 _FORMAT_MARGIN_OF_FEW = 1.4
-_THORAX = 8
+_THORAX, _LEFT_SHOULDER, _RIGHT_SHOULDER = 8, 11, 14
 _DOWNWARDS_SHARE = 0.5
 _UPWARDS = 0.6
+_LOOKS_UP = 0.87
+"""Sine of the pitch from which a camera cannot look up: 60 degrees."""
+
+_LARGEST_THOUSANDTH = 1024
+_FEWEST_WHOLE = 100
+_ASPECT_STRETCHES = 1.25
+_SHOULDERS_PER_TRUNK = (0.5, 0.9)
+"""Width of the shoulders over the length of the trunk, of people who turn in front of a camera."""
 _BONE_STARTS, _BONE_ENDS = np.array(BONES).T
 _FEWEST_BONES = 10
 _SAME_SIZE = {17: ("coco17", "h36m17"), 25: ("body25", "body25b")}
+
+_LEAST_SHARED = 0.4
+"""Share of poses that rest on two cameras: 0.68 and more in pairs of the bundled cameras, 0.29 and
+less with exchanged names or another unit."""
 
 _TRUNK_M = (0.2, 1.2)
 _TRUTH_UNITS = {"millimetres": 1000.0, "centimetres": 100.0, "inches": 39.37}
@@ -173,8 +193,20 @@ def image_finding(
     share = (outside & sure).sum() / sure.sum()
     if share <= _SURE_OUTSIDE_SHARE:
         return None
-    detail = f"{share:.0%} of the keypoints are outside the image; {given}; were they found in it?"
-    return Finding("outside", detail, impossible=False)
+    return Finding("outside", _outside(xy[outside & sure], share, given), impossible=False)
+
+
+def _outside(stray: Float[np.ndarray, "joint 2"], share: float, given: str) -> str:
+    """Say how many keypoints are outside, and whether most are one place that marks a missing one.
+
+    A single one marks it if x and y are equal, as in -1, -1.
+    """
+    found = f"{share:.0%} of the keypoints are outside the image"
+    places, times = np.unique(stray, axis=0, return_counts=True)
+    x, y = places[times.argmax()].tolist()
+    if times.max() > times.sum() / 2 and (times.max() > 1 or x == y):
+        return f"{found}, most at {x:g}, {y:g}; a joint that is missing has the score 0"
+    return f"{found}; {given}; were they found in it?"
 
 
 def posture_finding(joints: Float[np.ndarray, "person 17 3"]) -> Finding | None:
@@ -198,12 +230,20 @@ def posture_finding(joints: Float[np.ndarray, "person 17 3"]) -> Finding | None:
 def gravity_finding(
     down: Float[np.ndarray, "3"], joints: Float[np.ndarray, "person 17 3"]
 ) -> Finding | None:
-    """Check that gravity does not point from people's hips to their shoulders.
+    """Check that gravity does not point from people's hips to their shoulders, nor out of the lens.
 
     Args:
-        down: Unit vector that is said to point down, camera axes: x right, y down.
+        down: Unit vector that is said to point down, camera axes: x right, y down, z forward.
         joints: The 17 joints, x, y in pixels and score.
     """
+    if down[2] < -_LOOKS_UP:
+        x, y, z = down.tolist()
+        detail = (
+            f"gravity {x:.2f}, {y:.2f}, {z:.2f} has the camera look up by "
+            f"{math.degrees(math.asin(min(-z, 1))):.0f} degrees; it is the way down in the axes of "
+            "the camera, x right, y down, z forward, and not in those of a world"
+        )
+        return Finding("gravity_up", detail, impossible=False)
     hip, thorax = joints[:, 0], joints[:, _THORAX]
     trunk = (thorax - hip)[(hip[:, 2] > 0) & (thorax[:, 2] > 0), :2]
     lengths = np.linalg.norm(trunk, axis=-1)
@@ -218,6 +258,81 @@ def gravity_finding(
         "y down, z forward; an accelerometer at rest measures the way up"
     )
     return Finding("gravity_up", detail, impossible=False)
+
+
+def place_finding(
+    T_world_camera: Sequence[float], gravity: tuple[float, float, float] | None
+) -> Finding | None:
+    """Check the place of a camera for its unit, and its direction against gravity.
+
+    Args:
+        T_world_camera: 4 x 4 in row order, nominally from camera to world in metres.
+        gravity: The way down in camera axes, of unit length; None if it is not known.
+    """
+    T = T_world_camera
+    far = math.hypot(T[3], T[7], T[11])
+    if far > FARTHEST_M:
+        detail = (
+            f"T_wc puts the camera {far:.0f} m from the origin of the world; expected metres"
+            f"{', and these look like millimetres' if far <= FARTHEST_M * 1000 else ''}"
+        )
+        return Finding("far_camera", detail, impossible=False)
+    if gravity is None:
+        return None
+    rows, columns = (T[0:3], T[4:7], T[8:11]), (T[0:9:4], T[1:10:4], T[2:11:4])
+    of_axis, of_axis_turned = (
+        max(abs(sum(map(operator.mul, axis, gravity))) for axis in axes) for axes in (rows, columns)
+    )
+    if of_axis > _OFF_ALL_AXES or of_axis_turned < _OF_AN_AXIS:
+        return None
+    detail = (
+        "gravity is along no axis of the world by T_wc, and along one by its inverse; expected "
+        "camera to world: the last column is where the camera is"
+    )
+    return Finding("inverse_camera", detail, impossible=False)
+
+
+def thousandths_finding(
+    keypoints: Float[np.ndarray, "person joint 3"],
+    joints: Float[np.ndarray, "person 17 3"],
+    size: tuple[int, int],
+) -> Finding | None:
+    """Detect thousandths of the image that were sent as pixels, by what they do to bodies.
+
+    Vision-language models answer in whole numbers from 0 to 1000, whatever the image. In an image
+    that is larger, and wider or higher, these are within it, and people too narrow or too wide.
+
+    Args:
+        keypoints: x, y in pixels and score; a missing joint has no score.
+        joints: The 17 joints of the same people, x, y in pixels and score.
+        size: Width and height of the image, pixels.
+    """
+    width, height = size
+    wider = width / height
+    if min(size) <= _LARGEST_THOUSANDTH or max(wider, 1 / wider) < _ASPECT_STRETCHES:
+        return None
+    xy = keypoints[..., :2]
+    largest = xy.max(initial=0)
+    if largest > _LARGEST_THOUSANDTH or (xy % 1).any():
+        return None
+    if np.count_nonzero(keypoints[..., 2]) < _FEWEST_WHOLE:
+        return None
+    parts = joints[:, [_LEFT_SHOULDER, _RIGHT_SHOULDER, _THORAX, 0]]
+    parts = parts[(parts[..., 2] > 0).all(-1), :, :2]
+    if not len(parts):
+        return None
+    across = abs(parts[:, 0] - parts[:, 1])[:, 0]
+    along = np.maximum(abs(parts[:, 2] - parts[:, 3])[:, 1], 1)
+    widest = float(np.sort(across / along)[int(_REACH_SHARE * (len(parts) - 1))])
+    least, most = _SHOULDERS_PER_TRUNK
+    if not (widest < least < widest * wider if wider > 1 else widest > most > widest * wider):
+        return None
+    detail = (
+        f"keypoints are whole numbers up to {largest:.0f} in an image of {width} x {height}, and "
+        f"people are too {'narrow' if wider > 1 else 'wide'}; if they are thousandths of the "
+        "image, as vision-language models give, divide by 1000 and send the unit norm"
+    )
+    return Finding("thousandths", detail, impossible=False)
 
 
 def _size_of(reach: Float[np.ndarray, "2"], upright: bool) -> str:
@@ -372,6 +487,32 @@ def truth_finding(pose3d: Float[np.ndarray, "frame 17 3"], counted: np.ndarray) 
         return None
     detail = f'the trunk of "pose3d" is {trunk:.3g} long{_truth_unit(trunk)}; expected metres'
     return Finding("truth_unit", detail, impossible=True)
+
+
+def agreement_finding(
+    views: UInt32[np.ndarray, "frame person joint"], ids: Int[np.ndarray, "frame person"]
+) -> Finding | None:
+    """Check that fused poses rest on more than one camera where several see people.
+
+    Args:
+        views: Bit mask of the cameras that a joint rests on.
+        ids: Ids of the people, -1 for nobody.
+    """
+    seen = (ids >= 0) & _several(np.bitwise_or.reduce(views, axis=(1, 2)))[:, None]
+    share = (seen & _several(views).any(-1)).sum() / max(seen.sum(), 1)
+    if not seen.any() or share >= _LEAST_SHARED:
+        return None
+    detail = (
+        f"{share:.0%} of the poses rest on more than one camera; if the cameras see the same "
+        "people, their calibration is of other cameras, mirrored or in another unit, their names "
+        "are exchanged, or their clocks are apart"
+    )
+    return Finding("no_agreement", detail, impossible=False)
+
+
+def _several(mask: UInt32[np.ndarray, "*batch"]) -> Bool[np.ndarray, "*batch"]:
+    """Return True where more than one bit is set."""
+    return (mask & (mask - np.uint32(1))) > 0
 
 
 def _truth_unit(trunk: float) -> str:

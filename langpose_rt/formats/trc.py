@@ -2,6 +2,7 @@
 
     axes    OpenSim's: y up, level where gravity is known, else as a level camera would be; a person
             facing the camera faces +x, with +z to their right
+    origin  the camera, or the world's for poses in world axes
     units   mm, in the header
     missing empty cells
     rate    fixed; the time column counts from the beginning of the recording

@@ -22,7 +22,9 @@ from langpose_rt.formats.plausibility import (
     guess_finding,
     image_finding,
     lens_finding,
+    place_finding,
     posture_finding,
+    thousandths_finding,
 )
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.geometry.skeleton import SKELETONS, to_h36m17
@@ -92,6 +94,7 @@ class StreamPlausibility:
         if message.cam is not self._cam:
             self._cam = message.cam
             self._lens(message)
+            self._place(message)
         if message.format_guessed and len(message.keypoints) and not self._seen:
             self._note(guess_finding(SKELETONS[message.skeleton], "send the fmt"))
         if found is None and len(message.keypoints):
@@ -196,6 +199,14 @@ class StreamPlausibility:
         if found is not None:
             self._note(Finding(found.reason, found.detail, impossible=False))
 
+    def _place(self, message: KeypointMessage) -> None:
+        """Note a place in the world that is in another unit, or the inverse of one."""
+        if message.cam is None or message.cam.T_wc is None:
+            return
+        found = place_finding(message.cam.T_wc, message.cam.gravity)
+        if found is not None:
+            self._note(found)
+
     def _keypoints(
         self, people: Float32[np.ndarray, "person joint 3"], clipped: int
     ) -> Finding | None:
@@ -249,7 +260,7 @@ class StreamPlausibility:
         posture = posture_finding(joints)
         if posture is None and down is not None:
             posture = gravity_finding(np.array(down), joints)
-        for odd in (found, posture):
+        for odd in (found, posture, thousandths_finding(keypoints, joints, size)):
             if odd is not None:
                 self._note(odd)
         return None

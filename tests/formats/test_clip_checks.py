@@ -78,3 +78,10 @@ def test_a_lens_that_nobody_gave_is_a_note() -> None:
     assert "is assumed to see 60 degrees" in (assumed_lens_note(unknown, None) or "")
     assert assumed_lens_note(unknown, 50.0) is None
     assert assumed_lens_note(CLIP, None) is None
+
+
+def test_thousandths_of_the_image_are_a_note() -> None:
+    keypoints = CLIP.keypoints.copy()
+    keypoints[..., :2] = np.round(keypoints[..., :2] * np.float32(1000) / CLIP.size)
+    (note,) = checked_clip(replace(CLIP, keypoints=keypoints), "clip").notes
+    assert "divide by 1000 and send the unit norm" in note

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from langpose_rt.formats.clip import DEMO_CLIP
 from langpose_rt.formats.plausibility import (
     Finding,
+    agreement_finding,
     clock_finding,
     clock_speed_finding,
     format_finding,
@@ -18,7 +19,9 @@ from langpose_rt.formats.plausibility import (
     gravity_finding,
     image_finding,
     lens_finding,
+    place_finding,
     size_finding,
+    thousandths_finding,
     truth_finding,
 )
 from langpose_rt.formats.readers import read_clip
@@ -52,6 +55,8 @@ def test_real_clips_are_believed(clip) -> None:  # type: ignore[no-untyped-def]
     assert clock_finding(clip.t_ns) is None
     assert image_finding(clip.keypoints, clip.size) is None
     assert of_format(clip.keypoints, clip.skeleton.name) is None
+    joints = to_h36m17(clip.keypoints[clip.present], clip.skeleton)
+    assert thousandths_finding(clip.keypoints[clip.present], joints, clip.size) is None
     assert lens_finding(clip.intrinsics) is None
     assert truth_finding(clip.pose3d, clip.counted) is None
 
@@ -109,6 +114,18 @@ def test_the_size_of_another_video_is_named() -> None:
     assert "but the image is said to be 240 x 160; they look like those of an image of" in detail
     small = REAL[0].keypoints * np.array([0.2, 0.2, 1], np.float32)
     assert "look like those of an image of 480 x 640" in odd(image_finding(small, SIZE))
+
+
+def test_a_mark_for_missing_joints_that_has_a_score_is_named() -> None:
+    clip = REAL[0]
+    keypoints = clip.keypoints.copy()
+    keypoints[..., :2, :] = (-1, -1, 0.9)
+    said = odd(image_finding(keypoints, clip.size))
+    assert "outside the image, most at -1, -1; a joint that is missing has the score 0" in said
+    first = keypoints[:1, :, 1:]
+    assert "most at -1, -1" in odd(image_finding(first, clip.size)), "of one frame"
+    keypoints[..., :2, 2] = 0
+    assert image_finding(keypoints, clip.size) is None
 
 
 def test_nobody_contradicts_nothing() -> None:
@@ -179,6 +196,63 @@ def test_gravity_that_points_to_the_heads_is_odd(clip) -> None:  # type: ignore[
     assert gravity_finding(np.array((0.0, -1.0, 0.0)), joints * 0) is None
 
 
+@pytest.mark.parametrize("clip", REAL, ids=["demo", "cam04"])
+def test_gravity_of_a_world_has_the_camera_look_up_and_is_odd(clip) -> None:  # type: ignore[no-untyped-def]
+    joints = to_h36m17(clip.keypoints[clip.present], clip.skeleton)
+    of_world = np.array((0.0, 0.0, -1.0))
+    assert "look up by 90 degrees" in odd(gravity_finding(of_world, joints))
+    assert gravity_finding(np.array((0.0, 0.6, -0.8)), joints) is None, "from the floor"
+
+
+def test_the_place_of_a_camera_is_in_metres_and_from_camera_to_world() -> None:
+    pitch, heading = np.radians(20), np.radians(35)
+    forward = np.array((np.cos(heading) * np.cos(pitch), np.sin(heading) * np.cos(pitch),
+                        -np.sin(pitch)))  # fmt: skip
+    right = np.array((np.sin(heading), -np.cos(heading), 0.0))
+    T = np.eye(4)
+    T[:3, :3] = np.stack((right, np.cross(forward, right), forward), axis=1)
+    T[:3, 3] = (3.0, -1.0, 1.5)
+    down = tuple((T[:3, :3].T @ (0.0, 0.0, -1.0)).tolist())
+    assert place_finding(T.ravel().tolist(), down) is None
+    assert place_finding(T.ravel().tolist(), None) is None
+    assert "camera to world" in odd(place_finding(np.linalg.inv(T).ravel().tolist(), down))
+    T[:3, 3] *= 1000
+    assert "these look like millimetres" in odd(place_finding(T.ravel().tolist(), None))
+
+
+LANDSCAPE, PORTRAIT = (1920, 1080), (1080, 1920)
+
+
+def in_image(clip, size: tuple[int, int]) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """Return the people of a clip as large as they can be in the middle of another image."""
+    scale = min(size[0] / clip.size[0], size[1] / clip.size[1])
+    shift = (np.array(size) - scale * np.array(clip.size)) / 2
+    people = clip.keypoints[clip.present].astype(np.float64)
+    people[..., :2] = (people[..., :2] * scale + shift) * (people[..., 2:] > 0)
+    return people
+
+
+@pytest.mark.parametrize("clip", REAL, ids=["demo", "cam04"])
+@pytest.mark.parametrize("size", [LANDSCAPE, PORTRAIT])
+@pytest.mark.parametrize("largest", [1000, 1024])
+def test_whole_thousandths_of_an_image_are_not_pixels(
+    clip, size: tuple[int, int], largest: int
+) -> None:  # type: ignore[no-untyped-def]
+    def told(people: np.ndarray) -> Finding | None:
+        people = people * (people[..., 2:] > 0)
+        return thousandths_finding(people, to_h36m17(people, clip.skeleton), size)
+
+    people = in_image(clip, size)
+    squeezed = people * (largest / size[0], largest / size[1], 1)
+    squeezed[..., :2] = np.round(squeezed[..., :2])
+    assert "send the unit norm" in odd(told(squeezed))
+    assert told(people) is None
+    people[..., :2] = np.round(people[..., :2])
+    assert told(people) is None, "whole pixels"
+    people[..., 0] = np.maximum(people[..., 0] - 600 * (size == LANDSCAPE), 1)
+    assert told(people) is None, "whole pixels on the left"
+
+
 @pytest.mark.parametrize(
     ("scale", "words"),
     [(1000, "millimetres"), (100, "centimetres"), (0, "in one place"), (np.nan, "no number"),
@@ -188,3 +262,12 @@ def test_truth_in_another_unit_is_named(scale: float, words: str) -> None:
     clip = REAL[0]
     assert clip.pose3d is not None
     assert words in impossible(truth_finding(clip.pose3d * scale, clip.counted))
+
+
+def test_cameras_that_see_people_and_share_none_are_told() -> None:
+    ids = np.array([[0, 1], [0, 1], [0, -1]])
+    apart = np.array([[[1, 1], [2, 0]], [[1, 1], [2, 2]], [[1, 1], [0, 0]]], np.uint32)
+    assert "0% of the poses" in odd(agreement_finding(apart, ids))
+    together = np.array([[[3, 1], [0, 0]], [[3, 1], [2, 0]], [[1, 1], [0, 0]]], np.uint32)
+    assert agreement_finding(together, ids) is None
+    assert agreement_finding(np.full((3, 2, 2), 4, np.uint32), ids) is None, "one camera sees them"

@@ -193,6 +193,34 @@ def test_gravity_that_points_up_is_reported_once() -> None:
     assert findings(down) == []
 
 
+def level_at(height_m: float) -> tuple[float, ...]:
+    """Return camera to world of a level camera, row by row."""
+    rows = ((1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, -1.0, 0.0, height_m))
+    return (*rows[0], *rows[1], *rows[2], 0.0, 0.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("cam", "told"),
+    [
+        (RigCamera(gravity=(0.0, 0.0, -1.0)), ["0 gravity_up"]),
+        (RigCamera(T_wc=level_at(height_m=1500.0)), ["0 far_camera"]),
+        (RigCamera(T_wc=level_at(height_m=1.5)), []),
+    ],
+    ids=["gravity of a world", "millimetres", "metres"],
+)
+def test_a_camera_in_other_axes_or_units_is_reported_once(cam: RigCamera, told: list[str]) -> None:
+    assert findings([replace(frame, cam=cam) for frame in FRAMES]) == told
+
+
+def test_thousandths_of_the_image_are_reported_within_eight_frames() -> None:
+    frames = []
+    for frame in FRAMES:
+        keypoints = frame.keypoints.copy()
+        keypoints[..., :2] = np.round(keypoints[..., :2] * np.float32(1000) / CLIP.size)
+        frames.append(replace(frame, keypoints=keypoints))
+    assert findings(frames) == ["7 thousandths"]
+
+
 @pytest.mark.parametrize(
     ("k", "reason"),
     [

@@ -149,9 +149,15 @@ def _lifted(arguments: argparse.Namespace) -> "tuple[PoseSequence, list[str]]":
 
 
 def _fused(arguments: argparse.Namespace) -> "tuple[PoseSequence, list[str]]":
+    from langpose_rt.formats.plausibility import agreement_finding
+
     fused, events, clips = fused_from_arguments(arguments, arguments.files)
     notes = [f"{name}: {note}" for name, clip in clips.items() for note in clip.notes]
-    return fused, notes + [event.detail for event in events]
+    notes += [event.detail for event in events]
+    apart = agreement_finding(fused.views, fused.ids)
+    if apart is not None and all(event.kind != apart.reason for event in events):
+        notes.append(apart.detail)
+    return fused, notes
 
 
 def fused_from_arguments(

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -282,6 +283,24 @@ def test_clips_of_several_cameras_become_people_in_world_axes(
     away = np.linalg.norm(last[None, :, :2] - truth[:, None, :2], axis=-1)
     assert (away.min(1) < 0.25).all(), "both people are where the published triangulation has them"
     assert run_here("convert", out, "-o", tmp_path / "a.bvh", "--person", 0).code == 0
+
+
+def halved(calibration: str) -> str:
+    def half(match: re.Match[str]) -> str:
+        return f"translation = [ {', '.join(str(float(x) / 2) for x in match[1].split(','))}]"
+
+    return re.sub(r"translation = \[(.*?)\]", half, calibration)
+
+
+@pytest.mark.parametrize(("changed", "told"), [(str, False), (halved, True)])
+def test_short_clips_of_cameras_that_do_not_agree_are_told(
+    trial: list[Path], tmp_path: Path, changed: Callable[[str], str], told: bool
+) -> None:
+    cameras, out = tmp_path / "calib.toml", tmp_path / "fused.npz"
+    cameras.write_text(changed(TRIAL.with_suffix(".toml").read_text()))
+    done = run_here("lift", "--cameras", cameras, "--fuse", *trial, "-o", out, "--json")
+    notes = " ".join(json.loads(done.out)["notes"])
+    assert ("of the poses rest on more than one camera" in notes) == told, notes
 
 
 def test_several_files_need_to_be_fused_and_fusing_needs_a_calibration(
