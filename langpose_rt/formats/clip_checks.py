@@ -9,17 +9,15 @@ from dataclasses import replace
 import numpy as np
 
 from langpose_rt.errors import ConfigError
+from langpose_rt.formats.camera_plausibility import gravity_finding, lens_finding, size_finding
 from langpose_rt.formats.clip import Clip
 from langpose_rt.formats.plausibility import (
     Finding,
     clock_finding,
     format_finding,
-    gravity_finding,
     guess_finding,
     image_finding,
-    lens_finding,
     posture_finding,
-    size_finding,
     thousandths_finding,
     truth_finding,
 )

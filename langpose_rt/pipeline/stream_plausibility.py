@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from langpose_rt.errors import MessageError
+from langpose_rt.formats.camera_plausibility import gravity_finding, lens_finding, place_finding
 from langpose_rt.formats.plausibility import (
     MIN_INTERVAL_NS,
     Finding,
@@ -18,11 +19,8 @@ from langpose_rt.formats.plausibility import (
     clock_speed_finding,
     format_finding,
     fractions_finding,
-    gravity_finding,
     guess_finding,
     image_finding,
-    lens_finding,
-    place_finding,
     posture_finding,
     thousandths_finding,
 )
