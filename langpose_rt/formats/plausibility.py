@@ -31,7 +31,9 @@ _OUTSIDE_SHARE = 0.5
 _REACH_SHARE = 0.98
 _SURE = 0.5
 _SURE_OUTSIDE_SHARE = 0.04
-_CORNER_SHARE = 0.45
+CORNER_SHARE = 0.45
+"""Keypoints that all lie within this share of width and height are of a smaller image."""
+
 _SIZES = (
     (640, 480), (848, 480), (1280, 720), (1280, 960), (1920, 1080), (2560, 1440), (2704, 1520),
     (3840, 2160), (4096, 2160), (5312, 2988), (7680, 4320),
@@ -166,7 +168,7 @@ def image_finding(
     looks = f"they look like those of {_size_of(reach, size[1] > size[0])}"
     if outside.mean() > _OUTSIDE_SHARE:
         return Finding("wrong_size", f"{reached}, but {given}; {looks}", impossible=True)
-    if (reach < _CORNER_SHARE * np.array(size)).all():
+    if (reach < CORNER_SHARE * np.array(size)).all():
         return Finding("small_size", f"{reached}, and {given}; {looks}", impossible=False)
     sure = scores >= _SURE * np.median(scores)  # guesses of joints that are cut off are unsure
     share = (outside & sure).sum() / sure.sum()

@@ -13,6 +13,7 @@ from jaxtyping import Float32
 from langpose_rt.errors import MessageError
 from langpose_rt.formats.camera_plausibility import gravity_finding, lens_finding, place_finding
 from langpose_rt.formats.plausibility import (
+    CORNER_SHARE,
     MIN_INTERVAL_NS,
     Finding,
     clock_finding,
@@ -45,6 +46,7 @@ _JUDGED_EVERY = 256
 _TURN = 19 * SAMPLED_EVERY
 """Frames between the judgements of one stream and the next: odd, so that 32 streams take turns."""
 _GUESSED_FRAMES = 5
+_SMALL_FRAMES = 5
 _SLOWER_BY = 20
 _NEAR_NS, _BURST_NS = 86_400_000_000_000, 1_000_000_000
 _LEAST_ELAPSED_NS = 1_000_000
@@ -119,6 +121,7 @@ class StreamPlausibility:
 
     def _begin_sample(self) -> None:
         self._sample: deque[Float32[np.ndarray, "joint 3"]] = deque(maxlen=_KEPT)
+        self._reach = np.zeros(2, np.float32)
         self._seen = self._unseen = 0
         self._rejected_for: Finding | None = None
 
@@ -223,6 +226,7 @@ class StreamPlausibility:
         if self._seen % every == 0:
             best = people[int(scores.sum(-1).argmax())] if len(people) > 1 else people[0]
             self._sample.append(best)
+            self._reach = np.maximum(self._reach, people[..., :2].max((0, 1)))
             beyond = settled and (best[:, :2].max(0) > size).any()
             if self._seen in _JUDGED_AT or self._seen % _JUDGED_EVERY == self._turn or beyond:
                 self._rejected_for = self._judge()
@@ -241,6 +245,14 @@ class StreamPlausibility:
             detail = f"{people}, {_EMPTY_FRAMES} times; expected scores above 0"
             self._note(Finding("no_keypoints", detail, impossible=False))
 
+    def _is_small(self) -> bool:
+        """Return whether nobody was ever seen far from the corner that the sampled people are in.
+
+        That takes a few frames: others may come.
+        """
+        corner = CORNER_SHARE * np.array(self._known_as[2])
+        return self._seen >= _SMALL_FRAMES and bool((self._reach < corner).all())
+
     def _judge(self) -> Finding | None:
         keypoints = np.stack(self._sample).astype(np.float64)
         _, name, size, guessed = self._known_as
@@ -248,6 +260,8 @@ class StreamPlausibility:
         found = image_finding(keypoints[:, None], size)
         if found is not None and found.impossible:
             return found
+        if found is not None and found.reason == "small_size" and not self._is_small():
+            found = None
         joints = to_h36m17(keypoints, skeleton)
         of_format = format_finding(keypoints, skeleton, joints, _GUESSED_FRAMES if guessed else 1)
         if of_format is not None and guessed:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langpose_rt.errors import MessageError
-from langpose_rt.formats.clip import DEMO_CLIP
+from langpose_rt.formats.clip import DEMO_CLIP, FUSION_DEMO
 from langpose_rt.formats.readers import read_clip
 from langpose_rt.geometry.skeleton import to_h36m17
 from langpose_rt.pipeline.offline import frames_of_clip
@@ -150,9 +150,9 @@ def test_a_stream_that_is_refused_is_served_once_it_is_right() -> None:
 
 
 @pytest.mark.parametrize(
-    ("factor", "reason"), [(0.3, "0 small_size"), (0.5, "0 small_size"), (3.0, "0 wrong_size")]
+    ("factor", "reason"), [(0.3, "4 small_size"), (0.5, "4 small_size"), (3.0, "0 wrong_size")]
 )
-def test_another_size_is_reported_with_the_first_frame(factor: float, reason: str) -> None:
+def test_another_size_is_reported_with_the_first_frames(factor: float, reason: str) -> None:
     assert findings([scaled(frame, factor) for frame in FRAMES]) == [reason]
 
 
@@ -281,6 +281,15 @@ def test_ticks_of_100_ns_are_named() -> None:
     reasons = refused([replace(frame, t_ns=NOW_NS // 100 + frame.t_ns // 100) for frame in FRAMES])
     assert reasons[:FEWEST_STEPS] == [""] * FEWEST_STEPS
     assert all("they look like ticks of 100 ns" in why for why in reasons[FEWEST_STEPS:])
+
+
+def test_somebody_far_away_in_a_corner_is_not_of_a_smaller_image_if_others_are_elsewhere() -> None:
+    for number in (1, 2):
+        clip = read_clip(FUSION_DEMO / f"cam_0{number}.npz")
+        told = findings(list(frames_of_clip(clip, "rig0", "cam0", epoch=1)))
+        assert not any("small_size" in finding for finding in told)
+    alone = [scaled(frame, 0.3) for frame in FRAMES]
+    assert "4 small_size" in findings(alone)
 
 
 def test_a_settled_stream_is_sampled() -> None:
