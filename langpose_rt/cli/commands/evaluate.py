@@ -22,6 +22,7 @@ from langpose_rt.cli.terminal.figure_table import (
     counted_people,
     figure_lines,
 )
+from langpose_rt.cli.terminal.printable import printable
 from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -78,16 +79,18 @@ def _evaluate_fused(arguments: argparse.Namespace) -> int:
     from langpose_rt.formats.clip_checks import check_truth
     from langpose_rt.formats.volume_calibration import volumes_from_toml
 
-    fused, _, clips = fused_from_arguments(arguments, arguments.clips)
+    fused, notes, clips = fused_from_arguments(arguments, arguments.clips)
     for name, clip in clips.items():
         check_truth(clip, name)
     (volume,) = volumes_from_toml([arguments.cameras], arguments.up)
     scores = scores_of_fused(fused, clips, volume.cameras, volume.offsets_s)
     if arguments.json:
-        print(json.dumps(scores.to_dict()))
+        print(json.dumps(scores.to_dict() | {"notes": notes}))
         return 0
     print(f"{counted_people(scores.people)} by {len(clips)} cameras: {scores.poses} poses")
     print("\n".join(figure_lines(asdict(scores), FUSED_ERRORS, indent="  ")))
+    for note in notes:
+        print(f"note: {printable(note)}")
     return 0
 
 

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from langpose_rt.formats.clip import Clip
     from langpose_rt.formats.fused_npz import FusedSequence
     from langpose_rt.formats.lifted_npz import PoseSequence
-    from langpose_rt.fusion.fused_frame import VolumeEvent
     from langpose_rt.pipeline.config import PipelineConfig
     from langpose_rt.runtime.backend import Backend
 
@@ -149,20 +148,13 @@ def _lifted(arguments: argparse.Namespace) -> "tuple[PoseSequence, list[str]]":
 
 
 def _fused(arguments: argparse.Namespace) -> "tuple[PoseSequence, list[str]]":
-    from langpose_rt.formats.plausibility import agreement_finding
-
-    fused, events, clips = fused_from_arguments(arguments, arguments.files)
-    notes = [f"{name}: {note}" for name, clip in clips.items() for note in clip.notes]
-    notes += [event.detail for event in events]
-    apart = agreement_finding(fused.views, fused.ids)
-    if apart is not None and all(event.kind != apart.reason for event in events):
-        notes.append(apart.detail)
+    fused, notes, _ = fused_from_arguments(arguments, arguments.files)
     return fused, notes
 
 
 def fused_from_arguments(
     arguments: argparse.Namespace, files: "Sequence[Path]"
-) -> "tuple[FusedSequence, list[VolumeEvent], dict[str, Clip]]":
+) -> "tuple[FusedSequence, list[str], dict[str, Clip]]":
     """Read the clips of several cameras, lift each, and fuse them.
 
     Args:
@@ -170,11 +162,13 @@ def fused_from_arguments(
         files: Clips and recordings.
 
     Returns:
-        The poses, what happened to the cameras, and the clips by camera name.
+        The poses, what is odd about clips and cameras, a sentence each, and the clips by camera
+        name.
 
     Raises:
         ConfigError: If there is no calibration, or the clips cannot be fused with it.
     """
+    from langpose_rt.formats.plausibility import agreement_finding
     from langpose_rt.formats.volume_calibration import volumes_from_toml
     from langpose_rt.fusion.clip_fusion import fuse_clips
     from langpose_rt.pipeline.offline import tracked_clip
@@ -191,7 +185,12 @@ def fused_from_arguments(
     backend = backend_from_arguments(arguments, slots=SLOTS)
     lifts = {name: lift_with_progress(clip, backend, config) for name, clip in clips.items()}
     fused, events = fuse_clips(clips, volume.cameras, lifts=lifts, offsets_s=volume.offsets_s)
-    return fused, events, clips
+    notes = [f"{name}: {note}" for name, clip in clips.items() for note in clip.notes]
+    notes += [event.detail for event in events]
+    apart = agreement_finding(fused.views, fused.ids)
+    if apart is not None and all(event.kind != apart.reason for event in events):
+        notes.append(apart.detail)
+    return fused, notes, clips
 
 
 def check_npz(out: Path) -> None:

@@ -129,6 +129,9 @@ def test_clips_of_several_cameras_are_fused_and_scored_in_world_axes(tmp_path: P
     assert (scores["people"], scores["ids"]) == (1, 1)
     assert scores["found"] > 0.8
     assert scores["median_mm"] < 80
+    (note,) = scores["notes"]
+    assert note.startswith("cam_01: 8% of the keypoints are outside the image")
     shown = run_here("evaluate", *words).out
+    assert shown.count("note: ") == 1
     assert "1 person by 2 cameras" in shown
     assert "MPJPE, absolute" in shown
