@@ -64,7 +64,8 @@ def test_a_running_server_names_its_odd_streams() -> None:
     server.start()
     try:
         tiny = person_px((0, 0, 4)) * np.array([0.1, 0.1, 1], np.float32)
-        server.pipeline.receive(keypoint_parts(tiny), time.time_ns())
+        for seq in range(5):
+            server.pipeline.receive(keypoint_parts(tiny, seq=seq), time.time_ns())
         *_, stream = check_server(Connection(endpoint=f"tcp://127.0.0.1:{port}"))
     finally:
         server.stop()
