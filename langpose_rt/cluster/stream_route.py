@@ -261,9 +261,10 @@ class StreamRoute:
         successor, behind = self._successor, self._behind
         if frame.seq <= self._answered or (successor is not None and frame.index < successor.index):
             return True
+        if self.owner is None or (behind is not None and frame.index >= behind.index):
+            return False
         withheld = None if successor is None else successor.withheld
-        unsent = behind.index if behind is not None else self._index
-        return self.owner is not None and frame.index < min(unsent, withheld or unsent)
+        return withheld is None or frame.index < withheld
 
     def _kept(self, seq: int) -> _KeptFrame | None:
         return next((frame for frame in self._frames if frame.seq == seq), None)
