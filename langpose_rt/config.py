@@ -20,6 +20,10 @@ EXTRA_CHANNELS = 7
 """Channels a whole frame adds: anchor azimuth and elevation, log body size, gravity xyz and
 whether it is known."""
 
+LENGTH_CHANNELS = 17
+"""Channels that known bone lengths add to a frame: the length of every bone, and whether they are
+known."""
+
 
 ENCODER_INPUTS = ("rows", "extras", "cos", "sin", "ring_keys", "ring_values", "bias")
 """Inputs of the encoder's step graph, in order; exported files hold these names."""
@@ -56,6 +60,12 @@ class ModelConfig:
                 "extent and foreshortening of every bone are input too (needs one token per frame "
                 "and anchored input)"
             )
+        },
+    )
+    length_input: bool = field(
+        default=False,
+        metadata={
+            "help": "the person's bone lengths are input too, where known (needs anchored input)"
         },
     )
     mirrored: bool = field(
@@ -114,6 +124,8 @@ class ModelConfig:
             )
         if self.bone_input and (self.tokens, self.input) != ("frame", "anchored"):
             raise ConfigError("bone input needs one token a frame and anchored rows")
+        if self.length_input and self.input != "anchored":
+            raise ConfigError("length input needs anchored rows")
         if not self.causal and self.window < 1:
             raise ConfigError("a bidirectional model needs a window of at least one frame")
 
@@ -121,6 +133,11 @@ class ModelConfig:
     def token_count(self) -> int:
         """Tokens of one frame."""
         return NUM_JOINTS if self.tokens == "joint" else 1
+
+    @property
+    def extra_channels(self) -> int:
+        """Channels of the frame inputs: those of the person frame, and known bone lengths."""
+        return EXTRA_CHANNELS + (LENGTH_CHANNELS if self.length_input else 0)
 
     @property
     def blocks(self) -> int:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S, NUM_JOINTS, ROW_CHANNELS, ModelConfig
+from langpose_rt.config import NS_PER_S, NUM_JOINTS, ROW_CHANNELS, ModelConfig
 from langpose_rt.model.attention import LAYER_NORM_EPS, Mlp, Rotary, SpatialPart, TemporalPart
 from langpose_rt.model.bone_features import BONE_CHANNELS, BoneFeatures
 from langpose_rt.model.flip import Flip
@@ -96,12 +96,14 @@ class Encoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.flip = Flip() if config.mirrored else None
+        self.flip = Flip(config.extra_channels) if config.mirrored else None
         width = config.width
         if config.tokens == "frame":
             self.bones = BoneFeatures() if config.bone_input else None
             channels = (
-                NUM_JOINTS * ROW_CHANNELS + EXTRA_CHANNELS + (BONE_CHANNELS if self.bones else 0)
+                NUM_JOINTS * ROW_CHANNELS
+                + config.extra_channels
+                + (BONE_CHANNELS if self.bones else 0)
             )
             self.embed: nn.Module = nn.Linear(channels, width)
             self.embed_mlp = Mlp(width, width)
@@ -111,7 +113,7 @@ class Encoder(nn.Module):
                 nn.init.trunc_normal_(torch.empty(NUM_JOINTS, width), std=0.02)
             )
             if config.input == "anchored":
-                self.embed_extras = nn.Linear(EXTRA_CHANNELS, width)
+                self.embed_extras = nn.Linear(config.extra_channels, width)
         if not config.causal:
             time_position = nn.init.trunc_normal_(torch.empty(config.window, 1, width), std=0.02)
             self.time_position = nn.Parameter(time_position)
@@ -175,7 +177,7 @@ class Encoder(nn.Module):
     def forward(
         self,
         rows: Float[Tensor, "batch frame 17 3"],
-        extras: Float[Tensor, "batch frame 7"],
+        extras: Float[Tensor, "batch frame extra"],
         time_ns: Int[Tensor, "batch frame"],
     ) -> Float[Tensor, "batch frame token rep"]:
         """Encode every frame of a clip.
@@ -185,7 +187,8 @@ class Encoder(nn.Module):
 
         Args:
             rows: Joint inputs in the form of the config's ``input``.
-            extras: Frame inputs; not used with screen input.
+            extras: Frame inputs, at least as many as the config's ``extra_channels``; not used with
+                screen input.
             time_ns: Capture times, rising.
         """
         if self.config.causal:
@@ -200,7 +203,7 @@ class Encoder(nn.Module):
         self, rows: Tensor, extras: Tensor, rotary: Rotary | None, bias: Tensor | None
     ) -> Float[Tensor, "batch frame token rep"]:
         """Encode a clip with given phases and bias; both None for bidirectional models."""
-        x = self._tokens(rows, extras)
+        x = self._tokens(rows, extras[..., : self.config.extra_channels])
         if rotary is not None:
             rotary = Rotary(*self._for_all_views(*rotary))
         if bias is not None:
@@ -214,7 +217,7 @@ class Encoder(nn.Module):
     def step(
         self,
         rows: Float[Tensor, "batch 17 3"],
-        extras: Float[Tensor, "batch 7"],
+        extras: Float[Tensor, "batch extra"],
         rotary: Rotary,
         ring: tuple[Tensor, Tensor],
         bias: Float[Tensor, "batch frame"],

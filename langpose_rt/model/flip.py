@@ -23,15 +23,21 @@ class Flip(nn.Module):
 
     opposite: Tensor
     joint_sign: Tensor
+    extra_order: Tensor
     extra_sign: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, extra_channels: int = EXTRA_CHANNELS) -> None:
         super().__init__()
-        extra_sign = torch.ones(EXTRA_CHANNELS)
+        extra_sign = torch.ones(extra_channels)
         extra_sign[list(_LATERAL_EXTRAS)] = -1.0
+        extra_order = torch.arange(extra_channels)
+        if extra_channels > EXTRA_CHANNELS:
+            bones = torch.from_numpy(FLIP_INDICES[1:] - 1)  # bone k ends in joint k + 1
+            extra_order[EXTRA_CHANNELS : EXTRA_CHANNELS + len(bones)] = EXTRA_CHANNELS + bones
         for name, table in (
             ("opposite", torch.from_numpy(FLIP_INDICES)),
             ("joint_sign", torch.tensor([-1.0, 1.0, 1.0])),
+            ("extra_order", extra_order),
             ("extra_sign", extra_sign),
         ):
             self.register_buffer(name, table, persistent=False)
@@ -44,6 +50,6 @@ class Flip(nn.Module):
         """Flip one scalar per joint, such as sigma."""
         return x.index_select(-1, self.opposite)
 
-    def extras(self, x: Float[Tensor, "*batch 7"]) -> Float[Tensor, "*batch 7"]:
+    def extras(self, x: Float[Tensor, "*batch extra"]) -> Float[Tensor, "*batch extra"]:
         """Flip frame inputs."""
-        return x * self.extra_sign
+        return x.index_select(-1, self.extra_order) * self.extra_sign

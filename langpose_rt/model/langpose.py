@@ -28,7 +28,7 @@ class LangPose(nn.Module):
     def forward(
         self,
         rows: Float[Tensor, "batch frame 17 3"],
-        extras: Float[Tensor, "batch frame 7"],
+        extras: Float[Tensor, "batch frame extra"],
         time_ns: Int[Tensor, "batch frame"],
         frames_back: int = 0,
     ) -> tuple[Float[Tensor, "batch target 17 3"], Float[Tensor, "batch target 17"]]:

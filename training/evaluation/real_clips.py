@@ -15,7 +15,7 @@ from langpose_rt.evaluation.clip_scores import scores_of_poses
 from langpose_rt.formats.clip import Clip
 from langpose_rt.formats.readers import read_clip
 from langpose_rt.geometry.camera import ASSUMED_FOV_DEG, Intrinsics, pixel_to_ray
-from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M, to_h36m17
+from langpose_rt.geometry.skeleton import BONES, REFERENCE_STATURE_M, to_h36m17
 from langpose_rt.model.langpose import LangPose
 from training.evaluation.scores import Point
 from training.evaluation.validation import predict
@@ -59,6 +59,7 @@ def lift_clip(model: LangPose, clip: Clip) -> Float[np.ndarray, "frame 17 3"]:
         scores=joints[..., 2].astype(np.float32),
         time_ns=(clip.t_ns - clip.t_ns[0])[None],
         gravity=gravity[None].astype(np.float32),
+        bones_m=np.full((1, len(BONES)), np.nan, np.float32),
         pose_camera_m=np.zeros(joints.shape, np.float32),
         stature_m=np.array([stature_m], np.float32),
         source=np.zeros(1, np.int64),

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64
 
-from langpose_rt.config import EXTRA_CHANNELS
+from langpose_rt.config import EXTRA_CHANNELS, LENGTH_CHANNELS
 from langpose_rt.geometry.camera import ASSUMED_FOV_DEG
+from langpose_rt.geometry.length_channels import length_channels
 from langpose_rt.geometry.person_frame import AnchorState, anchor_step
-from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M, stature_m
+from langpose_rt.geometry.skeleton import BONES, REFERENCE_STATURE_M, stature_m
 from training.data.mocap import Mocap, mirrored_text
 from training.synthesis.body_shapes import draw_bones_m, mean_bones_m, mirror, mix, rebone
 from training.synthesis.cameras import CameraConfig, Shots, project, shoot
@@ -48,6 +49,8 @@ class DataConfig:
         derived: Share of clips whose keypoint format is drawn: its trunk joints may come from
             hips and shoulders.
         gravity_known: Share of clips whose camera knows where down is.
+        lengths_known: Share of clips whose person's bone lengths are known.
+        length_sd: Relative error of known lengths, one draw per bone and clip.
         lens_wrong: Share of clips with a slightly wrong focal length and lens.
         lens_assumed: Share of clips whose field of view was merely assumed (60 degrees).
     """
@@ -63,6 +66,8 @@ class DataConfig:
     redefined: float = 0.7
     derived: float = 0.8
     gravity_known: float = 0.5
+    lengths_known: float = 0.0
+    length_sd: float = 0.04
     lens_wrong: float = 0.4
     lens_assumed: float = 0.15
     times: TimeConfig = field(default_factory=TimeConfig)
@@ -80,6 +85,7 @@ class Footage:
         scores: 0 marks a missing joint.
         time_ns: Capture times, the first one 0.
         gravity: Unit vector in camera axes; NaN where the rig does not know it.
+        bones_m: Bone lengths as far as the rig knows them; NaN where it does not.
         pose_camera_m: True joints relative to the hip, camera axes.
         stature_m: Height of the body.
         source: Index into Mocap.sources.
@@ -91,6 +97,7 @@ class Footage:
     scores: Float32[np.ndarray, "clip frame 17"]
     time_ns: Int64[np.ndarray, "clip frame"]
     gravity: Float32[np.ndarray, "clip 3"]
+    bones_m: Float32[np.ndarray, "clip 16"]
     pose_camera_m: Float32[np.ndarray, "clip frame 17 3"]
     stature_m: Float32[np.ndarray, " clip"]
     source: Int64[np.ndarray, " clip"]
@@ -102,7 +109,7 @@ class Batch:
     """Inputs of the network and the targets of its outputs.
 
     Attributes:
-        rows, extras: Input, from langpose_rt.geometry.person_frame.
+        rows, extras: Input, from langpose_rt.geometry.person_frame and length_channels.
         time_ns: Capture times, the first one 0.
         pose: Answer: root-relative, anchored axes, body units (metres x reference / stature).
         rotation: Camera to anchored axes; ``pose_camera = pose @ rotation``.
@@ -114,7 +121,7 @@ class Batch:
     """
 
     rows: Float32[np.ndarray, "clip frame 17 3"]
-    extras: Float32[np.ndarray, "clip frame 7"]
+    extras: Float32[np.ndarray, "clip frame 24"]
     time_ns: Int64[np.ndarray, "clip frame"]
     pose: Float32[np.ndarray, "clip frame 17 3"]
     rotation: Float32[np.ndarray, "clip frame 3 3"]
@@ -252,11 +259,17 @@ def film(
     screen, _ = apply_masks(screen, scores, seen)
     rays, scores = apply_masks(rays, scores, seen)
     known = rng.random((len(joints_m), 1)) < config.gravity_known
+    bones_m = np.full((len(joints_m), len(BONES)), np.nan, np.float32)
+    if config.lengths_known > 0:
+        measured = np.nonzero(rng.random(len(joints_m)) < config.lengths_known)[0]
+        error = np.exp(config.length_sd * rng.standard_normal((len(measured), len(BONES))))
+        bones_m[measured] = mean_bones_m(joints_m)[measured] * error
     return Footage(
         rays=rays,
         scores=scores,
         time_ns=time_ns,
         gravity=np.where(known, shots.gravity, np.nan).astype(np.float32),
+        bones_m=bones_m,
         pose_camera_m=shots.joints_camera_m - shots.joints_camera_m[:, :, :1],
         stature_m=height_m,
         source=source,
@@ -285,9 +298,13 @@ def anchor_clips(footage: Footage, text: Int64[np.ndarray, " clip"] | None = Non
     ]
     rotation = np.stack([step.rotation for step in steps], 1).astype(np.float32)
     scale = (REFERENCE_STATURE_M / footage.stature_m)[:, None, None, None].astype(np.float32)
+    person = np.stack([step.extras for step in steps], 1).astype(np.float32)
+    lengths = np.broadcast_to(
+        length_channels(footage.bones_m)[:, None], (*person.shape[:2], LENGTH_CHANNELS)
+    )
     return Batch(
         rows=np.stack([step.rows for step in steps], 1).astype(np.float32),
-        extras=np.stack([step.extras for step in steps], 1).astype(np.float32),
+        extras=np.concatenate([person, lengths], -1),
         time_ns=footage.time_ns,
         pose=np.asarray(footage.pose_camera_m * scale @ rotation.swapaxes(-1, -2)),
         rotation=rotation,
@@ -310,7 +327,7 @@ def screen_clips(footage: Footage, text: Int64[np.ndarray, " clip"] | None = Non
     axes = np.broadcast_to(np.eye(3, dtype=np.float32), (clips, frames, 3, 3))
     return Batch(
         rows=np.concatenate([footage.screen, footage.scores[..., None]], -1),
-        extras=np.zeros((clips, frames, EXTRA_CHANNELS), np.float32),
+        extras=np.zeros((clips, frames, EXTRA_CHANNELS + LENGTH_CHANNELS), np.float32),
         time_ns=footage.time_ns,
         pose=np.asarray(footage.pose_camera_m * scale),
         rotation=np.ascontiguousarray(axes),

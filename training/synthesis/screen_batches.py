@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S, NUM_JOINTS
+from langpose_rt.config import EXTRA_CHANNELS, LENGTH_CHANNELS, NS_PER_S, NUM_JOINTS
 from langpose_rt.geometry.skeleton import FLIP_INDICES, REFERENCE_STATURE_M
 from training.data.screen_videos import ScreenVideo
 from training.synthesis.batches import Batch
@@ -47,7 +47,7 @@ def batch_from_videos(
     pose[turned] = pose[turned][:, :, FLIP_INDICES] * _SIGN
     return Batch(
         rows=rows,
-        extras=np.zeros((clips, frames, EXTRA_CHANNELS), np.float32),
+        extras=np.zeros((clips, frames, EXTRA_CHANNELS + LENGTH_CHANNELS), np.float32),
         time_ns=time_ns,
         pose=pose,
         rotation=np.tile(np.eye(3, dtype=np.float32), (clips, frames, 1, 1)),

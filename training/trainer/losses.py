@@ -3,7 +3,8 @@
 They apply at lag 0 to every frame, and with a smaller weight at one random lag per clip.
 """
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -48,7 +49,7 @@ class Tensors:
     """Batch as tensors; the fields are those of batches.Batch."""
 
     rows: Float[Tensor, "clip frame 17 3"]
-    extras: Float[Tensor, "clip frame 7"]
+    extras: Float[Tensor, "clip frame extra"]
     time_ns: Int[Tensor, "clip frame"]
     pose: Float[Tensor, "clip frame 17 3"]
     rotation: Float[Tensor, "clip frame 3 3"]
@@ -86,10 +87,28 @@ def clip_losses(
         lag_frames: Random lag of every clip in frames; 0 gives that clip no weight there.
         start: First latest frame of the lagged terms, which use half as many frames as the clip.
         config: Weights of the terms.
-        half: Compute the encoder in bfloat16; lifter and losses stay in float32.
+        half: Compute the encoder and the hidden layer of the lifter in bfloat16; poses and losses
+            stay in float32.
         aligner: Text alignment; None trains lifting only.
     """
     features = _features(model, batch, half=half)
+    with _half_hidden(model, half=half):
+        return _losses(
+            model, batch, features, lag_frames=lag_frames, start=start, config=config,
+            aligner=aligner,
+        )  # fmt: skip
+
+
+def _losses(
+    model: LangPose,
+    batch: Tensors,
+    features: Float[Tensor, "clip frame token rep"],
+    *,
+    lag_frames: Int[Tensor, " clip"],
+    start: int,
+    config: LossConfig,
+    aligner: Aligner | None,
+) -> Losses:
     pose, log_sigma = model.lifter(features, features, torch.zeros_like(batch.extras[..., 0]))
     every = torch.ones_like(batch.time_ns, dtype=torch.bool)
     now = _terms(pose - batch.pose, log_sigma, batch.rotation, batch.time_ns, every, config=config)
@@ -135,6 +154,27 @@ def _features(
     with torch.autocast(kind, torch.bfloat16), attention:
         features = model.encoder(*inputs)
     return features.float()
+
+
+@contextmanager
+def _half_hidden(model: LangPose, *, half: bool) -> Iterator[None]:
+    """Compute the hidden layer of the lifter in bfloat16; poses come from float32 products."""
+    hidden = getattr(model.lifter, "hidden", None)
+    if not half or hidden is None:
+        yield
+        return
+    plain = hidden.forward
+
+    def in_half(x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, torch.bfloat16):
+            found: Tensor = plain(x)
+        return found.float()
+
+    hidden.forward = in_half
+    try:
+        yield
+    finally:
+        del hidden.forward
 
 
 def _lagged_terms(

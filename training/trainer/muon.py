@@ -4,6 +4,7 @@ Muon's steps have equal size in every direction of a matrix. Measured gain:
 docs/development/decisions/muon.md.
 """
 
+import functools
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,8 @@ class StackedMuon(torch.optim.Muon):
     """Muon of torch with fewer and cheaper products; its state is the same.
 
     Matrices of one shape are orthogonalised together. torch computes in bfloat16, which processors
-    without it emulate at a tenth of the speed of float32; on a CPU this computes in float32.
+    without it emulate at a tenth of the speed of float32; on a CPU without tiles of bfloat16 (AMX)
+    this computes in float32.
     """
 
     @torch.no_grad()
@@ -46,7 +48,7 @@ class StackedMuon(torch.optim.Muon):
     @staticmethod
     def _orthogonal(matrices: Tensor) -> Tensor:
         """Bring the singular values of a stack of matrices near one, by Newton and Schulz."""
-        wide = matrices if matrices.is_cpu else matrices.bfloat16()
+        wide = matrices if matrices.is_cpu and not fast_bfloat16() else matrices.bfloat16()
         tall = wide.shape[1] > wide.shape[2]
         x: Tensor = wide.mT if tall else wide
         x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=_EPS)
@@ -55,6 +57,12 @@ class StackedMuon(torch.optim.Muon):
             x = _A * x + (_B * gram + _C * gram @ gram) @ x
         found: Tensor = x.mT if tall else x
         return found
+
+
+@functools.cache
+def fast_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 several times as fast as float32."""
+    return torch.cpu._is_amx_tile_supported()
 
 
 _A, _B, _C = 3.4445, -4.7750, 2.0315

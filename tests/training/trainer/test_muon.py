@@ -105,7 +105,7 @@ def test_stacked_matrices_take_the_steps_of_torch_up_to_bfloat16() -> None:
     for mine, reference, begun in zip(ours, theirs, start, strict=True):
         moved = (reference - begun).norm()
         assert moved > 0.1
-        assert (mine - reference).norm() < 0.02 * moved
+        assert (mine - reference).norm() < 0.03 * moved
 
 
 def test_a_matrix_without_a_gradient_stays() -> None:
