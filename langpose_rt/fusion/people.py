@@ -47,6 +47,7 @@ class People:
         weights: What they are worth, in frames.
         noise: How much worse than usual each camera sees each person.
         depth_ratio: True distance over that of the monocular lift, for every camera.
+        lift_scale: True size of the body over that of the monocular lift, for every camera.
         lift_sigma_m: How far lifted joints have been off along their rays.
         exchanged: Share of the views of a joint that had it on the other side lately.
         depth_doubt_m2: Variance of every joint along its ray while one camera sees it.
@@ -65,6 +66,7 @@ class People:
     weights: Float[np.ndarray, "person 16"]
     noise: Float[np.ndarray, "person camera"]
     depth_ratio: Float[np.ndarray, "person camera"]
+    lift_scale: Float[np.ndarray, "person camera"]
     lift_sigma_m: Float[np.ndarray, " person"]
     exchanged: Float[np.ndarray, "person joint"]
     depth_doubt_m2: Float[np.ndarray, "person joint"]
@@ -105,6 +107,7 @@ class People:
             weights=weights,
             noise=np.ones((people, cameras)),
             depth_ratio=np.ones((people, cameras)),
+            lift_scale=np.ones((people, cameras)),
             lift_sigma_m=np.full(people, USUAL_LIFT_SIGMA_M),
             exchanged=np.zeros((people, count)),
             depth_doubt_m2=np.full((people, count), _UNKNOWN_M2),
@@ -144,6 +147,7 @@ class People:
             views=self.views[:, columns] & known,
             noise=np.where(known, self.noise[:, columns], 1.0),
             depth_ratio=np.where(known, self.depth_ratio[:, columns], 1.0),
+            lift_scale=np.where(known, self.lift_scale[:, columns], 1.0),
         )
 
     def restart(
@@ -163,7 +167,7 @@ class People:
         lengths_m, weights = first_estimate(1)
         self.lengths_m[row], self.weights[row] = lengths_m[0], weights[0]
         self.exchanged[row] = 0.0
-        self.lift_sigma_m[row] = USUAL_LIFT_SIGMA_M
+        self.lift_scale[row], self.lift_sigma_m[row] = 1.0, USUAL_LIFT_SIGMA_M
 
     def turn_sides(self, pairs: Int[np.ndarray, "pair 2"], places: Int[np.ndarray, " 17"]) -> None:
         """Give joints, in place, to the other side where most views had them there.

@@ -31,6 +31,8 @@ _RATIO_SMOOTHING_S = 1.0
 _RATIO_RANGE = (0.5, 2.0)
 _SURE_M = 0.05
 _LIFT_SMOOTHING_S = 1.0
+_SCALE_SMOOTHING_S = 1.0
+_SCALE_RANGE = (0.6, 1.6)
 _LIFT_SIGMA_RANGE_M = (0.03, 0.3)
 
 
@@ -136,7 +138,7 @@ def depth_prior(
     """
     origin = views.rays.origin
     root = origin + (views.root_lift - origin) * people.depth_ratio[..., None]
-    placed = root[:, :, None] + views.pose_lift
+    placed = root[:, :, None] + people.lift_scale[..., None, None] * views.pose_lift
     joints = first.joints[:, layout.h36m]
     spread = first.covariance_m2[:, layout.h36m][..., (0, 1, 2), (0, 1, 2)].sum(-1)
     sigma_lift = np.maximum(views.sigma_lift, people.lift_sigma_m[:, None, None])
@@ -198,6 +200,29 @@ def learn_depth(
     good = np.isfinite(ratio) & (sure & several)[:, None]
     share = np.where(good, dt_s / (dt_s + _RATIO_SMOOTHING_S), 0.0)
     people.depth_ratio += share * np.nan_to_num(ratio - people.depth_ratio)
+
+
+def learn_scale(
+    people: People, views: ViewSet, fused: Triangulated, layout: JointLayout, dt_s: float
+) -> None:
+    """Learn in place how the size of lifted bodies compares with joints that several cameras see.
+
+    A lift has the size of the stature that the camera's rig knows or assumes.
+    """
+    joints = fused.joints[:, None, layout.h36m]
+    used = fused.used[:, :, layout.h36m]
+    good = used & (used.sum(1, keepdims=True) >= 2)
+    good &= np.isfinite(joints[..., 0]) & np.isfinite(views.pose_lift[..., 0])
+    weight = good / np.maximum(good.sum(-1, keepdims=True), 1)
+    offsets = []
+    for points in (joints, views.pose_lift):
+        known = np.where(good[..., None], points, 0.0)
+        middle = (known * weight[..., None]).sum(2, keepdims=True)
+        offsets.append(np.where(good[..., None], known - middle, 0.0))
+    shared = (offsets[0] * offsets[1]).sum((2, 3))
+    ratio = np.clip(shared / np.maximum(np.square(offsets[1]).sum((2, 3)), 0.01), *_SCALE_RANGE)
+    share = np.where(good.sum(-1) >= 5, dt_s / (dt_s + _SCALE_SMOOTHING_S), 0.0)
+    people.lift_scale += share * (ratio - people.lift_scale)
 
 
 def learn_lifts(

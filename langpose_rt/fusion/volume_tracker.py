@@ -36,6 +36,7 @@ from langpose_rt.fusion.view_set import (
     learn_depth,
     learn_lifts,
     learn_noise,
+    learn_scale,
     view_set,
 )
 
@@ -186,6 +187,7 @@ class VolumeTracker:
             learn_noise(people, views, fused, self._unlearnt_s)
             if views.has_lifts:
                 learn_depth(people, views, fused, self._layout, self._unlearnt_s)
+                learn_scale(people, views, fused, self._layout, self._unlearnt_s)
                 learn_lifts(people, views, fused, self._layout, self._unlearnt_s)
             self._unlearnt_s = 0.0
         people.follow(fused.joints, fused.covariance_m2, observed, dt_s)

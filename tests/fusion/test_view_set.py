@@ -11,6 +11,7 @@ from langpose_rt.fusion.view_set import (
     learn_depth,
     learn_lifts,
     learn_noise,
+    learn_scale,
     view_set,
 )
 from tests.fusion.rigs import LAYOUT, body, detections_of, ring
@@ -115,6 +116,32 @@ def test_the_distances_of_a_lift_are_learnt_while_others_see_the_person_too() ->
         views = views_of(people, detections, [0, 1, 2, 3])
         learn_depth(people, views, fuse(people, views), LAYOUT, 0.02)
     np.testing.assert_allclose(people.depth_ratio[0], 0.8, rtol=0.01)
+
+
+@pytest.mark.parametrize("factor", [0.8, 1.2])
+def test_a_joint_of_one_view_is_where_a_body_of_its_own_size_has_it(factor: float) -> None:
+    people = somebody()
+    for _ in range(400):
+        detections = lifted(detections_of(CAMERAS, [body()], [[0], [0], [0], [0]]), 1.0)
+        detections.lifts.pose[:] *= factor
+        detections.scores[1:, [15, 16]] = 0
+        views = views_of(people, detections, [0, 1, 2, 3])
+        fused = fuse(people, views)
+        learn_scale(people, views, fused, LAYOUT, 0.02)
+    np.testing.assert_allclose(people.lift_scale[0], 1 / factor, rtol=0.01)
+    along = ((body() - CAMERAS.centres[0]) * views.rays.direction[0, 0]).sum(-1)
+    found = depth_prior(views, fused, people, LAYOUT).distance_m[0, 0]
+    np.testing.assert_allclose(found[[15, 16]], along[[15, 16]], atol=0.005)
+
+
+def test_a_lift_of_too_few_known_joints_teaches_no_size() -> None:
+    people = somebody()
+    detections = lifted(detections_of(CAMERAS, [body()], [[0], [0], [0], [0]]), 1.0)
+    detections.lifts.pose[:] *= 2
+    detections.scores[:, 4:] = 0
+    views = views_of(people, detections, [0, 1, 2, 3])
+    learn_scale(people, views, fuse(people, views), LAYOUT, 0.5)
+    assert people.lift_scale[0].tolist() == [1.0, 1.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("off_m", [0.05, 0.15])
