@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from langpose_rt.config import ModelConfig
+from langpose_rt.config import EXTRA_CHANNELS, LENGTH_CHANNELS, ModelConfig
+from langpose_rt.geometry.length_channels import length_channels
 from langpose_rt.geometry.person_frame import AnchorState, anchor_step
-from langpose_rt.geometry.skeleton import PAIRS
+from langpose_rt.geometry.skeleton import BONES, FLIP_INDICES, PAIRS
 from langpose_rt.model.flip import Flip
 from langpose_rt.model.langpose import LangPose, seeded, with_flip_averaging
 
@@ -52,6 +53,17 @@ def test_the_answer_is_the_mean_of_both_sides_of_the_same_weights(kind: str) -> 
         image, _ = plain(mirror.joints(rows), mirror.extras(extras), time_ns)
     torch.testing.assert_close(pose, (own + mirror.joints(image)) / 2)
     assert (own - pose).abs().max() > 1e-3
+
+
+def test_known_lengths_of_left_and_right_bones_are_exchanged() -> None:
+    mirror = Flip(EXTRA_CHANNELS + LENGTH_CHANNELS)
+    bones_m = np.linspace(0.1, 0.4, 16)
+    extras = np.concatenate([np.arange(7.0), length_channels(bones_m[None])[0]])
+    order = [BONES.index((FLIP_INDICES[parent], FLIP_INDICES[joint])) for parent, joint in BONES]
+    expected = np.concatenate([np.arange(7.0), length_channels(bones_m[order][None])[0]])
+    expected[[0, 3]] *= -1
+    found = mirror.extras(torch.from_numpy(extras))
+    np.testing.assert_allclose(found, expected)
 
 
 def test_words_are_compared_with_the_frame_itself_and_not_its_image() -> None:

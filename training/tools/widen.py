@@ -61,10 +61,12 @@ def widen(old: LangPose, config: ModelConfig, seed: int = 0) -> LangPose:
     """Return a model of `config` that predicts nearly what `old` does.
 
     Raises:
-        ConfigError: If the new model is narrower, or its heads have another size.
+        ConfigError: If the new model is narrower or lacks an input, or its heads have another size.
     """
     if config.width < old.config.width or config.tokens != "frame":
         raise ConfigError(f"width {config.width} is less than {old.config.width} of the checkpoint")
+    if old.config.length_input and not config.length_input:
+        raise ConfigError("the checkpoint takes bone lengths; leave out --length-input false")
     if config.rotary_pairs != old.config.rotary_pairs:
         size = old.config.width // old.config.heads
         raise ConfigError(f"heads keep their size; choose --heads {config.width // size}")

@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from langpose_rt.geometry.length_channels import length_channels
 from langpose_rt.geometry.skeleton import bone_lengths, stature_m
 from training.data.mocap import Mocap
 from training.synthesis.batches import (
@@ -112,6 +113,22 @@ def test_gravity_is_known_in_the_asked_share_and_turned_with_the_person(mocap: M
     down = batch.extras[known, 0, 3:6]
     head = batch.pose[known, 0, 10]
     assert ((down * head).sum(-1) < 0).mean() > 0.9
+
+
+def test_bone_lengths_are_known_in_the_asked_share_and_nearly_right(mocap: Mocap) -> None:
+    config = replace(SMALL, clips=100, lengths_known=0.5, length_sd=0.03)
+    batch = batch_from_seed(mocap, config, 0, 0)
+    lengths = batch.extras[:, :, 7:]
+    known = lengths[:, 0, -1] == 1
+    assert known.mean() == pytest.approx(0.5, abs=0.15)
+    assert (lengths[~known] == 0).all()
+    assert (lengths[known] == lengths[known][:, :1]).all()
+    true = length_channels(bone_lengths(batch.pose[:, 0]))[known]
+    away = lengths[known, 0, :-1] - true[:, :-1]
+    assert np.std(away) == pytest.approx(4 * 0.03, rel=0.2)
+    unknown = batch_from_seed(mocap, replace(config, lengths_known=0.0), 0, 0)
+    np.testing.assert_array_equal(unknown.rows, batch.rows)
+    assert (unknown.extras[..., 7:] == 0).all()
 
 
 def test_an_assumed_lens_makes_wide_pictures_small_and_changes_no_answer(mocap: Mocap) -> None:
