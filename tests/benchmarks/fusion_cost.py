@@ -1,4 +1,4 @@
-"""Cost of a tick: five cameras and four people, on one core, wall and CPU time.
+"""Cost of a tick: five cameras and four people who are lifted, on one core, wall and CPU time.
 
 python -m tests.benchmarks.fusion_cost
 """
@@ -19,12 +19,18 @@ WARM_UP = 10
 
 def tick_ms(cameras: int, people: int, seed: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Wall and CPU milliseconds of every tick, and CPU milliseconds of feeding its frames."""
-    scene = next(iter(scenes(1, cameras, people, first=seed)))
+    scene = next(iter(scenes(1, cameras, people, first=seed, lifted=True)))
     volume = CaptureVolume(scene.cameras, SKELETONS["h36m17"])
     wall, cpu, fed, feeding = [], [], [], 0.0
     for place, frame in enumerate(scene.frames):
         start = time.thread_time()
-        volume.feed(frame.camera, frame.stamp_ns, frame.keypoints, now_ns=frame.arrival_ns)
+        volume.feed(
+            frame.camera,
+            frame.stamp_ns,
+            frame.keypoints,
+            now_ns=frame.arrival_ns,
+            lifts=frame.lifts,
+        )
         feeding += time.thread_time() - start
         more = scene.frames[place + 1 : place + 2]
         if not more or more[0].arrival_ns > frame.arrival_ns:

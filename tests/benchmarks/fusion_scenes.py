@@ -198,6 +198,7 @@ def shoot(
     half_hidden_from: str | None = None,
     least_seen: float = 0.3,
     lifted: bool = False,
+    lift_errors: float = 1.0,
 ) -> Scene:
     """All frames of all cameras.
 
@@ -212,6 +213,7 @@ def shoot(
         least_seen: A person of whom a camera sees less in its picture is not detected.
         lifted: Whether frames bring monocular lifts, wrong as ours are: LIFT_SIGMA_M a joint and
             LIFT_DEPTH of the distance, slowly changing.
+        lift_errors: Factor on these errors; 0 for exact lifts.
     """
     frames: list[SceneFrame] = []
     hidden = hidden_half(rng, len(people))
@@ -235,7 +237,7 @@ def shoot(
             scores *= ~hidden[:, None]
         keypoints = np.concatenate([found.joints_px, scores[..., None]], -1).astype(np.float64)
         keypoints[scores <= 0] = 0
-        lifts = _lifts(rng, camera, joints, t_ns) if lifted else None
+        lifts = _lifts(rng, camera, joints, t_ns, lift_errors) if lifted else None
         detected = there & (np.minimum(inside, scores > 0).mean(-1) >= least_seen)
         for index, moment in enumerate(t_ns.tolist()):
             who = rng.permutation(np.flatnonzero(detected[:, index])).tolist()
@@ -256,13 +258,19 @@ def shoot(
 
 
 def _lifts(
-    rng: np.random.Generator, camera: Camera, joints: np.ndarray, t_ns: np.ndarray
+    rng: np.random.Generator,
+    camera: Camera,
+    joints: np.ndarray,
+    t_ns: np.ndarray,
+    errors: float,
 ) -> MonocularLifts:
     """Monocular lifts [person, frame] of what is there; NaN elsewhere."""
     people, frames = joints.shape[:2]
     dt_s = steps_s(np.repeat(t_ns[None], people, 0))
-    wrong = LIFT_SIGMA_M * drift(rng, dt_s, np.full(people, 0.5), (17, 3)).astype(np.float64)
-    ratio = 1 + LIFT_DEPTH * (
+    wrong = (
+        errors * LIFT_SIGMA_M * drift(rng, dt_s, np.full(people, 0.5), (17, 3)).astype(np.float64)
+    )
+    ratio = 1 + errors * LIFT_DEPTH * (
         0.8 * rng.standard_normal((people, 1, 1))
         + 0.6 * drift(rng, dt_s, np.full(people, 2.0), (1,))
     )
