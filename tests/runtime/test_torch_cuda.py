@@ -175,7 +175,7 @@ def test_work_is_enqueued_on_the_stream_it_was_bound_to(
     backend, clip = make(), random_clip(1)
     cuda.streams.clear()
     slot = np.zeros(1, np.int32)
-    backend.encode(clip.rows, clip.extras, slot, clip.time_ns)
+    backend.encode(clip.rows, clip.for_backend(backend).extras, slot, clip.time_ns)
     assert len(cuda.streams) == 2, "encoder and lifter"
     assert set(cuda.streams) == {backend._stream}
 
@@ -211,7 +211,9 @@ def test_a_step_that_fails_says_in_which_network(
 
     monkeypatch.setattr(torch.Tensor, "copy_", fail)
     with pytest.raises(BackendError) as caught:
-        backend.encode(clip.rows, clip.extras, np.zeros(1, np.int32), clip.time_ns)
+        backend.encode(
+            clip.rows, clip.for_backend(backend).extras, np.zeros(1, np.int32), clip.time_ns
+        )
     assert str(caught.value) == "torch failed in the encoder: CUDA error: an illegal memory access"
 
 
