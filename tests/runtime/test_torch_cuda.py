@@ -172,10 +172,10 @@ def test_the_model_is_moved_and_computes_in_full_float32(cuda: Torch, model_fold
 def test_work_is_enqueued_on_the_stream_it_was_bound_to(
     make: Callable[..., CudaBackend], cuda: Torch
 ) -> None:
-    backend, clip = make(), random_clip(1)
+    clip = random_clip(1).for_backend(backend := make())
     cuda.streams.clear()
     slot = np.zeros(1, np.int32)
-    backend.encode(clip.rows, clip.for_backend(backend).extras, slot, clip.time_ns)
+    backend.encode(clip.rows, clip.extras, slot, clip.time_ns)
     assert len(cuda.streams) == 2, "encoder and lifter"
     assert set(cuda.streams) == {backend._stream}
 
@@ -204,16 +204,14 @@ def test_a_recording_that_is_refused_is_one_sentence(cuda: Torch, model_folder: 
 def test_a_step_that_fails_says_in_which_network(
     make: Callable[..., CudaBackend], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backend, clip = make(), random_clip(1)
+    clip = random_clip(1).for_backend(backend := make())
 
     def fail(*_: object) -> None:
         raise RuntimeError("CUDA error: an illegal memory access\nCompile with TORCH_USE_CUDA_DSA")
 
     monkeypatch.setattr(torch.Tensor, "copy_", fail)
     with pytest.raises(BackendError) as caught:
-        backend.encode(
-            clip.rows, clip.for_backend(backend).extras, np.zeros(1, np.int32), clip.time_ns
-        )
+        backend.encode(clip.rows, clip.extras, np.zeros(1, np.int32), clip.time_ns)
     assert str(caught.value) == "torch failed in the encoder: CUDA error: an illegal memory access"
 
 
