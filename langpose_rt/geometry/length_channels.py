@@ -14,6 +14,9 @@ from langpose_rt.geometry.skeleton import (
     stature_m,
 )
 
+LENGTH_RANGE_M = (0.01, 1.5)
+"""Accepted length of a bone."""
+
 _SCALE = 4.0
 """Logarithms of a person's proportions are about 0.1; inputs of a network should be near 1."""
 

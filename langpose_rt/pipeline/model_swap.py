@@ -51,6 +51,7 @@ class ShadowModel:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.filled = np.zeros(backend.slots, np.int64)
+        self._extra_channels = backend.manifest.model_config.extra_channels
         self.error: BackendError | None = None
         self.ended = threading.Event()
         self.replaced: Backend | None = None
@@ -68,7 +69,7 @@ class ShadowModel:
         self, rows: np.ndarray, extras: np.ndarray, slots: np.ndarray, time_ns: np.ndarray
     ) -> None:
         """Queue a call of `Backend.encode`; bone lengths that were not input are unknown to it."""
-        extras = extras_with_channels(extras, self.backend.manifest.model_config.extra_channels)
+        extras = extras_with_channels(extras, self._extra_channels)
         self.filled[slots] += 1
         self._queue(partial(self._encode, rows, extras, slots, time_ns))
 

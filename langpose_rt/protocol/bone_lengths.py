@@ -10,11 +10,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from langpose_rt.errors import MessageError
+from langpose_rt.geometry.length_channels import LENGTH_RANGE_M
 from langpose_rt.geometry.skeleton import BONES
 from langpose_rt.protocol.header import RejectReason, reject
-
-LENGTH_RANGE_M = (0.01, 1.5)
-"""Accepted length of a bone."""
 
 WireBones = Sequence[Sequence[float] | None]
 """`bones_m` as it is decoded."""
