@@ -307,7 +307,8 @@ void encode(const Model& model, const Rings& rings, const EncoderBatch& batch, f
   for (int row = 0; row < rows; ++row) {
     const int person = row / sides;
     write_input(model, batch.rows + person * kJoints * kRowChannels,
-                batch.extras + static_cast<int64_t>(person) * model.extras, row % sides == 1, at.input.row(row));
+                batch.extras + static_cast<int64_t>(person) * model.extras, row % sides == 1,
+                at.input.row(row));
   }
   product(model.embed, at.input, rows, at.x);
   apply_gelu(at.x, rows, model.width);

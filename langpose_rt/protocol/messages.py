@@ -80,9 +80,10 @@ kp2d/1: the people one camera saw in one frame
     person_height_m float  standing height of the people, 0.3 to 3.0
     bones_m [[float]*16]*P  measured bone lengths of every person in metres, 0.01 to 1.5; nil where
                     those of the person's earlier frames hold, or none are known. Frames are lost,
-                    so send them with every one. A bone has the name of the joint it ends in, in
-                    the order of `skel` below, of pose3d/1, without Hip; it begins in the joint
-                    before it, but RHip, LHip and Spine in Hip, LShoulder and RShoulder in Thorax
+                    so send them with every one; those of many people as 32-bit floats, for the
+                    header has a limit. A bone has the name of the joint it ends in, in the order of
+                    `skel` of pose3d/1 without Hip. It begins in the joint before it; RHip, LHip and
+                    Spine begin in Hip, LShoulder and RShoulder in Thorax
     cam    map, every key optional:
         k            [float]*4   fx, fy (0.02 to 200 image sizes), cx, cy in pixels of the image
         dist         [float]*n   OpenCV distortion, n of 0, 4, 5, 8, 12, 14; at most 1e4 each
