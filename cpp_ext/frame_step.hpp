@@ -9,7 +9,7 @@
 
 namespace langpose {
 
-constexpr int kJoints = 17, kRowChannels = 3, kExtraChannels = 7, kLagChannels = 8;
+constexpr int kJoints = 17, kRowChannels = 3, kLagChannels = 8;
 constexpr int kPoseChannels = 4 * kJoints;  // of the lifter: x, y, z of every joint, then log sigma
 
 // Weights in panels: the outputs in groups of Kernels::panel, the numbers of a group that belong to one
@@ -37,6 +37,9 @@ struct Model {
   const int64_t* periods_ns;  // [width / heads / 2]
 
   const int32_t* opposite;  // [joint], what a mirror shows in its place
+  int extras;                  // frame inputs
+  const int32_t* extra_order;  // [extra], what a mirror shows in its place
+  const float* extra_sign;     // [extra], and with which sign
   int bones;                // pairs of joints that are input too; 0 without
   const int32_t* bone_joints;  // [bone][2]
   const float* bone_lengths_m;
@@ -48,7 +51,7 @@ struct Model {
   Linear lifter_hidden, lifter_pose;
 
   int head_channels() const { return width / heads; }
-  int inputs() const { return kJoints * kRowChannels + kExtraChannels + 4 * bones; }
+  int inputs() const { return kJoints * kRowChannels + extras + 4 * bones; }
 };
 
 // The rings of all slots, as langpose_rt.window.reference.Window has them, with one token a frame and the
@@ -64,7 +67,7 @@ struct EncoderBatch {
   int persons;
   const int32_t* slots;
   const int64_t* time_ns;
-  const float *rows, *extras;  // [person][joint][3], [person][7]
+  const float *rows, *extras;  // [person][joint][3], [person][extra]
   float* embeddings;           // [person][embedding]
 };
 

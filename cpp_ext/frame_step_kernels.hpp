@@ -72,8 +72,6 @@ void normalize(const Norm& norm, const Matrix& x, int rows, int channels, const 
 
 // ------------------------------------------------------------------------------------------- input
 
-constexpr float kExtraSign[kExtraChannels] = {-1, 1, 1, -1, 1, 1, 1};  // azimuth, x of gravity
-
 // What two joints say of the bone between them: extent x and y, its length, what is missing to its own.
 void write_bones(const Model& model, const float* rows, float* extents) {
   float *lengths = extents + 2 * model.bones, *depths = lengths + model.bones;
@@ -99,8 +97,10 @@ void write_input(const Model& model, const float* rows, const float* extras, boo
     out[joint * kRowChannels + 2] = from[2];
   }
   float* more = out + kJoints * kRowChannels;
-  for (int i = 0; i < kExtraChannels; ++i) more[i] = image ? extras[i] * kExtraSign[i] : extras[i];
-  if (model.bones > 0) write_bones(model, out, more + kExtraChannels);
+  for (int i = 0; i < model.extras; ++i) {
+    more[i] = image ? extras[model.extra_order[i]] * model.extra_sign[i] : extras[i];
+  }
+  if (model.bones > 0) write_bones(model, out, more + model.extras);
 }
 
 // --------------------------------------------------------------------------------------- attention
@@ -307,7 +307,8 @@ void encode(const Model& model, const Rings& rings, const EncoderBatch& batch, f
   for (int row = 0; row < rows; ++row) {
     const int person = row / sides;
     write_input(model, batch.rows + person * kJoints * kRowChannels,
-                batch.extras + person * kExtraChannels, row % sides == 1, at.input.row(row));
+                batch.extras + static_cast<int64_t>(person) * model.extras, row % sides == 1,
+                at.input.row(row));
   }
   product(model.embed, at.input, rows, at.x);
   apply_gelu(at.x, rows, model.width);

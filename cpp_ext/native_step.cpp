@@ -156,10 +156,10 @@ int size_of(const nb::dict& sizes, const char* name) {
   return size;
 }
 
-void expect_joints(const char* name, const int32_t* joints, int count) {
+void expect_indices(const char* name, const int32_t* indices, int count, const char* of, int limit) {
   for (int i = 0; i < count; ++i) {
-    if (joints[i] < 0 || joints[i] >= kJoints) {
-      throw nb::value_error(sentence("%s names joint %d of %d", name, joints[i], kJoints).c_str());
+    if (indices[i] < 0 || indices[i] >= limit) {
+      throw nb::value_error(sentence("%s names %s %d of %d", name, of, indices[i], limit).c_str());
     }
   }
 }
@@ -178,6 +178,7 @@ class FrameStep {
     model_.representation = size_of(sizes, "representation");
     model_.embedding = size_of(sizes, "embedding");
     model_.bones = size_of(sizes, "bones");
+    model_.extras = size_of(sizes, "extras");
     model_.max_age_ns = max_age_ns;
     if (model_.heads < 1 || model_.width % (2 * model_.heads) != 0 || model_.window < 1 ||
         (model_.sides != 1 && model_.sides != 2)) {
@@ -205,7 +206,7 @@ class FrameStep {
     expect(rows, "rows", 1, kJoints);
     expect(rows, "rows", 2, kRowChannels);
     expect(extras, "extras", 0, persons);
-    expect(extras, "extras", 1, kExtraChannels);
+    expect(extras, "extras", 1, static_cast<size_t>(model_.extras));
     expect(time_ns, "time_ns", 0, persons);
     expect(embeddings, "embeddings", 0, persons);
     expect(embeddings, "embeddings", 1, static_cast<size_t>(model_.embedding));
@@ -228,7 +229,7 @@ class FrameStep {
       part.slots += first;
       part.time_ns += first;
       part.rows += static_cast<int64_t>(first) * kJoints * kRowChannels;
-      part.extras += static_cast<int64_t>(first) * kExtraChannels;
+      part.extras += static_cast<int64_t>(first) * model_.extras;
       part.embeddings += static_cast<int64_t>(first) * model_.embedding;
       kernels_.encode(model_, rings, part, scratch_.get());
     }
@@ -284,8 +285,11 @@ class FrameStep {
     model_.opposite = store.numbers_of<int32_t>("opposite", {kJoints});
     model_.bone_joints = store.numbers_of<int32_t>("bone_joints", {model_.bones, 2});
     model_.bone_lengths_m = store.numbers_of<float>("bone_lengths_m", {model_.bones});
-    expect_joints("opposite", model_.opposite, kJoints);
-    expect_joints("bone_joints", model_.bone_joints, 2 * model_.bones);
+    model_.extra_order = store.numbers_of<int32_t>("extra_order", {model_.extras});
+    model_.extra_sign = store.numbers_of<float>("extra_sign", {model_.extras});
+    expect_indices("opposite", model_.opposite, kJoints, "joint", kJoints);
+    expect_indices("bone_joints", model_.bone_joints, 2 * model_.bones, "joint", kJoints);
+    expect_indices("extra_order", model_.extra_order, model_.extras, "input", model_.extras);
     model_.embed = store.linear("encoder.embed", width, model_.inputs());
     model_.embed_up = store.linear("encoder.embed_mlp.0", width, width);
     model_.embed_down = store.linear("encoder.embed_mlp.2", width, width);

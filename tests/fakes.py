@@ -94,11 +94,12 @@ class FakeBackend:
     name = "fake"
     precision = "fp32"
 
-    def __init__(self, slots: int = 8, frames: int = 16) -> None:
+    def __init__(self, slots: int = 8, frames: int = 16, *, length_input: bool = False) -> None:
         self.slots, self.frames = slots, frames
         self.manifest = Manifest(
             version=1, name="fake", made_by="tests", command="", date="2026-01-01",
-            config=ModelConfig(window=frames).to_dict(), card={}, files={}, products={}, opset=18,
+            config=ModelConfig(window=frames, length_input=length_input).to_dict(),
+            card={}, files={}, products={}, opset=18,
         )  # fmt: skip
         self.history: list[list[tuple[int, np.ndarray]]] = [[] for _ in range(slots)]
         self.lifts: list[tuple[int, int, float, int]] = []
@@ -114,6 +115,7 @@ class FakeBackend:
         if self.failing:
             raise BackendError("the fake backend was told to fail")
         assert rows.shape == (len(slots), 17, 3)
+        assert extras.shape == (len(slots), self.manifest.model_config.extra_channels)
         assert rows.dtype == extras.dtype == np.float32
         assert time_ns.dtype == np.int64
         assert len(set(slots.tolist())) == len(slots), "slots must be distinct"

@@ -63,12 +63,10 @@ def lift_of_model(model: "LangPose") -> "Lift":
     """Wrap a bidirectional model as a function for the protocols."""
     import torch
 
-    from langpose_rt.config import EXTRA_CHANNELS
-
     @torch.no_grad()
     def lift(rows: np.ndarray) -> np.ndarray:
         clips, frames = rows.shape[:2]
-        extras = torch.zeros(clips, frames, EXTRA_CHANNELS)
+        extras = torch.zeros(clips, frames, model.config.extra_channels)
         time_ns = torch.arange(frames).expand(clips, frames) * 20_000_000
         pose, _ = model(torch.from_numpy(np.ascontiguousarray(rows)), extras, time_ns)
         return np.asarray(pose.numpy())

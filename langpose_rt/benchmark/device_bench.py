@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import langpose_rt
-from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S, NUM_JOINTS, ROW_CHANNELS, ModelConfig
+from langpose_rt.config import NS_PER_S, NUM_JOINTS, ROW_CHANNELS, ModelConfig
 from langpose_rt.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def step_of(backend: "Backend", persons: int) -> Step:
     random = np.random.default_rng(0)
     slots, lags = np.arange(persons, dtype=np.int32), np.zeros(persons, np.int32)
     rows = random.standard_normal((persons, NUM_JOINTS, ROW_CHANNELS), np.float32)
-    extras = random.standard_normal((persons, EXTRA_CHANNELS), np.float32)
+    channels = backend.manifest.model_config.extra_channels
+    extras = random.standard_normal((persons, channels), np.float32)
     lag_s, time_ns = np.zeros(persons, np.float32), np.zeros(persons, np.int64)
     backend.reset(slots)
 

@@ -3,7 +3,7 @@
 Attention products are counted; embeddings, norms and pointwise work are not.
 """
 
-from langpose_rt.config import EXTRA_CHANNELS, NUM_JOINTS, ROW_CHANNELS, ModelConfig
+from langpose_rt.config import NUM_JOINTS, ROW_CHANNELS, ModelConfig
 from langpose_rt.model.bone_features import BONE_CHANNELS
 
 
@@ -32,7 +32,8 @@ def window_macs(config: ModelConfig, frames: int) -> int:
 
 def _embedding_macs(config: ModelConfig) -> int:
     d = config.width
+    extras = config.extra_channels
     if config.tokens == "frame":
         bones = BONE_CHANNELS if config.bone_input else 0
-        return (NUM_JOINTS * ROW_CHANNELS + EXTRA_CHANNELS + bones) * d + 2 * d * d
-    return NUM_JOINTS * ROW_CHANNELS * d + (EXTRA_CHANNELS * d if config.input == "anchored" else 0)
+        return (NUM_JOINTS * ROW_CHANNELS + extras + bones) * d + 2 * d * d
+    return NUM_JOINTS * ROW_CHANNELS * d + (extras * d if config.input == "anchored" else 0)

@@ -90,7 +90,12 @@ def play(
             if wait_s > 0:
                 time.sleep(wait_s)
             here = present[index]
-            publisher.publish(clip.keypoints[index, here], clip.ids[index, here], later_ns + t_ns)
+            publisher.publish(
+                clip.keypoints[index, here],
+                clip.ids[index, here],
+                later_ns + t_ns,
+                bones_m=None if clip.bones_m is None else clip.bones_m[here],
+            )
             sent += 1
             if on_frame is not None and on_frame(sent) is False:
                 return sent

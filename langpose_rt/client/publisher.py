@@ -90,6 +90,8 @@ class RigPublisher(ClientSocket):
         keypoints: npt.ArrayLike,
         ids: npt.ArrayLike | None = None,
         t_ns: SupportsFloat | None = None,
+        *,
+        bones_m: npt.ArrayLike | None = None,
     ) -> int:
         """Send one frame.
 
@@ -98,13 +100,15 @@ class RigPublisher(ClientSocket):
                 joint is NaN or has score 0. An empty list is a frame without people.
             ids: A number for every person, -1 for untracked; all -1 if left out.
             t_ns: Capture time of the image in nanoseconds of `clk`; now if left out.
+            bones_m: [P, 16], or [16] for one person: measured bone lengths in metres, in the order
+                of `langpose_rt.geometry.skeleton.BONES`; NaN where a person's are not known.
 
         Returns:
             The frame number.
 
         Raises:
-            MessageError: If the shapes of the arrays do not match, or the time has a fraction, as
-                seconds have; nothing is sent.
+            MessageError: If the shapes of the arrays do not match, the time has a fraction, as
+                seconds have, or a bone is not 0.01 to 1.5 m long; nothing is sent.
         """
         self._has_subscriber()
         frame = frame_with_people(
@@ -113,6 +117,7 @@ class RigPublisher(ClientSocket):
             ids,
             seq=self._seq,
             t_ns=time.time_ns() if t_ns is None else t_ns,
+            bones_m=bones_m,
         )
         self._socket.send_multipart(encode_keypoints(frame), zmq.NOBLOCK)
         self._seq += 1

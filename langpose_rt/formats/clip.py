@@ -60,6 +60,8 @@ class Clip:
         intrinsics: The lens, if the file knows it.
         gravity: Unit vector that points down, in camera axes, if the file knows it.
         person_height_m: Stature of the people, if the file knows it.
+        bones_m: Length of every bone of `skeleton.BONES` of the person of every column, if the file
+            knows those of anybody; a row with a NaN is unknown.
         pose3d: True joints of the person in column 0: metres, camera axes, absolute or relative to
             the root; NaN where unknown.
         valid: Frames of pose3d that count; None for all.
@@ -78,6 +80,7 @@ class Clip:
     intrinsics: Intrinsics | None = None
     gravity: Float[np.ndarray, "3"] | None = None
     person_height_m: float | None = None
+    bones_m: Float[np.ndarray, "person 16"] | None = None
     pose3d: Float[np.ndarray, "frame 17 3"] | None = None
     valid: Bool[np.ndarray, " frame"] | None = None
     valid_joints: Bool[np.ndarray, "frame 17"] | None = None

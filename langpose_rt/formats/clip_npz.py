@@ -8,6 +8,11 @@
     K, dist         (3,3), (n)            optional; camera matrix, distortion in OpenCV's order
     gravity         (3)                   optional; the way down, in camera axes
     person_height_m ()                    optional
+    bones_m         (P,16)                optional; measured bone lengths of the person of every
+                                          column, metres; a row with a NaN is unknown. A bone has
+                                          the name of the joint it ends in: RHip RKnee RAnkle LHip
+                                          LKnee LAnkle Spine Thorax Nose Head LShoulder LElbow
+                                          LWrist RShoulder RElbow RWrist
     pose3d          (F,17,3)              optional truth of person 0: metres, camera axes
     valid           (F) bool              optional; the frames of pose3d that count
     valid_joints    (F,17) bool           optional; the joints of every frame that count
@@ -32,7 +37,8 @@ from langpose_rt.formats.clip import (
     times_from_fps,
 )
 from langpose_rt.geometry.camera import Intrinsics
-from langpose_rt.geometry.skeleton import JOINTS, Skeleton, skeleton_named
+from langpose_rt.geometry.length_channels import LENGTH_RANGE_M
+from langpose_rt.geometry.skeleton import BONES, JOINTS, Skeleton, skeleton_named
 
 HEIGHT_RANGE_M = (0.3, 3.0)
 """Accepted stature of a person."""
@@ -64,6 +70,7 @@ def clip_from_npz(path: Path, overrides: ClipOverrides) -> Clip:
             if "gravity" in archive
             else None,
             person_height_m=_height(archive) if "person_height_m" in archive else None,
+            bones_m=_bones(archive, keypoints.shape[1]) if "bones_m" in archive else None,
             pose3d=archive.numbers("pose3d", f"{f},17,3") if "pose3d" in archive else None,
             valid=archive.flags("valid", f) if "valid" in archive else None,
             valid_joints=archive.flags("valid_joints", f"{f},17")
@@ -89,6 +96,7 @@ def clip_to_npz(path: Path, clip: Clip) -> None:
         "ids": None if usual else clip.ids,
         "gravity": clip.gravity,
         "person_height_m": None if clip.person_height_m is None else np.array(clip.person_height_m),
+        "bones_m": clip.bones_m,
         "pose3d": clip.pose3d,
         "valid": clip.valid,
         "valid_joints": clip.valid_joints,
@@ -179,6 +187,15 @@ def _height(archive: Archive) -> float:
     if not low <= height_m <= high:
         raise archive.wrong(f"a person {height_m:g} m tall", f"{low} to {high} m")
     return height_m
+
+
+def _bones(archive: Archive, persons: int) -> Float[np.ndarray, "person 16"]:
+    bones_m = archive.numbers("bones_m", f"{persons},{len(BONES)}")
+    low, high = LENGTH_RANGE_M
+    wrong = (bones_m < low) | (bones_m > high)
+    if wrong.any():
+        raise archive.wrong(f"a bone {bones_m[wrong][0]:g} m long", f"{low} to {high} m")
+    return bones_m
 
 
 def _joints(archive: Archive) -> tuple[int, ...]:

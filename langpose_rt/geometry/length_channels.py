@@ -4,15 +4,26 @@ Lengths are relative to the person's own stature, because poses are in body unit
 """
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int32
 
-from langpose_rt.config import LENGTH_CHANNELS
-from langpose_rt.geometry.skeleton import REFERENCE_BONES_M, REFERENCE_STATURE_M, stature_m
+from langpose_rt.config import EXTRA_CHANNELS, LENGTH_CHANNELS
+from langpose_rt.geometry.skeleton import (
+    FLIP_INDICES,
+    REFERENCE_BONES_M,
+    REFERENCE_STATURE_M,
+    stature_m,
+)
+
+LENGTH_RANGE_M = (0.01, 1.5)
+"""Accepted length of a bone."""
 
 _SCALE = 4.0
 """Logarithms of a person's proportions are about 0.1; inputs of a network should be near 1."""
 
 _RANGE = 0.7
+
+_LATERAL_EXTRAS = (0, 3)
+"""Frame inputs that change sign in a mirror: azimuth of the person frame, x of gravity."""
 
 
 def length_channels(
@@ -38,3 +49,39 @@ def length_channels(
     channels[..., :-1] = _SCALE * np.clip(logarithms, -_RANGE, _RANGE) * known[..., None]
     channels[..., -1] = known
     return channels
+
+
+def extras_with_channels(
+    extras: Float32[np.ndarray, "person extra"], channels: int
+) -> Float32[np.ndarray, "person channel"]:
+    """Return frame inputs with the number of channels that a model has.
+
+    Args:
+        extras: Those of the person frame, and maybe those of the bone lengths.
+        channels: `ModelConfig.extra_channels` of the model.
+
+    Returns:
+        The inputs without bone lengths, or with unknown ones; the same array where it fits.
+    """
+    missing = channels - extras.shape[1]
+    if missing <= 0:
+        return extras[:, :channels]
+    return np.concatenate([extras, np.zeros((len(extras), missing), np.float32)], 1)
+
+
+def flipped_extras(
+    channels: int,
+) -> tuple[Int32[np.ndarray, " channel"], Float32[np.ndarray, " channel"]]:
+    """Return the channel that each frame input takes in a mirror, and the sign it takes it with.
+
+    Args:
+        channels: `ModelConfig.extra_channels` of a model.
+    """
+    order, sign = np.arange(channels, dtype=np.int32), np.ones(channels, np.float32)
+    sign[list(_LATERAL_EXTRAS)] = -1
+    if channels > EXTRA_CHANNELS:
+        opposite_bones = FLIP_INDICES[1:] - 1  # bone k ends in joint k + 1
+        order[EXTRA_CHANNELS : EXTRA_CHANNELS + len(opposite_bones)] += (
+            opposite_bones - np.arange(len(opposite_bones))
+        ).astype(np.int32)
+    return order, sign

@@ -5,10 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from langpose_rt.config import EXTRA_CHANNELS
+from langpose_rt.geometry.length_channels import flipped_extras
 from langpose_rt.geometry.skeleton import FLIP_INDICES
-
-_LATERAL_EXTRAS = (0, 3)
-"""Indices of the frame inputs that change sign: azimuth of the person frame, x of gravity."""
 
 
 class Flip(nn.Module):
@@ -28,17 +26,12 @@ class Flip(nn.Module):
 
     def __init__(self, extra_channels: int = EXTRA_CHANNELS) -> None:
         super().__init__()
-        extra_sign = torch.ones(extra_channels)
-        extra_sign[list(_LATERAL_EXTRAS)] = -1.0
-        extra_order = torch.arange(extra_channels)
-        if extra_channels > EXTRA_CHANNELS:
-            bones = torch.from_numpy(FLIP_INDICES[1:] - 1)  # bone k ends in joint k + 1
-            extra_order[EXTRA_CHANNELS : EXTRA_CHANNELS + len(bones)] = EXTRA_CHANNELS + bones
+        extra_order, extra_sign = flipped_extras(extra_channels)
         for name, table in (
             ("opposite", torch.from_numpy(FLIP_INDICES)),
             ("joint_sign", torch.tensor([-1.0, 1.0, 1.0])),
-            ("extra_order", extra_order),
-            ("extra_sign", extra_sign),
+            ("extra_order", torch.from_numpy(extra_order).long()),
+            ("extra_sign", torch.from_numpy(extra_sign)),
         ):
             self.register_buffer(name, table, persistent=False)
 

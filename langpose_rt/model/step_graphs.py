@@ -71,7 +71,7 @@ def example_inputs(model: LangPose, batch: int) -> tuple[tuple[Tensor, ...], tup
     config = model.config
     ring = torch.zeros(batch, config.blocks, config.window, config.channels)
     encoder = (
-        torch.zeros(batch, NUM_JOINTS, 3), torch.zeros(batch, 7),
+        torch.zeros(batch, NUM_JOINTS, 3), torch.zeros(batch, config.extra_channels),
         torch.ones(batch, config.rotary_pairs), torch.zeros(batch, config.rotary_pairs),
         ring, ring.clone(), torch.zeros(batch, config.window),
     )  # fmt: skip

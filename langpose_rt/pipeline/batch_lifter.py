@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Int
 
 from langpose_rt.config import NS_PER_S, NUM_JOINTS
-from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M, SKELETONS, to_h36m17
+from langpose_rt.geometry.length_channels import length_channels
+from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M, SKELETONS, stature_m, to_h36m17
 from langpose_rt.pipeline.camera_lookup import CameraModel
 from langpose_rt.pipeline.camera_stream import NO_PEOPLE, PersonBatch, TrackedFrame
 from langpose_rt.pipeline.frame_queue import Frame
@@ -99,7 +100,8 @@ class BatchLifter:
     Args:
         backend: Runs the network.
         slot_table: State of its slots.
-        person_height_m: Stature of people whose rig sends none; None takes the reference.
+        person_height_m: Stature of people without a given one and without known bone lengths;
+            None takes the reference.
         refinement: Factor on how strongly joints are moved towards their 2D.
         steadiness: How much bones keep their mean length, 0 to 1.
     """
@@ -116,6 +118,8 @@ class BatchLifter:
         self._backend, self._slot_table = backend, slot_table
         self._refinement, self._steadiness = refinement, steadiness
         self._height_m = person_height_m or REFERENCE_STATURE_M
+        self._manifest = backend.manifest
+        self._length_input = self._manifest.model_config.length_input
 
     def frames_back(self, tracked: TrackedFrame) -> int:
         """Return how many frames the window took since this one, of the person with the most."""
@@ -202,11 +206,13 @@ class BatchLifter:
         dt_s = ((time_ns - table.last_ns[slots]) / NS_PER_S).astype(np.float32)
         gravity = _repeated([camera.gravity for camera in cameras], counts)
         anchored = anchor_step(table.anchor, slots, rays, scores, dt_s, gravity)
-        embedding = self._backend.encode(anchored.rows, anchored.extras, slots, time_ns)
+        bones_m = self._bones_of(tracked_frames, slots)
+        extras = self._with_lengths(anchored.extras, bones_m)
+        embedding = self._backend.encode(anchored.rows, extras, slots, time_ns)
         history = table.advance(slots, time_ns, np.asarray(scores.any(-1)))
         generation, pushes, first_ns, _, measured_ns = history
         heights_m = [frame.frame.message.person_height_m for frame in tracked_frames]
-        statures_m = _repeated([height_m or self._height_m for height_m in heights_m], counts)
+        statures_m, given = self._statures(_repeated(heights_m, counts), bones_m)
         people = PersonBatch(
             id=np.array([number for frame in tracked_frames for number in frame.ids], np.int64),
             slot=slots,
@@ -216,12 +222,57 @@ class BatchLifter:
             history_ns=time_ns - first_ns,
             unseen_ns=time_ns - measured_ns,
             scale=(statures_m / REFERENCE_STATURE_M).astype(np.float32),
+            scale_given=given,
             rays=rays,
             scores=scores,
             rotation=anchored.rotation,
             coasting=_last_of_each([frame.coasting for frame in tracked_frames], counts),
         )
         return people, self._check_embedding(people, embedding)
+
+    def _bones_of(
+        self, tracked_frames: Sequence[TrackedFrame], slots: Int[np.ndarray, " person"]
+    ) -> Float32[np.ndarray, "person 16"]:
+        """Take the bone lengths that rigs sent into the slots; return those of all people."""
+        known_m = self._slot_table.bones_m
+        for tracked in tracked_frames:
+            sent_m = tracked.frame.message.bones_m
+            if sent_m is None:
+                continue
+            own_m = sent_m[list(tracked.people)]
+            known = np.isfinite(own_m).all(-1)
+            present = np.array(tracked.slots[: len(own_m)], np.intp)  # the coasting ones are last
+            known_m[present[known]] = own_m[known]
+        return np.asarray(known_m[slots])
+
+    def _with_lengths(
+        self,
+        extras: Float32[np.ndarray, "person extra"],
+        bones_m: Float32[np.ndarray, "person 16"],
+    ) -> Float32[np.ndarray, "person channel"]:
+        """Return the frame inputs that the model takes."""
+        manifest = self._backend.manifest
+        if manifest is not self._manifest:
+            self._manifest = manifest
+            self._length_input = manifest.model_config.length_input
+        if not self._length_input:
+            return extras
+        return np.concatenate([extras, length_channels(bones_m)], 1)
+
+    def _statures(
+        self, heights_m: np.ndarray, bones_m: Float32[np.ndarray, "person 16"]
+    ) -> tuple[Float[np.ndarray, " person"], Bool[np.ndarray, " person"]]:
+        """Return the stature of every person, and whether it is given.
+
+        Args:
+            heights_m: Statures that the rigs sent; None where they sent none.
+            bones_m: Known bone lengths, which give the stature of a person without one.
+        """
+        heights_m = heights_m.astype(np.float64)
+        from_bones_m = stature_m(bones_m)
+        known_m = np.where(np.isnan(heights_m), from_bones_m, heights_m)
+        given = np.isfinite(known_m)
+        return np.where(given, known_m, self._height_m), given
 
     def _check_embedding(self, people: PersonBatch, embedding: np.ndarray) -> int:
         """Update the actions, and reset people without a finite embedding; return how many."""

@@ -35,6 +35,7 @@ class PersonBatch:
         history_ns: Time since the person's first frame.
         unseen_ns: Time since a joint was last seen.
         scale: Stature over that of the reference body.
+        scale_given: The stature is that of the rig, or of known bone lengths.
         rays: Direction of every joint in camera axes.
         scores: Of every joint; 0 is a missing joint.
         rotation: Camera axes to the person frame.
@@ -49,6 +50,7 @@ class PersonBatch:
     history_ns: Int64[np.ndarray, " person"]
     unseen_ns: Int64[np.ndarray, " person"]
     scale: Float32[np.ndarray, " person"]
+    scale_given: Bool[np.ndarray, " person"]
     rays: Float32[np.ndarray, "person 17 2"]
     scores: Float32[np.ndarray, "person 17"]
     rotation: Float32[np.ndarray, "person 3 3"]
@@ -64,6 +66,7 @@ class PersonBatch:
         return cls(
             slot=np.zeros(people, np.int32),
             scale=np.zeros(people, np.float32),
+            scale_given=np.zeros(people, bool),
             rays=np.zeros((people, NUM_JOINTS, 2), np.float32),
             scores=np.zeros((people, NUM_JOINTS), np.float32),
             rotation=np.zeros((people, 3, 3), np.float32),

@@ -13,8 +13,9 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float, Int
 
-from langpose_rt.config import EXTRA_CHANNELS, NS_PER_S, NUM_JOINTS, ROW_CHANNELS
+from langpose_rt.config import NS_PER_S, NUM_JOINTS, ROW_CHANNELS
 from langpose_rt.errors import BackendError
+from langpose_rt.geometry.length_channels import extras_with_channels
 from langpose_rt.runtime.backend import Backend
 
 SHADOW_NS = 4 * NS_PER_S
@@ -50,6 +51,7 @@ class ShadowModel:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.filled = np.zeros(backend.slots, np.int64)
+        self._extra_channels = backend.manifest.model_config.extra_channels
         self.error: BackendError | None = None
         self.ended = threading.Event()
         self.replaced: Backend | None = None
@@ -66,7 +68,8 @@ class ShadowModel:
     def encode(
         self, rows: np.ndarray, extras: np.ndarray, slots: np.ndarray, time_ns: np.ndarray
     ) -> None:
-        """Queue a call of `Backend.encode`."""
+        """Queue a call of `Backend.encode`; bone lengths that were not input are unknown to it."""
+        extras = extras_with_channels(extras, self._extra_channels)
         self.filled[slots] += 1
         self._queue(partial(self._encode, rows, extras, slots, time_ns))
 
@@ -123,7 +126,7 @@ class SwappableBackend:
     def encode(
         self,
         rows: Float[np.ndarray, "batch 17 3"],
-        extras: Float[np.ndarray, "batch 7"],
+        extras: Float[np.ndarray, "batch extra"],
         slots: Int[np.ndarray, " batch"],
         time_ns: Int[np.ndarray, " batch"],
     ) -> Float[np.ndarray, "batch embedding"]:
@@ -212,7 +215,7 @@ def warm_up_backend(backend: Backend) -> None:
     for time_ns, people in ((0, 1), (20_000_000, 1), (40_000_000, full)):
         slots = np.arange(people, dtype=np.int32)
         rows = np.zeros((people, NUM_JOINTS, ROW_CHANNELS), np.float32)
-        extras = np.zeros((people, EXTRA_CHANNELS), np.float32)
+        extras = np.zeros((people, backend.manifest.model_config.extra_channels), np.float32)
         embedding = backend.encode(rows, extras, slots, np.full(people, time_ns))
         pose, sigma = backend.lift(slots, np.zeros(people, np.int32), np.zeros(people, np.float32))
     backend.reset(slots)

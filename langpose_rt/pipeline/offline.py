@@ -63,7 +63,10 @@ def frames_of_clip(clip: Clip, rig: str, camera: str, *, epoch: int) -> Iterator
     )
     for seq, (present, t_ns) in enumerate(zip(clip.present, clip.t_ns, strict=True)):
         people, ids = clip.keypoints[seq, present], clip.ids[seq, present]
-        frame = frame_with_people(without_people, people, ids, seq=seq, t_ns=int(t_ns))
+        bones_m = None if clip.bones_m is None else clip.bones_m[present]
+        frame = frame_with_people(
+            without_people, people, ids, seq=seq, t_ns=int(t_ns), bones_m=bones_m
+        )
         yield replace(frame, names=names_of_people(frame.ids, clip.names))
 
 

@@ -130,7 +130,7 @@ class PoseMessageBuilder:
             ids=columns.ids[rows],
             state=columns.states[rows],
             root=root,
-            scale_src=self._scale_source(sent.person_height_m),
+            scale_src=self._scale_source(sent.person_height_m, lifted.people.scale_given[rows]),
             frame=axes,
             gravity=camera_model.gravity_in(axes, estimated),
             level_src=camera_model.level_src if estimated is None else "estimated",
@@ -145,8 +145,8 @@ class PoseMessageBuilder:
             actions=None if lifted.actions is None else lifted.actions[rows],
         )
 
-    def _scale_source(self, sent_height_m: float | None) -> ScaleSource:
-        if sent_height_m is not None:
+    def _scale_source(self, sent_height_m: float | None, given: np.ndarray) -> ScaleSource:
+        if sent_height_m is not None or (len(given) and given.all()):
             return "given"
         return "prior" if self._config.person_height_m is None else "height"
 

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Int
 from langpose_rt.config import NS_PER_S, NUM_JOINTS
 from langpose_rt.formats.gallery_npz import Gallery
 from langpose_rt.geometry.person_frame import AnchorState
+from langpose_rt.geometry.skeleton import BONES
 from langpose_rt.pipeline.action_scores import ActionScores
 from langpose_rt.pipeline.native_geometry import NativeBoneSteadier, NativeOneEuro, NativeRayRefiner
 from langpose_rt.pipeline.one_euro import OneEuro, smoothing_named
@@ -72,6 +73,7 @@ class SlotTable:
         steadier: Mean bone lengths of every slot.
         actions: Action scores of every slot, or None without a gallery.
         root: Last root in metres, camera axes; NaN before the first.
+        bones_m: Known bone lengths, in the order of `skeleton.BONES`; NaN where unknown.
         pushes: Frames since the slot was reset.
         generation: Changes when the slot is reset, so that frames from before are recognised.
         first_ns, last_ns, measured_ns: Times of the first frame, of the last, and of the last one
@@ -106,6 +108,7 @@ class SlotTable:
         self.steadier = NativeBoneSteadier(slots)
         self.actions = None if gallery is None else ActionScores(gallery, slots)
         self.root = np.full((slots, 3), np.nan, np.float32)
+        self.bones_m = np.full((slots, len(BONES)), np.nan, np.float32)
         self._history = np.zeros((5, slots), np.int64)  # one table: a single look-up
         self.generation, self.pushes, self.first_ns, self.last_ns, self.measured_ns = self._history
         self.seen_ns = np.zeros(slots, np.int64)
@@ -238,6 +241,7 @@ class SlotTable:
             self.filter.reset(slots)
         self.steadier.reset(slots)
         self.root[slots] = np.nan
+        self.bones_m[slots] = np.nan
         self.pushes[slots] = 0
         self.generation[slots] += 1
         self._backend.reset(slots)

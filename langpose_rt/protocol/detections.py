@@ -29,6 +29,7 @@ class Detections:
     Args:
         keypoints: x and y in pixels, score in 0..1; a missing joint is (0, 0, 0).
         ids: Number of every person; -1 is untracked; no other number comes twice.
+        places: Place of every person in the message.
         clipped: Joints that were made missing because a number was impossible.
         people_dropped: People beyond the MAX_PEOPLE best, left out.
         duplicate_ids: People whose id was taken by an earlier one.
@@ -36,6 +37,7 @@ class Detections:
 
     keypoints: Float32[np.ndarray, "person joint 3"]
     ids: Int64[np.ndarray, " person"]
+    places: Sequence[int]
     clipped: int
     people_dropped: int
     duplicate_ids: int
@@ -68,15 +70,17 @@ def detections_from_wire(
     clean, clipped = clean_keypoints(keypoints, wh, unit=unit)
     numbers = np.array(ids, np.int64)
     dropped = max(len(ids) - MAX_PEOPLE, 0)
+    places: Sequence[int] = range(len(ids))
     if dropped:
         best = np.sort(np.argsort(-clean[..., 2].mean(-1), kind="stable")[:MAX_PEOPLE])
-        clean, numbers = clean[best], numbers[best]
+        clean, numbers, places = clean[best], numbers[best], best.tolist()
     repeated = _repeated(numbers)
     if repeated:
         numbers[repeated] = -1
     return Detections(
         keypoints=clean,
         ids=numbers,
+        places=places,
         clipped=clipped,
         people_dropped=dropped,
         duplicate_ids=len(repeated),

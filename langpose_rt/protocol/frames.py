@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.geometry.camera import Intrinsics
-from langpose_rt.geometry.skeleton import skeleton_named
+from langpose_rt.geometry.skeleton import BONES, skeleton_named
 from langpose_rt.protocol.camera_info import RigCamera
 from langpose_rt.protocol.header import MAX_UINT, RejectReason, reject, time_from_wire
 from langpose_rt.protocol.keypoints import (
@@ -73,6 +73,7 @@ def frame_with_people(
     *,
     seq: int,
     t_ns: SupportsFloat,
+    bones_m: npt.ArrayLike | None = None,
 ) -> KeypointMessage:
     """Return the frame with other people in it.
 
@@ -82,6 +83,8 @@ def frame_with_people(
         ids: A number for every person, -1 for untracked; None if the rig does not track.
         seq: Number of the frame.
         t_ns: When it was captured.
+        bones_m: [P, 16], or [16] for one person: lengths of `skeleton.BONES` in metres; NaN where
+            those of a person are not known.
 
     Raises:
         MessageError: bad_shape or bad_ids, if these are not numbers of the right shape; bad_time
@@ -105,7 +108,28 @@ def frame_with_people(
     if len(numbers) != len(people):
         raise reject(RejectReason.BAD_IDS, f"got {len(numbers)} ids for {len(people)} people")
     t_ns = time_from_wire(_plain(t_ns))
-    return replace(frame, seq=seq, t_ns=t_ns, keypoints=people, ids=numbers.astype(np.int64))
+    return replace(
+        frame,
+        seq=seq,
+        t_ns=t_ns,
+        keypoints=people,
+        ids=numbers.astype(np.int64),
+        bones_m=None if bones_m is None else _bones_of(bones_m, len(people)),
+    )
+
+
+def _bones_of(bones_m: npt.ArrayLike, people: int) -> npt.NDArray[np.float32]:
+    bones: npt.NDArray[np.float32] = _array_of(bones_m, np.float32)
+    if bones.size == 0:
+        bones = np.empty((0, len(BONES)), np.float32)
+    if bones.ndim == 1:
+        bones = bones[None]
+    if bones.shape != (people, len(BONES)):
+        expected = f"[{people}, {len(BONES)}]"
+        raise reject(
+            RejectReason.BAD_SHAPE, f"got bones_m of shape {list(bones.shape)}, expected {expected}"
+        )
+    return bones
 
 
 def _size_of(size: Sequence[SupportsFloat]) -> tuple[int, int]:

@@ -6,7 +6,7 @@ is read in `keypoints_json.py`; the byte format is specified in `messages.py`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import msgspec
 import numpy as np
@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from langpose_rt.formats.detections.detected_people import Names
 from langpose_rt.geometry.skeleton import SKELETONS
+from langpose_rt.protocol.bone_lengths import WireBones, bones_from_wire, bones_to_wire
 from langpose_rt.protocol.camera_info import RigCamera, camera_checked
 from langpose_rt.protocol.detections import detections_from_wire
 from langpose_rt.protocol.header import (
@@ -98,6 +99,8 @@ class KeypointMessage:
         fps: Nominal frame rate in Hz, if known.
         cam: Camera parameters, if the rig sends them.
         person_height_m: Standing height of the people, if known.
+        bones_m: Length of every bone of `skeleton.BONES`, if those of anybody are known; a row with
+            NaN is unknown.
         sync: Offset from the rig's clock to the server's, if the rig has probed it.
         via: Assignment of the stream, if the frame came through the front of a cluster.
         clipped: Joints that were made missing because a number was impossible.
@@ -121,6 +124,7 @@ class KeypointMessage:
     fps: float | None = None
     cam: RigCamera | None = None
     person_height_m: float | None = None
+    bones_m: Float32[np.ndarray, "person 16"] | None = None
     sync: ClockSync | None = None
     via: Via | None = None
     clipped: int = 0
@@ -150,6 +154,7 @@ class _Header(Stamp, kw_only=True, omit_defaults=True):
     fps: FramesPerSecond | None = None
     cam: RigCamera | None = None
     person_height_m: HeightM | None = None
+    bones_m: WireBones | None = None
     sync: ClockSync | None = None
     names: Names | None = None
     via: Via | None = None
@@ -210,6 +215,7 @@ def encode_keypoints(message: KeypointMessage) -> list[bytes]:
         fps=message.fps,
         cam=message.cam,
         person_height_m=message.person_height_m,
+        bones_m=cast("WireBones | None", bones_to_wire(message.bones_m, people)),
         sync=sync_checked(message.sync, message.t_ns),
         names=message.names,
         via=message.via,
@@ -255,6 +261,7 @@ def keypoints_from_msgpack(parts: Sequence[bytes]) -> KeypointMessage:
         fps=header.fps,
         cam=camera_checked(header.cam, wh),
         person_height_m=header.person_height_m,
+        bones_m=bones_from_wire(header.bones_m, kept.places, len(ids)),
         sync=sync_checked(header.sync, t_ns),
         via=header.via,
         clipped=kept.clipped,

@@ -33,6 +33,7 @@ from langpose_rt.formats.detections.json_text import FIRST_BYTES, json_from_byte
 from langpose_rt.geometry.camera import name_of_stream
 from langpose_rt.geometry.keypoint_formats import USUAL
 from langpose_rt.geometry.skeleton import SKELETONS
+from langpose_rt.protocol.bone_lengths import WireBones, bones_from_wire
 from langpose_rt.protocol.camera_info import RigCamera, camera_checked
 from langpose_rt.protocol.detections import detections_from_wire
 from langpose_rt.protocol.header import (
@@ -135,6 +136,7 @@ class _Document(msgspec.Struct):
     fps: FramesPerSecond | None = None
     cam: RigCamera | None = None
     person_height_m: HeightM | None = None
+    bones_m: WireBones | None = None
     sync: ClockSync | None = None
 
 
@@ -177,6 +179,7 @@ def keypoints_from_json(
     t_ns = now_ns if document.t is None else time_from_wire(document.t)
     cam = camera_checked(document.cam, wh)
     sync = None if document.t is None else sync_checked(document.sync, t_ns)
+    bones_m = bones_from_wire(document.bones_m, kept.places, len(ids))
     epoch, seq = numbering.number(topic, skeleton)
     if document.epoch is not None and document.seq is not None:
         epoch, seq = document.epoch, document.seq
@@ -194,6 +197,7 @@ def keypoints_from_json(
         fps=document.fps,
         cam=cam,
         person_height_m=document.person_height_m,
+        bones_m=bones_m,
         sync=sync,
         clipped=kept.clipped,
         people_dropped=kept.people_dropped,

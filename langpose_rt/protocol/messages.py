@@ -78,6 +78,12 @@ kp2d/1: the people one camera saw in one frame
   optional
     fps    float    nominal frame rate in Hz, 0.01 to 10000
     person_height_m float  standing height of the people, 0.3 to 3.0
+    bones_m [[float]*16]*P  measured bone lengths of every person in metres, 0.01 to 1.5; nil where
+                    those of the person's earlier frames hold, or none are known. Frames are lost,
+                    so send them with every one; those of many people as 32-bit floats, for the
+                    header has a limit. A bone has the name of the joint it ends in, in the order of
+                    `skel` of pose3d/1 without Hip. It begins in the joint before it; RHip, LHip and
+                    Spine begin in Hip, LShoulder and RShoulder in Thorax
     cam    map, every key optional:
         k            [float]*4   fx, fy (0.02 to 200 image sizes), cx, cy in pixels of the image
         dist         [float]*n   OpenCV distortion, n of 0, 4, 5, 8, 12, 14; at most 1e4 each
@@ -147,9 +153,9 @@ pose3d/1: the 3D people of that frame
                     "x,y,z as in the calibration's world" where it is "world"
     shape, dtype    [P, 17, 4] and "<f4"
     root            P triples of float: the hip in metres, or nil if it is not known
-    scale_src       what the metres rest on: "given", the person_height_m of the rig; "height", the
-                    one the server was started with; "prior", a stature of 1.70 m; "focal" is
-                    reserved and not sent
+    scale_src       what the metres rest on: "given", the person_height_m of the rig, or known bone
+                    lengths of everybody in the message; "height", the stature the server was
+                    started with; "prior", one of 1.70 m; "focal" is reserved and not sent
     ids             [int]*P; those of the frame, in its order, then the coasting people
     state           [string]*P of "warmup", "ok", "held" (not in this frame of the rig, but lately
                     in one: carried on for at most coast_ms), "predicted" (in the frame, without a

@@ -46,7 +46,7 @@ class Backend(Protocol):
     def encode(
         self,
         rows: Float[np.ndarray, "batch 17 3"],
-        extras: Float[np.ndarray, "batch 7"],
+        extras: Float[np.ndarray, "batch extra"],
         slots: Int[np.ndarray, " batch"],
         time_ns: Int[np.ndarray, " batch"],
     ) -> Float[np.ndarray, "batch embedding"]:
@@ -54,7 +54,8 @@ class Backend(Protocol):
 
         Args:
             rows: Person-centred joint inputs (`langpose_rt.geometry.person_frame`).
-            extras: Frame inputs from the same function.
+            extras: Frame inputs from the same function, then those of `length_channels` if the
+                model's config has ``length_input``.
             slots: Distinct slots of the persons; may be empty.
             time_ns: Capture times since the stream's origin; rising per slot.
 

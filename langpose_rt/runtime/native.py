@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from langpose_rt.config import NUM_JOINTS, ModelConfig
 from langpose_rt.errors import ConfigError, ModelError
 from langpose_rt.extension import NOT_BUILT, why_no_extension
+from langpose_rt.geometry.length_channels import flipped_extras
 from langpose_rt.geometry.skeleton import FLIP_INDICES, INPUT_BONES, INPUT_BONES_M
 from langpose_rt.manifest import Manifest
 from langpose_rt.window.native import Window, reset
@@ -119,7 +120,7 @@ class NativeBackend:
     def encode(
         self,
         rows: Float[np.ndarray, "batch 17 3"],
-        extras: Float[np.ndarray, "batch 7"],
+        extras: Float[np.ndarray, "batch extra"],
         slots: Int[np.ndarray, " batch"],
         time_ns: Int[np.ndarray, " batch"],
     ) -> Float[np.ndarray, "batch embedding"]:
@@ -184,10 +185,14 @@ def _frame_step(
         "representation": config.representation,
         "embedding": config.embedding,
         "bones": len(INPUT_BONES) if config.bone_input else 0,
+        "extras": config.extra_channels,
     }
+    extra_order, extra_sign = flipped_extras(config.extra_channels)
     arrays = {
         "periods_ns": rotary_periods_ns(config.width // config.heads // 2),
         "opposite": FLIP_INDICES.astype(np.int32),
+        "extra_order": extra_order,
+        "extra_sign": extra_sign,
         "bone_joints": np.array(INPUT_BONES, np.int32)[: sizes["bones"]],
         "bone_lengths_m": INPUT_BONES_M[: sizes["bones"]],
     }

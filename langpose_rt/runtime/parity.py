@@ -4,7 +4,7 @@ Independent of any runtime library. Every exported graph and engine records its 
 manifest, and a backend of reduced precision is measured again on the machine that opens it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,9 @@ from langpose_rt.errors import ConfigError
 from langpose_rt.formats.clip import DEMO_CLIP
 from langpose_rt.formats.readers import read_clip
 from langpose_rt.geometry.camera import Intrinsics, pixel_to_ray
+from langpose_rt.geometry.length_channels import length_channels
 from langpose_rt.geometry.person_frame import AnchorState, anchor_step
-from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M, to_h36m17
+from langpose_rt.geometry.skeleton import REFERENCE_BONES_M, REFERENCE_STATURE_M, to_h36m17
 from langpose_rt.manifest import Parity
 from langpose_rt.runtime.backend import GPU_BACKENDS, Backend
 from langpose_rt.runtime.onnx import open_onnx
@@ -28,6 +29,9 @@ MAX_MEAN_MM = 0.5
 MAX_WORST_MM = 3.0
 """Limits for a reduced precision, at build time and when opened: mean, and worst joint."""
 
+_BONES_M = REFERENCE_BONES_M * np.linspace(0.8, 1.2, len(REFERENCE_BONES_M), dtype=np.float32)
+"""Lengths of every parity clip: no two inputs of them are the same."""
+
 
 @dataclass(frozen=True)
 class ParityClip:
@@ -36,14 +40,19 @@ class ParityClip:
     Attributes:
         name: Name of the clip, for the manifest.
         rows: Joint inputs from `anchor_step`, frame by frame.
-        extras: Frame inputs from `anchor_step`.
+        extras: Frame inputs from `anchor_step`, then those of bone lengths.
         time_ns: Capture times.
     """
 
     name: str
     rows: Float[np.ndarray, "frame 17 3"]
-    extras: Float[np.ndarray, "frame 7"]
+    extras: Float[np.ndarray, "frame extra"]
     time_ns: Int[np.ndarray, " frame"]
+
+    def for_backend(self, backend: Backend) -> "ParityClip":
+        """Return the clip with the frame inputs that the model of a backend takes."""
+        channels = backend.manifest.model_config.extra_channels
+        return replace(self, extras=self.extras[:, :channels])
 
 
 def parity_clip(
@@ -62,7 +71,8 @@ def parity_clip(
         anchored = anchor_step(state, ray[None], score[None], np.array([dt_s], np.float32), unknown)
         rows.append(anchored.rows[0])
         extras.append(anchored.extras[0])
-    return ParityClip(name, np.stack(rows), np.stack(extras), time_ns)
+    lengths = length_channels(np.tile(_BONES_M, (len(rows), 1)))
+    return ParityClip(name, np.stack(rows), np.concatenate([extras, lengths], 1), time_ns)
 
 
 def demo_parity_clip() -> ParityClip:
@@ -82,6 +92,7 @@ def lift_clip(
 ) -> tuple[Float[np.ndarray, "target 17 3"], Float[np.ndarray, "target 17"]]:
     """Lift a clip frame by frame in slot 0; return poses and sigma."""
     slot, back = np.zeros(1, np.int32), np.full(1, frames_back, np.int32)
+    clip = clip.for_backend(backend)
     backend.reset(slot)
     poses, sigmas = [], []
     for index, now_ns in enumerate(clip.time_ns):

@@ -80,7 +80,7 @@ class RingBackend:
     def encode(
         self,
         rows: Float[np.ndarray, "batch 17 3"],
-        extras: Float[np.ndarray, "batch 7"],
+        extras: Float[np.ndarray, "batch extra"],
         slots: Int[np.ndarray, " batch"],
         time_ns: Int[np.ndarray, " batch"],
     ) -> Float[np.ndarray, "batch embedding"]:

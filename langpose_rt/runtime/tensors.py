@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from langpose_rt.config import (
     ENCODER_INPUTS,
     ENCODER_OUTPUTS,
-    EXTRA_CHANNELS,
     LIFTER_INPUTS,
     LIFTER_OUTPUTS,
     NUM_JOINTS,
@@ -43,7 +42,7 @@ def encoder_io(config: ModelConfig) -> tuple[Tensors, Tensors]:
     phases = Tensor((config.rotary_pairs,))
     ring = Tensor((config.blocks, config.window, config.channels), "float16")
     newest = Tensor((config.blocks, config.channels))
-    rows, extras = Tensor((NUM_JOINTS, ROW_CHANNELS)), Tensor((EXTRA_CHANNELS,))
+    rows, extras = Tensor((NUM_JOINTS, ROW_CHANNELS)), Tensor((config.extra_channels,))
     inputs = (rows, extras, phases, phases, ring, ring, Tensor((config.window,)))
     feature, embedding = Tensor((config.feature_channels,)), Tensor((config.embedding,))
     outputs = (feature, embedding, newest, newest)

@@ -31,8 +31,9 @@ ADA = Gpu(
 )
 
 
-def test_a_step_moves_everybody_on_and_asks_for_the_newest() -> None:
-    backend = FakeBackend(slots=3)
+@pytest.mark.parametrize("length_input", [False, True])
+def test_a_step_moves_everybody_on_and_asks_for_the_newest(length_input: bool) -> None:
+    backend = FakeBackend(slots=3, length_input=length_input)
     step = step_of(backend, 3)
     step()
     step()

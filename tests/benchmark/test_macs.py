@@ -12,6 +12,7 @@ from langpose_rt.model.step_graphs import EncoderWindow
 
 CONFIGS = {
     "live": PRESETS["live"],
+    "lengths": ModelConfig(length_input=True, width=32, heads=2, depth=1, representation=32),
     "joint tokens, two streams": ModelConfig(
         tokens="joint", streams=2, width=32, heads=2, depth=2, window=8, representation=32
     ),
@@ -22,8 +23,8 @@ CONFIGS = {
 def test_a_window_counts_what_torch_counts(config: ModelConfig) -> None:
     frames, half = 9, config.rotary_pairs
     inputs = (
-        torch.zeros(1, frames, 17, 3), torch.zeros(1, frames, 7), torch.ones(1, frames, half),
-        torch.zeros(1, frames, half), torch.zeros(1, frames, frames),
+        torch.zeros(1, frames, 17, 3), torch.zeros(1, frames, config.extra_channels),
+        torch.ones(1, frames, half), torch.zeros(1, frames, half), torch.zeros(1, frames, frames),
     )  # fmt: skip
     counter = FlopCounterMode(display=False)
     with (

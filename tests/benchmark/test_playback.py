@@ -28,11 +28,20 @@ class Notebook(RigPublisher):
 
     def __init__(self, clip: Clip) -> None:
         self.sent: list[tuple[np.ndarray, list[int], int]] = []
+        self.bones_m: list[object] = []
         self.restarts: list[int] = []
         super().__init__(ENDPOINT, "rig", "cam", skeleton=clip.skeleton.name, size=clip.size)
 
-    def publish(self, keypoints: object, ids: object = None, t_ns: int | None = None) -> int:
+    def publish(
+        self,
+        keypoints: object,
+        ids: object = None,
+        t_ns: int | None = None,
+        *,
+        bones_m: object = None,
+    ) -> int:
         assert t_ns is not None
+        self.bones_m.append(bones_m)
         self.sent.append((np.asarray(keypoints), np.asarray(ids).tolist(), t_ns))
         return len(self.sent) - 1
 
@@ -104,6 +113,15 @@ def test_a_single_frame_comes_again_after_a_second(clock: Clock) -> None:
     with Notebook(clip) as notebook:
         assert play(clip, notebook, Playback(loops=3)) == 3
     assert clock.now_s - 100 == pytest.approx(2.0)
+
+
+def test_known_bone_lengths_go_with_their_people(clock: Clock) -> None:
+    clip = part_of_demo_clip(2)
+    with Notebook(clip) as notebook:
+        play(clip, notebook, Playback())
+        assert notebook.bones_m == [None, None]
+        play(replace(clip, bones_m=np.full((1, 16), 0.25)), notebook, Playback())
+    np.testing.assert_array_equal(notebook.bones_m[-1], np.full((1, 16), 0.25))
 
 
 def test_a_publisher_says_what_the_clip_knows() -> None:

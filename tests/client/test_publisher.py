@@ -28,8 +28,8 @@ def test_a_rig_publishes_and_a_server_reads(ingest: Server) -> None:
     with RigPublisher(ingest.endpoint, "rig0", "cam0", size=(640, 480), fps=60.0) as publisher:
         connected(ingest, publisher)
         assert publisher.publish(ONE, ids=[3], t_ns=7) == 0
-        assert publisher.publish(ONE[0], t_ns=8) == 1
-        assert publisher.publish([]) == 2
+        assert publisher.publish(ONE[0], t_ns=8, bones_m=np.full(16, 0.25)) == 1
+        assert publisher.publish([], bones_m=[]) == 2
         first, second, third = (ingest.receive() for _ in range(3))
     assert first is not None
     assert second is not None
@@ -41,6 +41,9 @@ def test_a_rig_publishes_and_a_server_reads(ingest: Server) -> None:
     assert (first.t_ns, second.t_ns) == (7, 8)
     assert abs(third.t_ns - time.time_ns()) < 60 * 10**9
     assert first.epoch == second.epoch == third.epoch
+    assert first.bones_m is third.bones_m is None
+    assert second.bones_m is not None
+    assert second.bones_m.tolist() == [[0.25] * 16]
 
 
 def test_every_publisher_is_a_new_epoch(ingest: Server) -> None:
@@ -103,6 +106,8 @@ def test_a_frame_that_cannot_be_is_refused_and_not_numbered(ingest: Server) -> N
             publisher.publish(np.zeros((1, 26, 3)))
         with pytest.raises(MessageError, match="bad_ids"):
             publisher.publish(ONE, ids=[1, 2])
+        with pytest.raises(MessageError, match="got a length of 25 m"):
+            publisher.publish(ONE, bones_m=np.full(16, 25.0))
         assert publisher.publish(ONE) == 0
 
 

@@ -18,7 +18,7 @@ CONFIG = ModelConfig(
 )
 SIZES = {
     "sides": 2, "width": 16, "heads": 2, "depth": 1, "hidden": 32, "window": 4,
-    "representation": 8, "embedding": 4, "bones": 0,
+    "representation": 8, "embedding": 4, "bones": 0, "extras": 7,
 }  # fmt: skip
 LAYER = "encoder.layers.0.streams.0.temporal"
 LINEARS = {
@@ -35,6 +35,7 @@ def arrays() -> dict[str, np.ndarray]:
     made: dict[str, np.ndarray] = {
         "periods_ns": np.full(4, 10**9), "opposite": np.arange(17, dtype=np.int32),
         "bone_joints": np.zeros((0, 2), np.int32), "bone_lengths_m": np.zeros(0, np.float32),
+        "extra_order": np.arange(7, dtype=np.int32), "extra_sign": np.ones(7, np.float32),
     }  # fmt: skip
     for name, shape in LINEARS.items():
         ramp = np.linspace(-1, 1, shape[0] * shape[1], dtype=np.float32)
@@ -173,6 +174,13 @@ def test_joints_outside_a_frame_are_refused() -> None:
         )
     with pytest.raises(ValueError, match="opposite names joint -1"):
         frame_step(arrays=arrays() | {"opposite": np.full(17, -1, np.int32)})
+
+
+def test_frame_inputs_outside_the_frame_are_refused() -> None:
+    with pytest.raises(ValueError, match="extra_order names input 7 of 7"):
+        frame_step(arrays=arrays() | {"extra_order": np.full(7, 7, np.int32)})
+    with pytest.raises(ValueError, match=r"extra_sign has another shape than \[7\]"):
+        frame_step(arrays=arrays() | {"extra_sign": np.ones(6, np.float32)})
 
 
 def test_weights_in_half_are_read_where_the_processor_widens_them() -> None:

@@ -98,7 +98,7 @@ def extreme_clip(frames: int = 24) -> ParityClip:
     random = np.random.default_rng(0)
     rows = 4.0 * random.choice([-1.0, 1.0], (frames, 17, 3))
     rows[..., 2] = random.choice([0.0, 1.0], (frames, 17))
-    extras = 3.0 * random.choice([-1.0, 1.0], (frames, 7))
+    extras = 3.0 * random.choice([-1.0, 1.0], (frames, 24))
     time_ns = np.arange(frames, dtype=np.int64) * 8_333_333
     return ParityClip("extreme", rows.astype(np.float32), extras.astype(np.float32), time_ns)
 

@@ -30,7 +30,7 @@ TINY = ModelConfig(
 @pytest.fixture(scope="module")
 def clip() -> ParityClip:
     random = np.random.default_rng(0)
-    rows, extras = random.standard_normal((9, 17, 3)), random.standard_normal((9, 7))
+    rows, extras = random.standard_normal((9, 17, 3)), random.standard_normal((9, 24))
     time_ns = np.arange(9, dtype=np.int64) * 16_000_000
     return ParityClip("random", rows.astype(np.float32), extras.astype(np.float32), time_ns)
 

@@ -33,6 +33,7 @@ def whole_arrays() -> Arrays:
         "dist": np.array([[0.1, -0.05, 0.001, 0.0]]),
         "gravity": np.array([0, 9.81, 0]),
         "person_height_m": np.array(1.82),
+        "bones_m": np.stack([np.linspace(0.01, 1.5, 16), np.full(16, np.nan)]),
         "pose3d": rng.normal(size=(5, 17, 3)).astype(np.float32),
         "valid": np.array([1, 1, 0, 1, 1]),
         "valid_joints": rng.random((5, 17)) < 0.9,
@@ -84,6 +85,7 @@ def test_every_key_arrives(read: Callable[..., Clip]) -> None:
     )
     np.testing.assert_array_equal(clip.gravity, [0, 1, 0])
     assert clip.person_height_m == 1.82
+    np.testing.assert_array_equal(clip.bones_m, arrays["bones_m"])
     np.testing.assert_array_equal(clip.pose3d, arrays["pose3d"])
     np.testing.assert_array_equal(clip.valid, arrays["valid"] == 1)
     np.testing.assert_array_equal(clip.valid_joints, arrays["valid_joints"])
@@ -97,7 +99,7 @@ def test_the_least_a_file_needs_is_keypoints_format_size_and_rate(tmp_path: Path
     assert clip.keypoints.shape == (5, 1, 17, 3)
     assert clip.t_ns.tolist() == [0, 20_000_000, 40_000_000, 60_000_000, 80_000_000]
     assert clip.ids.tolist() == [[0]] * 5
-    for key in ("intrinsics", "gravity", "person_height_m", "pose3d", "valid", "joints"):
+    for key in ("intrinsics", "gravity", "person_height_m", "bones_m", "pose3d", "valid", "joints"):
         assert getattr(clip, key) is None
 
 
@@ -185,6 +187,9 @@ def test_assumed_intrinsics_are_not_written_as_if_known(
         (changed(gravity=[np.nan, 0, 1]), '"gravity" of length nan; expected a direction'),
         (changed(person_height_m=182), "a person 182 m tall; expected 0.3 to 3.0 m"),
         (changed(person_height_m=np.inf), '"person_height_m" is inf; expected a finite number'),
+        (changed(bones_m=np.full((2, 16), 45.0)), "a bone 45 m long; expected 0.01 to 1.5 m"),
+        (changed(bones_m=np.zeros((2, 16))), "a bone 0 m long; expected 0.01 to 1.5 m"),
+        (changed(bones_m=np.ones(16)), r'"bones_m" of shape \(16,\); expected shape \(2,16\)'),
         (changed(pose3d=np.zeros((4, 17, 3))), r'"pose3d" of shape \(4, 17, 3\); .* \(5,17,3\)'),
         (changed(valid=np.full(5, 2)), '"valid" of type int64; expected true and false'),
         (changed(valid_joints=np.ones((5, 16), bool)), r'"valid_joints" of shape \(5, 16\)'),

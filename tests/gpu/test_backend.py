@@ -62,7 +62,7 @@ def test_a_half_ring_moves_a_pose_by_less_than_half_a_millimetre(make: Maker) ->
 
 def test_a_caller_may_ask_for_the_newest_the_past_and_the_newest_again(make: Maker) -> None:
     device, expected = make(), open_backend(make.folder, "onnx", slots=4)
-    clip, slots = random_clip(12, seed=8), np.array([1, 3], np.int32)
+    clip, slots = random_clip(12, seed=8).for_backend(device), np.array([1, 3], np.int32)
     backs = [(0, 0), (1, 0), (0, 2), (0, 0), (0, 0)]
     for index in range(12):
         rows = np.stack([clip.rows[index], clip.rows[-1 - index]])
@@ -79,7 +79,7 @@ def test_a_caller_may_ask_for_the_newest_the_past_and_the_newest_again(make: Mak
 
 
 def test_a_step_of_nobody_gives_empty_arrays_of_the_usual_shapes(make: Maker) -> None:
-    backend, none = make(), random_clip(0)
+    none = random_clip(0).for_backend(backend := make())
     nobody = np.zeros(0, np.int32)
     for _ in range(2):  # the second time the backend answers for the newest frame in one launch
         embedding = backend.encode(none.rows, none.extras, nobody, none.time_ns)
@@ -96,7 +96,7 @@ def test_a_reset_person_is_a_new_one(make: Maker) -> None:
 
 
 def test_what_cannot_be_a_slot_is_refused_on_the_host(make: Maker) -> None:
-    backend, clip = make(slots=2), random_clip(2)
+    clip = random_clip(2).for_backend(backend := make(slots=2))
     two = (clip.rows, clip.extras)
     for slots, error in (([0, 2], IndexError), ([-1, 0], IndexError), ([1, 1], ValueError)):
         with pytest.raises(error):
@@ -116,7 +116,7 @@ def test_any_thread_may_call_one_after_the_other(make: Maker) -> None:
 
 
 def test_a_closed_backend_says_so_and_holds_nothing(make: Maker) -> None:
-    backend, clip = make(), random_clip(1)
+    clip = random_clip(1).for_backend(backend := make())
     backend.close()
     backend.close()
     with pytest.raises(BackendError, match="is closed"):
@@ -141,7 +141,7 @@ def test_everything_taken_from_the_driver_is_given_back(make: Maker, on_cpu: cty
 
 
 def test_a_step_is_one_launch_and_one_copy_each_way(make: Maker, on_cpu: ctypes.CDLL) -> None:
-    backend, clip = make(), random_clip(3)
+    clip = random_clip(3).for_backend(backend := make())
     counts, slot = (ctypes.c_int * 8)(), np.zeros(1, np.int32)
     on_cpu.on_cpu_counts(counts)
     before = list(counts)[:2]
@@ -155,7 +155,7 @@ def test_a_step_is_one_launch_and_one_copy_each_way(make: Maker, on_cpu: ctypes.
 def test_a_device_that_fails_is_one_sentence_and_stays_failed(
     make: Maker, on_cpu: ctypes.CDLL
 ) -> None:
-    backend, clip, slot = make(), random_clip(2), np.zeros(1, np.int32)
+    clip, slot = random_clip(2).for_backend(backend := make()), np.zeros(1, np.int32)
     on_cpu.on_cpu_fail_after(0)
     try:
         for _ in range(2):

@@ -132,6 +132,7 @@ def test_an_engine_is_within_half_a_millimetre_of_float32(
 
 def test_nobodys_pose_depends_on_how_many_are_in_the_room(built: Built, clip: ParityClip) -> None:
     backend = built.open()
+    clip = clip.for_backend(backend)
     alone, _ = lift_clip(backend, clip)
     people = np.arange(6, dtype=np.int32)  # a batch of four and one of two, padded
     backend.reset(people)
@@ -161,6 +162,7 @@ def test_an_engine_that_fails_in_a_step_is_one_sentence(built: Built, clip: Pari
         pytest.skip("a real engine cannot be told to fail")
     backend = built.open(graphs=False)
     built.trt.engines[-2].broken = True
+    clip = clip.for_backend(backend)
     with pytest.raises(BackendError, match="TensorRT failed in the encoder: the engine was told"):
         backend.encode(clip.rows[:1], clip.extras[:1], np.zeros(1, np.int32), clip.time_ns[:1])
     backend.close()

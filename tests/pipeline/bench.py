@@ -59,9 +59,14 @@ class Bench:
 
 
 def bench(
-    slots: int = 8, frames: int = 16, cameras: dict[str, Camera] | None = None, **options: Any
+    slots: int = 8,
+    frames: int = 16,
+    cameras: dict[str, Camera] | None = None,
+    *,
+    length_input: bool = False,
+    **options: Any,
 ) -> Bench:
-    backend = FakeBackend(slots, frames)
+    backend = FakeBackend(slots, frames, length_input=length_input)
     config = PipelineConfig(**{"smoothing": "off", "fov_deg": 60.0} | options)
     return Bench(backend, Pipeline(backend, config, cameras, epoch=11))
 

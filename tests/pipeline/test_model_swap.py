@@ -58,6 +58,20 @@ def test_it_takes_over_once_it_knows_everybody_as_well_as_the_one_before() -> No
     assert len(stage.old.history[2]) == 40 + FULL, "the old one is left alone"
 
 
+@pytest.mark.parametrize("old_takes_lengths", [False, True])
+def test_models_with_and_without_bone_lengths_follow_each_other(old_takes_lengths: bool) -> None:
+    old = FakeBackend(length_input=old_takes_lengths)
+    new = FakeBackend(length_input=not old_takes_lengths)
+    model = SwappableBackend(old)
+    shadow = model.start_shadow(new)
+    extras = np.ones((1, old.manifest.model_config.extra_channels), np.float32)
+    model.encode(ROWS, extras, np.array([0], np.int32), np.array([20 * MS]))
+    assert model.promote(shadow)
+    ((_, seen),) = new.history[0]
+    np.testing.assert_array_equal(seen[:7], 1)
+    assert not seen[7:].any(), "lengths that were not input are unknown"
+
+
 def test_people_who_came_during_the_shadow_run_are_known_from_the_first_frame() -> None:
     stage = Stage(frames_before=0)
     stage.show(3, slot=5)
@@ -137,6 +151,7 @@ def test_a_model_of_impossible_numbers_does_not_warm_up() -> None:
         setattr(backend, broken, {0})
         with pytest.raises(BackendError, match="'fake' gives impossible numbers"):
             warm_up_backend(backend)
+    warm_up_backend(FakeBackend(length_input=True))
     warm_up_backend(backend := FakeBackend())
     assert all(history == [] for history in backend.history)
 

@@ -7,7 +7,7 @@ import pytest
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.clip import Clip
-from langpose_rt.geometry.skeleton import skeleton_named
+from langpose_rt.geometry.skeleton import REFERENCE_BONES_M, skeleton_named
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.offline import frames_of_clip, lift_clip, rig_camera_of_clip, tracked_clip
 from langpose_rt.runtime.registry import open_backend
@@ -126,6 +126,17 @@ def test_the_messages_say_what_the_file_knows() -> None:
     np.testing.assert_allclose(
         first.keypoints[0, 0, :2], ray_to_pixel(np.array([[0.0, 0.0]]), LENS)[0], atol=1e-3
     )
+
+
+def test_bone_lengths_of_the_file_go_with_their_people_and_set_their_size() -> None:
+    bones_m = np.outer([1.0, 1.2], REFERENCE_BONES_M)
+    clip = replace(clip_of([[0.0, None], [None, 0.5], [0.0, 0.5]]), bones_m=bones_m)
+    sent = [frame.bones_m for frame in frames_of_clip(clip, "rig", "cam", epoch=3)]
+    for found, columns in zip(sent, ([0], [1], [0, 1]), strict=True):
+        assert found is not None
+        np.testing.assert_allclose(found, bones_m[columns], rtol=1e-6)
+    lifted = lift_clip(clip, FakeBackend(length_input=True), RAW)
+    np.testing.assert_allclose(lifted.pose[2], [POSE, POSE * 1.2], atol=1e-5)
 
 
 def test_a_camera_nobody_knows_is_not_made_up() -> None:

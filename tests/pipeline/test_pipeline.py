@@ -11,7 +11,8 @@ from langpose_rt.config import PRESETS
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.gallery_npz import Gallery
 from langpose_rt.geometry.camera import Camera
-from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M
+from langpose_rt.geometry.length_channels import length_channels
+from langpose_rt.geometry.skeleton import REFERENCE_BONES_M, REFERENCE_STATURE_M
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.model_swap import warm_up_backend
 from langpose_rt.pipeline.pipeline import Pipeline
@@ -92,6 +93,71 @@ def test_a_known_height_scales_pose_root_and_sigma() -> None:
     np.testing.assert_allclose(option.poses, message.poses, atol=1e-6)
     (unknown,) = bench().feed(person_px((0.4, 0, 5)), at_ms=0)
     assert unknown.scale_src == "prior"
+
+
+def bones(*factors: float) -> np.ndarray:
+    """Bone lengths of people of the reference proportions."""
+    return np.outer(factors, REFERENCE_BONES_M).astype(np.float32)
+
+
+@pytest.mark.parametrize("length_input", [False, True])
+def test_known_bone_lengths_scale_each_person_unless_the_height_is_given(
+    length_input: bool,
+) -> None:
+    test = bench(length_input=length_input, person_height_m=1.7 * 0.9, bone_steadiness=0.0)
+    people = person_px((-0.4, 0, 5)), person_px((0.4, 0, 5))
+    sent = {"ids": [1, 2], "bones_m": bones(1.25, 1.1)}
+    (both,) = test.feed(*people, seq=0, at_ms=0, **sent)
+    assert both.scale_src == "given"
+    np.testing.assert_allclose(both.poses[..., :3], [POSE * 1.25, POSE * 1.1], atol=1e-5)
+    (later,) = test.feed(*people, seq=1, at_ms=20, ids=[1, 2])
+    assert later.scale_src == "given"
+    np.testing.assert_allclose(later.poses[..., :3], both.poses[..., :3], atol=1e-5)
+    (tall,) = test.feed(*people, seq=2, at_ms=40, person_height_m=1.7 * 1.5, **sent)
+    np.testing.assert_allclose(tall.poses[..., :3], [POSE * 1.5] * 2, atol=1e-5)
+    sent = {"ids": [1, 3], "bones_m": bones(1.25, np.nan)}
+    (some,) = test.feed(*people, seq=3, at_ms=60, **sent)
+    assert some.scale_src == "height", "the size of one of them is not given"
+    np.testing.assert_allclose(some.poses[:2, :, :3], [POSE * 1.25, POSE * 0.9], atol=1e-5)
+
+
+def test_a_model_gets_the_lengths_of_everybody_also_of_those_who_are_missing_from_a_frame() -> None:
+    test = bench(length_input=True, coast_ms=500.0)
+    people = [person_px((x, 0, 5)) for x in (-1.0, 0.0, 1.0)]
+    bones_m = bones(1.0, 1.0, 1.0)
+    bones_m[:, 1] *= (1.1, 1.2, np.nan)
+    for frame in range(10):
+        test.feed(*people, seq=frame, at_ms=20 * frame, ids=[5, 6, 7], bones_m=bones_m)
+    hidden = np.zeros((17, 3), np.float32)  # a person without a slot keeps no row
+    (message,) = test.feed(
+        hidden,
+        people[1],
+        seq=10,
+        at_ms=200,
+        ids=[9, 6],
+        bones_m=bones_m[:2] * np.float32([[0.5], [1.0]]),
+    )
+    assert message.ids.tolist() == [6, 5, 7]
+    inputs = {
+        round(float(np.tan(past[-1][1][0]) * 5)): past[-1][1][7:]
+        for past in test.backend.history
+        if past
+    }
+    np.testing.assert_allclose([inputs[-1]], length_channels(bones_m[:1]), atol=1e-6)
+    np.testing.assert_allclose([inputs[0]], length_channels(bones_m[1:2]), atol=1e-6)
+    assert not inputs[1].any(), "nothing is known of the third person"
+
+
+def test_the_lengths_of_somebody_who_left_are_not_those_of_the_next() -> None:
+    test = bench(slots=1, length_input=True, track_timeout_s=0.1, coast_ms=0.0)
+    (first,) = test.feed(person_px((0, 0, 5)), at_ms=0, ids=[1], bones_m=bones(1.25))
+    assert first.scale_src == "given"
+    for frame in range(1, 15):
+        test.feed(seq=frame, at_ms=20 * frame)
+    (second,) = test.feed(person_px((0, 0, 5)), seq=15, at_ms=300, ids=[2])
+    assert second.scale_src == "prior"
+    np.testing.assert_allclose(second.poses[0, :, :3], POSE, atol=1e-5)
+    assert not test.backend.history[0][-1][1][7:].any()
 
 
 def test_world_axes_are_given_where_the_cameras_place_is_known() -> None:

@@ -71,6 +71,16 @@ def test_every_stream_gets_its_own_people_and_what_is_known_of_them() -> None:
     assert (first.model.id, first.model.backend, first.scale_src) == ("fake", "fake", "prior")
 
 
+def test_the_scale_is_given_where_that_of_everybody_is() -> None:
+    tracked_frames = [tracked(camera, Drops()) for camera in "abc"]
+    everybody = people(*[(n, 5, S, 0, False) for n in range(3)])
+    everybody.scale_given[:] = (True, True, False)
+    poses, root = np.zeros((3, 17, 4), np.float32), np.zeros((3, 3), np.float32)
+    lifted = LiftResult(tracked_frames, [1, 3, 3], everybody, poses, root, None, 0, 0, 0)
+    messages = PoseMessageBuilder(BACKEND, PipelineConfig(), epoch=1).messages(lifted, 0)
+    assert [message.scale_src for message in messages] == ["given", "prior", "prior"]
+
+
 def test_numbers_of_a_stream_go_up_by_one() -> None:
     one = tracked("a", Drops())
     builder = PoseMessageBuilder(BACKEND, PipelineConfig(), epoch=1)

@@ -49,11 +49,14 @@ def test_a_person_is_forgotten_everywhere_at_once() -> None:
         backend.history[int(who[0])].append((100, np.zeros(7)))
     assert persons.filter is not None
     persons.filter.step(slots, np.zeros((1, 18, 3), np.float32), np.array([100]))
+    assert np.isnan(persons.bones_m).all()
+    persons.bones_m[:] = 0.3
     persons.reset(slots)
     assert backend.history == [[], [backend.history[1][0]]]
     assert persons.pushes.tolist() == [0, 1]
     assert persons.generation.tolist() == [1, 0]
     assert persons.anchor.seen.tolist() == [False, True]
+    assert np.isnan(persons.bones_m).all(-1).tolist() == [True, False]
     fresh = np.ones((1, 18, 3), np.float32)
     np.testing.assert_array_equal(persons.filter.step(slots, fresh, np.array([120])), fresh)
 

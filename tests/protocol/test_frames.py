@@ -116,6 +116,20 @@ def test_numpy_numbers_are_taken_as_python_ones() -> None:
     assert (again.t_ns, again.ids.tolist(), again.wh) == (17, [3], (640, 480))
 
 
+def test_bone_lengths_go_with_the_people() -> None:
+    points, one = np.ones((2, 17, 3)), np.full(16, 0.25)
+    both = frame_with_people(empty(), points, None, seq=0, t_ns=0, bones_m=[one, one * np.nan])
+    assert both.bones_m is not None
+    assert np.isnan(both.bones_m).all(-1).tolist() == [False, True]
+    alone = frame_with_people(empty(), points[0], None, seq=0, t_ns=0, bones_m=one)
+    assert keypoints_from_msgpack(encode_keypoints(alone)).bones_m.tolist() == [[0.25] * 16]
+    nobody = frame_with_people(empty(), [], None, seq=0, t_ns=0, bones_m=[])
+    assert keypoints_from_msgpack(encode_keypoints(nobody)).bones_m is None
+    for wrong in (one, [one] * 3, np.ones((2, 15)), []):
+        with pytest.raises(MessageError, match=r"expected \[2, 16\]"):
+            frame_with_people(empty(), points, None, seq=0, t_ns=0, bones_m=wrong)
+
+
 def test_seconds_instead_of_nanoseconds_are_refused() -> None:
     points = np.ones((1, 17, 3))
     with pytest.raises(MessageError, match="it looks like seconds, multiply by 1e9"):

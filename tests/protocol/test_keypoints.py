@@ -61,6 +61,9 @@ def messages(draw: st.DrawFn) -> KeypointMessage:
         fps=draw(st.none() | st.floats(0.01, 10_000)),
         cam=draw(st.none() | CAMERAS.filter(lambda cam: cam.k is None)),
         person_height_m=draw(st.none() | st.floats(0.3, 3.0)),
+        bones_m=random.uniform(0.02, 1.4, (people, 16)).astype(np.float32)
+        if people and draw(st.booleans())
+        else None,
         sync=draw(st.none() | st.builds(ClockSync, offsets, st.integers(0, MAX_UINT))),
     )
 
@@ -147,6 +150,10 @@ def test_fractions_and_counts_are_reported() -> None:
         ({"fps": float("inf")}, "bad_header"),
         ({"person_height_m": -1.7}, "bad_header"),
         ({"person_height_m": float("nan")}, "bad_header"),
+        ({"bones_m": [[0.3] * 15]}, "bad_header"),
+        ({"bones_m": [[0.3] * 16, None]}, "bad_header"),
+        ({"bones_m": [[3.0] * 16]}, "bad_header"),
+        ({"bones_m": [["long"] * 16]}, "bad_header"),
         ({"sync": {"offset": 5}}, "bad_header"),
         ({"sync": {"offset": 5, "unc": -1}}, "bad_header"),
         ({"sync": {"offset": "soon", "unc": 1}}, "bad_time"),
@@ -210,6 +217,16 @@ def test_what_nobody_could_read_is_not_sent(changes: dict[str, object], reason: 
     with pytest.raises(MessageError) as refused:
         encode_keypoints(forged(keypoint_sample(), **changes))
     assert refused.value.reason == reason
+
+
+def test_the_lengths_of_a_crowd_fit_and_follow_those_who_are_kept() -> None:
+    bones_m = np.linspace(0.1, 1.4, 70 * 16, dtype=np.float32).reshape(70, 16)
+    bones_m[5] = np.nan
+    sample = keypoint_sample(70)
+    sample.keypoints[:4, :, 2] /= 8  # the four worst, and the last two of the equal others
+    read = keypoints_from_msgpack(encode_keypoints(forged(sample, bones_m=bones_m)))
+    np.testing.assert_array_equal(read.bones_m, bones_m[4:68])
+    assert read.people_dropped == 6
 
 
 def test_a_crowd_is_sent_as_it_is_and_cut_by_the_reader() -> None:

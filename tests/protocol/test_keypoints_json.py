@@ -313,6 +313,7 @@ def test_what_is_given_is_taken() -> None:
             "fps": 30,
             "cam": {"k": [900, 900, 500, 250], "gravity": [0, 9.81, 0]},
             "person_height_m": 1.8,
+            "bones_m": [[0.25] * 16],
             "sync": {"offset": "-12", "unc": 7},
             "keypoints": [[[0.5, 0.5, 0.5]] * 17],
         }
@@ -322,8 +323,26 @@ def test_what_is_given_is_taken() -> None:
     assert (message.clk, message.skeleton, message.wh) == ("ptp", "h36m17", (1000, 500))
     assert (message.ids.tolist(), message.fps, message.person_height_m) == ([3], 30, 1.8)
     assert message.sync == ClockSync(-12, 7)
+    assert message.bones_m is not None
+    assert message.bones_m.tolist() == [[0.25] * 16]
     assert message.cam is not None
     assert message.cam.gravity == pytest.approx((0, 1, 0))
+
+
+def test_lengths_of_some_people_are_rows_and_wrong_ones_refuse_and_number_nothing() -> None:
+    numbering = JsonNumbering(5)
+    document = {"keypoints": [POINTS, POINTS], "bones_m": [None, [0.25] * 16], "wh": [640, 480]}
+
+    def frame(document: object) -> KeypointMessage:
+        parts = [b"kp2d/rig0/cam0/", json.dumps(document).encode()]
+        return keypoints_from_json(parts, now_ns=NOW_NS, numbering=numbering)
+
+    with pytest.raises(MessageError, match="got 1 entries of bones_m for 2 people"):
+        frame(document | {"bones_m": [None]})
+    message = frame(document)
+    assert message.seq == 0
+    assert message.bones_m is not None
+    assert np.isnan(message.bones_m).all(-1).tolist() == [True, False]
 
 
 def test_an_offset_means_nothing_without_a_capture_time() -> None:

@@ -1,5 +1,6 @@
 """A small model with random weights, exported once: arithmetic is tested here, not skill."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ SMALL_JOINTS = ModelConfig(
     max_age_s=0.3, representation=16,
 )  # fmt: skip
 
+SMALL_LENGTHS = replace(SMALL, name="small-lengths", length_input=True)
+
 
 def random_clip(frames: int, *, rate_hz: float = 60.0, seed: int = 0) -> ParityClip:
     """Random rows at a jittered rate with dropped frames."""
@@ -27,7 +30,7 @@ def random_clip(frames: int, *, rate_hz: float = 60.0, seed: int = 0) -> ParityC
     return ParityClip(
         "random",
         random.standard_normal((frames, 17, 3)).astype(np.float32),
-        random.standard_normal((frames, 7)).astype(np.float32),
+        random.standard_normal((frames, 24)).astype(np.float32),
         np.cumsum(steps * 1e9).astype(np.int64),
     )
 
@@ -42,7 +45,7 @@ def exported(config: ModelConfig, folder: Path) -> Path:
     return folder / "out"
 
 
-@pytest.fixture(scope="session", params=[SMALL, SMALL_JOINTS], ids=lambda config: config.tokens)
+@pytest.fixture(scope="session", params=[SMALL, SMALL_JOINTS, SMALL_LENGTHS], ids=lambda c: c.name)
 def model_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An exported model folder."""
     return exported(request.param, tmp_path_factory.mktemp("model"))

@@ -44,6 +44,8 @@ CONFIGS = {
     "bones": replace(SMALL, bone_input=True),
     "mirrored, bones, odd sizes": WIDE,
     "one head, one cell": replace(SMALL, heads=1, width=10, window=1, representation=5),
+    "lengths": replace(SMALL, length_input=True),
+    "mirrored, bones, lengths": replace(WIDE, length_input=True),
     "screen": replace(SMALL, input="screen", mlp_ratio=1),
 }
 
@@ -135,6 +137,7 @@ ANY_CONFIG = st.builds(
     embedding=st.integers(1, 40),
     mirrored=st.booleans(),
     bone_input=st.booleans(),
+    length_input=st.booleans(),
     max_age_s=st.floats(0.0, 1.0),
 )
 
@@ -149,10 +152,13 @@ def test_any_config_and_any_crowd_give_what_torch_gives(
     random = np.random.default_rng(seed)
     slots = random.permutation(5)[:persons].astype(np.int32)
     clips = [random_clip(8, seed=seed + one) for one in range(persons)]
+    channels = config.extra_channels
     for frame in range(8):
         rows, extras = (
             np.stack([part[frame] for part in parts])
-            for parts in zip(*((clip.rows, clip.extras) for clip in clips), strict=True)
+            for parts in zip(
+                *((clip.rows, clip.extras[:, :channels]) for clip in clips), strict=True
+            )
         )
         time_ns = np.array([clip.time_ns[frame] for clip in clips])
         embeddings = [one.encode(rows, extras, slots, time_ns) for one in (mine, theirs)]
@@ -228,7 +234,7 @@ def test_a_reset_slot_equals_a_fresh_one() -> None:
 
 def inputs(count: int, slots: list[int]) -> tuple[np.ndarray, ...]:
     clip = random_clip(count)
-    return clip.rows, clip.extras, np.array(slots, np.int32), clip.time_ns
+    return clip.rows, clip.extras[:, : WIDE.extra_channels], np.array(slots, np.int32), clip.time_ns
 
 
 @built
@@ -306,8 +312,11 @@ def test_weights_that_do_not_fit_the_config_are_named(change: object, reason: st
 
 
 @built
-def test_an_exported_folder_opens_and_a_file_that_is_no_checkpoint_does_not(tmp_path: Path) -> None:
-    folder = exported(replace(SMALL, mirrored=True), tmp_path)
+@pytest.mark.parametrize("length_input", [False, True])
+def test_an_exported_folder_opens_and_a_file_that_is_no_checkpoint_does_not(
+    tmp_path: Path, length_input: bool
+) -> None:
+    folder = exported(replace(SMALL, mirrored=True, length_input=length_input), tmp_path)
     clip = random_clip(20)
     backend = open_backend(folder, "native")
     assert isinstance(backend, Backend)

@@ -73,7 +73,18 @@ def test_rows_are_those_of_the_live_path() -> None:
         scores, dt = keypoints[frame : frame + 1, :, 2], np.array([dt_s], np.float32)
         expected = anchor_step(state, rays, scores, dt, gravity)
         np.testing.assert_array_equal(clip.rows[frame], expected.rows[0])
-        np.testing.assert_array_equal(clip.extras[frame], expected.extras[0])
+        np.testing.assert_array_equal(clip.extras[frame, :7], expected.extras[0])
+
+
+@pytest.mark.parametrize(("length_input", "channels"), [(False, 7), (True, 24)])
+def test_a_model_gets_the_lengths_it_takes(length_input: bool, channels: int) -> None:
+    backend, clip = FakeBackend(length_input=length_input), walking_clip()
+    assert clip.for_backend(backend).extras.shape == (6, channels)
+    poses, _ = lift_clip(backend, clip)  # the fake refuses any other number of inputs
+    assert len(poses) == 6
+    lengths = clip.extras[:, 7:]
+    assert (lengths[:, -1] == 1).all()
+    assert len(set(lengths[0].tolist())) == 17, "every length is another number"
 
 
 def test_the_demo_clip_is_whole_finite_and_named_after_its_file() -> None:
@@ -81,7 +92,7 @@ def test_the_demo_clip_is_whole_finite_and_named_after_its_file() -> None:
     assert clip.name == DEMO_CLIP.stem
     np.testing.assert_array_equal(clip.time_ns, source.t_ns)
     assert clip.rows.shape == (len(source.t_ns), 17, 3)
-    assert clip.extras.shape == (len(source.t_ns), 7)
+    assert clip.extras.shape == (len(source.t_ns), 24)
     assert np.isfinite(clip.rows).all()
     assert np.isfinite(clip.extras).all()
     assert (clip.rows[..., 2] > 0).mean() > 0.9, "nearly all joints are seen"

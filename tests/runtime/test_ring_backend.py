@@ -42,6 +42,7 @@ def run_together(
 ) -> list[np.ndarray]:
     """Persons join at a step and leave at another; everybody present shares every step."""
     poses: list[list[np.ndarray]] = [[] for _ in clips]
+    clips = [clip.for_backend(backend) for clip in clips]
     for step in range(max(ends)):
         here = [p for p in range(len(clips)) if starts[p] <= step < ends[p]]
         if not here:
@@ -71,6 +72,7 @@ def test_a_step_of_nobody_gives_empty_arrays_of_the_usual_shapes(
     backend = open_backend(model_folder, name)
     one, none = random_clip(1), random_clip(0)
     slots, nobody = np.zeros(1, np.int32), np.zeros(0, np.int32)
+    one, none = one.for_backend(backend), none.for_backend(backend)
     usual = backend.encode(one.rows, one.extras, slots, one.time_ns)
     embedding = backend.encode(none.rows, none.extras, nobody, none.time_ns)
     assert (embedding.shape, embedding.dtype) == ((0, *usual.shape[1:]), usual.dtype)

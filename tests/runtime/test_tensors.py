@@ -1,5 +1,7 @@
 """Tensors of the networks are those of the graphs that leave torch."""
 
+from dataclasses import replace
+
 import pytest
 
 from langpose_rt.config import (
@@ -14,9 +16,10 @@ from langpose_rt.model.step_graphs import EncoderStep, LifterStep, example_input
 from langpose_rt.runtime.tensors import Tensor, encoder_io, lifter_io
 
 
+@pytest.mark.parametrize("length_input", [False, True])
 @pytest.mark.parametrize("preset", ["live", "live-l"])
-def test_names_and_shapes_are_the_graphs(preset: str) -> None:
-    model = seeded(PRESETS[preset], 0).eval()
+def test_names_and_shapes_are_the_graphs(preset: str, length_input: bool) -> None:
+    model = seeded(replace(PRESETS[preset], length_input=length_input), 0).eval()
     steps = (EncoderStep(model), LifterStep(model))
     names = ((ENCODER_INPUTS, ENCODER_OUTPUTS), (LIFTER_INPUTS, LIFTER_OUTPUTS))
     sides = (encoder_io(model.config), lifter_io(model.config))

@@ -172,7 +172,7 @@ def test_the_model_is_moved_and_computes_in_full_float32(cuda: Torch, model_fold
 def test_work_is_enqueued_on_the_stream_it_was_bound_to(
     make: Callable[..., CudaBackend], cuda: Torch
 ) -> None:
-    backend, clip = make(), random_clip(1)
+    clip = random_clip(1).for_backend(backend := make())
     cuda.streams.clear()
     slot = np.zeros(1, np.int32)
     backend.encode(clip.rows, clip.extras, slot, clip.time_ns)
@@ -204,7 +204,7 @@ def test_a_recording_that_is_refused_is_one_sentence(cuda: Torch, model_folder: 
 def test_a_step_that_fails_says_in_which_network(
     make: Callable[..., CudaBackend], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backend, clip = make(), random_clip(1)
+    clip = random_clip(1).for_backend(backend := make())
 
     def fail(*_: object) -> None:
         raise RuntimeError("CUDA error: an illegal memory access\nCompile with TORCH_USE_CUDA_DSA")

@@ -61,7 +61,7 @@ class StackedMuon(torch.optim.Muon):
 
 @functools.cache
 def fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 several times as fast as float32."""
+    """Return whether this CPU multiplies bfloat16 several times as fast as float32 (AMX)."""
     return torch.cpu._is_amx_tile_supported()
 
 

@@ -99,7 +99,8 @@ def first_person(clip: "Clip") -> "Clip":
     import numpy as np
 
     ids = np.zeros((len(clip.t_ns), 1), np.int64)
-    return replace(clip, keypoints=clip.keypoints[:, :1], ids=ids)
+    bones_m = None if clip.bones_m is None else clip.bones_m[:1]
+    return replace(clip, keypoints=clip.keypoints[:, :1], ids=ids, bones_m=bones_m)
 
 
 def _checked(clip: "Clip", path: Path) -> "Clip":

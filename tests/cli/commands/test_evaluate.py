@@ -88,11 +88,16 @@ def test_nothing_to_compare_names_the_clip(model: Path, tmp_path: Path) -> None:
 def test_only_the_person_of_column_0_is_lifted() -> None:
     clip = part_of_demo_clip(3)
     crowd = replace(
-        clip, keypoints=np.repeat(clip.keypoints, 3, 1), ids=np.tile([5, -1, 2], (3, 1))
+        clip,
+        keypoints=np.repeat(clip.keypoints, 3, 1),
+        ids=np.tile([5, -1, 2], (3, 1)),
+        bones_m=np.full((3, 16), 0.25),
     )
     alone = first_person(crowd)
     assert alone.keypoints.shape[1] == 1
     assert alone.ids.tolist() == [[0]] * 3
+    assert alone.bones_m is not None
+    assert alone.bones_m.shape == (1, 16)
 
 
 @pytest.mark.parametrize(
