@@ -23,7 +23,7 @@ from training.synthesis.masks import LIMB_GROUPS, MaskConfig
 LOOKAHEADS_MS = (0.0, 33.0, 67.0, 100.0, 130.0, 200.0)
 RATES_HZ = (25.0, 30.0, 50.0, 60.0, 100.0, 120.0)
 STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
-GRAVITY_SHARES = (0.0, 1.0)
+KNOWN_SHARES = (0.0, 1.0)
 FIELDS_DEG = (35.0, 50.0, 65.0, 80.0, 100.0)
 HIDDEN = ("nothing", "20 % of joints", "40 % of joints", "a limb for 1 s", "a limb always")
 
@@ -53,7 +53,8 @@ def curves(
         ("rate", RATES_HZ, _at_rate),
         ("noise", STRENGTHS, _with_noise),
         ("field", FIELDS_DEG, _with_field),
-        ("gravity", GRAVITY_SHARES, _with_gravity),
+        ("gravity", KNOWN_SHARES, _with_gravity),
+        ("lengths", KNOWN_SHARES, _with_lengths),
     ):
         if name in only:
             yield CURVES[name], list(_points(model, mocap, values, conditions))
@@ -131,6 +132,11 @@ def _with_field(deg: float) -> DataConfig:
 def _with_gravity(share: float) -> DataConfig:
     """Return conditions in which a share of the rigs knows the direction of gravity."""
     return replace(_OPEN, gravity_known=share)
+
+
+def _with_lengths(share: float) -> DataConfig:
+    """Return conditions in which a share of the rigs knows the person's bones, within 4 %."""
+    return replace(_OPEN, lengths_known=share)
 
 
 def _hidden(rng: np.random.Generator, footage: Footage, what: str) -> Footage:

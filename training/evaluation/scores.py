@@ -35,6 +35,7 @@ CURVES = {
     "noise": "strongest noise",
     "field": "field of view deg",
     "gravity": "gravity known",
+    "lengths": "bone lengths known",
 }
 """Names of the curves on the command line, and titles of their tables."""
 

@@ -1,5 +1,7 @@
 """Curves: what is hidden, what is asked, and how honest sigma is counted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -39,11 +41,22 @@ def test_every_curve_is_drawn(few: Mocap) -> None:
     found = dict(curves(seeded(TINY, 0), few))
     assert list(found) == [
         "lookahead ms", "hidden", "frame rate Hz", "strongest noise", "field of view deg",
-        "gravity known",
+        "gravity known", "bone lengths known",
     ]  # fmt: skip
     assert [place for place, _ in found["lookahead ms"]] == [f"{ms:g}" for ms in LOOKAHEADS_MS]
     for points in found.values():
         assert all(np.isfinite(scores["mpjpe_mm"]) for _, scores in points)
+
+
+def test_bone_lengths_are_known_to_a_model_that_takes_them(few: Mocap) -> None:
+    plain, taking = (
+        dict(curves(seeded(replace(TINY, length_input=taken), 0), few, ["lengths"]))
+        for taken in (False, True)
+    )
+    (_, unknown), (_, known) = plain["bone lengths known"]
+    assert unknown == known
+    (_, unknown), (_, known) = taking["bone lengths known"]
+    assert unknown["mpjpe_mm"] != known["mpjpe_mm"]
 
 
 def test_only_the_curves_that_are_asked_for_are_drawn(few: Mocap) -> None:
