@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
 from langpose_rt.config import NS_PER_S, NUM_JOINTS
-from langpose_rt.geometry.length_channels import length_channels
+from langpose_rt.geometry.length_channels import extras_with_channels, length_channels
 from langpose_rt.geometry.skeleton import REFERENCE_STATURE_M, SKELETONS, stature_m, to_h36m17
 from langpose_rt.pipeline.camera_lookup import CameraModel
 from langpose_rt.pipeline.camera_stream import NO_PEOPLE, PersonBatch, TrackedFrame
@@ -119,7 +119,7 @@ class BatchLifter:
         self._refinement, self._steadiness = refinement, steadiness
         self._height_m = person_height_m or REFERENCE_STATURE_M
         self._manifest = backend.manifest
-        self._length_input = self._manifest.model_config.length_input
+        self._extra_channels = self._manifest.model_config.extra_channels
 
     def frames_back(self, tracked: TrackedFrame) -> int:
         """Return how many frames the window took since this one, of the person with the most."""
@@ -254,10 +254,11 @@ class BatchLifter:
         manifest = self._backend.manifest
         if manifest is not self._manifest:
             self._manifest = manifest
-            self._length_input = manifest.model_config.length_input
-        if not self._length_input:
-            return extras
-        return np.concatenate([extras, length_channels(bones_m)], 1)
+            self._extra_channels = manifest.model_config.extra_channels
+        if not _anybody_measured(bones_m):
+            return extras_with_channels(extras, self._extra_channels)
+        lengths = np.concatenate([extras, length_channels(bones_m)], 1)
+        return extras_with_channels(lengths, self._extra_channels)
 
     def _statures(
         self, heights_m: np.ndarray, bones_m: Float32[np.ndarray, "person 16"]
@@ -268,9 +269,9 @@ class BatchLifter:
             heights_m: Statures that the rigs sent; None where they sent none.
             bones_m: Known bone lengths, which give the stature of a person without one.
         """
-        heights_m = heights_m.astype(np.float64)
-        from_bones_m = stature_m(bones_m)
-        known_m = np.where(np.isnan(heights_m), from_bones_m, heights_m)
+        known_m = heights_m.astype(np.float64)
+        if _anybody_measured(bones_m):
+            known_m = np.where(np.isnan(known_m), stature_m(bones_m), known_m)
         given = np.isfinite(known_m)
         return np.where(given, known_m, self._height_m), given
 
@@ -331,6 +332,10 @@ class BatchLifter:
             time_ns=people.time_ns,
             parameters=replace(parameters, strength=parameters.strength * self._refinement),
         )
+
+
+def _anybody_measured(bones_m: Float32[np.ndarray, "person 16"]) -> bool:
+    return not np.isnan(bones_m[:, 0]).all()
 
 
 def _possible(pose: np.ndarray, sigma: np.ndarray) -> Bool[np.ndarray, " person"]:
