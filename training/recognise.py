@@ -36,7 +36,7 @@ MOST_FRAMES = 128
 
 _BEST = 5
 _DRAWS = 2000
-_CONDITIONS = replace(DataConfig(), masks=MaskConfig(whole=1.0))
+_CONDITIONS = replace(DataConfig(), lengths_known=0.0, masks=MaskConfig(whole=1.0))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,5 +1,7 @@
 """Streamed = offline, the central test, in torch; `tests/runtime` repeats it for every backend."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,7 +9,11 @@ from langpose_rt.config import PRESETS, ModelConfig
 from langpose_rt.model.langpose import LangPose, seeded
 from langpose_rt.window.reference import MASKED
 
-CONFIGS = {"live": PRESETS["live"], "live-l": PRESETS["live-l"]}
+CONFIGS = {
+    "live": PRESETS["live"],
+    "live, mirrored": replace(PRESETS["live"], mirrored=True),
+    "live-l": PRESETS["live-l"],
+}
 RATES_HZ = (25, 50, 60, 120)
 
 
@@ -44,7 +50,7 @@ def test_frame_by_frame_equals_one_causal_pass(
     random = torch.Generator().manual_seed(rate_hz)
     rows, extras = (
         torch.randn(2, 70, 17, 3, generator=random),
-        torch.randn(2, 70, 7, generator=random),
+        torch.randn(2, 70, config.extra_channels, generator=random),
     )
     steps = (
         torch.randint(1, 4, (2, 70), generator=random) * 10**9 // rate_hz
@@ -61,8 +67,7 @@ def test_frame_by_frame_equals_one_causal_pass(
 
 def test_the_root_of_every_pose_is_at_the_origin() -> None:
     model = seeded(PRESETS["live"], 0).eval()
+    extras = torch.randn(1, 5, model.config.extra_channels)
     with torch.no_grad():
-        pose, _ = model(
-            torch.randn(1, 5, 17, 3), torch.randn(1, 5, 7), torch.arange(5)[None] * 10**7
-        )
+        pose, _ = model(torch.randn(1, 5, 17, 3), extras, torch.arange(5)[None] * 10**7)
     assert not pose[:, :, 0].any()

@@ -62,6 +62,7 @@ CONDITIONS = DataConfig(
     redefined=0.5,
     derived=0.0,
     gravity_known=0.0,
+    lengths_known=0.0,
     lens_wrong=0.3,
     lens_assumed=0.1,
     times=TimeConfig(

@@ -34,6 +34,7 @@ def validation_batch(
         mixed=0.0,
         recombined=0.0,
         swung=0.0,
+        lengths_known=0.0,
     )
     return batch_from_seed(mocap, config, VALIDATION_SEED, 0)
 

@@ -66,7 +66,7 @@ class DataConfig:
     redefined: float = 0.7
     derived: float = 0.8
     gravity_known: float = 0.5
-    lengths_known: float = 0.0
+    lengths_known: float = 0.3
     length_sd: float = 0.04
     lens_wrong: float = 0.4
     lens_assumed: float = 0.15

@@ -30,7 +30,7 @@ from training.synthesis.batches import DataConfig, Footage, anchor_clips, draw_m
 from training.synthesis.motion_windows import draw_moments, draw_times
 
 SEED = 45_001
-CONDITIONS = DataConfig(clips=32, frames=96, reboned=0.0, mixed=0.0, swung=0.0)
+CONDITIONS = DataConfig(clips=32, frames=96, reboned=0.0, mixed=0.0, swung=0.0, lengths_known=0.0)
 """As in training, on the bodies and the motion as they were recorded."""
 
 _FITTED_PERCENT = 80
