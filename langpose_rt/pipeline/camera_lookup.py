@@ -126,15 +126,19 @@ class CameraLookup:
         T_world_camera = None if camera is None else camera.T_world_camera
         if sent.T_wc is not None:
             T_world_camera = np.array(sent.T_wc, np.float64).reshape(4, 4)
-        gravity, source = self._level(sent, camera)
+        gravity, source = self._level(message)
         return CameraModel(intrinsics, T_world_camera, gravity.astype(np.float32), source)
 
-    def _level(
-        self, sent: RigCamera, camera: Camera | None
-    ) -> tuple[Float[np.ndarray, "3"], LevelSource]:
+    def gravity_of(self, message: KeypointMessage) -> Float[np.ndarray, "3"]:
+        """Return the gravity that a message is lifted with, camera axes; NaN if it is unknown."""
+        return self._level(message)[0]
+
+    def _level(self, message: KeypointMessage) -> tuple[Float[np.ndarray, "3"], LevelSource]:
         """Return gravity in camera axes and its source: the rig, the calibration or the options."""
-        if sent.gravity is not None:
-            return np.array(sent.gravity), "given"
+        if message.cam is not None and message.cam.gravity is not None:
+            return np.array(message.cam.gravity), "given"
+        name = name_of_stream(self._cameras, message.rig, message.camera)
+        camera = None if name is None else self._cameras[name]
         if camera is not None and camera.gravity is not None:
             return np.asarray(camera.gravity), "calibration"
         if self._gravity is not None:

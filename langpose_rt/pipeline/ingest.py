@@ -195,7 +195,7 @@ class Ingest:
         """Refuse an implausible message, and report every finding once per stream."""
         plausibility = self._plausibility.get(stream)
         if plausibility is None:
-            plausibility = StreamPlausibility(next(self._checked))
+            plausibility = StreamPlausibility(next(self._checked), self._camera_lookup.gravity_of)
             self._plausibility[stream] = plausibility
         stream.frame_queue.heard_ns = now_ns  # a stream that is refused stays known
         try:

@@ -6,9 +6,10 @@ about an odd one comes with its first poses; one that has proved plausible is sa
 """
 
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 
 from langpose_rt.errors import MessageError
 from langpose_rt.formats.camera_plausibility import gravity_finding, lens_finding, place_finding
@@ -27,6 +28,7 @@ from langpose_rt.formats.plausibility import (
 )
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.geometry.skeleton import SKELETONS, to_h36m17
+from langpose_rt.pipeline.camera_lookup import CameraLookup
 from langpose_rt.pipeline.capture_clock import STEP_NS
 from langpose_rt.protocol.camera_info import RigCamera
 from langpose_rt.protocol.messages import KeypointMessage
@@ -61,9 +63,16 @@ class StreamPlausibility:
 
     Args:
         number: Of the stream: those that begin together are judged one after the other.
+        gravity_of: Returns the gravity that a message is lifted with, camera axes; NaN if unknown.
+            By default, what the message says.
     """
 
-    def __init__(self, number: int = 0) -> None:
+    def __init__(
+        self,
+        number: int = 0,
+        gravity_of: Callable[[KeypointMessage], Float[np.ndarray, "3"]] | None = None,
+    ) -> None:
+        self._gravity_of = gravity_of or CameraLookup({}).gravity_of
         self._turn = number * _TURN % _JUDGED_EVERY
         self._epoch: int | None = None
         self._was_replayed = False
@@ -98,7 +107,7 @@ class StreamPlausibility:
         if message.format_guessed and len(message.keypoints) and not self._seen:
             self._note(guess_finding(SKELETONS[message.skeleton], "send the fmt"))
         if found is None and len(message.keypoints):
-            found = self._keypoints(message.keypoints, message.clipped)
+            found = self._keypoints(message)
         if found is not None and found.impossible:
             self._note(found)
             raise MessageError(found.reason, found.detail)
@@ -208,13 +217,11 @@ class StreamPlausibility:
         if found is not None:
             self._note(found)
 
-    def _keypoints(
-        self, people: Float32[np.ndarray, "person joint 3"], clipped: int
-    ) -> Finding | None:
-        size = self._known_as[2]
+    def _keypoints(self, message: KeypointMessage) -> Finding | None:
+        people, size = message.keypoints, message.wh
         scores = people[..., 2]
         if not scores.any():
-            self._unusable(len(people), clipped)
+            self._unusable(len(people), message.clipped)
             return self._rejected_for
         if people.max() <= _LARGEST_FRACTION:
             found = fractions_finding(people, size)
@@ -229,7 +236,7 @@ class StreamPlausibility:
             self._reach = np.maximum(self._reach, people[..., :2].max((0, 1)))
             beyond = settled and (best[:, :2].max(0) > size).any()
             if self._seen in _JUDGED_AT or self._seen % _JUDGED_EVERY == self._turn or beyond:
-                self._rejected_for = self._judge()
+                self._rejected_for = self._judge(self._gravity_of(message))
         return self._rejected_for
 
     def _unusable(self, count: int, clipped: int) -> None:
@@ -253,7 +260,7 @@ class StreamPlausibility:
         corner = CORNER_SHARE * np.array(self._known_as[2])
         return self._seen >= _SMALL_FRAMES and bool((self._reach < corner).all())
 
-    def _judge(self) -> Finding | None:
+    def _judge(self, down: Float[np.ndarray, "3"]) -> Finding | None:
         keypoints = np.stack(self._sample).astype(np.float64)
         _, name, size, guessed = self._known_as
         skeleton = SKELETONS[name]
@@ -268,10 +275,9 @@ class StreamPlausibility:
             return of_format
         if of_format is not None:
             self._note(Finding(of_format.reason, of_format.detail, impossible=False))
-        down = None if self._cam is None else self._cam.gravity
         posture = posture_finding(joints)
-        if posture is None and down is not None:
-            posture = gravity_finding(np.array(down), joints)
+        if posture is None and np.isfinite(down).all():
+            posture = gravity_finding(down, joints)
         for odd in (found, posture, thousandths_finding(keypoints, joints, size)):
             if odd is not None:
                 self._note(odd)

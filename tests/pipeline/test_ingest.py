@@ -4,7 +4,9 @@ import sys
 import threading
 
 import numpy as np
+import pytest
 
+from langpose_rt.geometry.camera import Camera, Intrinsics
 from langpose_rt.monitoring.announcer import Announcer
 from langpose_rt.monitoring.counters import Stats
 from langpose_rt.pipeline.camera_lookup import CameraLookup
@@ -19,7 +21,12 @@ from tests.fakes import MS, FakeBackend, keypoint_parts, person_px
 PERSON = person_px((0, 0, 4))
 
 
-def ingest(stats: Stats, announcer: Announcer | None = None, **options: object) -> Ingest:
+def ingest(
+    stats: Stats,
+    announcer: Announcer | None = None,
+    lookup: CameraLookup | None = None,
+    **options: object,
+) -> Ingest:
     persons = SlotTable(FakeBackend())
 
     def new_stream(rig: str, camera: str, frame_queue: FrameQueue, first_seq: int) -> Stream:
@@ -27,7 +34,7 @@ def ingest(stats: Stats, announcer: Announcer | None = None, **options: object) 
 
     return Ingest(
         PipelineConfig(**options),  # type: ignore[arg-type]
-        CameraLookup({}),
+        lookup or CameraLookup({}),
         1,
         stats=stats,
         announcer=announcer or Announcer("srv", 1),
@@ -88,6 +95,35 @@ def test_a_stream_that_cannot_be_true_is_refused_counted_and_reported_once() -> 
         ("kp2d/wrong/cam0/", "bad_clock", 1)
     ]
     assert "they look like milliseconds" in suspects[0].detail
+
+
+UP = (0.0, -1.0, 0.0)
+LENS = Intrinsics.from_fov(1280, 720, 60)
+
+
+@pytest.mark.parametrize(
+    ("lookup", "told"),
+    [
+        (CameraLookup({}, gravity=UP), ["gravity_up"]),
+        (
+            CameraLookup({"cam0": Camera(name="cam0", intrinsics=LENS, gravity=np.array(UP))}),
+            ["gravity_up"],
+        ),
+        (CameraLookup({}, gravity=(0.0, 1.0, 0.0)), []),
+        (CameraLookup({}), []),
+    ],
+    ids=["options", "calibration", "down", "unknown"],
+)
+def test_gravity_of_the_options_and_of_a_calibration_is_judged_too(
+    lookup: CameraLookup, told: list[str]
+) -> None:
+    stats, announcer = Stats(), Announcer("srv", 1)
+    desk = ingest(stats, announcer, lookup)
+    for seq in range(9):
+        assert desk.receive(keypoint_parts(PERSON, seq=seq, t_ms=16 * seq), seq * 16 * MS)
+    events = [decode_status(parts) for parts in announcer.events(0)]
+    reasons = [event.reason for event in events if isinstance(event, Event)]
+    assert [reason for reason in reasons if reason != "assumed_intrinsics"] == told
 
 
 def test_a_stream_that_is_refused_stays_known_with_the_reason_until_it_is_silent() -> None:
