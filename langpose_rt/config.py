@@ -227,7 +227,7 @@ def _paper(name: str, width: int, mlp_ratio: int) -> ModelConfig:
 
 
 PRESETS = {
-    "live": ModelConfig(width=384, heads=12, bone_input=True, length_input=True),
+    "live": ModelConfig(width=384, heads=12, bone_input=True, length_input=True, mirrored=True),
     "live-l": ModelConfig(
         name="live-l", tokens="joint", streams=2, depth=5, width=128, heads=4, window=27
     ),

@@ -4,31 +4,49 @@ from dataclasses import replace
 
 import numpy as np
 
+from langpose_rt.config import NS_PER_S
 from langpose_rt.formats.clip import Clip
 from langpose_rt.fusion.detections import MonocularLifts
 from langpose_rt.geometry.camera import Camera
-from langpose_rt.geometry.skeleton import SKELETONS
+from langpose_rt.geometry.skeleton import SKELETONS, bone_lengths
 from langpose_rt.pipeline.config import PipelineConfig
 from langpose_rt.pipeline.offline import lift_clip
 from langpose_rt.runtime.backend import Backend
 from tests.benchmarks.fusion_scenes import SIZE_PX, Scene, SceneFrame
 
 
-def lifted_by(backend: Backend, scene: Scene) -> Scene:
-    """The scene with a lift of everybody in every frame, camera by camera."""
+def lifted_by(backend: Backend, scene: Scene, *, bones_known: bool = False) -> Scene:
+    """The scene with a lift of everybody in every frame, camera by camera.
+
+    Args:
+        backend: Lifts.
+        scene: With or without lifts.
+        bones_known: Whether the rigs know everybody's bone lengths.
+    """
+    bones_m = _true_bones_m(scene) if bones_known else None
     frames = list(scene.frames)
     for name, camera in scene.cameras.items():
         places = [place for place, frame in enumerate(frames) if frame.camera == name]
         own = [frames[place] for place in places]
         for place, lifts in zip(
-            places, _lifts(backend, camera, own, len(scene.people)), strict=True
+            places, _lifts(backend, camera, own, len(scene.people), bones_m), strict=True
         ):
             frames[place] = replace(frames[place], lifts=lifts)
     return replace(scene, frames=frames)
 
 
+def _true_bones_m(scene: Scene) -> np.ndarray:
+    """Mean bone lengths of everybody [person, 16]."""
+    times = np.linspace(0, max(frame.t_ns for frame in scene.frames) / NS_PER_S, 20)
+    return np.nanmean(bone_lengths(scene.truth(times)), axis=1).astype(np.float32)
+
+
 def _lifts(
-    backend: Backend, camera: Camera, frames: list[SceneFrame], people: int
+    backend: Backend,
+    camera: Camera,
+    frames: list[SceneFrame],
+    people: int,
+    bones_m: np.ndarray | None,
 ) -> list[MonocularLifts]:
     keypoints = np.zeros((len(frames), people, 17, 3), np.float32)
     ids = np.full((len(frames), people), -1)
@@ -45,6 +63,7 @@ def _lifts(
         ids=ids,
         intrinsics=camera.intrinsics,
         gravity=camera.gravity,
+        bones_m=bones_m,
     )
     found = lift_clip(clip, backend, PipelineConfig())
     T = camera.T_world_camera

@@ -11,7 +11,7 @@ from langpose_rt.window.reference import MASKED
 
 CONFIGS = {
     "live": PRESETS["live"],
-    "live, mirrored": replace(PRESETS["live"], mirrored=True),
+    "live, one view": replace(PRESETS["live"], mirrored=False),
     "live-l": PRESETS["live-l"],
 }
 RATES_HZ = (25, 50, 60, 120)

@@ -34,5 +34,5 @@ def test_only_the_ring_is_half() -> None:
     inputs, outputs = encoder_io(PRESETS["live"])
     half = {name for name, tensor in (inputs | outputs).items() if tensor.dtype == "float16"}
     assert half == {"ring_keys", "ring_values"}
-    assert str(inputs["ring_keys"]) == "float16[batch,4,32,384]"
+    assert str(inputs["ring_keys"]) == "float16[batch,8,32,384]"
     assert str(Tensor(())) == "float32[batch]"
