@@ -190,6 +190,8 @@ class Ingest:
             self._sizes = self._camera_lookup.sizes
             for stream in self._streams.values():
                 stream.frame_queue.look_up_camera()
+            for plausibility in self._plausibility.values():
+                plausibility.look_up_camera()
 
     def _check(self, stream: Stream, message: KeypointMessage, now_ns: int) -> None:
         """Refuse an implausible message, and report every finding once per stream."""

@@ -73,6 +73,7 @@ class StreamPlausibility:
         gravity_of: Callable[[KeypointMessage], Float[np.ndarray, "3"]] | None = None,
     ) -> None:
         self._gravity_of = gravity_of or CameraLookup({}).gravity_of
+        self._down: Float[np.ndarray, "3"] | None = None
         self._turn = number * _TURN % _JUDGED_EVERY
         self._epoch: int | None = None
         self._was_replayed = False
@@ -100,17 +101,21 @@ class StreamPlausibility:
         if known_as != self._known_as:
             self._known_as = known_as
             self._begin_sample()
-        if message.cam is not self._cam:
-            self._cam = message.cam
+        if message.cam is not self._cam or self._down is None:
+            self._cam, self._down = message.cam, self._gravity_of(message)
             self._lens(message)
             self._place(message)
         if message.format_guessed and len(message.keypoints) and not self._seen:
             self._note(guess_finding(SKELETONS[message.skeleton], "send the fmt"))
         if found is None and len(message.keypoints):
-            found = self._keypoints(message)
+            found = self._keypoints(message.keypoints, message.clipped)
         if found is not None and found.impossible:
             self._note(found)
             raise MessageError(found.reason, found.detail)
+
+    def look_up_camera(self) -> None:
+        """Ask for the gravity again with the next message: another calibration is used."""
+        self._down = None
 
     def new_findings(self) -> list[Finding]:
         """Return the findings since the last call; every reason comes once per stream."""
@@ -217,11 +222,13 @@ class StreamPlausibility:
         if found is not None:
             self._note(found)
 
-    def _keypoints(self, message: KeypointMessage) -> Finding | None:
-        people, size = message.keypoints, message.wh
+    def _keypoints(
+        self, people: Float32[np.ndarray, "person joint 3"], clipped: int
+    ) -> Finding | None:
+        size = self._known_as[2]
         scores = people[..., 2]
         if not scores.any():
-            self._unusable(len(people), message.clipped)
+            self._unusable(len(people), clipped)
             return self._rejected_for
         if people.max() <= _LARGEST_FRACTION:
             found = fractions_finding(people, size)
@@ -236,7 +243,7 @@ class StreamPlausibility:
             self._reach = np.maximum(self._reach, people[..., :2].max((0, 1)))
             beyond = settled and (best[:, :2].max(0) > size).any()
             if self._seen in _JUDGED_AT or self._seen % _JUDGED_EVERY == self._turn or beyond:
-                self._rejected_for = self._judge(self._gravity_of(message))
+                self._rejected_for = self._judge()
         return self._rejected_for
 
     def _unusable(self, count: int, clipped: int) -> None:
@@ -260,7 +267,7 @@ class StreamPlausibility:
         corner = CORNER_SHARE * np.array(self._known_as[2])
         return self._seen >= _SMALL_FRAMES and bool((self._reach < corner).all())
 
-    def _judge(self, down: Float[np.ndarray, "3"]) -> Finding | None:
+    def _judge(self) -> Finding | None:
         keypoints = np.stack(self._sample).astype(np.float64)
         _, name, size, guessed = self._known_as
         skeleton = SKELETONS[name]
@@ -276,8 +283,8 @@ class StreamPlausibility:
         if of_format is not None:
             self._note(Finding(of_format.reason, of_format.detail, impossible=False))
         posture = posture_finding(joints)
-        if posture is None and np.isfinite(down).all():
-            posture = gravity_finding(down, joints)
+        if posture is None and self._down is not None and np.isfinite(self._down).all():
+            posture = gravity_finding(self._down, joints)
         for odd in (found, posture, thousandths_finding(keypoints, joints, size)):
             if odd is not None:
                 self._note(odd)

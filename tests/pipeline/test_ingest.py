@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -124,6 +125,18 @@ def test_gravity_of_the_options_and_of_a_calibration_is_judged_too(
     events = [decode_status(parts) for parts in announcer.events(0)]
     reasons = [event.reason for event in events if isinstance(event, Event)]
     assert [reason for reason in reasons if reason != "assumed_intrinsics"] == told
+
+
+def test_gravity_of_another_calibration_is_judged() -> None:
+    stats, announcer = Stats(), Announcer("srv", 1)
+    cameras = {"cam0": Camera(name="cam0", intrinsics=LENS)}
+    desk = ingest(stats, announcer, CameraLookup(cameras))
+    for seq in range(70):
+        if seq == 5:
+            desk.use_cameras({"cam0": replace(cameras["cam0"], gravity=np.array(UP))}, "use", 0)
+        assert desk.receive(keypoint_parts(PERSON, seq=seq, t_ms=16 * seq), seq * 16 * MS)
+    events = [decode_status(parts) for parts in announcer.events(0)]
+    assert [event.reason for event in events if isinstance(event, Event)] == ["gravity_up"]
 
 
 def test_a_stream_that_is_refused_stays_known_with_the_reason_until_it_is_silent() -> None:
