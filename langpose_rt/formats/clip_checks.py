@@ -13,6 +13,7 @@ from langpose_rt.formats.camera_plausibility import gravity_finding, lens_findin
 from langpose_rt.formats.clip import Clip
 from langpose_rt.formats.plausibility import (
     Finding,
+    bones_finding,
     clock_finding,
     format_finding,
     guess_finding,
@@ -51,6 +52,8 @@ def checked_clip(clip: Clip, source: str) -> Clip:
     if of_format is not None and not clip.format_guessed:
         of_format = replace(of_format, impossible=False)  # a format that was named is kept
     findings.append(of_format)
+    if clip.bones_m is not None:
+        findings.append(bones_finding(clip.bones_m))
     if clip.intrinsics is not None:
         lens = clip.intrinsics
         calibrated = (round(lens.width_px), round(lens.height_px))

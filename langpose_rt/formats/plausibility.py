@@ -9,9 +9,19 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt32
+from jaxtyping import Float, Int
 
-from langpose_rt.geometry.skeleton import BONES, SKELETONS, Skeleton, bone_lengths, to_h36m17
+from langpose_rt.geometry.skeleton import (
+    BONES,
+    JOINTS,
+    REFERENCE_BONES_M,
+    REFERENCE_STATURE_M,
+    SKELETONS,
+    Skeleton,
+    bone_lengths,
+    stature_m,
+    to_h36m17,
+)
 
 MIN_INTERVAL_NS = 900_000
 """Shortest plausible interval between frames: a little less than that of 1000 Hz."""
@@ -57,9 +67,9 @@ _BONE_STARTS, _BONE_ENDS = np.array(BONES).T
 _FEWEST_BONES = 10
 _SAME_SIZE = {17: ("coco17", "h36m17"), 25: ("body25", "body25b")}
 
-_LEAST_SHARED = 0.4
-"""Share of poses that rest on two cameras: 0.68 and more in pairs of the bundled cameras, 0.29 and
-less with exchanged names or another unit."""
+_STATURE_M = (0.3, 3.0)
+_BONE_PROPORTIONS = (0.35, 2.0)
+"""Length of a bone over the usual one; 0.41 to 1.62 in motion capture, whose rigs differ widely."""
 
 _TRUNK_M = (0.2, 1.2)
 _TRUTH_UNITS = {"millimetres": 1000.0, "centimetres": 100.0, "inches": 39.37}
@@ -251,6 +261,37 @@ def thousandths_finding(
     return Finding("thousandths", detail, impossible=False)
 
 
+def bones_finding(bones_m: Float[np.ndarray, "person 16"]) -> Finding | None:
+    """Detect bone lengths in another unit or order, by the bodies they make.
+
+    Args:
+        bones_m: Length of every bone of `skeleton.BONES`, metres; a row with a NaN is unknown.
+    """
+    known_m = bones_m[np.isfinite(bones_m).all(-1)].astype(np.float64)
+    heights_m = stature_m(known_m)
+    low, high = _STATURE_M
+    wrong_m = heights_m[(heights_m < low) | (heights_m > high)]
+    if len(wrong_m):
+        detail = (
+            f"bone lengths make a person {wrong_m[0]:.1f} m tall, expected {low} to {high} m; if "
+            "they are not metres, convert them"
+        )
+        return Finding("odd_bones", detail, impossible=False)
+    usual_m = REFERENCE_BONES_M * heights_m[:, None] / REFERENCE_STATURE_M
+    ratio = known_m / usual_m
+    low, high = _BONE_PROPORTIONS
+    odd = (ratio < low) | (ratio > high)
+    if not odd.any():
+        return None
+    person, bone = np.argwhere(odd)[0]
+    names = " ".join(JOINTS[joint] for _, joint in BONES)
+    detail = (
+        f"the bone that ends in {JOINTS[BONES[bone][1]]} is {ratio[person, bone]:.1f} times as "
+        f"long as is usual for this stature; the order of bones_m is {names}"
+    )
+    return Finding("odd_bones", detail, impossible=False)
+
+
 def _size_of(reach: Float[np.ndarray, "2"], upright: bool) -> str:
     """Name the smallest usual image size that contains a point."""
     sizes = sorted(
@@ -343,32 +384,6 @@ def truth_finding(pose3d: Float[np.ndarray, "frame 17 3"], counted: np.ndarray) 
         return None
     detail = f'the trunk of "pose3d" is {trunk:.3g} long{_truth_unit(trunk)}; expected metres'
     return Finding("truth_unit", detail, impossible=True)
-
-
-def agreement_finding(
-    views: UInt32[np.ndarray, "frame person joint"], ids: Int[np.ndarray, "frame person"]
-) -> Finding | None:
-    """Check that fused poses rest on more than one camera where several see people.
-
-    Args:
-        views: Bit mask of the cameras that a joint rests on.
-        ids: Ids of the people, -1 for nobody.
-    """
-    seen = (ids >= 0) & _several(np.bitwise_or.reduce(views, axis=(1, 2)))[:, None]
-    share = (seen & _several(views).any(-1)).sum() / max(seen.sum(), 1)
-    if not seen.any() or share >= _LEAST_SHARED:
-        return None
-    detail = (
-        f"{share:.0%} of the poses rest on more than one camera; if the cameras see the same "
-        "people, their calibration is of other cameras, mirrored or in another unit, their names "
-        "are exchanged, or their clocks are apart"
-    )
-    return Finding("no_agreement", detail, impossible=False)
-
-
-def _several(mask: UInt32[np.ndarray, "*batch"]) -> Bool[np.ndarray, "*batch"]:
-    """Return True where more than one bit is set."""
-    return (mask & (mask - np.uint32(1))) > 0
 
 
 def _truth_unit(trunk: float) -> str:

@@ -17,6 +17,7 @@ from langpose_rt.formats.plausibility import (
     CORNER_SHARE,
     MIN_INTERVAL_NS,
     Finding,
+    bones_finding,
     clock_finding,
     clock_speed_finding,
     format_finding,
@@ -105,6 +106,10 @@ class StreamPlausibility:
             self._cam, self._down = message.cam, self._gravity_of(message)
             self._lens(message)
             self._place(message)
+        if message.bones_m is not None and "odd_bones" not in self._reported:
+            odd = bones_finding(message.bones_m)
+            if odd is not None:
+                self._note(odd)
         if message.format_guessed and len(message.keypoints) and not self._seen:
             self._note(guess_finding(SKELETONS[message.skeleton], "send the fmt"))
         if found is None and len(message.keypoints):

@@ -9,7 +9,7 @@ from langpose_rt.errors import ConfigError
 from langpose_rt.formats.clip import DEMO_CLIP
 from langpose_rt.formats.clip_checks import assumed_lens_note, check_truth, checked_clip
 from langpose_rt.formats.readers import read_clip
-from langpose_rt.geometry.skeleton import SKELETONS
+from langpose_rt.geometry.skeleton import REFERENCE_BONES_M, SKELETONS
 
 CLIP = read_clip(DEMO_CLIP)
 
@@ -85,3 +85,11 @@ def test_thousandths_of_the_image_are_a_note() -> None:
     keypoints[..., :2] = np.round(keypoints[..., :2] * np.float32(1000) / CLIP.size)
     (note,) = checked_clip(replace(CLIP, keypoints=keypoints), "clip").notes
     assert "divide by 1000 and send the unit norm" in note
+
+
+def test_bone_lengths_in_feet_are_a_note() -> None:
+    clip = read_clip(DEMO_CLIP)
+    feet = np.tile(REFERENCE_BONES_M / 0.3048, (clip.ids.shape[1], 1))
+    assert any(
+        "5.6 m tall" in note for note in checked_clip(replace(clip, bones_m=feet), "x").notes
+    )

@@ -13,7 +13,7 @@ from langpose_rt.formats.camera_plausibility import (
 from langpose_rt.formats.clip import DEMO_CLIP
 from langpose_rt.formats.plausibility import (
     Finding,
-    agreement_finding,
+    bones_finding,
     clock_finding,
     clock_speed_finding,
     format_finding,
@@ -23,7 +23,7 @@ from langpose_rt.formats.plausibility import (
     truth_finding,
 )
 from langpose_rt.formats.readers import read_clip
-from langpose_rt.geometry.skeleton import SKELETONS, to_h36m17
+from langpose_rt.geometry.skeleton import REFERENCE_BONES_M, SKELETONS, to_h36m17
 
 CAM04_CLIP = Path(__file__).parents[1] / "data" / "pose2sim_balancing_cam04.npz"
 REAL = [read_clip(DEMO_CLIP), read_clip(CAM04_CLIP)]
@@ -188,10 +188,22 @@ def test_truth_in_another_unit_is_named(scale: float, words: str) -> None:
     assert words in impossible(truth_finding(clip.pose3d * scale, clip.counted))
 
 
-def test_cameras_that_see_people_and_share_none_are_told() -> None:
-    ids = np.array([[0, 1], [0, 1], [0, -1]])
-    apart = np.array([[[1, 1], [2, 0]], [[1, 1], [2, 2]], [[1, 1], [0, 0]]], np.uint32)
-    assert "0% of the poses" in odd(agreement_finding(apart, ids))
-    together = np.array([[[3, 1], [0, 0]], [[3, 1], [2, 0]], [[1, 1], [0, 0]]], np.uint32)
-    assert agreement_finding(together, ids) is None
-    assert agreement_finding(np.full((3, 2, 2), 4, np.uint32), ids) is None, "one camera sees them"
+@pytest.mark.parametrize(
+    ("bones_m", "words"),
+    [
+        (REFERENCE_BONES_M / 0.3048, "a person 5.6 m tall"),
+        (REFERENCE_BONES_M / 39.37, "a person 0.0 m tall"),
+        (np.roll(REFERENCE_BONES_M, -6), "the order of bones_m is RHip RKnee"),
+        (np.roll(REFERENCE_BONES_M, -10), "the order of bones_m is RHip RKnee"),
+    ],
+    ids=["feet", "too small", "trunk first", "arms first"],
+)
+def test_bone_lengths_in_another_unit_or_order_are_odd(bones_m: np.ndarray, words: str) -> None:
+    assert words in odd(bones_finding(np.stack([REFERENCE_BONES_M, bones_m])))
+
+
+def test_bone_lengths_of_people_of_any_size_are_plausible() -> None:
+    unknown = np.full(16, np.nan)
+    sizes = np.outer([0.4, 1.0, 1.3], REFERENCE_BONES_M)
+    assert bones_finding(np.stack([*sizes, unknown])) is None
+    assert bones_finding(unknown[None]) is None

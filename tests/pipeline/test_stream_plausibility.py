@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from langpose_rt.errors import MessageError
 from langpose_rt.formats.clip import DEMO_CLIP, FUSION_DEMO
 from langpose_rt.formats.readers import read_clip
-from langpose_rt.geometry.skeleton import to_h36m17
+from langpose_rt.geometry.skeleton import REFERENCE_BONES_M, to_h36m17
 from langpose_rt.pipeline.offline import frames_of_clip
 from langpose_rt.pipeline.stream_plausibility import (
     FEWEST_STEPS,
@@ -339,3 +339,9 @@ def test_a_guessed_format_that_the_bones_contradict_is_refused_and_a_named_one_r
         stream.check(frame, NOW_NS + number * 16_666_667)
     reasons = [found.reason for found in stream.new_findings()]
     assert reasons == ["other_format", "upside_down"]  # a hip is where coco17 has a shoulder
+
+
+def test_bone_lengths_in_another_order_are_reported_once() -> None:
+    bones_m = np.roll(REFERENCE_BONES_M, -6)[None]
+    assert findings([replace(f, bones_m=bones_m) for f in FRAMES]) == ["0 odd_bones"]
+    assert findings([replace(f, bones_m=REFERENCE_BONES_M[None]) for f in FRAMES]) == []

@@ -24,7 +24,7 @@ from langpose_rt.model.langpose import LangPose, seeded
 
 _GROWS = frozenset({"width", "heads", "length_input", "mirrored"})
 _NEW_CHANNELS_SCALE = 0.02
-"""What the input and the layers write to new channels at first, over what a new model would."""
+"""Size of the first weights that write to new channels, over those of a new model."""
 
 _BEFORE_LENGTHS = NUM_JOINTS * ROW_CHANNELS + EXTRA_CHANNELS
 """Input channels before those of bone lengths."""

@@ -168,9 +168,9 @@ def fused_from_arguments(
     Raises:
         ConfigError: If there is no calibration, or the clips cannot be fused with it.
     """
-    from langpose_rt.formats.plausibility import agreement_finding
     from langpose_rt.formats.volume_calibration import volumes_from_toml
     from langpose_rt.fusion.clip_fusion import fuse_clips
+    from langpose_rt.fusion.health.agreement import agreement_finding
     from langpose_rt.pipeline.offline import tracked_clip
 
     if arguments.cameras is None:

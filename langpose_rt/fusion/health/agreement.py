@@ -8,9 +8,10 @@ nobody, or somebody else. In a calibrated volume most cameras see people where o
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt32
 
 from langpose_rt.config import NS_PER_S
+from langpose_rt.formats.plausibility import Finding
 from langpose_rt.fusion.camera_array import CameraArray
 from langpose_rt.fusion.fused_frame import VolumeEvent
 from langpose_rt.fusion.triangulation import Triangulated
@@ -20,6 +21,10 @@ PATIENCE_NS = 3 * NS_PER_S
 
 FITS = 2.5
 """A view fits if its middle joint is within so many usual deviations."""
+
+_LEAST_SHARED = 0.4
+"""Share of poses that rest on two cameras: 0.68 and more in pairs of the bundled cameras, 0.29 and
+less with exchanged names or another unit."""
 
 _LEAST_USED = 0.6
 _SMOOTHING_S = 1.0
@@ -119,3 +124,29 @@ class Agreement:
             'their clocks are apart; calibrate again with "langpose-rt calibrate"'
         )
         return [VolumeEvent(kind="no_agreement", t_ns=t_ns, camera="", detail=detail)]
+
+
+def agreement_finding(
+    views: UInt32[np.ndarray, "frame person joint"], ids: Int[np.ndarray, "frame person"]
+) -> Finding | None:
+    """Check that fused poses rest on more than one camera where several see people.
+
+    Args:
+        views: Bit mask of the cameras that a joint rests on.
+        ids: Ids of the people, -1 for nobody.
+    """
+    seen = (ids >= 0) & _several(np.bitwise_or.reduce(views, axis=(1, 2)))[:, None]
+    share = (seen & _several(views).any(-1)).sum() / max(seen.sum(), 1)
+    if not seen.any() or share >= _LEAST_SHARED:
+        return None
+    detail = (
+        f"{share:.0%} of the poses rest on more than one camera; if the cameras see the same "
+        "people, their calibration is of other cameras, mirrored or in another unit, their names "
+        "are exchanged, or their clocks are apart"
+    )
+    return Finding("no_agreement", detail, impossible=False)
+
+
+def _several(mask: UInt32[np.ndarray, "*batch"]) -> Bool[np.ndarray, "*batch"]:
+    """Return True where more than one bit is set."""
+    return (mask & (mask - np.uint32(1))) > 0

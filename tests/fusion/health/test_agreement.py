@@ -1,7 +1,13 @@
 import numpy as np
 
 from langpose_rt.fusion.camera_array import CameraArray
-from langpose_rt.fusion.health.agreement import PATIENCE_NS, Agreement, Support, support
+from langpose_rt.fusion.health.agreement import (
+    PATIENCE_NS,
+    Agreement,
+    Support,
+    agreement_finding,
+    support,
+)
 from langpose_rt.fusion.triangulation import Triangulated
 from tests.fusion.rigs import body, ring
 
@@ -101,3 +107,15 @@ def test_a_pause_is_no_disagreement() -> None:
     agreement = Agreement()
     assert not agreement.observe(0, Support(2, 4, 0))
     assert not agreement.observe(100 * PATIENCE_NS, Support(2, 4, 0))
+
+
+def test_cameras_that_see_people_and_share_none_are_told() -> None:
+    ids = np.array([[0, 1], [0, 1], [0, -1]])
+    apart = np.array([[[1, 1], [2, 0]], [[1, 1], [2, 2]], [[1, 1], [0, 0]]], np.uint32)
+    found = agreement_finding(apart, ids)
+    assert found is not None
+    assert not found.impossible
+    assert "0% of the poses" in found.detail
+    together = np.array([[[3, 1], [0, 0]], [[3, 1], [2, 0]], [[1, 1], [0, 0]]], np.uint32)
+    assert agreement_finding(together, ids) is None
+    assert agreement_finding(np.full((3, 2, 2), 4, np.uint32), ids) is None, "one camera sees them"
