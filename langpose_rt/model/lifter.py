@@ -59,19 +59,28 @@ class Lifter(nn.Module):
             unit.
         """
         if self.flip is None:
-            return self._lift_view(latest, target, lag_s)
+            return self.read(self.join(latest, target, lag_s))
         direct, flipped = (
-            self._lift_view(*view, lag_s)
+            self.read(self.join(*view, lag_s))
             for view in zip(latest.chunk(2, dim=-1), target.chunk(2, dim=-1), strict=True)
         )
         pose = (direct[0] + self.flip.joints(flipped[0])) / 2
         return pose, (direct[1] + self.flip.scalars(flipped[1])) / 2
 
-    def _lift_view(self, latest: Tensor, target: Tensor, lag_s: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = target
-        if self.causal:
-            lag = lag_channels(lag_s)[..., None, :].expand(*target.shape[:-1], -1)
-            hidden = self.hidden(torch.cat((latest, target, lag), dim=-1))
+    def join(
+        self, latest: Tensor, target: Tensor, lag_s: Tensor
+    ) -> Float[Tensor, "*batch token c"]:
+        """Return the hidden channels of one view of the target frame; arguments as of `forward`."""
+        if not self.causal:
+            return target
+        lag = lag_channels(lag_s)[..., None, :].expand(*target.shape[:-1], -1)
+        hidden: Tensor = self.hidden(torch.cat((latest, target, lag), dim=-1))
+        return hidden
+
+    def read(
+        self, hidden: Float[Tensor, "*batch token c"]
+    ) -> tuple[Float[Tensor, "*batch 17 3"], Float[Tensor, "*batch 17"]]:
+        """Return pose and log sigma of one view, as `forward` does, from what `join` returns."""
         pose = self.to_pose(hidden).unflatten(-1, (self.joints_per_token, 3)).flatten(-3, -2)
         log_sigma = self.to_log_sigma(hidden).flatten(-2).clamp(*LOG_SIGMA_RANGE)
         root = torch.full_like(log_sigma[..., :1], LOG_SIGMA_RANGE[0])  # at zero by definition

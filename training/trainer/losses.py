@@ -3,8 +3,7 @@
 They apply at lag 0 to every frame, and with a smaller weight at one random lag per clip.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -82,7 +81,7 @@ def clip_losses(
     """Compute the losses of one batch.
 
     Args:
-        model: Causal model.
+        model: Model without flip averaging.
         batch: Inputs and targets.
         lag_frames: Random lag of every clip in frames; 0 gives that clip no weight there.
         start: First latest frame of the lagged terms, which use half as many frames as the clip.
@@ -92,29 +91,16 @@ def clip_losses(
         aligner: Text alignment; None trains lifting only.
     """
     features = _features(model, batch, half=half)
-    with _half_hidden(model, half=half):
-        return _losses(
-            model, batch, features, lag_frames=lag_frames, start=start, config=config,
-            aligner=aligner,
-        )  # fmt: skip
-
-
-def _losses(
-    model: LangPose,
-    batch: Tensors,
-    features: Float[Tensor, "clip frame token rep"],
-    *,
-    lag_frames: Int[Tensor, " clip"],
-    start: int,
-    config: LossConfig,
-    aligner: Aligner | None,
-) -> Losses:
-    pose, log_sigma = model.lifter(features, features, torch.zeros_like(batch.extras[..., 0]))
+    pose, log_sigma = _lift(
+        model, features, features, torch.zeros_like(batch.extras[..., 0]), half=half
+    )
     every = torch.ones_like(batch.time_ns, dtype=torch.bool)
     now = _terms(pose - batch.pose, log_sigma, batch.rotation, batch.time_ns, every, config=config)
     total, lag_position = _weighted(now, config), torch.zeros_like(now[0])
     if config.lag > 0:
-        late = _lagged_terms(model, features, batch, lag_frames, start=start, config=config)
+        late = _lagged_terms(
+            model, features, batch, lag_frames, start=start, config=config, half=half
+        )
         total, lag_position = total + config.lag * _weighted(late, config), late[0]
     alignment = torch.zeros_like(now[0])
     if aligner is not None:
@@ -156,25 +142,17 @@ def _features(
     return features.float()
 
 
-@contextmanager
-def _half_hidden(model: LangPose, *, half: bool) -> Iterator[None]:
-    """Compute the hidden layer of the lifter in bfloat16; poses come from float32 products."""
-    hidden = getattr(model.lifter, "hidden", None)
-    if not half or hidden is None:
-        yield
-        return
-    plain = hidden.forward
-
-    def in_half(x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, torch.bfloat16):
-            found: Tensor = plain(x)
-        return found.float()
-
-    hidden.forward = in_half
-    try:
-        yield
-    finally:
-        del hidden.forward
+def _lift(
+    model: LangPose, latest: Tensor, target: Tensor, lag_s: Tensor, *, half: bool
+) -> tuple[Float[Tensor, "*batch 17 3"], Float[Tensor, "*batch 17"]]:
+    """Lift the target frames; in half the hidden channels are bfloat16 and poses still float32."""
+    lifter = model.lifter
+    if not half:
+        pose, log_sigma = lifter(latest, target, lag_s)
+        return pose, log_sigma
+    with torch.autocast(latest.device.type, torch.bfloat16):
+        hidden = lifter.join(latest, target, lag_s)
+    return lifter.read(hidden.float())
 
 
 def _lagged_terms(
@@ -185,6 +163,7 @@ def _lagged_terms(
     *,
     start: int,
     config: LossConfig,
+    half: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     clips, frames = batch.time_ns.shape
     newest = torch.arange(start, min(start + max(frames // 2, 1), frames), device=features.device)
@@ -194,7 +173,7 @@ def _lagged_terms(
     clip = torch.arange(clips, device=features.device)[:, None]
     times = batch.time_ns[clip, answered]
     lag_s = seconds(batch.time_ns[:, newest] - times)
-    pose, log_sigma = model.lifter(features[:, newest], features[clip, answered], lag_s)
+    pose, log_sigma = _lift(model, features[:, newest], features[clip, answered], lag_s, half=half)
     error = pose - batch.pose[clip, answered]
     rotation = batch.rotation[clip, answered]
     return _terms(error, log_sigma, rotation, times, valid, config=config)

@@ -4,13 +4,14 @@ Muon's steps have equal size in every direction of a matrix. Measured gain:
 docs/development/decisions/muon.md.
 """
 
-import functools
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from training.trainer.bfloat16 import has_tiles
 
 
 class StackedMuon(torch.optim.Muon):
@@ -48,7 +49,7 @@ class StackedMuon(torch.optim.Muon):
     @staticmethod
     def _orthogonal(matrices: Tensor) -> Tensor:
         """Bring the singular values of a stack of matrices near one, by Newton and Schulz."""
-        wide = matrices if matrices.is_cpu and not fast_bfloat16() else matrices.bfloat16()
+        wide = matrices if matrices.is_cpu and not has_tiles() else matrices.bfloat16()
         tall = wide.shape[1] > wide.shape[2]
         x: Tensor = wide.mT if tall else wide
         x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=_EPS)
@@ -57,12 +58,6 @@ class StackedMuon(torch.optim.Muon):
             x = _A * x + (_B * gram + _C * gram @ gram) @ x
         found: Tensor = x.mT if tall else x
         return found
-
-
-@functools.cache
-def fast_bfloat16() -> bool:
-    """Return whether this CPU multiplies bfloat16 several times as fast as float32 (AMX)."""
-    return torch.cpu._is_amx_tile_supported()
 
 
 _A, _B, _C = 3.4445, -4.7750, 2.0315

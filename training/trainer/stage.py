@@ -12,9 +12,10 @@ from langpose_rt.errors import ConfigError
 from langpose_rt.model.checkpoint import load
 from langpose_rt.model.langpose import LangPose
 from training.evaluation.validation import validation_mm
+from training.trainer.bfloat16 import faster_than_float32
 from training.trainer.config import TrainConfig, config_from_arguments, default_out
 from training.trainer.data_sources import lessons_from_arguments
-from training.trainer.distributed import leave, world_from_environment
+from training.trainer.distributed import World, leave, world_from_environment
 from training.trainer.loader import BatchLoader
 from training.trainer.loop import (
     STATE_FILE,
@@ -39,6 +40,7 @@ def run(stage: str, arguments: argparse.Namespace, words: str) -> None:
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(config.threads)
     world = world_from_environment(config.device)
+    config = _without_emulation(config, world)
     lessons = lessons_from_arguments(arguments, config, world)
     aligner = _aligner(config, model_config, lessons.texts) if stage == "pretrain" else None
     state = start_run(model_config, config, aligner, world)
@@ -92,6 +94,18 @@ def _fitted(config: TrainConfig, model: ModelConfig) -> tuple[TrainConfig, Model
             f"choose --frames {model.window} or fewer"
         )
     return replace(config, loss=replace(config.loss, lag=0.0)), model
+
+
+def _without_emulation(config: TrainConfig, world: World) -> TrainConfig:
+    """Return the run in float32 throughout, and say so, where the device would emulate bfloat16."""
+    if config.half_until == 0 or faster_than_float32(world.device):
+        return config
+    if world.leads:
+        print(
+            f"half_until {config.half_until:g} is left out: this CPU has no bfloat16 "
+            "(AVX512-BF16 or AMX) and would emulate it at a tenth of the speed of float32"
+        )
+    return replace(config, half_until=0.0)
 
 
 def _begin(

@@ -12,6 +12,7 @@ from langpose_rt.model.langpose import seeded
 from training.synthesis.batches import DataConfig
 from training.trainer import stage
 from training.trainer.config import TrainConfig
+from training.trainer.distributed import World
 from training.trainer.loop import STATE_FILE, WEIGHTS_FILE
 from training.trainer.losses import LossConfig
 
@@ -110,3 +111,17 @@ def test_weights_without_a_state_are_never_overwritten(tmp_path: Path, resume: b
     (tmp_path / WEIGHTS_FILE).write_bytes(b"weights")
     with pytest.raises(ConfigError, match=r"without the state\.pt .* begin with these weights"):
         stage._check_unused(tmp_path, resume=resume)
+
+
+@pytest.mark.parametrize("has_bfloat16", [False, True])
+def test_a_cpu_that_would_emulate_bfloat16_learns_in_float32_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, has_bfloat16: bool
+) -> None:
+    monkeypatch.setattr(stage, "faster_than_float32", lambda _: has_bfloat16)
+    config = replace(CONFIG, half_until=0.9)
+    found = stage._without_emulation(config, World())
+    assert found == (config if has_bfloat16 else CONFIG)
+    note = "half_until 0.9 is left out: this CPU has no bfloat16"
+    assert capsys.readouterr().out.startswith(note) is not has_bfloat16
+    assert stage._without_emulation(CONFIG, World()) == CONFIG
+    assert not capsys.readouterr().out, "nothing was asked for"
