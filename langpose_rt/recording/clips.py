@@ -1,6 +1,7 @@
 """Collect the keypoint messages of several cameras to one clip a camera, on one clock."""
 
 from dataclasses import dataclass, field
+from itertools import count
 
 import numpy as np
 
@@ -8,14 +9,14 @@ from langpose_rt.errors import ConfigError, MessageError
 from langpose_rt.formats.clip import Clip
 from langpose_rt.formats.recording import Recording
 from langpose_rt.geometry.camera import Intrinsics
-from langpose_rt.geometry.skeleton import SKELETONS
+from langpose_rt.geometry.skeleton import BONES, SKELETONS
 from langpose_rt.pipeline.capture_clock import CaptureClock, stamp_with_sync
 from langpose_rt.protocol.messages import JsonNumbering, KeypointMessage, decode_keypoints
 
 
 @dataclass(slots=True)
 class _Stream:
-    """Frames of one camera so far."""
+    """Frames of one camera so far; lengths_m has the bone lengths of a person, by number."""
 
     first: KeypointMessage
     clock: CaptureClock
@@ -25,6 +26,7 @@ class _Stream:
     people: list[np.ndarray] = field(default_factory=list)
     ids: list[list[int]] = field(default_factory=list)
     numbers: dict[tuple[int, int], int] = field(default_factory=dict)
+    lengths_m: dict[int, np.ndarray] = field(default_factory=dict)
 
 
 class ClipCollector:
@@ -68,7 +70,11 @@ class ClipCollector:
             return False
         stream.t_ns.append(stamp.t_srv_ns)
         stream.people.append(message.keypoints)
-        stream.ids.append([_number(stream, message.epoch, given) for given in message.ids.tolist()])
+        own = [_number(stream, message.epoch, given) for given in message.ids.tolist()]
+        stream.ids.append(own)
+        if message.bones_m is not None:
+            known = np.isfinite(message.bones_m).all(-1)
+            stream.lengths_m |= {own[row]: message.bones_m[row] for row in np.flatnonzero(known)}
         return True
 
     @property
@@ -116,12 +122,13 @@ def _number(stream: _Stream, epoch: int, given: int) -> int:
 
 def _clip(stream: _Stream) -> Clip:
     first = stream.first
-    frames, persons = len(stream.people), max(map(len, stream.people), default=0)
+    columns = [_columns(stream, own) for own in stream.ids]
+    shape = len(columns), max((max(own, default=0) for own in columns), default=0) + 1
     joints = len(SKELETONS[first.skeleton].joints)
-    keypoints = np.zeros((frames, max(persons, 1), joints, 3), np.float32)
-    ids = np.full((frames, max(persons, 1)), -1, np.int64)
-    for frame, (people, own) in enumerate(zip(stream.people, stream.ids, strict=True)):
-        keypoints[frame, : len(people)], ids[frame, : len(own)] = people, own
+    keypoints = np.zeros((*shape, joints, 3), np.float32)
+    ids = np.full(shape, -1, np.int64)
+    for frame, own in enumerate(columns):
+        keypoints[frame, own], ids[frame, own] = stream.people[frame], stream.ids[frame]
     cam = first.cam
     gravity = None if cam is None or cam.gravity is None else np.array(cam.gravity)
     return Clip(
@@ -133,8 +140,26 @@ def _clip(stream: _Stream) -> Clip:
         intrinsics=_lens(first),
         gravity=gravity,
         person_height_m=first.person_height_m,
+        bones_m=_bones_m(stream, shape[1]),
         format_guessed=first.format_guessed,
     )
+
+
+def _columns(stream: _Stream, ids: list[int]) -> list[int]:
+    """Return the columns of the people of a frame; a person with bone lengths keeps one."""
+    if not stream.lengths_m:
+        return list(range(len(ids)))
+    spare = count(len(stream.numbers))
+    return [number if number >= 0 else next(spare) for number in ids]
+
+
+def _bones_m(stream: _Stream, columns: int) -> np.ndarray | None:
+    """Return the bone lengths of the person of every column; those without an id have none."""
+    bones_m = np.full((columns, len(BONES)), np.nan, np.float32)
+    for number, lengths_m in stream.lengths_m.items():
+        if number >= 0:
+            bones_m[number] = lengths_m
+    return None if np.isnan(bones_m).all() else bones_m
 
 
 def _lens(message: KeypointMessage) -> Intrinsics | None:

@@ -8,6 +8,7 @@ import pytest
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.recording import Entry, Recording, RecordingWriter
+from langpose_rt.geometry.skeleton import REFERENCE_BONES_M
 from langpose_rt.protocol.messages import encode_keypoints
 from langpose_rt.recording.clips import clips_from_recording
 from tests.fakes import MS, keypoint_message, keypoint_parts, person_px
@@ -39,6 +40,25 @@ def test_two_rigs_with_clocks_of_their_own_are_two_clips_on_one_clock(tmp_path: 
     np.testing.assert_allclose(
         left.keypoints[5, 0, :, :2], person_px((0.5, 0, 4))[:, :2], atol=1e-3
     )
+
+
+def test_bone_lengths_stay_with_their_person_whose_row_changes(tmp_path: Path) -> None:
+    """The second person comes first in the second frame, and a bystander has no id."""
+    left, right, sent = person_px((-1, 0, 4)), person_px((1, 0, 4)), []
+    measured_m, unknown = REFERENCE_BONES_M * 1.1, np.full(16, np.nan)
+    frames = [([left, right], [4, 5]), ([right, left, left], [5, 4, -1]), ([right], [5])]
+    for seq, (people, ids) in enumerate(frames):
+        message = keypoint_message(*people, ids=ids, seq=seq, t_ms=20.0 * seq)
+        rows = [measured_m if number == 5 and seq < 2 else unknown for number in ids]
+        with_lengths = replace(message, bones_m=np.array(rows, np.float32))
+        sent.append((encode_keypoints(with_lengths), 1_000 * MS + 20 * MS * seq))
+    (clip,) = clips_from_recording(recording(tmp_path / "a.mcap", sent)).values()
+    assert clip.bones_m is not None
+    (column,) = np.flatnonzero(np.isfinite(clip.bones_m).all(-1))
+    np.testing.assert_allclose(clip.bones_m[column], measured_m, rtol=1e-6)
+    np.testing.assert_allclose(clip.keypoints[:, column, :, :2], [right[:, :2]] * 3, atol=1e-3)
+    assert clip.ids.tolist() == [[0, 1, -1], [0, 1, -1], [-1, 1, -1]]
+    np.testing.assert_allclose(clip.keypoints[1, 2], left, atol=1e-3)
 
 
 def test_a_rig_that_starts_again_and_frames_out_of_order_leave_time_rising(tmp_path: Path) -> None:
