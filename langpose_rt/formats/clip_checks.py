@@ -19,6 +19,7 @@ from langpose_rt.formats.plausibility import (
     guess_finding,
     image_finding,
     posture_finding,
+    scores_finding,
     thousandths_finding,
     truth_finding,
 )
@@ -48,6 +49,7 @@ def checked_clip(clip: Clip, source: str) -> Clip:
     if clip.gravity is not None and findings[-1] is None:
         findings.append(gravity_finding(np.asarray(clip.gravity, np.float64), joints))
     findings.append(thousandths_finding(people, joints, clip.size))
+    findings.append(scores_finding(float(people[..., 2].max(initial=0))))
     of_format = format_finding(people, clip.skeleton, joints)
     if of_format is not None and not clip.format_guessed:
         of_format = replace(of_format, impossible=False)  # a format that was named is kept

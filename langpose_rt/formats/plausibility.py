@@ -67,6 +67,9 @@ _BONE_STARTS, _BONE_ENDS = np.array(BONES).T
 _FEWEST_BONES = 10
 _SAME_SIZE = {17: ("coco17", "h36m17"), 25: ("body25", "body25b")}
 
+_LARGEST_SCORE, _PERCENT = 2.0, 30.0
+"""Peaks of heat maps are a little above 1; scores that exceed the second are percentages."""
+
 _STATURE_M = (0.3, 3.0)
 _BONE_PROPORTIONS = (0.35, 2.0)
 """Length of a bone over the usual one; 0.41 to 1.62 in motion capture, whose rigs differ widely."""
@@ -259,6 +262,21 @@ def thousandths_finding(
         "image, as vision-language models give, divide by 1000 and send the unit norm"
     )
     return Finding("thousandths", detail, impossible=False)
+
+
+def scores_finding(largest: float) -> Finding | None:
+    """Detect scores of another scale: those above 1 become 1, so that no joint is doubtful.
+
+    Args:
+        largest: Largest score as it came.
+    """
+    if not _LARGEST_SCORE < largest < math.inf:
+        return None
+    scale = "; if they are percentages, divide by 100" if largest > _PERCENT else ""
+    detail = (
+        f"scores reach {largest:g}, expected 0 to 1: every joint above 1 is fully trusted{scale}"
+    )
+    return Finding("large_scores", detail, impossible=False)
 
 
 def bones_finding(bones_m: Float[np.ndarray, "person 16"]) -> Finding | None:

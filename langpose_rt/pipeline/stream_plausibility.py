@@ -25,6 +25,7 @@ from langpose_rt.formats.plausibility import (
     guess_finding,
     image_finding,
     posture_finding,
+    scores_finding,
     thousandths_finding,
 )
 from langpose_rt.geometry.camera import Intrinsics
@@ -110,6 +111,10 @@ class StreamPlausibility:
             odd = bones_finding(message.bones_m)
             if odd is not None:
                 self._note(odd)
+        if message.largest_score > 1 and "large_scores" not in self._reported:
+            loud = scores_finding(message.largest_score)
+            if loud is not None:
+                self._note(loud)
         if message.format_guessed and len(message.keypoints) and not self._seen:
             self._note(guess_finding(SKELETONS[message.skeleton], "send the fmt"))
         if found is None and len(message.keypoints):

@@ -106,6 +106,7 @@ class KeypointMessage:
         clipped: Joints that were made missing because a number was impossible.
         people_dropped: People beyond the 64 best, left out.
         duplicate_ids: People whose id was taken by an earlier one; their id became -1.
+        largest_score: Largest score as it came; those above 1 became 1.
         json: The message arrived as JSON.
         format_guessed: The rig did not name the format; it is the usual one of its joints.
         names: Name of every person where a tracker gives texts; None without one.
@@ -130,6 +131,7 @@ class KeypointMessage:
     clipped: int = 0
     people_dropped: int = 0
     duplicate_ids: int = 0
+    largest_score: float = 1.0
     json: bool = False
     format_guessed: bool = False
     names: Names | None = None
@@ -267,6 +269,7 @@ def keypoints_from_msgpack(parts: Sequence[bytes]) -> KeypointMessage:
         clipped=kept.clipped,
         people_dropped=kept.people_dropped,
         duplicate_ids=kept.duplicate_ids,
+        largest_score=kept.largest_score,
         names=_names_from_wire(header.names, ids, kept.ids),
     )
 

@@ -202,6 +202,7 @@ def keypoints_from_json(
         clipped=kept.clipped,
         people_dropped=kept.people_dropped,
         duplicate_ids=kept.duplicate_ids,
+        largest_score=kept.largest_score,
         json=True,
         format_guessed=document.fmt is None,
         names=names_of_people(kept.ids, _names_of(document, ids)),

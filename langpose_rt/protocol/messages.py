@@ -230,7 +230,7 @@ event/record/ reports that a recording has ended before the server, as "disk", "
 "fault"; event/suspect/ reports once per stream and reason that numbers cannot be what they are said
 to be (bad_clock, fractions, wrong_size, other_format: rejected) or are odd (odd_clock, small_size,
 outside, upside_down, gravity_up, far_camera, inverse_camera, bad_focal, odd_focal, odd_centre,
-odd_distortion, odd_bones, thousandths, far_out,
+odd_distortion, odd_bones, large_scores, thousandths, far_out,
 no_keypoints, other_format of a named format: used), that the ids of a rig do not last and are the
 server's from now on (ids_do_not_last), and that JSON without `fmt` was taken for a usual format
 (format_guessed).

@@ -87,6 +87,14 @@ def test_thousandths_of_the_image_are_a_note() -> None:
     assert "divide by 1000 and send the unit norm" in note
 
 
+def test_scores_of_0_to_100_are_a_note() -> None:
+    (note,) = checked_clip(
+        replace(CLIP, keypoints=CLIP.keypoints * np.array([1, 1, 100], np.float32)), "c"
+    ).notes
+    assert "expected 0 to 1" in note
+    assert note.endswith("if they are percentages, divide by 100")
+
+
 def test_bone_lengths_in_feet_are_a_note() -> None:
     clip = read_clip(DEMO_CLIP)
     feet = np.tile(REFERENCE_BONES_M / 0.3048, (clip.ids.shape[1], 1))

@@ -1,5 +1,6 @@
 """Numbers that cannot be true are found, and those of real people are left alone."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from langpose_rt.formats.plausibility import (
     format_finding,
     fractions_finding,
     image_finding,
+    scores_finding,
     thousandths_finding,
     truth_finding,
 )
@@ -207,3 +209,16 @@ def test_bone_lengths_of_people_of_any_size_are_plausible() -> None:
     sizes = np.outer([0.4, 1.0, 1.3], REFERENCE_BONES_M)
     assert bones_finding(np.stack([*sizes, unknown])) is None
     assert bones_finding(unknown[None]) is None
+
+
+@pytest.mark.parametrize("largest", [0.0, 1.0, 1.3, math.inf, math.nan])
+def test_scores_up_to_the_peak_of_a_heat_map_are_usual(largest: float) -> None:
+    """An infinite score makes its joint impossible, which is counted elsewhere."""
+    assert scores_finding(largest) is None
+
+
+@pytest.mark.parametrize(("largest", "percent"), [(8.7, False), (87.0, True), (254.0, True)])
+def test_scores_of_another_scale_are_odd(largest: float, *, percent: bool) -> None:
+    detail = odd(scores_finding(largest))
+    assert detail.startswith(f"scores reach {largest:g}, expected 0 to 1")
+    assert ("divide by 100" in detail) is percent

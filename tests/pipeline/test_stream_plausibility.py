@@ -1,6 +1,7 @@
 """A live stream that cannot be what it says: refused by what it looks like, reported once."""
 
 import contextlib
+import json
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -21,7 +22,12 @@ from langpose_rt.pipeline.stream_plausibility import (
 )
 from langpose_rt.protocol.camera_info import RigCamera
 from langpose_rt.protocol.keypoints import Via
-from langpose_rt.protocol.messages import KeypointMessage
+from langpose_rt.protocol.messages import (
+    JsonNumbering,
+    KeypointMessage,
+    decode_keypoints,
+    encode_keypoints,
+)
 
 CLIP = read_clip(DEMO_CLIP)
 FRAMES = list(frames_of_clip(CLIP, "rig0", "cam0", epoch=1))
@@ -345,3 +351,23 @@ def test_bone_lengths_in_another_order_are_reported_once() -> None:
     bones_m = np.roll(REFERENCE_BONES_M, -6)[None]
     assert findings([replace(f, bones_m=bones_m) for f in FRAMES]) == ["0 odd_bones"]
     assert findings([replace(f, bones_m=REFERENCE_BONES_M[None]) for f in FRAMES]) == []
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_scores_of_0_to_100_are_reported_once(*, as_json: bool) -> None:
+    """The message is the one that a rig sends: decoded, its scores end at 1."""
+    numbering, sent = JsonNumbering(epoch=0), []
+    for number, frame in enumerate(FRAMES):
+        now_ns = NOW_NS + number * 16_666_667
+        percent = replace(frame, keypoints=frame.keypoints * np.array([1, 1, 100], np.float32))
+        parts = encode_keypoints(percent)
+        if as_json:
+            document = {
+                "fmt": frame.skeleton,
+                "wh": frame.wh,
+                "keypoints": percent.keypoints.tolist(),
+            }
+            parts = [b"kp2d/rig0/cam0/", json.dumps(document).encode()]
+        sent.append(decode_keypoints(parts, now_ns=now_ns, numbering=numbering))
+    assert max(frame.keypoints[..., 2].max() for frame in sent) == 1
+    assert findings(sent) == ["0 large_scores"]

@@ -184,3 +184,20 @@ def test_without_the_extension_numpy_cleans(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(detections, "HOST_IS_NATIVE", False)
     assert one_joint(10, 20, 7.5) == ([10, 20, 1], 0)
     assert one_joint(INF, 20, 0.5) == ([0, 0, 0], 1)
+
+
+@pytest.mark.parametrize(
+    ("scores", "largest"), [((87, NAN, 3), 87), ((0.2, 0.5, 0.1), 0.5), ((NAN, -1, 0), 0)]
+)
+def test_the_largest_score_is_known_though_scores_end_at_1(
+    scores: tuple[float, float, float], largest: float
+) -> None:
+    keypoints = np.full((1, 3, 3), 50, np.float32)
+    keypoints[0, :, 2] = scores
+    people = detections_from_wire(keypoints, [-1], SIZE)
+    assert people.largest_score == pytest.approx(largest)
+    assert people.keypoints[..., 2].max() <= 1
+
+
+def test_nobody_has_no_largest_score() -> None:
+    assert detections_from_wire(np.zeros((0, 17, 3), np.float32), [], SIZE).largest_score == 0
