@@ -33,7 +33,7 @@ class Detections:
         clipped: Joints that were made missing because a number was impossible.
         people_dropped: People beyond the MAX_PEOPLE best, left out.
         duplicate_ids: People whose id was taken by an earlier one.
-        largest_score: Largest score as it came, before those above 1 became 1.
+        largest_score: Largest score as it came, before those above 1 became 1; at least 1.
     """
 
     keypoints: Float32[np.ndarray, "person joint 3"]
@@ -86,7 +86,7 @@ def detections_from_wire(
         clipped=clipped,
         people_dropped=dropped,
         duplicate_ids=len(repeated),
-        largest_score=float(np.fmax.reduce(keypoints[..., 2], axis=None, initial=0)),
+        largest_score=float(np.fmax.reduce(keypoints[..., 2], axis=None, initial=1)),
     )
 
 

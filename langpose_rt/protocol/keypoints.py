@@ -106,7 +106,7 @@ class KeypointMessage:
         clipped: Joints that were made missing because a number was impossible.
         people_dropped: People beyond the 64 best, left out.
         duplicate_ids: People whose id was taken by an earlier one; their id became -1.
-        largest_score: Largest score as it came; those above 1 became 1.
+        largest_score: Largest score as it came, at least 1; those above 1 became 1.
         json: The message arrived as JSON.
         format_guessed: The rig did not name the format; it is the usual one of its joints.
         names: Name of every person where a tracker gives texts; None without one.

@@ -187,7 +187,7 @@ def test_without_the_extension_numpy_cleans(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    ("scores", "largest"), [((87, NAN, 3), 87), ((0.2, 0.5, 0.1), 0.5), ((NAN, -1, 0), 0)]
+    ("scores", "largest"), [((87, NAN, 3), 87), ((0.2, 0.5, 0.1), 1), ((NAN, -1, 0), 1)]
 )
 def test_the_largest_score_is_known_though_scores_end_at_1(
     scores: tuple[float, float, float], largest: float
@@ -199,5 +199,5 @@ def test_the_largest_score_is_known_though_scores_end_at_1(
     assert people.keypoints[..., 2].max() <= 1
 
 
-def test_nobody_has_no_largest_score() -> None:
-    assert detections_from_wire(np.zeros((0, 17, 3), np.float32), [], SIZE).largest_score == 0
+def test_nobody_has_the_usual_largest_score() -> None:
+    assert detections_from_wire(np.zeros((0, 17, 3), np.float32), [], SIZE).largest_score == 1
