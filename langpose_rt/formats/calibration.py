@@ -31,7 +31,7 @@ from jaxtyping import Float
 
 from langpose_rt.errors import ConfigError
 from langpose_rt.formats.bounded_file import MAX_FRAME_BYTES, read_bounded
-from langpose_rt.formats.camera_plausibility import FARTHEST_M, lens_finding
+from langpose_rt.formats.plausibility.cameras import FARTHEST_M, lens_finding
 from langpose_rt.geometry.camera import Camera, Intrinsics
 from langpose_rt.geometry.level_axes import UP_AXES
 

@@ -9,20 +9,17 @@ from dataclasses import replace
 import numpy as np
 
 from langpose_rt.errors import ConfigError
-from langpose_rt.formats.camera_plausibility import gravity_finding, lens_finding, size_finding
 from langpose_rt.formats.clip import Clip
-from langpose_rt.formats.plausibility import (
-    Finding,
-    bones_finding,
-    clock_finding,
-    format_finding,
-    guess_finding,
+from langpose_rt.formats.plausibility.cameras import gravity_finding, lens_finding, size_finding
+from langpose_rt.formats.plausibility.clocks import clock_finding
+from langpose_rt.formats.plausibility.finding import Finding
+from langpose_rt.formats.plausibility.images import (
     image_finding,
     posture_finding,
-    scores_finding,
     thousandths_finding,
-    truth_finding,
 )
+from langpose_rt.formats.plausibility.keypoint_formats import format_finding, guess_finding
+from langpose_rt.formats.plausibility.people import bones_finding, scores_finding, truth_finding
 from langpose_rt.geometry.camera import ASSUMED_FOV_DEG
 from langpose_rt.geometry.skeleton import to_h36m17
 

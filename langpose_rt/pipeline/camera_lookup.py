@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from langpose_rt.errors import ConfigError, MessageError
-from langpose_rt.formats.camera_plausibility import size_finding
+from langpose_rt.formats.plausibility.cameras import size_finding
 from langpose_rt.geometry.camera import ASSUMED_FOV_DEG, Camera, Intrinsics, name_of_stream
 from langpose_rt.protocol.messages import KeypointMessage, RejectReason, RigCamera
 from langpose_rt.protocol.poses import Frame, LevelSource

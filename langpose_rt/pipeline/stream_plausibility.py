@@ -1,6 +1,6 @@
 """Plausibility checks of a live stream: capture clock, image size and keypoint format.
 
-The checks are those of clips (`formats/plausibility.py`), run over recent frames. One object per
+The checks are those of clips (`formats/plausibility/`), run over recent frames. One object per
 stream; it reads no clock. A stream is checked closely from its first frame on, so that the event
 about an odd one comes with its first poses; one that has proved plausible is sampled.
 """
@@ -12,22 +12,22 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from langpose_rt.errors import MessageError
-from langpose_rt.formats.camera_plausibility import gravity_finding, lens_finding, place_finding
-from langpose_rt.formats.plausibility import (
-    CORNER_SHARE,
+from langpose_rt.formats.plausibility.cameras import gravity_finding, lens_finding, place_finding
+from langpose_rt.formats.plausibility.clocks import (
     MIN_INTERVAL_NS,
-    Finding,
-    bones_finding,
     clock_finding,
     clock_speed_finding,
-    format_finding,
+)
+from langpose_rt.formats.plausibility.finding import Finding
+from langpose_rt.formats.plausibility.images import (
+    CORNER_SHARE,
     fractions_finding,
-    guess_finding,
     image_finding,
     posture_finding,
-    scores_finding,
     thousandths_finding,
 )
+from langpose_rt.formats.plausibility.keypoint_formats import format_finding, guess_finding
+from langpose_rt.formats.plausibility.people import bones_finding, scores_finding
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.geometry.skeleton import SKELETONS, to_h36m17
 from langpose_rt.pipeline.camera_lookup import CameraLookup

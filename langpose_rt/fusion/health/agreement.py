@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt32
 
 from langpose_rt.config import NS_PER_S
-from langpose_rt.formats.plausibility import Finding
+from langpose_rt.formats.plausibility.finding import Finding
 from langpose_rt.fusion.camera_array import CameraArray
 from langpose_rt.fusion.fused_frame import VolumeEvent
 from langpose_rt.fusion.triangulation import Triangulated

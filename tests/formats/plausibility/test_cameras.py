@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from langpose_rt.formats.camera_plausibility import (
+from langpose_rt.formats.plausibility.cameras import (
     gravity_finding,
     lens_finding,
     place_finding,
@@ -13,7 +13,7 @@ from langpose_rt.formats.camera_plausibility import (
 )
 from langpose_rt.geometry.camera import Intrinsics
 from langpose_rt.geometry.skeleton import to_h36m17
-from tests.formats.test_plausibility import REAL, impossible, odd
+from tests.formats.plausibility.findings import REAL, impossible, odd
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,9 @@ def test_the_place_of_a_camera_is_in_metres_and_from_camera_to_world() -> None:
     assert "camera to world" in odd(place_finding(np.linalg.inv(T).ravel().tolist(), down))
     T[:3, 3] *= 1000
     assert "these look like millimetres" in odd(place_finding(T.ravel().tolist(), None))
+
+
+def test_lenses_of_real_clips_are_believed() -> None:
+    for clip in REAL:
+        assert clip.intrinsics is not None
+        assert lens_finding(clip.intrinsics) is None

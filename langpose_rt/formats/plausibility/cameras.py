@@ -1,6 +1,6 @@
 """Plausibility checks of cameras: lens, image size, place in the world, and gravity.
 
-Pure functions, as in `plausibility.py`, for clips, rigs and calibrations alike.
+The same for clips, rigs and calibrations.
 """
 
 import math
@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from langpose_rt.formats.plausibility import DOWNWARDS_SHARE, THORAX, Finding
+from langpose_rt.formats.plausibility.finding import Finding
+from langpose_rt.formats.plausibility.images import DOWNWARDS_SHARE, THORAX
 from langpose_rt.geometry.camera import Intrinsics
 
 _ASPECT_WITHIN = 0.02
