@@ -1,11 +1,16 @@
 """Stage 2 on top of stage 1, and the embedding mended afterwards."""
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from langpose_rt.model import checkpoint
+from tests.peers import wait_until
 from tests.training.test_pretrain import words
 from training import finetune, pretrain
 from training.trainer.loop import STATE_FILE, WEIGHTS_FILE
@@ -71,3 +76,25 @@ def test_clips_longer_than_a_bidirectional_model_sees_are_refused(
     flags = words(inputs[:2], tmp_path, 3, "--preset", "lite", "--window", "7")
     assert finetune.main(flags) == 2
     assert "choose --frames 7 or fewer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_loses_no_step_and_the_run_goes_on(
+    inputs: list[str], tmp_path: Path, number: signal.Signals
+) -> None:
+    """As from a terminal: the worker that makes batches gets the signal too."""
+    out = tmp_path / "run"
+    flags = words(inputs[:2], out, 10**6, "--workers", "1", "--save-every", "1000000")
+    command = [sys.executable, "-m", "training.finetune", *flags]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as run:
+        wait_until(lambda: (out / "log.jsonl").exists() and "\n" in (out / "log.jsonl").read_text())
+        os.killpg(run.pid, number)
+        _, said = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert said.endswith("training.finetune: stopped; run it again with --resume\n"), said
+    step = checkpoint.load(out / WEIGHTS_FILE)[1]["step"]
+    assert step >= 1
+    assert finetune.main([*words(inputs[:2], out, step + 2), "--resume"]) == 0
+    assert checkpoint.load(out / WEIGHTS_FILE)[1]["step"] == step + 2

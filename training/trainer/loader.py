@@ -5,6 +5,7 @@ batches.py and screen_batches.py define the batches; this module draws no random
 
 import multiprocessing
 import queue
+import signal
 from collections.abc import Callable, Iterator
 from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
@@ -89,19 +90,17 @@ class BatchLoader:
 
 
 def _work(channel: Any, make: MakeBatch, *, first: int, stride: int) -> None:
-    """Make batches until the worker is stopped or the training process has ended."""
+    """Make batches until the training process ends; Ctrl-C is for that one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     number = first
-    try:
-        while True:
-            batch = make(number)
-            while not _put(channel, batch):
-                if parent is None or not parent.is_alive():
-                    channel.cancel_join_thread()
-                    return
-            number += stride
-    except KeyboardInterrupt:
-        return
+    while True:
+        batch = make(number)
+        while not _put(channel, batch):
+            if parent is None or not parent.is_alive():
+                channel.cancel_join_thread()
+                return
+        number += stride
 
 
 def _put(channel: Any, batch: Batch) -> bool:

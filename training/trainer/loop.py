@@ -24,6 +24,7 @@ from training.synthesis.batches import Batch
 from training.trainer.config import TrainConfig
 from training.trainer.distributed import ALONE, World, agree, average_gradients
 from training.trainer.frame_numbers import number_frames
+from training.trainer.interrupts import StopRequest
 from training.trainer.losses import Losses, Tensors, clip_losses
 from training.trainer.muon import MuonAdamW
 from training.trainer.text_alignment import Aligner
@@ -188,8 +189,9 @@ def train(
     out: Path,
     card: dict[str, Any],
     validate: Validate | None = None,
+    stop: StopRequest | None = None,
 ) -> Iterator[Progress]:
-    """Train until the run is over; save at intervals and at the end.
+    """Train until the run is over or a stop is asked for; save at intervals and at the end.
 
     Yields at every log step, at the first one, so that speed and what is left are known early, and
     at the last one.
@@ -201,11 +203,13 @@ def train(
         out: Folder of the checkpoints.
         card: Model card of the weights.
         validate: Evaluates the averaged weights; its values are added to the log.
+        stop: Asks for a stop before the next step.
     """
     begun, before_s = time.monotonic(), state.used_s
     logged_at, logged_step, saved_at, first = begun, state.step, begun, state.step + 1
     for batch in batches:
-        share = agree(share_of_run(state, config), state.world)
+        stopped = stop is not None and stop.asked
+        share = agree(math.inf if stopped else share_of_run(state, config), state.world)
         if share >= 1:
             break
         losses = _step(state, batch, config, share)

@@ -16,6 +16,7 @@ from training.trainer.bfloat16 import faster_than_float32
 from training.trainer.config import TrainConfig, config_from_arguments, default_out
 from training.trainer.data_sources import lessons_from_arguments
 from training.trainer.distributed import World, leave, world_from_environment
+from training.trainer.interrupts import stop_on_signals
 from training.trainer.loader import BatchLoader
 from training.trainer.loop import (
     STATE_FILE,
@@ -33,7 +34,11 @@ from training.trainer.text_encoder import TextEncoder
 
 
 def run(stage: str, arguments: argparse.Namespace, words: str) -> None:
-    """Train with the given flags; `words` is the command line for the model card."""
+    """Train with the given flags; `words` is the command line for the model card.
+
+    Raises:
+        KeyboardInterrupt: If a signal stopped the run; it is saved.
+    """
     config, model_config = _fitted(*config_from_arguments(arguments))
     out = default_out(arguments.out, model_config.name)
     _check_unused(out, resume=arguments.resume)
@@ -51,14 +56,19 @@ def run(stage: str, arguments: argparse.Namespace, words: str) -> None:
         print(f"{out} holds a run that is over; a longer --steps or --minutes goes on with it")
         leave(world)
         return
-    with BatchLoader(lessons.make, first=state.step, workers=config.workers) as loader:
+    with (
+        stop_on_signals() as stop,
+        BatchLoader(lessons.make, first=state.step, workers=config.workers) as loader,
+    ):
 
         def validate(model: LangPose) -> dict[str, float]:
             return validation_mm(model, lessons.fixed)
 
-        progress = train(state, loader, config, out=out, card=card, validate=validate)
+        progress = train(state, loader, config, out=out, card=card, validate=validate, stop=stop)
         report(progress, out, resumed=resumed)
     leave(world)
+    if stop.asked:
+        raise KeyboardInterrupt
 
 
 def _check_unused(out: Path, *, resume: bool) -> None:

@@ -14,6 +14,7 @@ from langpose_rt.model import checkpoint
 from training.data.mocap import Mocap
 from training.synthesis.batches import DataConfig, batch_from_seed
 from training.trainer.config import TrainConfig
+from training.trainer.interrupts import StopRequest
 from training.trainer.loader import BatchLoader, MakeBatch
 from training.trainer.loop import (
     STATE_FILE,
@@ -85,6 +86,19 @@ def test_a_killed_run_goes_on_bit_for_bit(mocap: Mocap, tmp_path: Path) -> None:
     for one, other in ((a["state"], b["state"]) for a, b in parts):
         assert one
         assert_same_moments(one, other)
+
+
+def test_a_run_that_is_asked_to_stop_saves_the_step_it_is_at(mocap: Mocap, tmp_path: Path) -> None:
+    state, stop = start_run(TINY, CONFIG), StopRequest()
+    loader = BatchLoader(makes(mocap, CONFIG), workers=0)
+    for item in train(state, loader, CONFIG, out=tmp_path, card={}, stop=stop):
+        stop.asked = item.step >= 3
+    again = start_run(TINY, CONFIG)
+    resume_run(again, tmp_path)
+    assert again.step == state.step < CONFIG.steps
+    assert again.step % CONFIG.save_every, "no step that is saved anyhow"
+    for name, value in state.model.state_dict().items():
+        assert torch.equal(value, again.model.state_dict()[name]), name
 
 
 @pytest.mark.parametrize(("save_minutes", "saved"), [(1e-9, 4), (60.0, None), (0.0, None)])
