@@ -21,9 +21,9 @@ from training.evaluation.benchmark_clips import (
     BenchmarkClip,
     benchmark_hash,
     draw_benchmark,
-    fingerprint,
-    is_same,
+    fingerprint_of,
 )
+from training.evaluation.fingerprints import is_same
 from training.evaluation.scores import (
     Scores,
     constant_pose_scores,
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
         "frames": sum(clip.footage.time_ns.shape[1] for clip in clips),
         "results": {},
     }
-    report["comparable"] = is_same(fingerprint(clips), PUBLISHED)
+    report["comparable"] = is_same(fingerprint_of(clips), PUBLISHED)
     for name, model in models.items():
         report["results"][name] = score_model(model, clips)
     report["results"][CONSTANT] = {"lag 0": constant_pose_scores(clips)}

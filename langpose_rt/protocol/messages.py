@@ -24,7 +24,7 @@ Keys
 A server with keys speaks CURVE [https://rfc.zeromq.org/spec/26] on all three ports and lets in the
 public keys of its folder only. There `<name>.key` pins a key to a name: it publishes
 "kp2d/<name>/..." and as no other rig, subscribes to everything, and may request everything but
-reload and drain, see `control.py`. Reasons for rejected clients:
+reload, cameras and drain, see `control.py`. Reasons for rejected clients:
     not_encrypted     connected without keys
     wrong_server_key  encrypted for another server
     unknown_key       a key that is not in the folder; accepted at the next attempt once it is there

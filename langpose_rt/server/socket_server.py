@@ -199,7 +199,7 @@ class SocketServer(ABC):
             raise LangPoseError(f"the {self._name} has stopped: {failure}") from failure
 
     def may_change(self, sender: str | None) -> bool:
-        """Return True if the sender of a request may reload and drain; None has no key."""
+        """Return True if the sender of a request may change the server; None has no key."""
         return self.config.is_loopback if sender is None else sender == self.config.admin
 
     def alive(self) -> bool:

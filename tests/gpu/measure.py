@@ -186,12 +186,13 @@ def measure_score(arguments: argparse.Namespace) -> None:
 
     from training.benchmark import score_model
     from training.data.mocap import read_mocap
-    from training.evaluation.benchmark_clips import PUBLISHED, draw_benchmark, fingerprint, is_same
+    from training.evaluation.benchmark_clips import PUBLISHED, draw_benchmark, fingerprint_of
+    from training.evaluation.fingerprints import is_same
 
     torch.set_num_threads(arguments.threads)
     model, card = load(arguments.checkpoint)
     clips = draw_benchmark(read_mocap(arguments.mocap, "val"))
-    same = is_same(fingerprint(clips), PUBLISHED)
+    same = is_same(fingerprint_of(clips), PUBLISHED)
     for lag, rows in score_model(model, clips).items():
         macro = {name: value for name, value in rows["macro"].items() if value is not None}
         say(lag=lag, step=card.get("step"), comparable=same, **macro)

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float64, Int64
 from training.data.mocap import Mocap
 from training.data.pose_groups import GROUP_WEIGHTS, pose_groups
 from training.evaluation.benchmark_clips import CONDITIONS as NOISY
+from training.evaluation.fingerprints import Fingerprint, fingerprint
 from training.synthesis.batches import Footage, draw_motion, film
 from training.synthesis.detector_noise import NoiseConfig
 from training.synthesis.masks import MaskConfig
@@ -27,8 +28,17 @@ CLIPS = 3
 
 FRAMES = 128
 
-PUBLISHED_HASH = "aa4ac250d99b827d69516910ef1924954fb2d5ee0f93fce0168669ede4330130"
-"""Of the mocap as it was published: validation split and held-out subjects."""
+PUBLISHED = Fingerprint(
+    exact="55867274efabb9196930a4430ceeaf8e6985aa909c6804035496dd78cdf6a402",
+    sums={
+        "rays": -186.40994,
+        "scores": 786.77794,
+        "gravity": 9.37491,
+        "pose_camera_m": 237.37184,
+        "stature_m": 16.49863,
+    },
+)
+"""Fingerprint over the published mocap: validation split and held-out subjects."""
 
 APART_S = 1.0
 """Two moments of one clip are at least so far apart, where there are enough."""
@@ -109,6 +119,12 @@ def benchmark2_hash(clips: list[Benchmark2Clip]) -> str:
         for name in ("rays", "scores", "time_ns", "gravity", "pose_camera_m", "stature_m"):
             digest.update(np.ascontiguousarray(getattr(clip.footage, name)).tobytes())
     return digest.hexdigest()
+
+
+def fingerprint_of(clips: list[Benchmark2Clip]) -> Fingerprint:
+    """Return the fingerprint of the clips; see `fingerprints.is_same`."""
+    names = [f"{clip.group}/{clip.condition}" for clip in clips]
+    return fingerprint(VERSION, SEED, names, [clip.footage for clip in clips])
 
 
 def _pick(

@@ -11,6 +11,7 @@ from itertools import cycle
 import numpy as np
 
 from training.data.mocap import Mocap, MotionClip
+from training.evaluation.fingerprints import Fingerprint, fingerprint
 from training.synthesis.batches import DataConfig, Footage, film
 from training.synthesis.cameras import CameraConfig
 from training.synthesis.detector_noise import NoiseConfig
@@ -26,19 +27,6 @@ APART_S = 6.0
 """Time per clip of a recording, so that a few long recordings can fill a source."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fingerprint:
-    """Fingerprint of drawn clips that is comparable between processors.
-
-    Attributes:
-        exact: SHA-256 over names, capture times and sources: integers and text.
-        sums: Sum of every floating-point field with fixed random signs.
-    """
-
-    exact: str
-    sums: dict[str, float]
-
-
 PUBLISHED = Fingerprint(
     exact="fd306c9c9c64e3543249e6a6813411c2631f68209534a2a8836aa0cc5bbc93d2",
     sums={
@@ -50,10 +38,6 @@ PUBLISHED = Fingerprint(
     },
 )
 """Fingerprint over the published validation mocap: bandai1, bandai2, cmu, reactidle."""
-
-SAME_SUM = 0.01
-"""Tolerance of a sum: rounding differs between processors by less than 1e-3 (between AVX2 and
-AVX-512 the last bit of some scores differs); another draw of one clip changes it by more than 1."""
 
 CONDITIONS = DataConfig(
     reboned=0.0,
@@ -97,9 +81,6 @@ CONDITIONS = DataConfig(
 
 
 _HASHED = ("rays", "scores", "time_ns", "gravity", "pose_camera_m", "stature_m", "source")
-_EXACT = ("time_ns", "source")
-_ROUNDED = ("rays", "scores", "gravity", "pose_camera_m", "stature_m")
-"""Fields of Footage in the fingerprint; screen coordinates follow from the same draws."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,27 +118,10 @@ def benchmark_hash(clips: list[BenchmarkClip]) -> str:
     return digest.hexdigest()
 
 
-def fingerprint(clips: list[BenchmarkClip]) -> Fingerprint:
-    """Return the fingerprint of the clips; see `is_same`."""
-    digest = hashlib.sha256(VERSION.encode())
-    for clip in clips:
-        digest.update(f"{clip.source}/{clip.name}".encode())
-        for name in _EXACT:
-            digest.update(np.ascontiguousarray(getattr(clip.footage, name)).tobytes())
-    sums = {}
-    for name in _ROUNDED:
-        parts = [np.ravel(getattr(clip.footage, name)) for clip in clips]
-        values = np.nan_to_num(np.concatenate(parts).astype(np.float64))
-        signs = 2 * np.random.default_rng(SEED).integers(0, 2, len(values)) - 1
-        sums[name] = float((values * signs).sum())
-    return Fingerprint(exact=digest.hexdigest(), sums=sums)
-
-
-def is_same(one: Fingerprint, other: Fingerprint) -> bool:
-    """Return True if two fingerprints are equal up to the rounding of processors."""
-    return one.exact == other.exact and all(
-        abs(one.sums[name] - other.sums[name]) <= SAME_SUM for name in _ROUNDED
-    )
+def fingerprint_of(clips: list[BenchmarkClip]) -> Fingerprint:
+    """Return the fingerprint of the clips; see `fingerprints.is_same`."""
+    names = [f"{clip.source}/{clip.name}" for clip in clips]
+    return fingerprint(VERSION, SEED, names, [clip.footage for clip in clips])
 
 
 def _spread(mocap: Mocap, source: str) -> list[MotionClip]:

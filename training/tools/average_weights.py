@@ -10,12 +10,14 @@ Source: Wortsman et al. 2022 (WiSE-FT).
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from langpose_rt.errors import ConfigError, LangPoseError
 from langpose_rt.model import checkpoint
+from langpose_rt.model.langpose import with_flip_averaging
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -39,7 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--share is {arguments.share:g}; expected 0 to 1")
     model, card = checkpoint.load(arguments.checkpoint)
     old, _ = checkpoint.load(arguments.old)
-    if model.config != old.config:
+    old = with_flip_averaging(old, mirrored=model.config.mirrored)
+    if model.config != replace(old.config, name=model.config.name):
         raise ConfigError(f"{arguments.old} belongs to another model config; expected the same")
     weights, begun = model.state_dict(), old.state_dict()
     averaged = {name: begun[name].lerp(weights[name], arguments.share) for name in weights}

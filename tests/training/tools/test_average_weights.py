@@ -1,5 +1,6 @@
 """Weights on the line between two checkpoints."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from langpose_rt.config import ModelConfig
 from langpose_rt.model import checkpoint
-from langpose_rt.model.langpose import seeded
+from langpose_rt.model.langpose import LangPose, seeded
 from training.tools.average_weights import main
 
 TINY = ModelConfig(depth=1, width=16, heads=2, representation=16, embedding=4)
@@ -35,6 +36,19 @@ def test_every_weight_lies_at_its_share_of_the_way(paths: dict[str, str], share:
         torch.testing.assert_close(value, expected)
     assert card["licence"] == "new"
     assert len(card["commands"]) == 1
+
+
+@pytest.mark.parametrize("flipped", ["new", "old"])
+def test_flip_averaging_and_the_name_are_no_weights(paths: dict[str, str], flipped: str) -> None:
+    """The weights that ship answer with their flipped view, and those of a run without."""
+    model, card = checkpoint.load(Path(paths[flipped]))
+    config = replace(model.config, mirrored=True, name="flipped")
+    again = LangPose(config)
+    again.load_state_dict(model.state_dict())
+    checkpoint.save(Path(paths[flipped]), again, card)
+    words = [paths["new"], "--old", paths["old"], "--share", "0.5", "--out", paths["out"]]
+    assert main(words) == 0
+    assert checkpoint.load(Path(paths["out"]))[0].config.mirrored is (flipped == "new")
 
 
 @pytest.mark.parametrize(
