@@ -8,12 +8,9 @@ import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langpose_rt.errors import ConfigError, LangPoseError
-
-if TYPE_CHECKING:
-    pass
 
 
 def command(stage: str, parser: argparse.ArgumentParser, argv: list[str] | None) -> int:
